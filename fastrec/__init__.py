@@ -1,0 +1,47 @@
+"""fastrec: a flight recorder for C status structs."""
+
+from pathlib import Path
+
+from fastrec.errors import (
+    CorruptionError,
+    FastrecError,
+    FormatError,
+    RecordingError,
+    SchemaError,
+    SourceError,
+)
+from fastrec.recorder import Recorder
+from fastrec.recording.reader import open
+from fastrec.records import Records
+from fastrec.ring import Ring
+from fastrec.schema import Field, HResult, Masked, Schema
+from fastrec.sources import INOUT, OUT, Call, ComMethod
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "INOUT",
+    "OUT",
+    "Call",
+    "ComMethod",
+    "CorruptionError",
+    "FastrecError",
+    "Field",
+    "FormatError",
+    "HResult",
+    "Masked",
+    "Recorder",
+    "RecordingError",
+    "Records",
+    "Ring",
+    "Schema",
+    "SchemaError",
+    "SourceError",
+    "get_include",
+    "open",
+]
+
+
+def get_include() -> str:
+    """The folder to give a C compiler, for ``#include <fastrec/ring.h>``."""
+    return str(Path(__file__).parent / "include")

@@ -1,0 +1,291 @@
+"""Channel: a named stream of records while it is being recorded."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+
+from fastrec.core.poller import PollChannel, Poller
+from fastrec.core.spooler import SpoolChannel
+from fastrec.errors import RecordingError, SchemaError, SourceError
+from fastrec.records import ArrayChunk, Records
+from fastrec.ring import LEAST_CAPACITY, Ring
+from fastrec.schema import Schema
+from fastrec.schema.gaps import GAP_DTYPE, Cause
+from fastrec.stats import Quantiles, Stats
+from fastrec.times import Clock, parse_duration
+
+__all__ = ["Channel", "Options", "WhenFull", "as_options"]
+
+WhenFull = Literal["overwrite", "drop"]
+
+_MOST_BYTES = 256 << 20
+_USUAL_RECORDS = 65_536
+_USUAL_SECONDS = 4
+_FINEST_RATE = 1_000_000  # denominators up to this, so that 0.1 Hz is a tenth and not its nearest double
+_MOST_NUMERATOR = 10**18
+_AUTO_SPIN_SHORTEST = 100_000  # ns: shorter periods are spun through, a sleep would overshoot several slots
+_AUTO_SPIN_MOST = 100_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked of a channel, in the units of the core.
+
+    Attributes
+    ----------
+    rate : str or None
+        In Hz as channel.json has it; ``"max"``: flat out; None: pushed.
+    period : (int, int)
+        ns as a fraction; (0, 1): no grid.
+    spin : int
+        ns before a deadline.
+    capacity : int
+        Records.
+    when_full : str
+    thread : str
+    """
+
+    rate: str | None
+    period: tuple[int, int]
+    spin: int
+    capacity: int
+    when_full: WhenFull
+    thread: str
+
+    @property
+    def period_ns(self) -> int | None:
+        """The period in whole ns; None: no grid."""
+        num, den = self.period
+        return max(1, num // den) if num else None
+
+    def to_dict(self) -> dict[str, object]:
+        """The ``options`` of channel.json."""
+        return {
+            "rate": self.rate,
+            "capacity": self.capacity,
+            "store": "every",
+            "when_full": self.when_full,
+            "thread": self.thread,
+            "heartbeat_ns": 1_000_000_000,
+        }
+
+
+def as_options(
+    record_size: int,
+    *,
+    rate: float | str | Fraction | None,
+    capacity: int | str | None,
+    when_full: WhenFull,
+    thread: str,
+    spin: str | int,
+) -> Options:
+    """Check what a user said of a channel.
+
+    Raises
+    ------
+    SourceError
+        A value that means nothing; the message names it.
+    """
+    period, text = (0, 1), None
+    if rate == "max":
+        text = "max"
+    elif rate is not None:
+        hertz = _hertz(rate)
+        fraction = 1_000_000_000 / hertz
+        period, text = (fraction.numerator, fraction.denominator), str(hertz)
+    if when_full not in ("overwrite", "drop"):
+        raise SourceError(f"when_full={when_full!r}; it is 'overwrite' or 'drop'")
+    return Options(text, period, _spin(spin, period), _capacity(capacity, period, record_size), when_full, thread)
+
+
+def _hertz(rate: Any) -> Fraction:
+    try:
+        hertz = Fraction(rate).limit_denominator(_FINEST_RATE)
+        if 0 < hertz <= 10_000_000 and (1_000_000_000 / hertz).numerator <= _MOST_NUMERATOR:
+            return hertz
+    except (ValueError, TypeError, OverflowError, ZeroDivisionError):
+        pass
+    raise SourceError(f"rate={rate!r}; it is a number of Hz above 0 and at most 10,000,000, or 'max'")
+
+
+def _spin(spin: str | int, period: tuple[int, int]) -> int:
+    ns = period[0] // period[1]
+    if spin == "auto":
+        return min(ns // 10, _AUTO_SPIN_MOST) if ns >= _AUTO_SPIN_SHORTEST else ns
+    if spin == 0:
+        return 0
+    return min(parse_duration(spin), ns)  # type: ignore[arg-type]
+
+
+def _capacity(capacity: int | str | None, period: tuple[int, int], record_size: int) -> int:
+    most = _MOST_BYTES // record_size
+    if isinstance(capacity, str):
+        if not period[0]:
+            raise SourceError(f"capacity={capacity!r} needs a rate in Hz; give a number of records")
+        return max(LEAST_CAPACITY, -(-parse_duration(capacity) * period[1] // period[0]))
+    if capacity is not None:
+        return int(capacity)
+    wanted = _USUAL_SECONDS * 1_000_000_000 * period[1] // period[0] if period[0] else 1_000_000
+    return max(LEAST_CAPACITY, min(max(wanted, _USUAL_RECORDS), most))
+
+
+class Channel:
+    """A named stream of records of one schema. Made by `Recorder.add`.
+
+    Attributes
+    ----------
+    name : str
+    schema : Schema
+    ring : Ring
+        The newest records.
+    options : Options
+    """
+
+    def __init__(
+        self,
+        name: str,
+        ring: Ring,
+        options: Options,
+        *,
+        clock: Callable[[], Clock],
+        polling: PollChannel | None = None,
+        poller: Poller | None = None,
+        source: Any = None,
+    ) -> None:
+        self.name = name
+        self.schema: Schema = ring.schema
+        self.ring = ring
+        self.options = options
+        self.polling = polling
+        self.poller = poller
+        self.source = source
+        self.spooling: SpoolChannel | None = None
+        self._clock = clock
+        self._closed = False
+        self._cpu_ns = 0
+
+    def __repr__(self) -> str:
+        rate = f" at {self.options.rate} Hz" if self.options.rate not in (None, "max") else ""
+        return f"<Channel {self.name!r}: {self.schema.name}{rate}, {self.ring.core.head:,} records>"
+
+    # What the user pushes
+
+    def push(self, payload: Any, mono_ns: int | None = None) -> bool:
+        """Record one payload: bytes, ctypes, numpy, any buffer of its size. Stamped now, or with `mono_ns`.
+
+        Returns
+        -------
+        bool
+            False: there was no room (``when_full="drop"``); it is counted and a gap says where.
+        """
+        self._pushable()
+        return self.ring.push(payload, mono_ns)
+
+    def extend(self, payloads: Any, mono_ns: Any = None) -> int:
+        """Record many payloads at once; see `Ring.extend`. Returns how many had room."""
+        self._pushable()
+        return self.ring.extend(payloads, mono_ns)
+
+    def _pushable(self) -> None:
+        if self.source is not None:
+            raise SourceError(f"channel {self.name!r} is filled by {self.source!r}; add a channel without a source to push")
+        if self._closed:
+            raise RecordingError(f"channel {self.name!r} is closed: its recorder has stopped")
+
+    # What the user asks
+
+    def snapshot(self, count: int | None = None) -> Records:
+        """A consistent copy of the newest `count` records (without: of all in the ring)."""
+        snapshot = self.ring.snapshot(count)
+        chunk = ArrayChunk(snapshot.array, snapshot.first_seq, self.ring.texts())
+        return Records(
+            self.name,
+            self.schema,
+            [chunk],
+            gaps=self._gaps(snapshot.first_seq),
+            clock=self._clock(),
+            period_ns=self.options.period_ns,
+        )
+
+    def last(self, amount: int | str) -> Records:
+        """The newest `amount` records, or those of the newest `amount` of time (``"2s"``)."""
+        return self.snapshot(amount) if isinstance(amount, int) else self.snapshot().last(amount)
+
+    def current(self) -> np.void | None:
+        """The newest record; None: there is none yet."""
+        array = self.ring.snapshot(1).array
+        return array[0] if len(array) else None
+
+    def _gaps(self, first: int) -> np.ndarray:
+        """Losses after the record `first`; without a disk, also what has left the ring."""
+        gaps = self.ring.losses()
+        if first > self.ring.core.first:
+            return gaps[gaps["seq"] > first]
+        if self.spooling is not None or not first:
+            return gaps
+        account = self.ring.core.account()
+        left = np.array([(0, first, Cause.OVERWRITTEN, 0, account["start"], account["start"])], GAP_DTYPE)
+        return np.concatenate([left, gaps])
+
+    @property
+    def stats(self) -> Stats:
+        """The counters as they are now."""
+        core = self.ring.core
+        account, head, since = core.account(), core.head, core.in_call
+        marks = self.spooling.marks() if self.spooling else {}
+        start, last, texts_lost = account.pop("start"), account.pop("last"), account.pop("texts_lost")
+        elapsed = last - start
+        cpu_ns = self.poller.cpu_ns if self.poller and self.poller.alive else self._cpu_ns
+        return Stats(
+            **account,
+            overwritten=marks.get("overwritten", 0) if self.spooling else max(0, head - self.ring.capacity),
+            disk=marks.get("disk", 0),
+            in_call=max(1, time.monotonic_ns() - since) if since else 0,
+            published=head,
+            written=marks.get("written", 0),
+            durable=marks.get("durable", 0),
+            lateness=Quantiles(*self.polling.lateness) if self.polling else Quantiles(),
+            duration=Quantiles(*self.polling.duration) if self.polling else Quantiles(),
+            rate=account["recorded"] * 1e9 / elapsed if elapsed > 0 else 0.0,
+            cpu=cpu_ns / elapsed if elapsed > 0 else 0.0,
+            texts_lost=texts_lost,
+        )
+
+    # For the recorder
+
+    def note_cpu(self) -> None:
+        """Keep the polling thread's processor time, which ends with the thread."""
+        self._cpu_ns = self.poller.cpu_ns if self.poller else 0
+
+    def close(self) -> None:
+        """Publish the last loss; take no more pushes."""
+        self.ring.core.flush()
+        self._closed = True
+
+    def unwritten(self) -> str | None:
+        """What the disk did not take, in words."""
+        if self.spooling is None:
+            return None
+        marks, head = self.spooling.marks(), self.ring.core.head
+        if marks["error"] and marks["written"] < head:
+            return f"channel {self.name!r}: {head - marks['written']:,} records not written: {os.strerror(marks['error'])}"
+        return None
+
+
+def check_schema(given: Schema, of_source: Schema, name: str) -> None:
+    """Refuse a schema that is not the source's, by the first field that differs."""
+    if given == of_source:
+        return
+    ours = {field.name: field for field in given.fields}
+    for field in of_source.fields:
+        if ours.get(field.name) != field:
+            what = f"field {field.name!r} differs" if field.name in ours else f"field {field.name!r} is missing"
+            raise SchemaError(f"channel {name!r}: schema {given.name!r} is not what the source fills: {what}; leave schema= out")
+    raise SchemaError(f"channel {name!r}: schema {given.name!r} ({given.size} bytes) is not what the source fills ({of_source.size})")

@@ -1,0 +1,44 @@
+"""What a poller calls, and the adapter from an ordinary C function to it."""
+
+from libc.stdint cimport int32_t, int64_t, intptr_t, uint32_t, uint64_t
+
+cdef extern from "fastrec/poll.h" nogil:
+    enum:
+        FR_POLL_NEW
+        FR_POLL_SAME
+    ctypedef int32_t (*fr_poll_fn)(void *ctx, void *out) noexcept
+
+cdef enum:
+    MAX_ARGS = 6
+    MAX_CELLS = 6
+
+# How a return value tells success; the order of `RETURNS` in call.pyx.
+cdef enum Returns:
+    RETURNS_ZERO
+    RETURNS_NONNEGATIVE
+    RETURNS_NONZERO
+    RETURNS_HRESULT
+    RETURNS_VOID
+
+cdef struct Adapter:
+    void *function
+    intptr_t args[6]
+    int out                                        # which argument is the struct
+    int returns                                    # Returns
+    int width                                      # bytes of the return value: 1, 2, 4 or 8
+    int is_signed
+    size_t size                                    # of the struct
+    unsigned char *init                            # what it holds before each call; NULL: what it held
+    int cells                                      # INOUT arguments
+    uint32_t cell[6]                               # reset before each call
+    uint32_t cell_init[6]
+
+cdef class Getter:
+    """Anything a poller can call: subclasses set the three."""
+    cdef fr_poll_fn fn
+    cdef void *ctx
+    cdef readonly size_t size                      # of the struct it fills
+
+cdef class NativeCall(Getter):
+    cdef Adapter *adapter
+    cdef object keep                               # function, library and arguments

@@ -1,0 +1,100 @@
+"""Calling a C function of up to six integer or pointer arguments as a getter."""
+
+from libc.errno cimport errno
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
+
+RETURNS = ("zero", "nonnegative", "nonzero", "hresult", "void")
+
+ctypedef intptr_t (*Function)(intptr_t, intptr_t, intptr_t, intptr_t, intptr_t, intptr_t) noexcept nogil
+
+
+cdef int64_t narrow(int64_t value, int width, bint is_signed) noexcept nogil:
+    """The register as the declared type sees it: the rest of it is rubbish."""
+    cdef int above = 64 - 8 * width
+    cdef uint64_t high = <uint64_t> value << above
+    if is_signed:
+        return <int64_t> high >> above
+    return <int64_t> (high >> above)
+
+
+cdef int32_t as_code(int64_t value) noexcept nogil:
+    """A failing value as the 32 bits of a code: never one of the two that mean success."""
+    if value == -1 and errno:
+        return errno
+    if value > 0x7FFFFFFE:
+        return 0x7FFFFFFE
+    if value < -0x80000000LL:
+        return <int32_t> -0x80000000LL
+    return <int32_t> value if value else -1
+
+
+cdef int32_t poll_adapter(void *ctx, void *out) noexcept nogil:
+    cdef Adapter *a = <Adapter *> ctx
+    cdef int64_t value
+    cdef int i
+    if a.init != NULL:
+        memcpy(out, a.init, a.size)
+    for i in range(a.cells):
+        a.cell[i] = a.cell_init[i]
+    a.args[a.out] = <intptr_t> out
+    errno = 0
+    value = (<Function> a.function)(a.args[0], a.args[1], a.args[2], a.args[3], a.args[4], a.args[5])
+    if a.returns == RETURNS_VOID:
+        return FR_POLL_NEW
+    value = narrow(value, a.width, a.is_signed)
+    if a.returns == RETURNS_ZERO:
+        return FR_POLL_NEW if value == 0 else as_code(value)
+    if a.returns == RETURNS_NONNEGATIVE:
+        return FR_POLL_NEW if value >= 0 else as_code(value)
+    if a.returns == RETURNS_NONZERO:
+        return FR_POLL_NEW if value != 0 else (errno if errno else -1)
+    return FR_POLL_NEW if <int32_t> value >= 0 else <int32_t> value
+
+
+cdef class Getter:
+    """Something a poller can call to fill a struct of `size` bytes."""
+
+
+cdef class NativeCall(Getter):
+    """The function at `address`, called with `args`, which are integers.
+
+    `out` is the place of the argument that receives the struct; `cells` maps places of u32 in-out
+    arguments to the value each has before a call. `keep` is kept alive as long as this object.
+    Arguments are trusted: `fastrec.sources.call` is the checked face.
+    """
+
+    def __cinit__(self, size_t address, args, *, int out, size_t size, int returns, int width=4,
+                  bint is_signed=True, init=None, cells=None, keep=None):
+        cdef Adapter *a = <Adapter *> calloc(1, sizeof(Adapter))
+        cdef const unsigned char[::1] template
+        if a == NULL:
+            raise MemoryError
+        self.adapter = a
+        a.function = <void *> address
+        a.out = out
+        a.size = size
+        a.returns = returns
+        a.width = width
+        a.is_signed = is_signed
+        for i, arg in enumerate(args):
+            a.args[i] = <intptr_t> <uint64_t> (arg & 0xFFFFFFFFFFFFFFFF)
+        for place, value in (cells or {}).items():
+            a.cell_init[a.cells] = value
+            a.args[place] = <intptr_t> &a.cell[a.cells]
+            a.cells += 1
+        if init is not None:
+            template = init
+            a.init = <unsigned char *> malloc(size)
+            if a.init == NULL:
+                raise MemoryError
+            memcpy(a.init, &template[0], size)
+        self.keep = keep
+        self.fn = poll_adapter
+        self.ctx = a
+        self.size = size
+
+    def __dealloc__(self):
+        if self.adapter != NULL:
+            free(self.adapter.init)
+            free(self.adapter)

@@ -1,0 +1,84 @@
+"""The polling thread: fastrec/poll.h, and the objects that own its memory."""
+
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from fastrec.core.call cimport Getter, fr_poll_fn
+from fastrec.core.ring cimport Ring, fr_ring, fr_ring_view
+
+cdef extern from "fastrec/os.h" nogil:
+    ctypedef struct fr_clock:
+        pass
+    ctypedef struct fr_thread:
+        pass
+    const fr_clock fr_system_clock
+    int64_t fr_thread_cpu(fr_thread *t) noexcept   # ns of processor time
+    int fr_thread_join(fr_thread *t, int64_t deadline) noexcept
+
+cdef extern from "fastrec/histogram.h" nogil:
+    ctypedef struct fr_histogram:
+        uint64_t max
+    int64_t fr_hist_quantile(const fr_histogram *h, double q) noexcept
+
+cdef extern from "fastrec/text.h" nogil:
+    enum:
+        FR_TEXT_IDS
+    ctypedef struct fr_text_field:
+        uint32_t offset                            # in the payload
+        uint32_t width                             # of the pointer
+    ctypedef struct fr_texts:
+        fr_ring_view view
+
+cdef extern from "fastrec/poll.h" nogil:
+    enum:
+        FR_CANARY_SIZE
+        FR_POLL_CHANNELS
+        FR_POLL_TEXTS
+        FR_CMD_PROBE
+        FR_CMD_ADD
+        FR_CMD_START
+        FR_CMD_STOP
+    ctypedef struct fr_grid:
+        uint64_t num                               # of the period in ns; 0: flat out
+        uint64_t den
+    ctypedef struct fr_poll_channel:
+        fr_ring ring
+        fr_poll_fn fn
+        void *ctx
+        unsigned char *scratch                     # a record, then the canary
+        fr_grid grid
+        int64_t spin                               # ns before a deadline
+        int64_t clock_offset
+        fr_texts *texts                            # NULL: no pointer is followed
+        fr_text_field text_fields[16]
+        uint32_t text_count
+        fr_histogram lateness
+        fr_histogram duration
+    ctypedef struct fr_probe:
+        int32_t code                               # what the getter returned
+        uint32_t excess                            # bytes written past the struct
+    ctypedef struct fr_command:
+        int kind
+        fr_poll_channel *channel
+        int64_t start
+        fr_probe probe
+    ctypedef struct fr_poller:
+        fr_thread thread
+        const fr_clock *clock
+        uint32_t count
+    unsigned char *fr_poll_payload(fr_poll_channel *c) noexcept
+    void fr_poll_restore(fr_poll_channel *c) noexcept
+    fr_probe fr_poll_probe(fr_poll_channel *c) noexcept
+    int fr_poller_start(fr_poller *p, const char *name) noexcept
+    int fr_poller_ask(fr_poller *p, fr_command *command, int64_t deadline) noexcept
+
+cdef class PollChannel:
+    cdef fr_poll_channel *c
+    cdef readonly Ring ring
+    cdef readonly Getter getter
+
+cdef class Poller:
+    cdef fr_poller *p
+    cdef bytes name                                # of the thread
+    cdef list channels                             # keeps what the thread uses
+    cdef readonly bint alive                       # started and not joined
+    cdef int ask(self, int kind, PollChannel channel, int64_t start, double timeout,
+                 fr_probe *answer) except -1

@@ -1,0 +1,164 @@
+"""The thread that calls getters at their deadlines, without the GIL."""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdlib cimport calloc, free
+from libc.string cimport strerror
+
+from fastrec.core.ring cimport fr_now
+
+QUANTILES = (0.5, 0.9, 0.99, 0.999)
+
+
+cdef tuple summary(const fr_histogram *h):
+    return (*[fr_hist_quantile(h, q) for q in QUANTILES], h.max if fr_hist_quantile(h, 1.0) >= 0 else -1)
+
+
+cdef class PollChannel:
+    """A getter, the ring it fills and its grid.
+
+    `period` is a fraction of ns as (numerator, denominator), (0, 1) flat out; `texts` are (offset,
+    width) of the pointers in the payload that are followed.
+    """
+
+    def __cinit__(self, Ring ring not None, Getter getter not None, *, period=(0, 1), int64_t spin=0, texts=()):
+        cdef fr_poll_channel *c = <fr_poll_channel *> calloc(1, sizeof(fr_poll_channel))
+        cdef size_t record_size = ring.view.header.record_size
+        if c == NULL:
+            raise MemoryError
+        self.c = c
+        self.ring = ring
+        self.getter = getter
+        c.ring = ring.writer
+        c.fn = getter.fn
+        c.ctx = getter.ctx
+        c.grid.num, c.grid.den = period
+        c.spin = spin
+        c.clock_offset = ring.view.header.clock_offset
+        c.scratch = <unsigned char *> calloc(1, record_size + FR_CANARY_SIZE)
+        if c.scratch == NULL:
+            raise MemoryError
+        fr_poll_restore(c)
+        if texts:
+            c.texts = <fr_texts *> calloc(1, sizeof(fr_texts))
+            if c.texts == NULL:
+                raise MemoryError
+            c.texts.view = ring.view
+        for offset, width in texts:
+            c.text_fields[c.text_count].offset = offset
+            c.text_fields[c.text_count].width = width
+            c.text_count += 1
+        ring.polled = True
+
+    def __dealloc__(self):
+        if self.c != NULL:
+            free(self.c.texts)
+            free(self.c.scratch)
+            free(self.c)
+
+    @property
+    def lateness(self):
+        """ns after the intended time at the quantiles of `QUANTILES`, and at most; -1: nothing yet."""
+        return summary(&self.c.lateness)
+
+    @property
+    def duration(self):
+        """ns that calls took, like `lateness`."""
+        return summary(&self.c.duration)
+
+    def call_here(self):
+        """One watched call on the calling thread, for a channel no poller has: (code, excess, payload)."""
+        cdef fr_probe probe
+        with nogil:
+            probe = fr_poll_probe(self.c)
+        return probe.code, probe.excess, PyBytes_FromStringAndSize(
+            <char *> fr_poll_payload(self.c), self.ring.view.header.payload_size)
+
+
+cdef class Poller:
+    """One polling thread. It serves its channels one after another, and answers commands between two polls.
+
+    Commands raise TimeoutError when a call has not returned within `timeout` seconds; what the thread uses
+    is then kept in memory for ever.
+    """
+
+    def __cinit__(self, str name not None):
+        self.name = name.encode()[:15]
+        self.channels = []
+        self.p = <fr_poller *> calloc(1, sizeof(fr_poller))
+        if self.p == NULL:
+            raise MemoryError
+        self.p.clock = &fr_system_clock
+
+    def __dealloc__(self):
+        if not self.alive:
+            free(self.p)
+
+    def begin(self):
+        """Start the thread; it polls nothing yet."""
+        cdef int error = fr_poller_start(self.p, self.name)
+        if error:
+            raise OSError(-error, (<bytes> strerror(-error)).decode(), "a polling thread")
+        self.alive = True
+        Py_INCREF(self)  # the thread's; given back when it has been joined
+
+    cdef int ask(self, int kind, PollChannel channel, int64_t start, double timeout, fr_probe *answer) except -1:
+        cdef fr_command *command = <fr_command *> calloc(1, sizeof(fr_command))
+        cdef int64_t deadline = <int64_t> (timeout * 1e9)
+        cdef int error
+        if command == NULL:
+            raise MemoryError
+        command.kind = kind
+        command.start = start
+        if channel is not None:
+            command.channel = channel.c
+            self.channels.append(channel)
+        with nogil:
+            error = fr_poller_ask(self.p, command, fr_now() + deadline)
+        if error:  # the thread may still read the command: it is left to it
+            raise TimeoutError(f"a call on thread {self.name.decode()!r} has not returned for {timeout:g} s")
+        if answer != NULL:
+            answer[0] = command.probe
+        free(command)
+        return 0
+
+    def probe(self, PollChannel channel not None, double timeout=10.0):
+        """One watched call on the polling thread, which takes no slot: (code, excess, payload)."""
+        cdef fr_probe probe
+        self.ask(FR_CMD_PROBE, channel, 0, timeout, &probe)
+        self.channels.remove(channel)
+        return probe.code, probe.excess, PyBytes_FromStringAndSize(
+            <char *> fr_poll_payload(channel.c), channel.ring.view.header.payload_size)
+
+    def add(self, PollChannel channel not None, double timeout=10.0):
+        """Poll this channel too, from now on or from `run` on."""
+        if self.p.count == FR_POLL_CHANNELS:
+            raise ValueError(f"a polling thread serves at most {FR_POLL_CHANNELS} channels")
+        self.ask(FR_CMD_ADD, channel, 0, timeout, NULL)
+
+    def run(self, int64_t start, double timeout=10.0):
+        """Begin polling; `start` (monotonic ns) is the deadline of slot 0 of every channel."""
+        self.ask(FR_CMD_START, None, start, timeout, NULL)
+
+    def stop(self, double timeout=5.0):
+        """End the thread; False when a call has not returned, and the thread had to be left behind."""
+        cdef int64_t deadline = <int64_t> (timeout * 1e9)
+        cdef int error
+        if not self.alive:
+            return True
+        try:
+            self.ask(FR_CMD_STOP, None, 0, timeout, NULL)
+        except TimeoutError:
+            return False
+        with nogil:
+            error = fr_thread_join(&self.p.thread, fr_now() + deadline)
+        if error:
+            return False
+        self.alive = False
+        Py_DECREF(self)
+        return True
+
+    @property
+    def cpu_ns(self):
+        """Processor time of the thread."""
+        return fr_thread_cpu(&self.p.thread) if self.alive else 0

@@ -1,0 +1,200 @@
+"""The ring: one writer, any number of readers, in a shared mapping that NumPy views in place."""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.string cimport memcpy, memset, strerror
+
+import os
+
+ACCOUNT = ("slots", "recorded", "held", "missed", "failed", "dropped", "start", "last", "texts_lost")
+
+
+cdef class Ring:
+    """A mapping with a header, a gap lane, a text arena and `capacity` + 64 slots of `record_size` bytes.
+
+    Sizes are trusted: `fastrec.ring` is the checked face. As a buffer it is the bytes of all slots, live and
+    read-only.
+    """
+
+    def __cinit__(self, *, size_t record_size, size_t payload_offset, size_t payload_size, uint64_t capacity,
+                  bytes schema, bytes digest, uint64_t arena_size=0, period=(0, 1), int store=0,
+                  bint bounded=False, uint64_t first=0, int64_t clock_offset=0):
+        cdef fr_ring_header plan
+        cdef int error = 0
+        memset(&plan, 0, sizeof(plan))
+        plan.record_size = record_size
+        plan.payload_offset = payload_offset
+        plan.payload_size = payload_size
+        plan.nslots = capacity + FR_GUARD
+        plan.schema_size = len(schema)
+        plan.arena_size = arena_size
+        plan.store = store
+        plan.first = first
+        plan.period_num, plan.period_den = period
+        plan.clock_offset = clock_offset
+        plan.pid = os.getpid()
+        memcpy(plan.digest, <const char *> digest, 16)
+        fr_ring_plan(&plan)
+        plan.crc = fr_ring_crc(&plan)
+        plan.head = plan.tail = first
+        plan.bounded = bounded
+        with nogil:
+            self.memory = fr_map_new("fastrec-ring", plan.total_size, &self.fd, &error)
+        if self.memory == NULL:
+            raise OSError(-error, (<bytes> strerror(-error)).decode(), f"a ring of {plan.total_size} bytes")
+        memcpy(self.memory, &plan, sizeof(plan))
+        memcpy(<char *> self.memory + plan.schema_offset, <char *> schema, len(schema))
+        self.view = fr_ring_look(self.memory)
+        fr_ring_take(&self.writer, self.memory)
+
+    def __dealloc__(self):
+        if self.memory != NULL:
+            fr_map_free(self.memory, self.view.header.total_size, self.fd)
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        cdef fr_ring_header *h = self.view.header
+        PyBuffer_FillInfo(buffer, self, self.view.records.data, h.nslots * h.record_size, True, flags)
+
+    @property
+    def capacity(self):
+        """Records that a reader may trust at any time."""
+        return self.view.header.nslots - FR_GUARD
+
+    @property
+    def head(self):
+        """Records ever published, counted from 0."""
+        return fr_load_acquire(&self.view.header.head)
+
+    @property
+    def first(self):
+        """Number of the oldest record that a reader can still get."""
+        cdef uint64_t head = fr_load_acquire(&self.view.header.head), cap = self.view.header.nslots - FR_GUARD
+        return max(self.view.header.first, head - cap if head > cap else 0)
+
+    @property
+    def in_call(self):
+        """Monotonic time at which the call began that has not returned; 0: none."""
+        return fr_load_relaxed(&self.view.header.in_call)
+
+    def account(self):
+        """One consistent copy of the counters, by the names in `ACCOUNT`."""
+        cdef fr_account a = fr_ring_account(self.view.header)
+        return dict(zip(ACCOUNT, (a.slots, a.recorded, a.held, a.missed, a.failed, a.dropped, a.start, a.last,
+                                  a.texts_lost), strict=True))
+
+    def read_into(self, unsigned char[::1] destination not None, uint64_t cursor):
+        """Copy records from number `cursor` on, as many as fit: (first, count, skip, lost).
+
+        The `count` good records begin `skip` records into the destination with number `first`; `lost`
+        before them were overwritten. `first + count` is the cursor to go on from.
+        """
+        cdef fr_span span
+        cdef uint64_t room = destination.shape[0] // self.view.header.record_size
+        if not room:
+            return cursor, 0, 0, 0
+        with nogil:
+            span = fr_lane_read(&self.view.records, cursor, &destination[0], room)
+        return span.first, span.count, span.skip, span.lost
+
+    def read_gaps(self, uint64_t cursor=0):
+        """Entries of the gap lane from `cursor` on: (bytes of fr_gap_entry, the next cursor)."""
+        cdef fr_gap_entry entries[64]
+        cdef fr_span span
+        parts = []
+        while True:
+            span = fr_lane_read(&self.view.gaps, cursor, entries, 64)
+            cursor = span.first + span.count
+            if not span.count:
+                return b"".join(parts), cursor
+            parts.append(PyBytes_FromStringAndSize(<char *> &entries[span.skip], span.count * sizeof(fr_gap_entry)))
+
+    def texts(self):
+        """The texts of the arena in the order of their ids, which count from 1."""
+        cdef uint64_t used = fr_load_acquire(&self.view.header.arena_used), offset = 0
+        cdef uint32_t length = 0
+        cdef const unsigned char *text
+        found = []
+        while True:
+            text = fr_text_next(&self.view, used, &offset, &length)
+            if text == NULL:
+                return found
+            found.append(PyBytes_FromStringAndSize(<const char *> text, length))
+
+    # ---- the writer: one thread at a time, which holding the GIL sees to
+
+    def push(self, payload, stamp=None):
+        """Publish one payload, stamped now or with `stamp`; False when a bounded ring had no room."""
+        cdef Py_buffer view
+        cdef fr_ring *r = &self.writer
+        cdef int64_t t
+        cdef bint room
+        PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
+        try:
+            if view.len != self.view.header.payload_size:
+                raise ValueError(f"{view.len} bytes pushed, the schema has {self.view.header.payload_size}")
+            t = fr_now() + self.view.header.clock_offset if stamp is None else stamp
+            if t < <int64_t> r.account.last:
+                if stamp is not None:
+                    raise ValueError(f"stamp {t} is before {r.account.last}, the one before it")
+                t = r.account.last
+            room = fr_ring_room(r, 1)
+            if room:
+                fr_ring_put_payload(r, t, view.buf)
+                r.account.recorded += 1
+            else:
+                fr_ring_lose(r, FR_GAP_DROPPED, 0, 1, t, t)
+                r.account.dropped += 1
+            if not r.account.slots:
+                r.account.start = t
+            r.account.slots += 1
+            r.account.last = t
+            fr_ring_publish_account(r)
+            return room
+        finally:
+            PyBuffer_Release(&view)
+
+    def extend(self, payloads, const int64_t[::1] stamps=None):
+        """Publish a dense array of payloads, all stamped now or each with its own stamp; how many had room."""
+        cdef Py_buffer view
+        cdef fr_ring *r = &self.writer
+        cdef size_t size = self.view.header.payload_size
+        cdef uint64_t count, i, put = 0
+        cdef int64_t t = fr_now() + self.view.header.clock_offset, before = r.account.last
+        PyObject_GetBuffer(payloads, &view, PyBUF_SIMPLE)
+        try:
+            if view.len % size:
+                raise ValueError(f"{view.len} bytes are no whole number of payloads of {size}")
+            count = view.len // size
+            if stamps is not None:
+                if <uint64_t> stamps.shape[0] != count:
+                    raise ValueError(f"{stamps.shape[0]} stamps for {count} payloads")
+                for i in range(count):
+                    if stamps[i] < before:
+                        raise ValueError(f"row {i}: stamp {stamps[i]} is before {before}, the one before it")
+                    before = stamps[i]
+            if t < <int64_t> r.account.last:
+                t = r.account.last
+            if not r.account.slots and count:
+                r.account.start = t if stamps is None else stamps[0]
+            for i in range(count):
+                if stamps is not None:
+                    t = stamps[i]
+                if fr_ring_room(r, 1):
+                    fr_ring_put_payload(r, t, <char *> view.buf + i * size)
+                    put += 1
+                else:
+                    fr_ring_lose(r, FR_GAP_DROPPED, 0, 1, t, t)
+            r.account.slots += count
+            r.account.recorded += put
+            r.account.dropped += count - put
+            if count:
+                r.account.last = t
+            fr_ring_publish_account(r)
+            return put
+        finally:
+            PyBuffer_Release(&view)
+
+    def flush(self):
+        """Publish the loss that may still go on, so that readers see it. The pushing thread's."""
+        if not self.polled:
+            fr_ring_flush_gap(&self.writer)

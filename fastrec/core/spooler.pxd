@@ -1,0 +1,121 @@
+"""The spooling and the syncing thread: fastrec/spool.h and fastrec/commit.h."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from fastrec.core.poller cimport fr_clock, fr_system_clock, fr_text_field
+from fastrec.core.ring cimport Ring, fr_ring_view
+
+cdef extern from "fastrec/os.h" nogil:
+    ctypedef struct fr_io:
+        pass
+    const fr_io fr_system_io
+
+cdef extern from "fastrec/format.h" nogil:
+    enum:
+        FR_BLOCK_ROWS
+        FR_MAX_SEGMENT_ROWS
+    ctypedef struct fr_index_row:
+        uint64_t first_seq
+    uint32_t fr_seed_base(const unsigned char *uuid, const char *channel) noexcept
+    size_t FR_ZONE_SIZE(size_t k) noexcept
+
+cdef extern from "fastrec/zone.h" nogil:
+    ctypedef struct fr_zone_field:
+        uint32_t offset                            # in the record
+        uint8_t kind                               # 'i', 'u' or 'f'
+        uint8_t size                               # bytes
+        uint8_t swapped                            # 1: the other byte order
+        uint8_t shift                              # bit-fields: lowest bit
+        uint8_t width                              # bit-fields: how many bits; 0: the whole
+    ctypedef struct fr_zone:
+        uint32_t fields                            # k
+        const fr_zone_field *field
+        uint64_t *row                              # the zone in the making
+    void fr_zone_clear(fr_zone *z) noexcept
+    void fr_zone_add(fr_zone *z, const unsigned char *records, size_t count, size_t stride, size_t weight_at) noexcept
+
+cdef extern from "fastrec/segment.h" nogil:
+    enum:
+        FR_STRINGS
+        FR_GAPS
+        FR_ZONES
+        FR_INDEX
+        FR_RECORDS
+        FR_FILES
+    ctypedef struct fr_file_kind:
+        const char *header                         # of an empty file
+        size_t header_size
+        size_t row_size
+
+cdef extern from "fastrec/commit.h" nogil:
+    ctypedef struct fr_bytes:
+        char *data
+    ctypedef struct fr_spool_channel:
+        int dir                                    # file descriptor of the channel's folder
+        fr_ring_view ring
+        uint32_t seed_base
+        uint64_t segment_rows                      # a multiple of FR_BLOCK_ROWS
+        uint64_t stage_rows                        # most records of one commit
+        fr_file_kind kinds[5]
+        char name[72]
+        uint32_t weight_at                         # of `polls`; 0: no holds
+        uint32_t stamp_end_at                      # of the stamp that ends a record
+        uint32_t text_count
+        fr_text_field text_fields[16]              # offsets in the record
+        fr_zone zone
+        unsigned char *stage
+        fr_index_row *blocks
+        unsigned char *zone_rows
+        uint32_t next_segment
+        uint64_t cursor                            # number of the next record to be written
+        uint64_t gap_cursor
+        uint32_t *text_ids
+        uint64_t *text_offsets
+        fr_bytes lines
+        int64_t last                               # latest stamp written
+        uint64_t written                           # marks and counts, read by any thread
+        uint64_t durable
+        uint64_t overwritten
+        uint64_t disk
+        uint64_t error                             # errno of the last commit, when it failed
+        uint64_t sync_error                        # errno of a failed flush
+        uint64_t segments
+
+cdef extern from "fastrec/spool.h" nogil:
+    enum:
+        FR_SPOOL_CHANNELS
+    ctypedef struct fr_log:
+        int clocks
+        int stats
+        uint64_t clocks_header
+        uint64_t clock_rows
+        uint64_t stat_bytes
+        uint64_t stat_lines
+        uint32_t seed_base
+        int64_t clock_offset
+    ctypedef struct fr_spooler:
+        const fr_io *io
+        const fr_clock *clock
+        int durability                             # 0 never, 1 timed, 2 with each commit
+        int64_t flush                              # ns between two rounds at most
+        int64_t sync_every                         # ns between two flushes
+        int dir                                    # file descriptor of the recording
+        fr_log log
+        uint64_t count
+        fr_spool_channel *channels[64]
+    int fr_spooler_start(fr_spooler *s) noexcept
+    int fr_spooler_stop(fr_spooler *s, int64_t deadline) noexcept
+
+cdef extern from "fastrec/atomic.h" nogil:
+    uint64_t fr_load_acquire(const uint64_t *p) noexcept
+    void fr_store_release(uint64_t *p, uint64_t v) noexcept
+
+cdef class SpoolChannel:
+    cdef fr_spool_channel *c
+    cdef Ring ring
+    cdef object keep                               # headers, the folder's descriptor
+    cdef bytearray fields                           # memory of zone.field
+
+cdef class Spooler:
+    cdef fr_spooler *s
+    cdef list channels                             # keeps what the threads use
+    cdef readonly bint alive

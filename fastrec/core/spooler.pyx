@@ -1,0 +1,178 @@
+"""The threads that bring rings to the disk and make durable what they wrote, without the GIL."""
+
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, strerror, strncpy
+
+from fastrec.core.poller cimport FR_TEXT_IDS
+from fastrec.core.ring cimport fr_now
+
+DURABILITY = ("never", "timed", "commit")
+FILES = ("strings", "gaps", "zones", "index", "records")
+
+cdef enum:
+    STAGE_BYTES = 4 << 20  # a commit is at most this much: one write, and what the caches still hold
+
+
+cdef bytearray as_fields(zone_fields):
+    """The C array of the tuples that the docstring of SpoolChannel describes."""
+    memory = bytearray(max(1, len(zone_fields) * sizeof(fr_zone_field)))
+    cdef fr_zone_field *field = <fr_zone_field *> <char *> memory
+    for i, (offset, kind, size, swapped, shift, width) in enumerate(zone_fields):
+        field[i].offset = offset
+        field[i].kind = ord(kind)
+        field[i].size = size
+        field[i].swapped = swapped
+        field[i].shift = shift
+        field[i].width = width
+    return memory
+
+
+cdef class SpoolChannel:
+    """A ring on its way to the folder `dir` (a file descriptor that the caller keeps open).
+
+    `files` maps the names of `FILES` to (header of an empty file, bytes of a row). `zone_fields` are
+    (offset in the record, kind "i" "u" "f", size, swapped, shift, width) of the numeric scalars;
+    `texts` are (offset in the record, width).
+    """
+
+    def __cinit__(self, Ring ring not None, *, int dir, bytes name, bytes uuid, files, uint64_t segment_rows,
+                  zone_fields=(), texts=(), bint holds=False, uint32_t first_segment=0):
+        cdef fr_spool_channel *c = <fr_spool_channel *> calloc(1, sizeof(fr_spool_channel))
+        cdef size_t record_size = ring.view.header.record_size, k = len(zone_fields)
+        cdef bytes header
+        if c == NULL:
+            raise MemoryError
+        self.c = c
+        self.ring = ring
+        self.keep = dict(files)
+        self.fields = as_fields(zone_fields)
+        c.dir = dir
+        c.ring = ring.view
+        strncpy(c.name, name, sizeof(c.name) - 1)
+        c.seed_base = fr_seed_base(uuid, name)
+        for i, file in enumerate(FILES):
+            header, c.kinds[i].row_size = self.keep[file]
+            c.kinds[i].header = header
+            c.kinds[i].header_size = len(header)
+        c.segment_rows = min(max(segment_rows // FR_BLOCK_ROWS, 1), FR_MAX_SEGMENT_ROWS // FR_BLOCK_ROWS)
+        c.segment_rows *= FR_BLOCK_ROWS
+        c.stage_rows = min(max(STAGE_BYTES // record_size, FR_BLOCK_ROWS), c.segment_rows)
+        c.weight_at = 16 if holds else 0
+        c.stamp_end_at = 8 if holds else 0
+        for offset, width in texts:
+            c.text_fields[c.text_count].offset = offset
+            c.text_fields[c.text_count].width = width
+            c.text_count += 1
+        c.zone.fields = k
+        c.zone.field = <fr_zone_field *> <char *> <bytearray> self.fields
+        c.zone.row = <uint64_t *> calloc(1, FR_ZONE_SIZE(k))
+        c.stage = <unsigned char *> malloc(c.stage_rows * record_size)
+        c.blocks = <fr_index_row *> calloc(c.stage_rows // FR_BLOCK_ROWS + 2, sizeof(fr_index_row))
+        c.zone_rows = <unsigned char *> malloc((c.stage_rows // FR_BLOCK_ROWS + 1) * FR_ZONE_SIZE(k))
+        if c.text_count:
+            c.text_ids = <uint32_t *> calloc(FR_TEXT_IDS + 1, sizeof(uint32_t))
+            c.text_offsets = <uint64_t *> calloc(FR_TEXT_IDS + 1, sizeof(uint64_t))
+        if (c.zone.row == NULL or c.stage == NULL or c.blocks == NULL or c.zone_rows == NULL
+                or c.text_count and (c.text_ids == NULL or c.text_offsets == NULL)):
+            raise MemoryError
+        c.next_segment = first_segment
+        c.cursor = c.written = c.durable = ring.view.header.first
+        c.last = fr_now() + ring.view.header.clock_offset
+
+    def __dealloc__(self):
+        if self.c == NULL:
+            return
+        for memory in (<size_t> self.c.zone.row, <size_t> self.c.stage, <size_t> self.c.blocks,
+                       <size_t> self.c.zone_rows, <size_t> self.c.text_ids, <size_t> self.c.text_offsets,
+                       <size_t> self.c.lines.data, <size_t> self.c):
+            free(<void *> <size_t> memory)
+
+    def marks(self):
+        """What other threads may know: written, durable, overwritten, disk, error, sync_error, segments."""
+        cdef fr_spool_channel *c = self.c
+        return {
+            "written": fr_load_acquire(&c.written), "durable": fr_load_acquire(&c.durable),
+            "overwritten": fr_load_acquire(&c.overwritten), "disk": fr_load_acquire(&c.disk),
+            "error": fr_load_acquire(&c.error), "sync_error": fr_load_acquire(&c.sync_error),
+            "segments": fr_load_acquire(&c.segments),
+        }
+
+
+cdef class Spooler:
+    """Drains channels every `flush_ns` at most; `durability` is one of `DURABILITY`.
+
+    `dir`, `clocks` and `stats` are file descriptors of the recording, of clocks.npy (whose header of
+    `clocks_header` bytes is written) and of stats.jsonl. The caller keeps them open until `stop`.
+    """
+
+    def __cinit__(self, *, int dir, int clocks, size_t clocks_header, int stats, bytes uuid, durability="timed",
+                  int64_t flush_ns=100_000_000, int64_t sync_ns=1_000_000_000, int64_t clock_offset=0,
+                  uint64_t clock_rows=0, uint64_t stat_bytes=0, uint64_t stat_lines=0):
+        cdef fr_spooler *s = <fr_spooler *> calloc(1, sizeof(fr_spooler))
+        if s == NULL:
+            raise MemoryError
+        self.s = s
+        self.channels = []
+        s.io = &fr_system_io
+        s.clock = &fr_system_clock
+        s.durability = DURABILITY.index(durability)
+        s.flush = flush_ns
+        s.sync_every = sync_ns
+        s.dir = dir
+        s.log.clocks = clocks
+        s.log.stats = stats
+        s.log.clocks_header = clocks_header
+        s.log.clock_rows = clock_rows
+        s.log.stat_bytes = stat_bytes
+        s.log.stat_lines = stat_lines
+        s.log.seed_base = fr_seed_base(uuid, b"")
+        s.log.clock_offset = clock_offset
+
+    def __dealloc__(self):
+        if not self.alive:
+            free(self.s)
+
+    def begin(self):
+        """Start the threads."""
+        cdef int error = fr_spooler_start(self.s)
+        if error:
+            raise OSError(-error, (<bytes> strerror(-error)).decode(), "a spooling thread")
+        self.alive = True
+        Py_INCREF(self)  # the threads'; given back when they have been joined
+
+    def add(self, SpoolChannel channel not None):
+        """Drain this channel too."""
+        if self.s.count == FR_SPOOL_CHANNELS:
+            raise ValueError(f"a recorder has at most {FR_SPOOL_CHANNELS} channels")
+        self.channels.append(channel)
+        self.s.channels[self.s.count] = channel.c
+        fr_store_release(&self.s.count, self.s.count + 1)
+
+    def stop(self, double timeout=30.0):
+        """Drain what the writers, which have ended, left; False when the disk has not answered in time."""
+        cdef int64_t deadline = <int64_t> (timeout * 1e9)
+        cdef int error
+        if not self.alive:
+            return True
+        with nogil:
+            error = fr_spooler_stop(self.s, fr_now() + deadline)
+        if error:
+            return False
+        self.alive = False
+        Py_DECREF(self)
+        return True
+
+
+def zone_of(const unsigned char[::1] records not None, size_t stride, zone_fields, size_t weight_at=0):
+    """The zone of some records, as the bytes of its row with a crc of 0 (FORMAT.md, zones)."""
+    cdef size_t k = len(zone_fields)
+    cdef fr_zone zone
+    cdef bytearray fields = as_fields(zone_fields), row = bytearray(FR_ZONE_SIZE(k))
+    zone.fields = k
+    zone.field = <fr_zone_field *> <char *> fields
+    zone.row = <uint64_t *> <char *> row
+    fr_zone_clear(&zone)
+    if records.shape[0]:
+        fr_zone_add(&zone, &records[0], records.shape[0] // stride, stride, weight_at)
+    return bytes(row)

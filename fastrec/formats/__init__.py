@@ -1,0 +1,1 @@
+"""Formats: exits from fastrec, one file each, reached by entry points."""

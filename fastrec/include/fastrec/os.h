@@ -1,0 +1,232 @@
+/* os.h: everything fastrec asks of the operating system, and the only place that knows which one it is.
+ *
+ * Clocks, waiting, files and mappings go through two tables of functions, so that a test can move time,
+ * fail the n-th call or tear a write. Functions return 0 or a byte count, or -errno. */
+#ifndef FASTREC_OS_H
+#define FASTREC_OS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/memfd.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* GNU extensions are called by number, so that the includer's feature macros do not matter. */
+#ifndef F_ADD_SEALS
+#define F_ADD_SEALS 1033
+#define F_SEAL_SEAL 1
+#define F_SEAL_SHRINK 2
+#define F_SEAL_GROW 4
+#endif
+
+#define FR_NS 1000000000LL
+#define FR_NEVER INT64_MAX
+
+/* ---- time ---- */
+
+typedef struct fr_clock {
+    int64_t (*now)(void);
+    /* Sleep until `deadline` or until *word is no longer `expected`; spurious returns are allowed. */
+    void (*wait)(const uint32_t *word, uint32_t expected, int64_t deadline);
+} fr_clock;
+
+static inline int64_t fr_read_clock(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * FR_NS + t.tv_nsec;
+}
+
+static inline int64_t fr_now(void) { return fr_read_clock(CLOCK_MONOTONIC); }
+
+static inline void fr_wait(const uint32_t *word, uint32_t expected, int64_t deadline)
+{
+    struct timespec t = {(time_t)(deadline / FR_NS), (long)(deadline % FR_NS)};
+    syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline == FR_NEVER ? NULL : &t, NULL,
+            FUTEX_BITSET_MATCH_ANY); /* the deadline is absolute, on the monotonic clock */
+}
+
+/* Change a word that somebody may be waiting on. */
+static inline void fr_wake(uint32_t *word)
+{
+    __atomic_fetch_add(word, 1, __ATOMIC_ACQ_REL);
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static inline uint32_t fr_word(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+
+static const fr_clock fr_system_clock = {fr_now, fr_wait};
+
+static inline void fr_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* ---- threads ---- */
+
+typedef struct fr_thread {
+    pthread_t id;
+    const char *name; /* at most 15 letters */
+    uint32_t ended;   /* a futex word: 1 when the body has returned */
+    void (*body)(void *);
+    void *arg;
+} fr_thread;
+
+static inline void *fr_thread_main(void *arg)
+{
+    fr_thread *t = (fr_thread *)arg;
+    prctl(PR_SET_NAME, t->name);
+    prctl(PR_SET_TIMERSLACK, 1UL); /* 50 us by default, which would be the lateness of every deadline */
+    t->body(t->arg);
+    fr_wake(&t->ended);
+    return NULL;
+}
+
+/* A thread that takes no signals: they belong to Python's main thread. */
+static inline int fr_thread_start(fr_thread *t, const char *name, void (*body)(void *), void *arg)
+{
+    sigset_t all, old;
+    int error;
+    t->name = name;
+    t->ended = 0;
+    t->body = body;
+    t->arg = arg;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    error = pthread_create(&t->id, NULL, fr_thread_main, t);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return -error;
+}
+
+/* Join before `deadline`; -ETIMEDOUT leaves the thread running (its memory must then be leaked). */
+static inline int fr_thread_join(fr_thread *t, int64_t deadline)
+{
+    while (!fr_word(&t->ended)) {
+        if (fr_now() >= deadline)
+            return -ETIMEDOUT;
+        fr_wait(&t->ended, 0, deadline);
+    }
+    return -pthread_join(t->id, NULL);
+}
+
+static inline int64_t fr_thread_cpu(fr_thread *t)
+{
+    clockid_t id;
+    return fr_word(&t->ended) || pthread_getcpuclockid(t->id, &id) ? 0 : fr_read_clock(id);
+}
+
+/* ---- memory ---- */
+
+/* An anonymous shared mapping, prefaulted; shared so that a fork costs the writer no page faults, and
+ * sealed so that nobody can shrink it under us. NULL and *error on failure. */
+static inline void *fr_map_new(const char *name, size_t size, int *fd, int *error)
+{
+    void *memory;
+    *fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (*fd < 0) {
+        *error = -errno;
+        return NULL;
+    }
+    *error = -posix_fallocate(*fd, 0, (off_t)size); /* a full tmpfs is an error here, not SIGBUS later */
+    if (!*error) {
+        fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+        memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, *fd, 0);
+        if (memory != MAP_FAILED)
+            return memory;
+        *error = -errno;
+    }
+    close(*fd);
+    return NULL;
+}
+
+static inline void fr_map_free(void *memory, size_t size, int fd)
+{
+    munmap(memory, size);
+    close(fd);
+}
+
+/* Read our own memory without a fault: the bytes read (a page that is gone ends them), or -errno. */
+static inline long fr_read_self(const void *from, void *to, size_t size)
+{
+    struct iovec local = {to, size}, remote = {(void *)(uintptr_t)from, size};
+    long n = syscall(SYS_process_vm_readv, (long)getpid(), &local, 1L, &remote, 1L, 0L);
+    return n < 0 ? -errno : n;
+}
+
+/* ---- files ---- */
+
+typedef struct fr_io {
+    int (*create)(int dir, const char *name); /* exclusively, 0600, links refused */
+    long (*write)(int fd, const void *data, size_t size, uint64_t offset);
+    int (*publish)(int dir, const char *from, const char *to); /* link, then remove the old name */
+    int (*remove)(int dir, const char *name);
+    int (*sync)(int fd);                                       /* data and size of one file */
+    int (*sync_all)(int fd);                                   /* everything on its file system */
+    int (*sync_dir)(int dir);
+    int (*close)(int fd);
+} fr_io;
+
+static inline int fr_create(int dir, const char *name)
+{
+    int fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return fd < 0 ? -errno : fd;
+}
+
+static inline long fr_pwrite(int fd, const void *data, size_t size, uint64_t offset)
+{
+    long n;
+    do
+        n = pwrite(fd, data, size, (off_t)offset);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+static inline int fr_publish_name(int dir, const char *from, const char *to)
+{
+    if (linkat(dir, from, dir, to, 0) || unlinkat(dir, from, 0))
+        return -errno;
+    return 0;
+}
+
+static inline int fr_remove(int dir, const char *name) { return unlinkat(dir, name, 0) ? -errno : 0; }
+static inline int fr_sync(int fd) { return fdatasync(fd) ? -errno : 0; }
+static inline int fr_sync_all(int fd) { return syscall(SYS_syncfs, fd) ? -errno : 0; }
+static inline int fr_sync_dir(int dir) { return fsync(dir) ? -errno : 0; }
+static inline int fr_close(int fd) { return close(fd) ? -errno : 0; }
+
+static const fr_io fr_system_io = {fr_create, fr_pwrite,   fr_publish_name, fr_remove,
+                                   fr_sync,   fr_sync_all, fr_sync_dir,     fr_close};
+
+/* Write all of it; the bytes that landed (fewer than `size` only after an error, stored in *error). */
+static inline size_t fr_write_all(const fr_io *io, int fd, const void *data, size_t size, uint64_t offset,
+                                  int *error)
+{
+    size_t done = 0;
+    while (done < size) {
+        long n = io->write(fd, (const char *)data + done, size - done, offset + done);
+        if (n <= 0) {
+            *error = n ? (int)n : -ENOSPC;
+            break;
+        }
+        done += (size_t)n;
+    }
+    return done;
+}
+
+#endif

@@ -1,0 +1,369 @@
+/* poll.h: calling getters at their deadlines, and the account of what became of each.
+ *
+ * A poller is one thread that serves its channels one after another. Deadline i of a channel is
+ * start + i * period in exact integer arithmetic, never rescheduled from "now"; a late call skips the
+ * slots it overran, and they are counted as missed. The poller takes no lock, allocates nothing and makes
+ * no system call but its wait (and one safe read per text member). */
+#ifndef FASTREC_POLL_H
+#define FASTREC_POLL_H
+
+#include "histogram.h"
+#include "ring.h"
+#include "text.h"
+
+/* Fill `out` with the struct as it is now. Any other value than these two: failed, with that code. */
+typedef int32_t (*fr_poll_fn)(void *ctx, void *out);
+#define FR_POLL_NEW 0
+#define FR_POLL_SAME INT32_MAX /* nothing new since the last call */
+
+#define FR_CANARY 0xC5A5E1D93B7F2648ull
+#define FR_CANARY_SIZE 65536 /* bytes behind the struct that a getter may spoil before memory does */
+#define FR_POLL_CHANNELS 64
+#define FR_POLL_TEXTS 16
+#define FR_DURATION_SAMPLE 64 /* flat out, one call in so many enters the histogram */
+
+/* ---- the grid ---- */
+
+/* period = num / den ns; next = start + slot * num / den, kept as a whole part and a remainder. */
+typedef struct fr_grid {
+    uint64_t num, den; /* num 0: flat out */
+    uint64_t slot;     /* the next one to be decided */
+    int64_t start;
+    int64_t next;
+    uint64_t rest;     /* of next, in 1/den ns */
+} fr_grid;
+
+static inline void fr_grid_skip(fr_grid *g, uint64_t slots)
+{
+    unsigned __int128 forward = (unsigned __int128)g->num * slots + g->rest;
+    g->slot += slots;
+    g->next += (int64_t)(forward / g->den);
+    g->rest = (uint64_t)(forward % g->den);
+}
+
+static inline void fr_grid_step(fr_grid *g)
+{
+    uint64_t forward = g->num + g->rest; /* num <= 1e18 by fr_poll_channel's maker */
+    g->slot++;
+    if (g->den == 1) {
+        g->next += (int64_t)forward;
+        return;
+    }
+    g->next += (int64_t)(forward / g->den);
+    g->rest = forward % g->den;
+}
+
+/* How many deadlines after `next` have also passed at `now` >= next. */
+static inline uint64_t fr_grid_overrun(const fr_grid *g, int64_t now)
+{
+    unsigned __int128 late = (unsigned __int128)(uint64_t)(now - g->next) * g->den;
+    return late < g->num + g->rest ? 0 : (uint64_t)((late - g->rest) / g->num);
+}
+
+/* ---- channels ---- */
+
+typedef struct fr_poll_channel {
+    fr_ring ring;
+    fr_poll_fn fn;
+    void *ctx;
+    unsigned char *scratch; /* a record (stamp, payload), then the canary; private */
+    fr_grid grid;
+    int64_t spin;           /* ns before the deadline from which to spin */
+    int64_t stamp;          /* latest stamp given: stamps never decrease */
+    int64_t clock_offset;
+    int has_payload;        /* a call has succeeded: "nothing new" means held */
+    fr_texts *texts;        /* NULL: no pointer is followed */
+    fr_text_field text_fields[FR_POLL_TEXTS];
+    uint32_t text_count;
+    fr_histogram lateness;
+    fr_histogram duration;
+} fr_poll_channel;
+
+static inline unsigned char *fr_poll_payload(fr_poll_channel *c)
+{
+    return c->scratch + c->ring.view.header->payload_offset;
+}
+
+/* Has the getter written past its struct? Looks at the padding and the first word behind the record. */
+static inline int fr_poll_spoiled(fr_poll_channel *c)
+{
+    const fr_ring_header *h = c->ring.view.header;
+    size_t end = h->payload_offset + h->payload_size;
+    const unsigned char *p = c->scratch;
+    uint64_t word;
+    memcpy(&word, p + h->record_size, 8);
+    if (word != FR_CANARY)
+        return 1;
+    for (; end < h->record_size; end++)
+        if (p[end])
+            return 1;
+    return 0;
+}
+
+static inline void fr_poll_restore(fr_poll_channel *c)
+{
+    const fr_ring_header *h = c->ring.view.header;
+    size_t end = h->payload_offset + h->payload_size, i;
+    const uint64_t canary = FR_CANARY;
+    memset(c->scratch + end, 0, h->record_size - end);
+    for (i = 0; i < FR_CANARY_SIZE; i += 8)
+        memcpy(c->scratch + h->record_size + i, &canary, 8);
+}
+
+/* What a first call showed. */
+typedef struct fr_probe {
+    int32_t code;       /* what the getter returned */
+    uint32_t excess;    /* bytes written past the struct */
+} fr_probe;
+
+/* One call that takes no slot, with every byte behind the struct watched. */
+static inline fr_probe fr_poll_probe(fr_poll_channel *c)
+{
+    const fr_ring_header *h = c->ring.view.header;
+    size_t size = h->record_size - h->payload_offset - h->payload_size + FR_CANARY_SIZE, i;
+    unsigned char *behind = fr_poll_payload(c) + h->payload_size;
+    fr_probe probe = {0, 0};
+    int pass;
+    for (pass = 0; pass < 2 && !probe.excess; pass++) { /* twice: what it writes may equal one pattern */
+        memset(behind, pass ? 0x5A : 0xA5, size);
+        fr_store_relaxed(&c->ring.view.header->in_call, (uint64_t)fr_now());
+        probe.code = c->fn(c->ctx, fr_poll_payload(c));
+        fr_store_relaxed(&c->ring.view.header->in_call, 0);
+        for (i = size; i && behind[i - 1] == (pass ? 0x5A : 0xA5); i--)
+            ;
+        probe.excess = (uint32_t)i;
+        if (probe.code != FR_POLL_NEW)
+            break;
+    }
+    fr_poll_restore(c);
+    return probe;
+}
+
+/* Enter the outcome of a call that began at `begin` and ended at `end`. */
+static inline void fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t begin, int64_t end)
+{
+    fr_ring *r = &c->ring;
+    fr_account *a = &r->account;
+    int64_t stamp = begin + (end - begin) / 2 + c->clock_offset;
+    uint32_t i;
+    if (stamp < c->stamp)
+        stamp = c->stamp;
+    c->stamp = stamp;
+    if (__builtin_expect(fr_poll_spoiled(c), 0)) {
+        fr_poll_restore(c);
+        code = EOVERFLOW;
+    } else if (code == FR_POLL_SAME && !c->has_payload) {
+        code = ENODATA;
+    }
+    if (__builtin_expect(code == FR_POLL_NEW, 1)) {
+        c->has_payload = 1;
+        if (__builtin_expect(!fr_ring_room(r, 1), 0)) {
+            a->dropped++;
+            fr_ring_lose(r, FR_GAP_DROPPED, 0, 1, stamp, stamp);
+        } else {
+            for (i = 0; i < c->text_count; i++)
+                a->texts_lost += !fr_text_follow(c->texts, fr_poll_payload(c), c->text_fields[i]);
+            memcpy(c->scratch, &stamp, 8);
+            fr_ring_put(r, c->scratch);
+            a->recorded++;
+        }
+    } else if (code == FR_POLL_SAME) {
+        a->held++;
+    } else {
+        a->failed++;
+        fr_ring_lose(r, FR_GAP_FAILED, code, 1, stamp, stamp);
+    }
+    a->last = (uint64_t)stamp;
+}
+
+/* Deadlines up to the one before `slots` further are lost, at `now`. */
+static inline void fr_poll_miss(fr_poll_channel *c, uint64_t slots, int64_t now)
+{
+    fr_grid *g = &c->grid;
+    int64_t first = g->next + c->clock_offset, last;
+    fr_hist_add_ramp(&c->lateness, now - g->next, (double)g->num / (double)g->den, slots);
+    fr_grid_skip(g, slots - 1);
+    last = g->next + c->clock_offset;
+    fr_grid_step(g);
+    c->ring.account.missed += slots;
+    fr_ring_lose(&c->ring, FR_GAP_MISSED, 0, slots, first, last);
+}
+
+/* Call one channel whose turn it is; `now` is the loop's last reading of the clock. Returns the next. */
+static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_clock *clock, int64_t now)
+{
+    fr_ring_header *h = c->ring.view.header;
+    fr_grid *g = &c->grid;
+    int64_t end;
+    int32_t code;
+    if (g->num) {
+        uint64_t overrun = fr_grid_overrun(g, now);
+        if (__builtin_expect(overrun != 0, 0))
+            fr_poll_miss(c, overrun, now);
+        fr_hist_add(&c->lateness, now - g->next, 1);
+    }
+    fr_store_relaxed(&h->in_call, (uint64_t)now);
+    code = c->fn(c->ctx, fr_poll_payload(c));
+    end = clock->now();
+    fr_store_relaxed(&h->in_call, 0);
+    if (g->num)
+        fr_grid_step(g);
+    else
+        g->slot++;
+    if (g->num || g->slot % FR_DURATION_SAMPLE == 0)
+        fr_hist_add(&c->duration, end - now, 1);
+    fr_poll_enter(c, code, now, end);
+    c->ring.account.slots = g->slot;
+    fr_ring_publish_account(&c->ring);
+    return end;
+}
+
+/* The last word on a channel: deadlines that have passed are missed, the pending loss is published. */
+static inline void fr_poll_finish(fr_poll_channel *c, int64_t now)
+{
+    if (c->grid.num && now >= c->grid.next)
+        fr_poll_miss(c, fr_grid_overrun(&c->grid, now) + 1, now);
+    c->ring.account.slots = c->grid.slot;
+    fr_ring_flush_gap(&c->ring);
+    fr_ring_publish_account(&c->ring);
+}
+
+/* ---- the thread ---- */
+
+enum { FR_CMD_NONE, FR_CMD_PROBE, FR_CMD_ADD, FR_CMD_START, FR_CMD_STOP };
+
+/* A request to the poller, answered between two polls. One at a time; the asker waits for `done`. */
+typedef struct fr_command {
+    int kind;
+    fr_poll_channel *channel; /* PROBE, ADD */
+    int64_t start;            /* START: time of slot 0 */
+    fr_probe probe;           /* the answer to PROBE */
+    uint32_t done;            /* futex word */
+} fr_command;
+
+typedef struct fr_poller {
+    fr_thread thread;
+    const fr_clock *clock;
+    uint32_t bell;                               /* futex word: a command has come */
+    fr_command *command;                         /* atomic */
+    int running;                                 /* START was seen */
+    uint32_t count;
+    fr_poll_channel *channels[FR_POLL_CHANNELS]; /* polled, in the order of adding */
+} fr_poller;
+
+static inline void fr_poller_begin(fr_poll_channel *c, int64_t start)
+{
+    c->grid.start = c->grid.next = start;
+    c->ring.account.start = (uint64_t)(start + c->clock_offset);
+    fr_ring_publish_account(&c->ring);
+}
+
+/* Answer a command; false when it says stop. */
+static inline int fr_poller_obey(fr_poller *p, fr_command *command)
+{
+    int go_on = 1;
+    uint32_t i;
+    switch (command->kind) {
+    case FR_CMD_PROBE:
+        command->probe = fr_poll_probe(command->channel);
+        break;
+    case FR_CMD_ADD:
+        p->channels[p->count++] = command->channel;
+        if (p->running)
+            fr_poller_begin(command->channel, p->clock->now());
+        break;
+    case FR_CMD_START:
+        p->running = 1;
+        for (i = 0; i < p->count; i++)
+            fr_poller_begin(p->channels[i], command->start);
+        break;
+    case FR_CMD_STOP:
+        go_on = 0;
+        break;
+    }
+    __atomic_store_n(&p->command, NULL, __ATOMIC_RELAXED);
+    fr_wake(&command->done);
+    return go_on;
+}
+
+/* Whose turn is it: the earliest deadline; a channel flat out whenever no deadline has passed. */
+static inline fr_poll_channel *fr_poller_next(const fr_poller *p, int64_t now, uint32_t *turn)
+{
+    fr_poll_channel *next = NULL, *flat = NULL;
+    uint32_t i;
+    for (i = 0; i < p->count; i++) {
+        fr_poll_channel *c = p->channels[(*turn + i) % p->count];
+        if (!c->grid.num) {
+            if (!flat)
+                flat = c;
+        } else if (!next || c->grid.next < next->grid.next) {
+            next = c;
+        }
+    }
+    if (!flat || (next && next->grid.next <= now))
+        return next;
+    (*turn)++; /* several channels flat out take turns */
+    return flat;
+}
+
+static inline void fr_poller_run(void *arg)
+{
+    fr_poller *p = (fr_poller *)arg;
+    int64_t now = p->clock->now();
+    uint32_t turn = 0, i;
+    for (;;) {
+        uint32_t bell = fr_word(&p->bell);
+        fr_command *command = __atomic_load_n(&p->command, __ATOMIC_ACQUIRE);
+        fr_poll_channel *c;
+        if (command) {
+            if (!fr_poller_obey(p, command))
+                break;
+            now = p->clock->now();
+            continue;
+        }
+        if (!p->running || !p->count) {
+            p->clock->wait(&p->bell, bell, FR_NEVER);
+            continue;
+        }
+        c = p->count == 1 ? p->channels[0] : fr_poller_next(p, now, &turn);
+        if (c->grid.num && now < c->grid.next) {
+            int64_t wake = c->grid.next - c->spin;
+            if (now < wake) {
+                if (wake - now >= FR_GAP_PIECE)
+                    for (i = 0; i < p->count; i++)
+                        fr_ring_flush_gap(&p->channels[i]->ring);
+                p->clock->wait(&p->bell, bell, wake);
+            } else {
+                fr_relax();
+            }
+            now = p->clock->now();
+            continue;
+        }
+        now = fr_poll_call(c, p->clock, now);
+    }
+    now = p->clock->now();
+    for (i = 0; i < p->count; i++)
+        fr_poll_finish(p->channels[i], now);
+}
+
+static inline int fr_poller_start(fr_poller *p, const char *name)
+{
+    return fr_thread_start(&p->thread, name, fr_poller_run, p);
+}
+
+/* Hand over a command and wait for the answer until `deadline`; -ETIMEDOUT: a call has not returned, and
+ * the command must stay in memory. One asker at a time. */
+static inline int fr_poller_ask(fr_poller *p, fr_command *command, int64_t deadline)
+{
+    command->done = 0;
+    __atomic_store_n(&p->command, command, __ATOMIC_RELEASE);
+    fr_wake(&p->bell);
+    while (!fr_word(&command->done)) {
+        if (fr_now() >= deadline)
+            return -ETIMEDOUT;
+        fr_wait(&command->done, 0, deadline);
+    }
+    return 0;
+}
+
+#endif

@@ -1,0 +1,103 @@
+/* segment.h: the five files of a segment: created whole or not at all, written at known offsets. */
+#ifndef FASTREC_SEGMENT_H
+#define FASTREC_SEGMENT_H
+
+#include <stdio.h>
+#include "os.h"
+#include "format.h"
+
+/* In the order of creation: a segment whose records file has its name has all the others. */
+enum { FR_STRINGS, FR_GAPS, FR_ZONES, FR_INDEX, FR_RECORDS, FR_FILES };
+
+static const char *const fr_file_stems[FR_FILES] = {"strings", "gaps", "zones", "index", "records"};
+static const char *const fr_file_ends[FR_FILES] = {"jsonl", "npy", "npy", "npy", "npy"};
+
+/* What every segment of a channel has in common. */
+typedef struct fr_file_kind {
+    const char *header;   /* with a row count of 0; empty for strings */
+    size_t header_size;
+    size_t row_size;      /* 1 for strings */
+} fr_file_kind;
+
+typedef struct fr_segment {
+    uint32_t number;
+    int fd[FR_FILES];        /* -1: not open */
+    uint64_t rows[FR_FILES]; /* committed; of strings, bytes */
+} fr_segment;
+
+static inline void fr_segment_close(const fr_io *io, fr_segment *s)
+{
+    int i;
+    for (i = 0; i < FR_FILES; i++) {
+        if (s->fd[i] >= 0)
+            io->close(s->fd[i]);
+        s->fd[i] = -1;
+    }
+}
+
+/* 0, or -errno with nothing left behind. */
+static inline int fr_segment_open(const fr_io *io, int dir, fr_segment *s, uint32_t number,
+                                  const fr_file_kind kinds[FR_FILES])
+{
+    char name[FR_FILES][40], draft[FR_FILES][48];
+    int i, named = 0, error = 0;
+    s->number = number;
+    for (i = 0; i < FR_FILES; i++) {
+        s->fd[i] = -1;
+        s->rows[i] = 0;
+        snprintf(name[i], sizeof name[i], "%s.%06u.%s", fr_file_stems[i], number, fr_file_ends[i]);
+        snprintf(draft[i], sizeof draft[i], ".%s.%06u.%s.new", fr_file_stems[i], number, fr_file_ends[i]);
+    }
+    for (i = 0; i < FR_FILES && !error; i++) {
+        io->remove(dir, draft[i]); /* of a run that was killed here */
+        s->fd[i] = io->create(dir, draft[i]);
+        if (s->fd[i] < 0)
+            error = s->fd[i];
+        else
+            fr_write_all(io, s->fd[i], kinds[i].header, kinds[i].header_size, 0, &error);
+    }
+    for (; named < FR_FILES && !error; named += !error)
+        error = io->publish(dir, draft[named], name[named]);
+    if (error) {
+        for (i = 0; i < FR_FILES; i++)
+            io->remove(dir, draft[i]);
+        for (i = 0; i < named; i++)
+            io->remove(dir, name[i]);
+        fr_segment_close(io, s);
+    }
+    return error;
+}
+
+/* Append `count` rows behind the committed ones; how many landed whole (fewer only with *error). The count
+ * of the segment is the caller's to raise. */
+static inline uint64_t fr_segment_append(const fr_io *io, const fr_segment *s, int file,
+                                         const fr_file_kind kinds[FR_FILES], const void *rows, uint64_t count,
+                                         int *error)
+{
+    const fr_file_kind *kind = &kinds[file];
+    if (!count)
+        return 0;
+    return fr_write_all(io, s->fd[file], rows, count * kind->row_size,
+                        kind->header_size + s->rows[file] * kind->row_size, error) / kind->row_size;
+}
+
+/* Write a row count into a .npy header: 8 aligned bytes, never seen torn. */
+static inline int fr_npy_count(const fr_io *io, int fd, uint64_t rows)
+{
+    char digits[FR_NPY_COUNT_DIGITS + 1];
+    int error = 0;
+    snprintf(digits, sizeof digits, "%*u", FR_NPY_COUNT_DIGITS, (uint32_t)rows);
+    fr_write_all(io, fd, digits, FR_NPY_COUNT_DIGITS, FR_NPY_COUNT_OFFSET, &error);
+    return error;
+}
+
+/* Bring the counts of the side files up to what is committed. */
+static inline int fr_segment_raise(const fr_io *io, const fr_segment *s)
+{
+    int i, error = 0;
+    for (i = FR_GAPS; i <= FR_INDEX && !error; i++)
+        error = fr_npy_count(io, s->fd[i], s->rows[i]);
+    return error;
+}
+
+#endif

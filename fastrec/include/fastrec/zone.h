@@ -1,0 +1,194 @@
+/* zone.h: what 1024 records say together: per numeric field the smallest, the largest, the sum, the NaNs. */
+#ifndef FASTREC_ZONE_H
+#define FASTREC_ZONE_H
+
+#include <math.h>
+#include <stddef.h>
+#include "format.h"
+
+/* A numeric scalar of the record. */
+typedef struct fr_zone_field {
+    uint32_t offset; /* in the record */
+    uint8_t kind;    /* 'i', 'u' or 'f': the pattern it has in a zone */
+    uint8_t size;    /* 1, 2, 4 or 8 bytes */
+    uint8_t swapped; /* 1: the other byte order */
+    uint8_t shift;   /* bit-fields: lowest bit */
+    uint8_t width;   /* bit-fields: how many; 0: the whole */
+    uint8_t pad[3];
+} fr_zone_field;
+
+/* A zone in the making: its row as it will stand in the file. */
+typedef struct fr_zone {
+    uint32_t fields;       /* k */
+    const fr_zone_field *field;
+    uint64_t *row;         /* polls, min[k], max[k], sum[k], nan[k], reserved and crc */
+} fr_zone;
+
+static inline uint64_t fr_bits_of(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, 8);
+    return bits;
+}
+
+static inline double fr_double_of(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, 8);
+    return value;
+}
+
+static inline void fr_zone_clear(fr_zone *z)
+{
+    uint32_t k = z->fields, i;
+    memset(z->row, 0, FR_ZONE_SIZE(k));
+    for (i = 0; i < k; i++) {
+        uint8_t kind = z->field[i].kind;
+        z->row[1 + i] = kind == 'f' ? fr_bits_of(INFINITY) : kind == 'i' ? (uint64_t)INT64_MAX : UINT64_MAX;
+        z->row[1 + k + i] = kind == 'f' ? fr_bits_of(-INFINITY) : kind == 'i' ? (uint64_t)INT64_MIN : 0;
+    }
+}
+
+static inline double fr_half(uint16_t h)
+{
+    double magnitude = h & 0x3FF;
+    int exponent = h >> 10 & 31;
+    if (exponent == 31)
+        magnitude = magnitude ? NAN : INFINITY;
+    else
+        magnitude = exponent ? ldexp(magnitude + 1024, exponent - 25) : ldexp(magnitude, -24);
+    return h & 0x8000 ? -magnitude : magnitude;
+}
+
+/* One field of one record, as its 8-byte pattern. */
+static inline uint64_t fr_zone_load(const fr_zone_field *f, const unsigned char *record)
+{
+    uint64_t v = 0;
+    memcpy(&v, record + f->offset, f->size); /* little endian hosts: the low bytes */
+    if (f->swapped)
+        v = __builtin_bswap64(v) >> (64 - 8 * f->size);
+    if (f->kind == 'f') {
+        float single;
+        uint32_t low = (uint32_t)v;
+        if (f->size == 8)
+            return v;
+        if (f->size == 2)
+            return fr_bits_of(fr_half((uint16_t)v));
+        memcpy(&single, &low, 4);
+        return fr_bits_of(single);
+    }
+    if (f->width) {
+        int above = 64 - f->width;
+        v = v >> f->shift << above;
+        return f->kind == 'i' ? (uint64_t)((int64_t)v >> above) : v >> above;
+    }
+    if (f->kind == 'i') {
+        int above = 64 - 8 * f->size;
+        return (uint64_t)((int64_t)(v << above) >> above);
+    }
+    return v;
+}
+
+/* Specialised for the common case, so that the compiler sees one load and four operations. */
+#define FR_ZONE_LOOP(TYPE, WIDE, ISNAN)                                                                  \
+    do {                                                                                                 \
+        WIDE least, most, sum;                                                                           \
+        memcpy(&least, low, 8), memcpy(&most, high, 8), memcpy(&sum, total, 8);                          \
+        for (n = 0; n < count; n++, p += stride) {                                                       \
+            TYPE v;                                                                                      \
+            memcpy(&v, p + f->offset, sizeof v);                                                         \
+            if (ISNAN) {                                                                                 \
+                ++*nan;                                                                                  \
+                continue;                                                                                \
+            }                                                                                            \
+            least = v < least ? v : least;                                                               \
+            most = v > most ? v : most;                                                                  \
+            sum += (WIDE)v;                                                                              \
+        }                                                                                                \
+        memcpy(low, &least, 8), memcpy(high, &most, 8), memcpy(total, &sum, 8);                          \
+    } while (0)
+
+static inline void fr_zone_add_field(const fr_zone_field *f, const unsigned char *p, size_t count,
+                                     size_t stride, size_t weight_at, uint64_t *low, uint64_t *high,
+                                     uint64_t *total, uint64_t *nan)
+{
+    size_t n;
+    if (f->swapped || f->width || weight_at || (f->kind == 'f' && f->size == 2)) {
+        for (n = 0; n < count; n++, p += stride) {
+            uint64_t v = fr_zone_load(f, p), w = 1;
+            if (weight_at)
+                memcpy(&w, p + weight_at, 8);
+            if (f->kind == 'f') {
+                double d = fr_double_of(v);
+                if (d != d) {
+                    ++*nan;
+                    continue;
+                }
+                *low = d < fr_double_of(*low) ? v : *low;
+                *high = d > fr_double_of(*high) ? v : *high;
+                *total = fr_bits_of(fr_double_of(*total) + d * (double)w);
+            } else {
+                int is_signed = f->kind == 'i';
+                *low = (is_signed ? (int64_t)v < (int64_t)*low : v < *low) ? v : *low;
+                *high = (is_signed ? (int64_t)v > (int64_t)*high : v > *high) ? v : *high;
+                *total += v * w;
+            }
+        }
+        return;
+    }
+    switch (f->kind << 8 | f->size) {
+    case 'i' << 8 | 1: FR_ZONE_LOOP(int8_t, int64_t, 0); break;
+    case 'i' << 8 | 2: FR_ZONE_LOOP(int16_t, int64_t, 0); break;
+    case 'i' << 8 | 4: FR_ZONE_LOOP(int32_t, int64_t, 0); break;
+    case 'i' << 8 | 8: { /* sums wrap, which only unsigned arithmetic may */
+        int64_t least, most;
+        memcpy(&least, low, 8), memcpy(&most, high, 8);
+        for (n = 0; n < count; n++, p += stride) {
+            int64_t v;
+            memcpy(&v, p + f->offset, 8);
+            least = v < least ? v : least;
+            most = v > most ? v : most;
+            *total += (uint64_t)v;
+        }
+        memcpy(low, &least, 8), memcpy(high, &most, 8);
+        break;
+    }
+    case 'u' << 8 | 1: FR_ZONE_LOOP(uint8_t, uint64_t, 0); break;
+    case 'u' << 8 | 2: FR_ZONE_LOOP(uint16_t, uint64_t, 0); break;
+    case 'u' << 8 | 4: FR_ZONE_LOOP(uint32_t, uint64_t, 0); break;
+    case 'u' << 8 | 8: FR_ZONE_LOOP(uint64_t, uint64_t, 0); break;
+    case 'f' << 8 | 4: FR_ZONE_LOOP(float, double, v != v); break;
+    case 'f' << 8 | 8: FR_ZONE_LOOP(double, double, v != v); break;
+    }
+}
+#undef FR_ZONE_LOOP
+
+/* Add `count` records of `stride` bytes; `weight_at` is where their `polls` stand (0: each weighs 1). */
+static inline void fr_zone_add(fr_zone *z, const unsigned char *records, size_t count, size_t stride,
+                               size_t weight_at)
+{
+    uint32_t k = z->fields, i;
+    uint64_t *row = z->row;
+    if (weight_at) {
+        size_t n;
+        for (n = 0; n < count; n++) {
+            uint64_t w;
+            memcpy(&w, records + n * stride + weight_at, 8);
+            row[0] += w;
+        }
+    } else {
+        row[0] += count;
+    }
+    for (i = 0; i < k; i++)
+        fr_zone_add_field(&z->field[i], records, count, stride, weight_at, &row[1 + i], &row[1 + k + i],
+                          &row[1 + 2 * k + i], &row[1 + 3 * k + i]);
+}
+
+static inline void fr_zone_seal(fr_zone *z, uint32_t seed)
+{
+    size_t size = FR_ZONE_SIZE(z->fields);
+    uint32_t crc = fr_crc32c(seed, z->row, size - 4);
+    memcpy((unsigned char *)z->row + size - 4, &crc, 4);
+}
+
+#endif

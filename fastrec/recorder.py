@@ -1,0 +1,458 @@
+"""Recorder: channels, the threads that poll and drain them, and the folder they go to."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import socket
+import time
+import uuid
+import warnings
+import weakref
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from fastrec.channel import Channel, Options, WhenFull, as_options, check_schema
+from fastrec.core.poller import PollChannel, Poller
+from fastrec.core.spooler import SpoolChannel, Spooler
+from fastrec.errors import FastrecError, RecordingError, SchemaError, SourceError
+from fastrec.recording import files, layout
+from fastrec.recording.journals import Lines
+from fastrec.ring import Ring
+from fastrec.schema import Schema
+from fastrec.sources.registry import as_schema, source as source_by_name
+from fastrec.stats import RecorderStats
+from fastrec.times import Clock, parse_duration
+from fastrec.timezones import local_zone_name, zone_named
+
+__all__ = ["Recorder"]
+
+SEGMENT_BYTES = 256 << 20
+
+_STUCK = 5.0  # s that a stop waits for a call to return
+
+_live: weakref.WeakSet[Recorder] = weakref.WeakSet()
+
+
+class Recorder:
+    """Records channels into memory, and to a folder when it has a path.
+
+    Parameters
+    ----------
+    path : str or path-like, optional
+        The folder to create. Without, the newest records are kept in memory.
+    flush : str
+        At most this long after it was published a record is on its way to the disk.
+    durability : str or None
+        How often what was written is made durable: a duration, ``"commit"``: each time, None: never.
+    segment_bytes : int
+        A new file is begun beyond this.
+    metadata : mapping, optional
+        Stored with the recording; JSON.
+
+    Raises
+    ------
+    RecordingError
+        The folder exists, or cannot be created: before anything is recorded.
+
+    Notes
+    -----
+    ``with Recorder(...) as rec`` polls from there on; channels may be added before and inside. A recorder
+    belongs to the process that made it.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        flush: str = "100ms",
+        durability: str | None = "1s",
+        segment_bytes: int = SEGMENT_BYTES,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.path = None if path is None else Path(path)
+        self._flush_ns = parse_duration(flush)
+        self._durability: Literal["never", "timed", "commit"]
+        self._sync_ns = 0
+        if durability in (None, "commit"):
+            self._durability = "never" if durability is None else "commit"
+        else:
+            self._durability, self._sync_ns = "timed", parse_duration(durability)
+        self._segment_bytes = int(segment_bytes)
+        self._metadata = dict(metadata or {})
+        self._channels: dict[str, Channel] = {}
+        self._pollers: dict[str, Poller] = {}
+        self._state: Literal["new", "running", "stopped"] = "new"
+        self._pid = os.getpid()
+        self._store: _Store | None = None
+        if self.path is not None and os.path.lexists(self.path):
+            raise RecordingError(f"{self.path}: exists; use another path")
+
+    def __repr__(self) -> str:
+        return f"<Recorder {str(self.path) if self.path else 'in memory'}, {self._state}: {', '.join(self._channels) or 'no channels'}>"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    # Channels
+
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        """By name."""
+        return dict(self._channels)
+
+    def __getitem__(self, name: str) -> Channel:
+        return self._channels[name]
+
+    def add(
+        self,
+        name: str,
+        source: Any = None,
+        *,
+        schema: Any = None,
+        rate: float | str | Fraction | None = None,
+        capacity: int | str | None = None,
+        when_full: WhenFull = "overwrite",
+        thread: str = "main",
+        spin: str | int = "auto",
+    ) -> Channel:
+        """Add a channel, before or while it runs.
+
+        Parameters
+        ----------
+        name : str
+            1 to 64 letters, digits and ``_.-``; differs from the others by more than case.
+        source : Call, ComMethod or str, optional
+            What is polled; a str such as ``"linux:rusage"`` names a built-in one. Without, records are pushed.
+        schema : Schema, ctypes.Structure class, dtype or str
+            Of what is pushed. A source has its own.
+        rate : number, fraction or "max"
+            Hz; required with a source. ``"max"``: flat out.
+        capacity : int or str
+            Of the ring, in records or as a duration (``"10s"``). Default: four seconds, at least 65,536 records,
+            at most 256 MiB.
+        when_full : {"overwrite", "drop"}
+            What gives way when the disk is too slow: the oldest records, or the new ones (needs a path).
+        thread : str
+            Channels of one name share a polling thread.
+        spin : "auto", 0 or a duration
+            How long before a deadline the thread stops sleeping. ``"auto"``: a tenth of the period, at most 100 us.
+
+        Raises
+        ------
+        SchemaError, SourceError
+            The first call failed or wrote past the struct, a name is taken, a value means nothing.
+        """
+        if self._state == "stopped":
+            raise RecordingError("the recorder has stopped; make a new one")
+        self._check_name(name)
+        if isinstance(source, str):
+            source = source_by_name(source)
+        schema = self._schema_of(name, source, schema, rate)
+        if when_full == "drop" and self.path is None:
+            raise SourceError("when_full='drop' needs a path: without a disk to wait for, nothing is ever full")
+        options = as_options(
+            schema.record_dtype.itemsize, rate=rate, capacity=capacity, when_full=when_full, thread=thread, spin=spin
+        )
+        ring = Ring(schema, options.capacity, bounded=when_full == "drop", period=options.period)
+        channel = Channel(name, ring, options, clock=self._clock, source=source)
+        if source is not None:
+            self._probe(channel)
+        if self._state == "running":
+            self._spool(channel)
+        self._channels[name] = channel
+        if channel.polling is not None:
+            channel.poller.add(channel.polling)
+        return channel
+
+    def _check_name(self, name: str) -> None:
+        if not isinstance(name, str) or not layout.CHANNEL_NAME.fullmatch(name):
+            raise SchemaError(f"channel {name!r}: a name is 1 to 64 letters, digits and '_.-', and begins with none of '.-'")
+        for other in self._channels:
+            if other.lower() == name.lower():
+                raise SchemaError(f"channel {name!r}: there is {other!r} already; names differ by more than case")
+
+    @staticmethod
+    def _schema_of(name: str, source: Any, schema: Any, rate: object) -> Schema:
+        if source is None:
+            if schema is None:
+                raise SchemaError(f"channel {name!r} has neither source nor schema; say what is recorded")
+            if rate is not None:
+                raise SourceError(f"channel {name!r}: rate={rate!r} without a source; what is pushed has no rate")
+            schema = as_schema(schema)
+            if schema.texts:
+                raise SchemaError(
+                    f"channel {name!r}: {schema.texts[0].name!r} is text behind a pointer, which only a polled source can follow"
+                )
+            return schema
+        if not hasattr(source, "getter"):
+            raise SourceError(f"channel {name!r}: a {type(source).__name__} cannot be polled; wrap the function in fr.Call")
+        if rate is None:
+            raise SourceError(f"channel {name!r} has a source and no rate; say rate=1000 (Hz) or rate='max'")
+        if schema is not None:
+            check_schema(as_schema(schema), source.schema, name)
+        return source.schema
+
+    def _probe(self, channel: Channel) -> None:
+        """Make the first call, on the thread that will poll."""
+        schema, options = channel.schema, channel.options
+        channel.polling = PollChannel(
+            channel.ring.core,
+            channel.source.getter,
+            period=options.period,
+            spin=options.spin,
+            texts=[(field.offset, field.dtype.itemsize) for field in schema.texts],
+        )
+        channel.poller = self._poller(options.thread)
+        try:
+            code, excess, _ = channel.poller.probe(channel.polling)
+        except TimeoutError as error:
+            raise SourceError(f"channel {channel.name!r}: {error}") from error
+        channel.source.check(code, excess)
+
+    def _poller(self, thread: str) -> Poller:
+        poller = self._pollers.get(thread)
+        if poller is None:
+            poller = Poller(f"fr-{thread}")
+            poller.begin()
+            self._pollers[thread] = poller
+            _live.add(self)
+            if self._state == "running":
+                poller.run(time.monotonic_ns())
+        return poller
+
+    # Running
+
+    def start(self) -> None:
+        """Create the recording and begin to poll."""
+        if self._state != "new":
+            raise RecordingError(f"the recorder is {self._state}; a recorder starts once")
+        _live.add(self)
+        try:
+            if self.path is not None:
+                self._store = _Store(self)
+                for channel in self._channels.values():
+                    self._spool(channel)
+            start = time.monotonic_ns()
+            for poller in self._pollers.values():
+                poller.run(start)
+        except BaseException:
+            self._end_threads()
+            if self._store is not None:
+                self._store.discard()
+            self._state = "stopped"
+            raise
+        self._state = "running"
+
+    def stop(self) -> None:
+        """Stop polling, write what is left, close the recording. A second call does nothing.
+
+        Raises
+        ------
+        RecordingError
+            The disk did not take everything; what it took is whole.
+        """
+        if self._state == "stopped" or os.getpid() != self._pid:
+            return
+        was, self._state = self._state, "stopped"
+        self._end_threads()
+        _live.discard(self)
+        if was == "running" and self._store is not None:
+            if self._channels:
+                self._store.close()
+            else:
+                self._store.discard()
+
+    def _end_threads(self) -> None:
+        for channel in self._channels.values():
+            channel.note_cpu()
+        for thread, poller in self._pollers.items():
+            if not poller.stop(_STUCK):
+                warnings.warn(
+                    f"a call on thread {thread!r} has not returned for {_STUCK:g} s: the thread is left behind with its memory",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+        for channel in self._channels.values():
+            channel.close()
+
+    def mark(self, text: str) -> int:
+        """Write a mark at this moment; its time."""
+        now = time.monotonic_ns()
+        if self._store is None or self._state != "running":
+            raise RecordingError("marks are stored with a recording: give the recorder a path, and start it")
+        self._store.marks.append({"mono_ns": now, "text": str(text), "kind": "mark"})
+        return now
+
+    @property
+    def stats(self) -> RecorderStats:
+        """The statistics of every channel as they are now."""
+        return RecorderStats({name: channel.stats for name, channel in self._channels.items()})
+
+    def _spool(self, channel: Channel) -> None:
+        if self._store is not None:
+            self._store.add(channel)
+
+    @staticmethod
+    def _clock() -> Clock:
+        pairs = np.array([(time.monotonic_ns(), time.time_ns())], [("monotonic", "<i8"), ("realtime", "<i8")])
+        return Clock(pairs, zone_named(local_zone_name()))
+
+
+class _Store:
+    """The recording of a running recorder: its files, and the threads that fill them."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        from fastrec import __version__
+
+        self._root: Path = recorder.path
+        self._uuid = uuid.uuid4().bytes
+        self._segment_bytes = recorder._segment_bytes
+        self._channels: dict[str, Channel] = {}
+        self._descriptors: list[int] = []
+        self._spooler: Spooler | None = None
+        self._lock = files.create_recording(
+            self._root,
+            uuid=self._uuid,
+            host=socket.gethostname(),
+            tool=f"fastrec {__version__}",
+            timezone=local_zone_name(),
+            created_ns=time.time_ns(),
+            metadata=recorder._metadata,
+        )
+        try:
+            self._begin(recorder)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _begin(self, recorder: Recorder) -> None:
+        clocks_header = layout.npy_header(layout.CLOCK_DTYPE)
+        clocks = files.create_whole(self._root, "clocks.npy", data=clocks_header)
+        stats = files.create_whole(self._root, "stats.jsonl", data=b"")
+        folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._descriptors += [clocks, stats, folder]
+        self.marks = Lines(self._root, "marks.jsonl", self._uuid)
+        sessions = Lines(self._root, "sessions.jsonl", self._uuid)
+        sessions.append(
+            {
+                "session": 0,
+                "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+                "time_namespace": os.stat("/proc/self/ns/time").st_ino,
+                "clock": "monotonic",
+                "offset_ns": 0,
+                "start_ns": time.monotonic_ns(),
+                "pid": os.getpid(),
+                "rings": None,
+            }
+        )
+        sessions.close()
+        spooler = Spooler(
+            dir=folder,
+            clocks=clocks,
+            clocks_header=len(clocks_header),
+            stats=stats,
+            uuid=self._uuid,
+            durability=recorder._durability,
+            flush_ns=recorder._flush_ns,
+            sync_ns=recorder._sync_ns,
+        )
+        spooler.begin()
+        self._spooler = spooler
+
+    def add(self, channel: Channel) -> None:
+        """Create a channel's folder and drain its ring into it."""
+        schema, dtype, name = channel.schema, channel.schema.storage_dtype, channel.name
+        zones = layout.zone_dtype(len(schema.numeric))
+        headers = {
+            "strings": (b"", 1),
+            "gaps": (layout.npy_header(layout.GAP_ROW_DTYPE), layout.GAP_ROW_DTYPE.itemsize),
+            "zones": (layout.npy_header(zones), zones.itemsize),
+            "index": (layout.npy_header(layout.INDEX_DTYPE), layout.INDEX_DTYPE.itemsize),
+            "records": (layout.npy_header(dtype), dtype.itemsize),
+        }
+        members = {
+            "name": name,
+            "schema": schema.to_dict(),
+            "digest": schema.digest,
+            "record_size": dtype.itemsize,
+            "options": channel.options.to_dict(),
+        }
+        files.create_channel(self._root, self._uuid, members)
+        folder = os.open(self._root / "channels" / name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._descriptors.append(folder)
+        begin = schema.payload_offset("every")
+        spooling = SpoolChannel(
+            channel.ring.core,
+            dir=folder,
+            name=name.encode(),
+            uuid=self._uuid,
+            files=headers,
+            segment_rows=self._segment_bytes // dtype.itemsize,
+            zone_fields=[
+                (begin + f.offset, f.kind[0], f.dtype.itemsize, not f.dtype.isnative, *(f.bits or (0, 0)))
+                for f in schema.numeric
+            ],
+            texts=[(begin + field.offset, field.dtype.itemsize) for field in schema.texts],
+        )
+        self._spooler.add(spooling)
+        channel.spooling = spooling
+        self._channels[name] = channel
+
+    def close(self) -> None:
+        """Drain, write closed.json, give the lock back."""
+        if not self._spooler.stop():
+            raise RecordingError(f"{self._root}: the disk has not answered for 30 s; what it took is whole")
+        self.marks.close()
+        try:
+            problems = [text for channel in self._channels.values() if (text := channel.unwritten())]
+            if problems:
+                raise RecordingError(f"{self._root}: {'; '.join(problems)}; what was written before is whole")
+            files.create_closed(
+                self._root,
+                self._uuid,
+                session=0,
+                mono_ns=time.monotonic_ns(),
+                channels={
+                    name: {
+                        "records": channel.ring.core.head,
+                        "segments": channel.spooling.marks()["segments"],
+                        "stats": channel.stats.as_dict(),
+                    }
+                    for name, channel in self._channels.items()
+                },
+            )
+        finally:
+            self._release()
+
+    def discard(self) -> None:
+        """Remove a recording that never held anything."""
+        if self._spooler is not None:
+            self._spooler.stop()
+        self._release()
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _release(self) -> None:
+        for descriptor in (*self._descriptors, self._lock):
+            os.close(descriptor)
+        self._descriptors = []
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Close what the interpreter's end would cut off."""
+    for recorder in list(_live):
+        try:
+            recorder.stop()
+        except FastrecError as error:
+            warnings.warn(str(error), RuntimeWarning, stacklevel=1)

@@ -1,0 +1,99 @@
+"""A segment's rows with consecutive numbers, as a chunk of `Records` that finds times in the segment's index."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastrec.recording import layout
+from fastrec.recording.segment import Segment
+from fastrec.records import Chunk
+
+__all__ = ["SegmentChunk"]
+
+
+class SegmentChunk(Chunk):
+    """Rows of a segment with consecutive numbers.
+
+    Parameters
+    ----------
+    segment : Segment
+    start, stop : int
+        Rows of the segment.
+    first_seq : int
+        Number of row `start`.
+    """
+
+    def __init__(self, segment: Segment, start: int, stop: int, first_seq: int) -> None:
+        self.segment = segment
+        self.start = start
+        self.stop = stop
+        self.first_seq = first_seq
+        # Index rows of the chunk; losses committed alone lie between blocks and have no rows to find.
+        low = int(np.searchsorted(segment.at, start, "right")) - 1
+        high = int(np.searchsorted(segment.at, stop, "left"))
+        filled = low + np.flatnonzero(segment.index["rows"][low:high])
+        self._blocks = segment.index[filled]
+        self._at = segment.at[filled]
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        return self.segment.rows(self.start + start, self.start + stop)
+
+    def text(self, identifier: int) -> str | None:
+        return self.segment.text(identifier)
+
+    @property
+    def index_first(self) -> int:
+        """Smallest stamp of its blocks, by the index alone."""
+        return int(self._blocks["t_min"].min())
+
+    @property
+    def index_last(self) -> int:
+        """Largest stamp of its blocks, by the index alone."""
+        return int(self._blocks["t_max"].max())
+
+    @property
+    def t_first(self) -> int:
+        block = self._blocks[0]
+        if block["flags"] & layout.INDEX_DECREASING or self._at[0] != self.start:
+            return super().t_first
+        return int(block["t_min"])
+
+    @property
+    def t_last(self) -> int:
+        block = self._blocks[-1]
+        # With holds t_max is the last until_ns, not the last stamp.
+        whole = self._at[-1] + block["rows"] == self.stop and self.segment.stock.store == "every"
+        if block["flags"] & layout.INDEX_DECREASING or not whole:
+            return super().t_last
+        return int(block["t_max"])
+
+    @property
+    def ordered(self) -> bool:
+        blocks = self._blocks
+        steady = not (blocks["flags"] & layout.INDEX_DECREASING).any()
+        return steady and bool((blocks["t_min"][1:] >= blocks["t_max"][:-1]).all())
+
+    def find(self, time_ns: int) -> int:
+        block = int(np.searchsorted(self._blocks["t_max"], time_ns, "left"))
+        if block == len(self._blocks):
+            return len(self)
+        low = max(int(self._at[block]), self.start)
+        high = min(int(self._at[block]) + int(self._blocks["rows"][block]), self.stop)
+        stamps = self.segment.rows(low, high)["mono_ns"]
+        return low - self.start + int(np.searchsorted(stamps, time_ns, "left"))
+
+    def zones(self) -> tuple[int, np.ndarray]:
+        """The zones that lie wholly in the chunk.
+
+        Returns
+        -------
+        start : int
+            Row of the chunk at which the first of them begins.
+        zones : ndarray of zone_dtype(k), shape (z,)
+        """
+        block = layout.BLOCK_ROWS
+        first, last = -(-self.start // block), self.stop // block
+        return first * block - self.start, self.segment.zones(first, max(first, last))

@@ -1,0 +1,233 @@
+"""What a recorder writes beside its rows: the folder, the files of one JSON object, and the lock that says "live".
+
+Every file is created exclusively, with mode 0600, under a dot name, and gets its real name when it is whole and durable.
+All but `create_recording` and `resume_recording` are called while holding the lock that these two return.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from fastrec.errors import FormatError, RecordingError
+from fastrec.recording import layout
+from fastrec.recording.opening import (
+    FLOCK,
+    JSON_LIMIT,
+    checked_name,
+    folder_names,
+    open_file,
+    open_folder,
+    refusal,
+)
+
+__all__ = [
+    "create_channel",
+    "create_closed",
+    "create_recording",
+    "create_whole",
+    "remove_closed",
+    "resume_recording",
+    "write_all",
+]
+
+_EXCLUSIVE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _lock(descriptor: int, root: Path) -> None:
+    wanted = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            raise RecordingError(
+                f"{root}: another recorder is writing to it; stop that one, or use another folder"
+            ) from error
+        raise RecordingError(
+            f"{root}: cannot be locked: {error.strerror}; record to a local file system"
+        ) from error
+
+
+def create_whole(root: Path, *parts: str, data: bytes, lock: bool = False) -> int:
+    """Create a file that has its real name only once it is whole and durable, and return its descriptor (read and write).
+
+    Raises
+    ------
+    RecordingError
+        The name is taken, or the disk will not have it.
+    """
+    name = checked_name(parts[-1])
+    fresh = f".{name}.new"
+    try:
+        with open_folder(root, parts[:-1]) as folder:
+            with suppress(FileNotFoundError):
+                os.unlink(
+                    fresh, dir_fd=folder
+                )  # a killed writer left it; only the holder of the lock is here
+            descriptor = os.open(fresh, _EXCLUSIVE, 0o600, dir_fd=folder)
+            try:
+                if lock:
+                    _lock(descriptor, root)  # before the link: no one ever sees it unlocked
+                write_all(descriptor, data, 0)
+                os.fsync(descriptor)
+                os.link(fresh, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+                os.unlink(fresh, dir_fd=folder)
+                os.fsync(folder)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            return descriptor
+    except FileExistsError as error:
+        raise RecordingError(f"{root.joinpath(*parts)}: exists already and is never written again") from error
+    except OSError as error:
+        raise refusal(root, parts, error) from error
+
+
+def write_all(descriptor: int, data: bytes, offset: int) -> None:
+    """``pwrite`` until all is written; errors of the system pass through."""
+    while data:
+        done = os.pwrite(descriptor, data, offset)
+        data, offset = data[done:], offset + done
+
+
+def _make_folder(root: Path, *parts: str) -> None:
+    try:
+        with open_folder(root, parts[:-1]) as folder:
+            os.mkdir(checked_name(parts[-1]), 0o700, dir_fd=folder)
+            os.fsync(folder)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise refusal(root, parts, error) from error
+
+
+def create_recording(
+    root: Path,
+    *,
+    uuid: bytes,
+    host: str,
+    tool: str,
+    timezone: str,
+    created_ns: int,
+    metadata: Mapping[str, Any],
+) -> int:
+    """Create the folder and its ``recording.json``, and return the descriptor that holds the lock.
+
+    The lock lasts until the descriptor (and every copy a fork made of it) is closed.
+
+    Raises
+    ------
+    RecordingError
+        The folder exists, or cannot be created.
+    """
+    members = {
+        "format": layout.FORMAT_VERSION,
+        "uuid": uuid.hex(),
+        "host": host,
+        "tool": tool,
+        "timezone": timezone,
+        "created_ns": created_ns,
+        "metadata": dict(metadata),
+    }
+    data = layout.seal_json(members, 0)
+    if len(data) > JSON_LIMIT:
+        raise RecordingError(f"metadata of {len(data):,} bytes; at most {JSON_LIMIT:,} could be read back")
+    try:
+        os.mkdir(root, 0o700)
+    except FileExistsError as error:
+        raise RecordingError(f"{root}: exists; use another path, or resume=True to go on with it") from error
+    except OSError as error:
+        raise RecordingError(f"{root}: cannot be created: {error.strerror}") from error
+    _make_folder(root, "channels")
+    return create_whole(root, "recording.json", data=data, lock=True)
+
+
+def resume_recording(root: Path) -> int:
+    """Lock an existing recording and return the descriptor that holds the lock.
+
+    Raises
+    ------
+    RecordingError
+        There is none, or another recorder is writing to it.
+    """
+    try:
+        descriptor = open_file(root, "recording.json", flags=os.O_RDWR)
+    except FileNotFoundError as error:
+        raise RecordingError(f"{root}: holds no recording to resume (no recording.json)") from error
+    try:
+        _lock(descriptor, root)
+    except RecordingError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def create_channel(root: Path, uuid: bytes, members: Mapping[str, Any]) -> None:
+    """Create a channel's folder and its ``channel.json``.
+
+    Parameters
+    ----------
+    members : mapping
+        ``name``, ``schema`` (`Schema.to_dict`), ``digest``, ``record_size``, ``options``.
+
+    Raises
+    ------
+    FormatError
+        The name cannot be one.
+    RecordingError
+        The channel exists.
+    """
+    name = members["name"]
+    if not layout.CHANNEL_NAME.fullmatch(name):
+        raise FormatError(
+            f"channel {name!r}: a name is 1 to 64 letters, digits and '_.-', and begins with none of '.-'"
+        )
+    # A recorder killed between the two steps leaves an empty folder; create_whole refuses one that has a channel.
+    with suppress(FileExistsError):
+        _make_folder(root, "channels", name)
+    data = layout.seal_json(members, layout.row_seed(uuid, name, 0, 0))
+    os.close(create_whole(root, "channels", name, "channel.json", data=data))
+
+
+def create_closed(
+    root: Path, uuid: bytes, *, session: int, mono_ns: int, channels: Mapping[str, Any]
+) -> None:
+    """Write ``closed.json``, the last act of a clean stop: every other file is whole and will not change.
+
+    Parameters
+    ----------
+    channels : mapping
+        Per name ``{"records": published, "segments": count, "stats": final counters}``.
+    """
+    members = {
+        "session": session,
+        "mono_ns": mono_ns,
+        "channels": dict(channels),
+        "files": dict(_sizes(root)),
+    }
+    data = layout.seal_json(members, layout.row_seed(uuid, "", 0, 0))
+    os.close(create_whole(root, "closed.json", data=data))
+
+
+def _sizes(root: Path, *parts: str) -> Iterator[tuple[str, int]]:
+    for name in folder_names(root, *parts):
+        with open_folder(root, parts) as folder:
+            entry = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISDIR(entry.st_mode):
+            yield from _sizes(root, *parts, name)
+        elif stat.S_ISREG(entry.st_mode) and (parts or name != "closed.json"):
+            yield "/".join((*parts, name)), entry.st_size
+
+
+def remove_closed(root: Path) -> None:
+    """Take back a clean stop: a resume does so before it writes anything."""
+    with suppress(FileNotFoundError), open_folder(root, ()) as folder:
+        os.unlink("closed.json", dir_fd=folder)
+        os.fsync(folder)

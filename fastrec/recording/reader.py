@@ -1,0 +1,287 @@
+"""Opening a recording. Nothing in it is trusted, and opening it changes nothing.
+
+A recording that is being written can be read all the time: each look at it is a snapshot of what was committed then.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError, suggest
+from fastrec.recording import layout, opening
+from fastrec.recording.channel import Channel, Content
+from fastrec.recording.verify import Report, published, totals, verify
+from fastrec.records import Records
+from fastrec.schema import Schema
+from fastrec.times import CLOCK_PAIR_DTYPE, Clock
+
+__all__ = ["Mark", "Recording", "open"]
+
+_ZONE = re.compile(r"[A-Za-z0-9_+-]{1,64}(/[A-Za-z0-9_+-]{1,64}){0,3}")
+_OFFSET = re.compile(r"([+-])([0-9]{2}):([0-9]{2})")
+
+
+class Mark(NamedTuple):
+    """What the user marked while recording."""
+
+    mono_ns: int
+    text: str
+    kind: str
+
+
+def open(path: str | os.PathLike[str], schema: Schema | Mapping[str, Schema] | None = None) -> Recording:
+    """Open a recording for reading.
+
+    Parameters
+    ----------
+    path : path
+        The folder.
+    schema : Schema or mapping of channel name to Schema, optional
+        Read the same bytes with another meaning: other names, labels or units. One Schema alone is for a recording of one
+        channel. Its size must be the recorded one.
+
+    Returns
+    -------
+    Recording
+        A mapping of channel name to `Records`.
+
+    Raises
+    ------
+    RecordingError
+        There is no recording, or it cannot be read.
+    CorruptionError
+        ``recording.json`` is damaged. Damage elsewhere shows in `Recording.problems`, or when it is touched.
+    FormatError
+        The recording is of a format that this version does not know.
+    SchemaError
+        `schema` names no channel, or does not fit.
+    """
+    return Recording(Path(path), schema)
+
+
+class Recording(Mapping[str, Records]):
+    """A recording on disk: a mapping of channel name to `Records`. Made by `open`.
+
+    Unless it is closed, every access looks at the folder again.
+
+    Attributes
+    ----------
+    path : Path
+    uuid : str
+        32 hexadecimal digits.
+    info : dict
+        The members of ``recording.json``: host, tool, timezone, created_ns, metadata ...
+    """
+
+    def __init__(self, path: Path, schema: Schema | Mapping[str, Schema] | None = None) -> None:
+        self.path = path
+        try:
+            self.info = opening.read_json(path, "recording.json", seed=0)
+        except FileNotFoundError as error:
+            what = "holds no recording (no recording.json)" if path.is_dir() else "there is no such folder"
+            raise RecordingError(f"{path}: {what}") from error
+        if self.info.get("format") != layout.FORMAT_VERSION:
+            raise FormatError(
+                f"{path}: format {self.info.get('format')!r:.40}, but this fastrec reads {layout.FORMAT_VERSION}; update it"
+            )
+        self.uuid = self.info.get("uuid")
+        if not isinstance(self.uuid, str) or not re.fullmatch(r"[0-9a-f]{32}", self.uuid):
+            raise FormatError(f"{path}: uuid {self.uuid!r:.80} is not 32 hexadecimal digits")
+        self._uuid = bytes.fromhex(self.uuid)
+        self._channels: dict[str, Channel] = {}
+        self._records: dict[str, Records] = {}
+        self._schemas = self._given(schema)
+
+    def _given(self, schema: Schema | Mapping[str, Schema] | None) -> dict[str, Schema]:
+        if schema is None:
+            return {}
+        names = list(self)
+        if isinstance(schema, Schema):
+            if len(names) != 1:
+                raise SchemaError(
+                    f"{self.path} has {len(names)} channels; pass a mapping of channel name to Schema"
+                )
+            return {names[0]: schema}
+        for name in schema:
+            if name not in names:
+                raise SchemaError(f"{self.path} has no channel {name!r}{suggest(str(name), names)}")
+        return dict(schema)
+
+    # The mapping
+
+    def __iter__(self) -> Iterator[str]:
+        for name in opening.subfolders(self.path, "channels"):
+            # A folder without one belongs to a recorder that died, or has not come further yet.
+            if layout.CHANNEL_NAME.fullmatch(name) and opening.has_file(
+                self.path, "channels", name, "channel.json"
+            ):
+                yield name
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return any(one == name for one in self)
+
+    def __getitem__(self, name: str) -> Records:
+        """The channel's records, as committed by now.
+
+        Raises
+        ------
+        KeyError
+            There is no such channel.
+        CorruptionError, FormatError
+            Its ``channel.json`` is damaged.
+        """
+        if name in self._records:
+            return self._records[name]
+        # Asked first: what is closed now was closed before its segments are read.
+        closed = self._closed()
+        channel = self._channel(name)
+        content = self._content(channel, closed)
+        records = Records(
+            name,
+            channel.schema,
+            content.chunks,
+            gaps=content.gaps,
+            clock=self.clock,
+            period_ns=channel.period_ns,
+            store=channel.store,
+        )
+        if closed is not None:
+            self._records[name] = records
+        return records
+
+    def _channel(self, name: str) -> Channel:
+        if name not in self._channels:
+            if name not in self:
+                raise KeyError(f"{self.path} has no channel {name!r}{suggest(str(name), list(self))}")
+            self._channels[name] = Channel(self.path, self._uuid, name, self._schemas.get(name))
+        return self._channels[name]
+
+    def _content(self, channel: Channel, closed: dict[str, Any] | None) -> Content:
+        return channel.read(published(closed, channel.name), self._start())
+
+    def __repr__(self) -> str:
+        return f"<Recording {self.path}: {self.state}, {', '.join(self) or 'no channels'}>"
+
+    # The recording's own files
+
+    def _closed(self) -> dict[str, Any] | None:
+        try:
+            return opening.read_json(self.path, "closed.json", seed=layout.row_seed(self._uuid, "", 0, 0))
+        except (FileNotFoundError, CorruptionError, FormatError):
+            return None
+
+    @property
+    def state(self) -> Literal["closed", "live", "unclean"]:
+        """``"closed"`` by a clean stop, ``"live"`` while a recorder holds the lock, ``"unclean"`` when one died."""
+        if self._closed() is not None:
+            return "closed"
+        if opening.is_live(self.path):
+            return "live"
+        # A recorder closes before it lets go of the lock, perhaps between our two questions.
+        return "unclean" if self._closed() is None else "closed"
+
+    def _lines(self, name: str) -> list[tuple[int, dict[str, Any] | RecordingError]]:
+        return list(opening.read_lines(self.path, name, base=layout.place(self._uuid)))
+
+    @property
+    def sessions(self) -> tuple[dict[str, Any], ...]:
+        """One dict per start of a recorder on this folder: session, boot_id, offset_ns, start_ns, pid ..."""
+        return tuple(line for _, line in self._lines("sessions.jsonl") if isinstance(line, dict))
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """The user's marks in the order they were made."""
+        lines = [line for _, line in self._lines("marks.jsonl") if isinstance(line, dict)]
+        return tuple(
+            Mark(line["mono_ns"], line["text"], str(line.get("kind", "mark")))
+            for line in lines
+            if type(line.get("mono_ns")) is int and isinstance(line.get("text"), str)
+        )
+
+    @property
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """The newest counters of every channel: the final ones of a closed recording, else the last that were written."""
+        found: dict[str, dict[str, Any]] = {}
+        for _, line in opening.read_lines(self.path, "stats.jsonl", base=layout.place(self._uuid)):
+            if isinstance(line, dict) and isinstance(line.get("channel"), str):
+                found[line["channel"]] = {key: value for key, value in line.items() if key != "channel"}
+        for name, total in totals(self._closed()).items():
+            if isinstance(total, dict) and isinstance(total.get("stats"), dict):
+                found[name] = total["stats"]
+        return found
+
+    @property
+    def clock(self) -> Clock:
+        """From stamps to dates, in the zone in which it was recorded."""
+        pairs = np.empty(0, CLOCK_PAIR_DTYPE)
+        with suppress(FileNotFoundError, CorruptionError):
+            data = opening.read_bytes(self.path, "clocks.npy")
+            rows, whole = layout.read_rows(data, layout.CLOCK_DTYPE, layout.place(self._uuid), "clocks.npy")
+            pairs = np.empty(int(whole.sum()), CLOCK_PAIR_DTYPE)
+            for name in CLOCK_PAIR_DTYPE.names:
+                pairs[name] = rows[name][whole]
+        # A clock reading older than one before it would make dates ambiguous; such a row is not believed.
+        pairs = (
+            pairs[pairs["monotonic"] >= np.maximum.accumulate(pairs["monotonic"])] if len(pairs) else pairs
+        )
+        created = self.info.get("created_ns")
+        if not len(pairs) and self._start() and type(created) is int and abs(created) < 1 << 62:
+            pairs = np.array([(self._start(), created)], CLOCK_PAIR_DTYPE)
+        return Clock(pairs, _zone(self.info.get("timezone")))
+
+    def _start(self) -> int:
+        starts = [session.get("start_ns") for session in self.sessions[:1]]
+        return next((start for start in starts if type(start) is int and abs(start) < 1 << 62), 0)
+
+    # Damage
+
+    @property
+    def problems(self) -> list[str]:
+        """What is damaged, as far as indexes, gaps and headers show; `verify` reads everything."""
+        closed, live, found = self._closed(), self.state == "live", []
+        for name in self:
+            try:
+                content = self._content(self._channel(name), closed)
+            except RecordingError as error:
+                found.append(str(error))
+                continue
+            found += content.problems if live else content.problems + content.tail
+        if closed is None and not live and opening.has_file(self.path, "closed.json"):
+            found.append(f"{self.path / 'closed.json'}: is damaged, so the recording counts as not closed")
+        return found
+
+    def verify(self) -> Report:
+        """Read everything and check it: every checksum, every number present or named in a gap, every total.
+
+        Returns
+        -------
+        Report
+        """
+        return verify(self.path, self._uuid, list(self), state=self.state)
+
+
+def _zone(name: object) -> dt.tzinfo:
+    offset = _OFFSET.fullmatch(name) if isinstance(name, str) else None
+    if offset:
+        minutes = int(offset[2]) * 60 + int(offset[3])
+        if minutes < 24 * 60:
+            return dt.timezone(dt.timedelta(minutes=-minutes if offset[1] == "-" else minutes))
+    if isinstance(name, str) and _ZONE.fullmatch(name):
+        try:
+            return ZoneInfo(name)
+        except (OSError, ValueError, KeyError):
+            # No such zone on this machine: dates are then those of Greenwich, and say so.
+            return dt.UTC
+    return dt.UTC

@@ -1,0 +1,418 @@
+"""One segment of a channel: what is committed in it, its records, texts and zones.
+
+Loading reads the index and the gaps, and checks every row of them. Records are mapped when they are first asked for, and
+each block is compared with its checksum when it is first touched. Nothing is ever written.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import weakref
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fastrec.errors import CorruptionError, RecordingError
+from fastrec.recording import layout, opening
+from fastrec.recording.zones import summarise
+from fastrec.schema import Schema
+from fastrec.schema.gaps import GAP_DTYPE, Cause
+
+__all__ = ["NUMBER_LIMIT", "Segment", "Stock"]
+
+NUMBER_LIMIT = 1 << 62
+"""Numbers and counts from here on are taken for damage, so that their sums never wrap."""
+
+_SLICE = 16_384  # rows read at once: a sparse file of any size costs no more memory than this
+_OPEN_MAPS = (
+    64  # segments whose mapping is kept; each costs a descriptor, and a day at 1 MHz has 20,000 segments
+)
+_UNREADABLE = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})  # all ones, in pointers of either width
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What all segments of a channel have in common.
+
+    Attributes
+    ----------
+    root : Path
+        Folder of the recording.
+    uuid : bytes
+    name : str
+        Of the channel.
+    schema : Schema
+        With which the rows are viewed.
+    store : str
+    header : bytes
+        Of ``records``, as written for the recorded schema.
+    dtype : numpy.dtype
+        Of a row in memory; of the same size as a row on disk.
+    maps : deque
+        Keeps the mappings of the segments used last.
+    """
+
+    root: Path
+    uuid: bytes
+    name: str
+    schema: Schema
+    store: str
+    header: bytes
+    dtype: np.dtype
+    maps: deque = field(default_factory=lambda: deque(maxlen=_OPEN_MAPS))
+
+    def parts(self, file: str) -> tuple[str, str, str]:
+        """Names from the recording's folder down to a file of the channel."""
+        return "channels", self.name, file
+
+
+class Segment:
+    """A segment as it was when it was loaded; what is committed later is not in it.
+
+    Attributes
+    ----------
+    number : int
+    index : ndarray of INDEX_DTYPE
+        The committed index rows.
+    at : ndarray of int64
+        Row of the segment at which the block of each index row begins.
+    length : int
+        Committed records.
+    count : int or None
+        What the header of ``records`` said before the index was read; None if it is damaged.
+    gaps : ndarray of GAP_DTYPE; gap_numbers : ndarray of int64
+        Whole gap rows, and at which row of the file each stands.
+    present : bool
+        Whether there is a ``records`` file at all.
+    problems, tail : lists of str
+        What is damaged; what is not committed, which is nothing wrong while a recorder is writing.
+    """
+
+    def __init__(self, stock: Stock, number: int) -> None:
+        self.stock = stock
+        self.number = number
+        self.problems: list[str] = []
+        self.tail: list[str] = []
+        self._base = layout.place(stock.uuid, stock.name, number)
+        self._map: weakref.ref[np.ndarray] | None = None
+        self._texts: list[str | RecordingError] | None = None
+        # The count first: a live writer raises it last, so the index read after it always covers it.
+        self.present, self.count = self._read_count()
+        index = self._read_index()
+        self.index = index[: self._whole_claims(index)]
+        ends = np.cumsum(self.index["rows"], dtype=np.int64)
+        self.at = ends - self.index["rows"]
+        self.length = int(ends[-1]) if len(ends) else 0
+        self._checked = self.index["rows"] == 0
+        self.gap_numbers, self.gaps = self._read_gaps()
+        if self.count is not None and self.count > self.length:
+            self.problems.append(
+                f"{self.path('records')}: the header counts {self.count:,} rows, but {self.length:,} are committed:"
+                " numpy.load shows more than is safe"
+            )
+
+    def path(self, kind: str) -> Path:
+        """Path of one of the segment's files, for messages."""
+        return self.stock.root.joinpath(*self.parts(kind))
+
+    def parts(self, kind: str) -> tuple[str, str, str]:
+        """Names from the recording's folder down to one of the segment's files."""
+        return self.stock.parts(layout.segment_file(kind, self.number))
+
+    @property
+    def end(self) -> int:
+        """Number after the last that an index row covers; 0 without index rows."""
+        return int(self.index["first_seq"][-1]) + int(self.index["rows"][-1]) if len(self.index) else 0
+
+    # Loading
+
+    def size(self, kind: str) -> int:
+        """Bytes of one of the segment's files, 0 if it is not there."""
+        try:
+            descriptor = opening.open_file(self.stock.root, *self.parts(kind))
+        except FileNotFoundError:
+            return 0
+        try:
+            return os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
+
+    def _read_count(self) -> tuple[bool, int | None]:
+        header = self.stock.header
+        try:
+            descriptor = opening.open_file(self.stock.root, *self.parts("records"))
+        except FileNotFoundError:
+            return False, 0
+        with io.FileIO(descriptor) as file:
+            try:
+                return True, layout.check_header(file.read(len(header)), header, str(self.path("records")))
+            except CorruptionError as error:
+                self.problems.append(str(error))
+                return True, None
+
+    def _read_index(self) -> np.ndarray:
+        header = layout.npy_header(layout.INDEX_DTYPE)
+        slices = [np.empty(0, layout.INDEX_DTYPE)]
+        try:
+            descriptor = opening.open_file(self.stock.root, *self.parts("index"))
+        except FileNotFoundError:
+            return slices[0]
+        first, width = 0, layout.INDEX_DTYPE.itemsize
+        with io.FileIO(descriptor) as file:
+            try:
+                layout.check_header(file.read(len(header)), header, str(self.path("index")))
+            except CorruptionError as error:
+                self.problems.append(str(error))
+                return slices[0]
+            while data := os.pread(descriptor, _SLICE * width, len(header) + first * width):
+                rows = np.frombuffer(data, layout.INDEX_DTYPE, len(data) // width)
+                whole = layout.whole_rows(rows, self._base, first)
+                good = len(rows) if whole.all() else int(np.argmin(whole))
+                slices.append(rows[:good])
+                first += good
+                if good < len(rows):
+                    self._describe_tail(first, rows[good:], bool(whole[good:].any()))
+                    break
+                if len(data) % width:
+                    self.tail.append(f"{self.path('index')}: row {first} is unfinished and not committed")
+                    break
+        return np.concatenate(slices)
+
+    def _describe_tail(self, row: int, rows: np.ndarray, more: bool) -> None:
+        where = f"{self.path('index')}: row {row} does not match its checksum"
+        if more:
+            self.problems.append(f"{where}, though rows behind it do: what it and they commit is not read")
+        elif rows.view(np.uint8).any():
+            self.tail.append(f"{where}: nothing from there on is committed")
+        else:
+            self.tail.append(
+                f"{self.path('index')}: zeros from row {row} on, which a loss of power leaves behind"
+            )
+
+    def _whole_claims(self, index: np.ndarray) -> int:
+        """How many index rows claim only what there is."""
+        if not len(index):
+            return 0
+        # Sizes after the index: what a row claims was in its file before the row was.
+        room = max(0, self.size("records") - len(self.stock.header)) // self.stock.dtype.itemsize
+        header, width = layout.header_size(layout.GAP_ROW_DTYPE), layout.GAP_ROW_DTYPE.itemsize
+        gap_room = max(0, self.size("gaps") - header) // width
+        string_room = self.size("strings")
+        rows = index["rows"].astype(np.int64)
+        ends = np.cumsum(rows)
+        first, stop = index["first_seq"], index["first_seq"] + index["rows"]
+        block = layout.BLOCK_ROWS
+        falls = {
+            name: np.append(False, index[name][1:] < index[name][:-1])
+            for name in ("gap_rows", "string_bytes")
+        }
+        rules = (
+            (rows > block, f"more than {block} rows"),
+            (
+                (rows > 0) & ((ends - rows) // block != (ends - 1) // block),
+                f"a block across a multiple of {block} rows",
+            ),
+            (first >= NUMBER_LIMIT, "a number beyond all numbers"),
+            (np.append(False, first[1:] < stop[:-1]), "numbers that blocks before it have"),
+            (ends > min(room, layout.MAX_ROWS), "records beyond the end of their file"),
+            ((index["gap_rows"] > gap_room) | falls["gap_rows"], "gap rows that are not there"),
+            ((index["string_bytes"] > string_room) | falls["string_bytes"], "texts that are not there"),
+        )
+        broken = [(int(np.argmax(mask)), what) for mask, what in rules if mask.any()]
+        if not broken:
+            return len(index)
+        row, what = min(broken, key=lambda one: one[0])
+        self.problems.append(f"{self.path('index')}: row {row} claims {what}: nothing from there on is read")
+        return row
+
+    def _read_gaps(self) -> tuple[np.ndarray, np.ndarray]:
+        total = int(self.index["gap_rows"][-1]) if len(self.index) else 0
+        numbers, slices = [np.empty(0, np.int64)], [np.empty(0, GAP_DTYPE)]
+        if total:
+            header, width = layout.npy_header(layout.GAP_ROW_DTYPE), layout.GAP_ROW_DTYPE.itemsize
+            with io.FileIO(opening.open_file(self.stock.root, *self.parts("gaps"))) as file:
+                try:
+                    layout.check_header(file.read(len(header)), header, str(self.path("gaps")))
+                except CorruptionError as error:
+                    self.problems.append(str(error))
+                for first in range(0, total, _SLICE):
+                    data = os.pread(
+                        file.fileno(), min(_SLICE, total - first) * width, len(header) + first * width
+                    )
+                    rows = np.frombuffer(data, layout.GAP_ROW_DTYPE, len(data) // width)
+                    whole = layout.whole_rows(rows, self._base, first) & _sensible(rows)
+                    numbers.append(first + np.flatnonzero(whole))
+                    kept = np.empty(int(whole.sum()), GAP_DTYPE)
+                    for name in GAP_DTYPE.names:
+                        kept[name] = rows[name][whole]
+                    slices.append(kept)
+        kept_numbers = np.concatenate(numbers)
+        if len(kept_numbers) < total:
+            missing = int(np.setdiff1d(np.arange(total), kept_numbers)[0])
+            self.problems.append(
+                f"{self.path('gaps')}: {total - len(kept_numbers)} of {total} rows are damaged, the first is row"
+                f" {missing}: losses are missing from the gaps"
+            )
+        return kept_numbers, np.concatenate(slices)
+
+    # Records
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Rows ``start ... stop - 1`` of the segment: read-only, of the record dtype, checked.
+
+        Raises
+        ------
+        CorruptionError
+            A block that they lie in does not match its checksum, or the file is not what its schema calls for.
+        RecordingError
+            The file is gone: retention may have removed the segment.
+        """
+        if start >= stop:
+            empty = np.empty(0, self.stock.dtype)
+            empty.flags.writeable = False
+            return empty
+        low = int(np.searchsorted(self.at, start, "right")) - 1
+        high = int(np.searchsorted(self.at, stop, "left"))
+        first, last = int(self.at[low]), int(self.at[high - 1]) + int(self.index["rows"][high - 1])
+        array, offset = self._array(first, last)
+        damaged = self._damaged(array, offset, low, high)
+        if damaged:
+            raise CorruptionError(self.describe(damaged[0]))
+        return array[start - offset : stop - offset]
+
+    def damaged(self, low: int, high: int) -> list[int]:
+        """Index rows among ``low ... high - 1`` whose blocks do not match their checksum."""
+        first, last = int(self.at[low]), int(self.at[high - 1]) + int(self.index["rows"][high - 1])
+        array, offset = self._array(first, last)
+        return self._damaged(array, offset, low, high)
+
+    def describe(self, block: int) -> str:
+        """What to say about a block that does not match its checksum."""
+        row = self.index[block]
+        first, rows, at = int(row["first_seq"]), int(row["rows"]), int(self.at[block])
+        return (
+            f"{self.path('records')}: records {first} to {first + rows - 1} (rows {at} to {at + rows - 1}) do not match"
+            " their checksum; the others can be read"
+        )
+
+    def _damaged(self, array: np.ndarray, offset: int, low: int, high: int) -> list[int]:
+        blocks = low + np.flatnonzero(~self._checked[low:high])
+        if not len(blocks):
+            return []
+        data, width = array.view(np.uint8), array.dtype.itemsize
+        lasting = self._map is not None and self._map() is array
+        damaged = []
+        for block in blocks.tolist():
+            at = int(self.at[block])
+            seed = layout.seed_at(self._base, at)
+            begin, end = at - offset, at - offset + int(self.index["rows"][block])
+            if layout.crc32c(data[begin * width : end * width], seed) != self.index["crc_rows"][block]:
+                damaged.append(block)
+            elif lasting:
+                self._checked[block] = True
+        return damaged
+
+    def _array(self, first: int, last: int) -> tuple[np.ndarray, int]:
+        """An array that holds rows ``first ... last - 1``, and the row it begins with."""
+        array = None if self._map is None else self._map()
+        if array is not None:
+            return array, 0
+        stock = self.stock
+        where = str(self.path("records"))
+        try:
+            descriptor = opening.open_file(stock.root, *self.parts("records"))
+        except FileNotFoundError as error:
+            raise RecordingError(
+                f"{where}: is gone; retention may have removed it, so open the recording again"
+            ) from error
+        with io.FileIO(descriptor) as file:
+            layout.check_header(file.read(len(stock.header)), stock.header, where)
+            width, start = stock.dtype.itemsize, len(stock.header)
+            if opening.foreign(descriptor):
+                data = os.pread(descriptor, (last - first) * width, start + first * width)
+                if len(data) < (last - first) * width:
+                    raise CorruptionError(f"{where}: became shorter than its index says")
+                return np.frombuffer(data, stock.dtype), first
+            if os.fstat(descriptor).st_size < start + self.length * width:
+                raise CorruptionError(f"{where}: became shorter than its index says")
+            mapped = mmap.mmap(descriptor, start + self.length * width, prot=mmap.PROT_READ)
+        array = np.frombuffer(mapped, stock.dtype, self.length, start)
+        self._map = weakref.ref(array)
+        stock.maps.append(array)
+        return array, 0
+
+    # Texts and zones
+
+    def text(self, identifier: int) -> str | None:
+        """Text of an id in this segment; None for 0 (NULL) and all ones (unreadable, or the table was full).
+
+        Raises
+        ------
+        CorruptionError
+            Its line is damaged, or the segment has no such id.
+        """
+        if identifier == 0 or identifier in _UNREADABLE:
+            return None
+        texts = self.texts()
+        if not 0 < identifier <= len(texts):
+            raise CorruptionError(f"{self.path('strings')}: has no text {identifier}, only 1 to {len(texts)}")
+        text = texts[identifier - 1]
+        if isinstance(text, RecordingError):
+            raise text
+        return text
+
+    def texts(self) -> list[str | RecordingError]:
+        """The committed texts in order of their ids; an error in the place of a damaged one."""
+        if self._texts is None:
+            stop = int(self.index["string_bytes"][-1]) if len(self.index) else 0
+            self._texts = []
+            for number, line in opening.read_lines(
+                self.stock.root, *self.parts("strings"), base=self._base, stop=stop
+            ):
+                where = f"{self.path('strings')}: line {number}"
+                if isinstance(line, RecordingError):
+                    self._texts.append(line)
+                elif line.get("id") != number + 1 or not isinstance(line.get("text"), str):
+                    self._texts.append(CorruptionError(f"{where}: is not the text {number + 1}"))
+                else:
+                    self._texts.append(line["text"])
+        return self._texts
+
+    def stored_zones(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Zone rows ``first ... last - 1`` as the file has them, and which of them are there and whole."""
+        dtype = layout.zone_dtype(len(self.stock.schema.numeric))
+        zones, whole = np.zeros(last - first, dtype), np.zeros(last - first, bool)
+        try:
+            descriptor = opening.open_file(self.stock.root, *self.parts("zones"))
+        except FileNotFoundError:
+            return zones, whole
+        header = layout.npy_header(dtype)
+        with io.FileIO(descriptor) as file:
+            layout.check_header(file.read(len(header)), header, str(self.path("zones")))
+            data = os.pread(descriptor, (last - first) * dtype.itemsize, len(header) + first * dtype.itemsize)
+        rows = np.frombuffer(data, dtype, len(data) // dtype.itemsize)
+        zones[: len(rows)] = rows
+        whole[: len(rows)] = layout.whole_rows(rows, self._base, first)
+        return zones, whole
+
+    def zones(self, first: int, last: int) -> np.ndarray:
+        """Zone rows ``first ... last - 1``, ``last <= length // 1024``; made from the records where the file has none."""
+        try:
+            zones, whole = self.stored_zones(first, last)
+        except CorruptionError:
+            zones = np.zeros(last - first, layout.zone_dtype(len(self.stock.schema.numeric)))
+            whole = np.zeros(last - first, bool)
+        block = layout.BLOCK_ROWS
+        for zone in np.flatnonzero(~whole).tolist():
+            at = (first + zone) * block
+            zones[zone] = summarise(self.rows(at, at + block), self.stock.schema.numeric)[0]
+        return zones
+
+
+def _sensible(rows: np.ndarray) -> np.ndarray:
+    fits = (rows["seq"] < NUMBER_LIMIT) & (rows["count"] > 0) & (rows["count"] < NUMBER_LIMIT)
+    return fits & (rows["cause"] >= min(Cause)) & (rows["cause"] <= max(Cause))

@@ -1,0 +1,360 @@
+"""Verifying a recording: every byte under a checksum is read, and every number is found or named in a gap.
+
+Unlike a query it does not stop at the first damage: it lists all there is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastrec.errors import CorruptionError, FastrecError, RecordingError
+from fastrec.recording import layout, opening
+from fastrec.recording.channel import Channel, Content, spans_of_gaps
+from fastrec.recording.segment import Segment
+from fastrec.recording.zones import summarise
+from fastrec.schema.gaps import Cause
+
+__all__ = ["ChannelReport", "Report", "published", "totals", "verify"]
+
+
+@dataclass(frozen=True)
+class ChannelReport:
+    """What a channel holds.
+
+    Attributes
+    ----------
+    records : int
+        That can be read; the ones in damaged blocks are not among them.
+    first, end : int
+        Numbers go from the first up to, not including, the end.
+    segments : int
+    lost : dict of str to int
+        By cause, in lower case: ``{"missed": 3}``.
+    """
+
+    records: int
+    first: int
+    end: int
+    segments: int
+    lost: dict[str, int]
+
+
+@dataclass
+class Report:
+    """What verifying found.
+
+    Attributes
+    ----------
+    problems : list of str
+        Each thing that is wrong, with its place.
+    notes : list of str
+        What is not committed, as a killed recorder or one that is writing leaves it; nothing wrong.
+    channels : dict of str to ChannelReport
+    checked : int
+        Bytes read and compared.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    channels: dict[str, ChannelReport] = field(default_factory=dict)
+    checked: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no problem."""
+        return not self.problems
+
+
+def totals(closed: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``closed.json``'s totals by channel; empty where it says nothing that makes sense."""
+    channels = (closed or {}).get("channels")
+    return channels if isinstance(channels, dict) else {}
+
+
+def published(closed: Mapping[str, Any] | None, name: str) -> int | None:
+    """How many records of a channel ``closed.json`` says there were; None if it does not."""
+    total = totals(closed).get(name)
+    records = total.get("records") if isinstance(total, dict) else None
+    return records if type(records) is int and 0 <= records < 1 << 62 else None
+
+
+def verify(root: Path, uuid: bytes, names: Sequence[str], *, state: str) -> Report:
+    """Check a recording; see `Recording.verify`."""
+    report = Report()
+    closed = _check_own_files(report, root, uuid, names) if state == "closed" else None
+    if state == "unclean" and opening.has_file(root, "closed.json"):
+        report.problems.append(f"{root / 'closed.json'}: is damaged, so the recording counts as not closed")
+    _check_lines(report, root, uuid, live=state == "live")
+    for name in names:
+        try:
+            channel = Channel(root, uuid, name)
+            content = channel.read(published(closed, name))
+        except FastrecError as error:
+            report.problems.append(str(error))
+            continue
+        report.checked += sum(_size(root, "channels", name, file) for file in _files(content))
+        report.problems += content.problems
+        _check_tail(report, content, state)
+        damaged = sum(
+            _check_segment(report, segment, closed=state == "closed") for segment in content.segments
+        )
+        _check_numbers(report, channel, content, published(closed, name))
+        report.channels[name] = _summary(content, damaged)
+    return report
+
+
+def _files(content: Content) -> list[str]:
+    return [
+        layout.segment_file(kind, segment.number) for segment in content.segments for kind in layout.KINDS
+    ]
+
+
+def _size(root: Path, *parts: str) -> int:
+    try:
+        descriptor = opening.open_file(root, *parts)
+    except OSError:
+        return 0
+    try:
+        return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+
+
+# The recording's own files
+
+
+def _check_own_files(report: Report, root: Path, uuid: bytes, names: Sequence[str]) -> dict[str, Any]:
+    """``closed.json`` against the folder."""
+    where = root / "closed.json"
+    closed = opening.read_json(root, "closed.json", seed=layout.row_seed(uuid, "", 0, 0))
+    files = closed.get("files")
+    for path, size in files.items() if isinstance(files, dict) else ():
+        try:
+            found = _size(root, *path.split("/"))
+        except RecordingError:
+            found = 0
+        if found != size:
+            report.problems.append(
+                f"{root / path}: has {found:,} bytes; {size:,} when the recording was closed"
+            )
+    for name in totals(closed):
+        if name not in names:
+            report.problems.append(f"{where}: counts channel {name!r}, which is not there")
+    for name in names:
+        if published(closed, name) is None:
+            report.problems.append(f"{where}: has no count of channel {name!r}")
+    return closed
+
+
+def _check_lines(report: Report, root: Path, uuid: bytes, *, live: bool) -> None:
+    base = layout.place(uuid)
+    for name in ("sessions.jsonl", "marks.jsonl", "stats.jsonl"):
+        try:
+            bad = [
+                line
+                for _, line in opening.read_lines(root, name, base=base)
+                if isinstance(line, RecordingError)
+            ]
+        except RecordingError as error:
+            bad = [error]
+        report.problems += [str(error) for error in bad]
+        report.checked += _size(root, name)
+    try:
+        rows, whole = layout.read_rows(
+            opening.read_bytes(root, "clocks.npy"), layout.CLOCK_DTYPE, base, str(root / "clocks.npy")
+        )
+    except FileNotFoundError:
+        report.notes.append(f"{root / 'clocks.npy'}: is missing: dates come from recording.json alone")
+        return
+    except RecordingError as error:
+        report.problems.append(str(error))
+        return
+    report.checked += rows.nbytes
+    bad_rows = np.flatnonzero(~whole).tolist()
+    # The last row alone may be half written by a recorder that lives or was killed.
+    tolerated = [len(rows) - 1] if live else []
+    report.problems += [
+        f"{root / 'clocks.npy'}: row {row} does not match its checksum"
+        for row in bad_rows
+        if row not in tolerated
+    ]
+
+
+# A channel
+
+
+def _check_tail(report: Report, content: Content, state: str) -> None:
+    """What lies behind the committed index rows."""
+    if state == "closed":
+        report.problems += content.tail
+        return
+    report.notes += content.tail
+    for place, segment in enumerate(content.segments):
+        durable = max(
+            (int(later.index["durable_seq"].max()) for later in content.segments if len(later.index)),
+            default=0,
+        )
+        later = content.segments[place + 1 :]
+        # What is proved durable cannot be torn: then it is damage, whatever it looks like.
+        if segment.tail and (durable > content.end or any(len(one.index) for one in later)):
+            report.problems += segment.tail
+
+
+def _check_segment(report: Report, segment: Segment, *, closed: bool) -> int:
+    """Headers, blocks, zones and texts; returns how many records cannot be read."""
+    if segment.present and segment.count is not None and closed and segment.count != segment.length:
+        report.problems.append(
+            f"{segment.path('records')}: the header counts {segment.count:,} rows of {segment.length:,}, though closed"
+        )
+    elif segment.count and segment.count < segment.length and segment.count not in segment.at:
+        report.problems.append(
+            f"{segment.path('records')}: the header counts {segment.count:,} rows, which no commit did"
+        )
+    if closed:
+        _check_counts(report, segment)
+    texts = segment.texts()
+    report.problems += [str(text) for text in texts if isinstance(text, RecordingError)]
+    lost, good = 0, np.ones(len(segment.index), bool)
+    for block in np.flatnonzero(segment.index["rows"]).tolist():
+        try:
+            wrong = bool(segment.damaged(block, block + 1))
+        except RecordingError as error:
+            report.problems.append(str(error))
+            return int(segment.index["rows"].sum())
+        if wrong:
+            good[block] = False
+            lost += int(segment.index["rows"][block])
+            report.problems.append(segment.describe(block))
+        else:
+            _check_block(report, segment, block, len(texts))
+    for block in np.flatnonzero(segment.index["rows"] == 0).tolist():
+        if segment.index["t_min"][block] != segment.index["t_max"][block]:
+            report.problems.append(
+                f"{segment.path('index')}: row {block} has no records, but a range of time"
+            )
+    _check_zones(report, segment, good)
+    return lost
+
+
+def _check_counts(report: Report, segment: Segment) -> None:
+    rows = {
+        "index": len(segment.index),
+        "gaps": int(segment.index["gap_rows"][-1]) if len(segment.index) else 0,
+    }
+    dtypes = {"index": layout.INDEX_DTYPE, "gaps": layout.GAP_ROW_DTYPE}
+    for kind, expected in rows.items():
+        header = layout.npy_header(dtypes[kind])
+        try:
+            with os.fdopen(opening.open_file(segment.stock.root, *segment.parts(kind)), "rb") as file:
+                count = layout.check_header(file.read(len(header)), header, str(segment.path(kind)))
+        except FileNotFoundError:
+            count = 0
+        except CorruptionError:
+            continue  # the segment has said so itself
+        if count != expected:
+            report.problems.append(
+                f"{segment.path(kind)}: the header counts {count:,} rows of {expected:,}, though closed"
+            )
+
+
+def _check_block(report: Report, segment: Segment, block: int, texts: int) -> None:
+    """What the index says of a block, and the ids of texts, against its rows."""
+    row, at = segment.index[block], int(segment.at[block])
+    rows = segment.rows(at, at + int(row["rows"]))
+    stamps = rows["mono_ns"]
+    latest = rows["until_ns"] if segment.stock.store == "changes" else stamps
+    where = f"{segment.path('index')}: row {block}"
+    if row["t_min"] != stamps.min() or row["t_max"] != latest.max():
+        report.problems.append(
+            f"{where} says times {row['t_min']} to {row['t_max']}, which are not those of its records"
+        )
+    if int(row["flags"]) != int(bool((stamps[1:] < stamps[:-1]).any())) * layout.INDEX_DECREASING:
+        report.problems.append(f"{where} has flags {row['flags']}, which its records do not bear out")
+    for text in segment.stock.schema.texts:
+        ids = text.of(rows)
+        unknown = ids[(ids > texts) & (ids != np.iinfo(ids.dtype).max)]
+        if len(unknown):
+            report.problems.append(
+                f"{segment.path('strings')}: has no text {unknown[0]}, to which {text.name!r} refers"
+            )
+
+
+def _check_zones(report: Report, segment: Segment, good: np.ndarray) -> None:
+    numeric, block = segment.stock.schema.numeric, layout.BLOCK_ROWS
+    zones = segment.length // block
+    fine = np.ones(zones + 1, bool)
+    fine[(segment.at // block)[~good]] = False
+    for first in range(0, zones, 64):
+        last = min(zones, first + 64)
+        try:
+            stored, whole = segment.stored_zones(first, last)
+        except RecordingError as error:
+            report.problems.append(str(error))
+            return
+        for zone in range(first, last):
+            one = stored[zone - first]
+            if not whole[zone - first]:
+                if one.tobytes().strip(b"\0"):
+                    report.problems.append(f"{segment.path('zones')}: row {zone} does not match its checksum")
+            elif fine[zone]:
+                made = summarise(segment.rows(zone * block, (zone + 1) * block), numeric)[0]
+                if not _same_zone(one, made, [field.kind for field in numeric]):
+                    report.problems.append(f"{segment.path('zones')}: row {zone} does not sum up its records")
+
+
+def _same_zone(stored: np.void, made: np.void, kinds: Sequence[str | None]) -> bool:
+    if stored["polls"] != made["polls"] or not np.array_equal(stored["nan"], made["nan"]):
+        return False
+    for column, kind in enumerate(kinds):
+        for name in ("min", "max", "sum"):
+            one, other = stored[name][column : column + 1], made[name][column : column + 1]
+            if kind != "f8":
+                if one[0] != other[0]:
+                    return False
+                continue
+            a, b = float(one.view("<f8")[0]), float(other.view("<f8")[0])
+            if name == "sum":
+                # Writers may add in another order; the largest summand bounds how far that can lead them apart.
+                low, high = float(made["min"][column].view("<f8")), float(made["max"][column].view("<f8"))
+                slack = 1e-12 * float(made["polls"]) * max(abs(low), abs(high))
+                if not np.isclose(a, b, rtol=1e-9, atol=slack if np.isfinite(slack) else 0.0, equal_nan=True):
+                    return False
+            elif a != b:
+                return False
+    return True
+
+
+def _check_numbers(report: Report, channel: Channel, content: Content, total: int | None) -> None:
+    """No number twice; no more of them than were published."""
+    where = channel.where.parent
+    spans = [(chunk.first_seq, chunk.first_seq + len(chunk)) for chunk in content.chunks] + spans_of_gaps(
+        content.gaps
+    )
+    reached = 0
+    for start, stop in sorted(spans):
+        if start < reached:
+            report.problems.append(
+                f"{where}: records {start} to {min(reached, stop) - 1} are held, or lost, twice"
+            )
+        reached = max(reached, stop)
+    if total is not None and content.end != total:
+        report.problems.append(
+            f"{where}: numbers reach {content.end:,}, but {total:,} records were published"
+        )
+
+
+def _summary(content: Content, damaged: int) -> ChannelReport:
+    lost = {}
+    for cause in Cause:
+        count = int(content.gaps["count"][content.gaps["cause"] == cause].sum())
+        if count:
+            lost[cause.name.lower()] = count
+    held = sum(len(chunk) for chunk in content.chunks)
+    first = content.chunks[0].first_seq if content.chunks else content.end
+    return ChannelReport(held - damaged, first, content.end, len(content.segments), lost)

@@ -1,0 +1,189 @@
+"""Pieces that records are made of.
+
+A ring gives one chunk, a recording one per segment; records know neither. Only a chunk knows where its rows
+are and checks them when they are touched. A query that picks rows out wraps a chunk into a
+:class:`Selection`, so that a row keeps the number it was recorded with and only its place is stored.
+"""
+
+from __future__ import annotations
+
+import bisect
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+__all__ = ["BLOCK", "ArrayChunk", "Chunk", "Selection", "as_bytes", "join_rows"]
+
+BLOCK = 65_536
+"""Rows that a query looks at in one go: enough for NumPy's loops, few enough for the processor's caches."""
+
+_NEAR = 8_192
+"""Rows that a selection leaves out in one read rather than beginning another."""
+
+
+def as_bytes(rows: np.ndarray) -> np.ndarray:
+    """The same memory with each row, or struct, as plain bytes.
+
+    NumPy copies structs member by member: the padding of the copy is whatever its memory held before, and of
+    a union one member survives. Bytes are copied as they are.
+    """
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize)))
+
+
+def join_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """One new array of several, at least one, of the same structured dtype; byte for byte."""
+    return np.concatenate([as_bytes(part) for part in parts]).view(parts[0].dtype)
+
+
+class Chunk(Protocol):
+    """Rows that live in one place, immutable, numbered upwards.
+
+    Implementations derive from this class: a chunk whose numbers are consecutive need only say where it
+    begins and how rows and texts are read. `ordered` and `find` read rows; a chunk with an index of its times
+    overrides them.
+
+    Attributes
+    ----------
+    first_seq : int
+        Number of its first record.
+    """
+
+    first_seq: int
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Count of rows; it never changes."""
+
+    @abstractmethod
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Rows ``start ... stop - 1``, ``0 <= start <= stop <= len``: read-only, of the record dtype,
+        checked.
+        """
+
+    def text(self, identifier: int) -> str | None:
+        """Text of an id as its rows hold it; None for 0 (NULL) and for what could not be read."""
+        return None
+
+    def numbers(self, start: int, stop: int) -> np.ndarray:
+        """Numbers of the rows ``start ... stop - 1``, u8, strictly increasing."""
+        # Not arange(first, last): NumPy counts its length in floats, and numbers go up to 2**64.
+        return np.arange(start, stop, dtype=np.uint64) + np.uint64(self.first_seq)
+
+    @property
+    def t_first(self) -> int:
+        """Stamp of the first row, ns."""
+        return int(self.rows(0, 1)["mono_ns"][0])
+
+    @property
+    def t_last(self) -> int:
+        """Stamp of the last row, ns."""
+        return int(self.rows(len(self) - 1, len(self))["mono_ns"][0])
+
+    @property
+    def ordered(self) -> bool:
+        """Whether no stamp is smaller than the one before it. Some producers' stamps run backwards."""
+        last = None
+        for start in range(0, len(self), BLOCK):
+            times = self.rows(start, min(start + BLOCK, len(self)))["mono_ns"]
+            if (times[1:] < times[:-1]).any() or (last is not None and times[0] < last):
+                return False
+            last = times[-1]
+        return True
+
+    def find(self, time_ns: int) -> int:
+        """Place of the first row stamped `time_ns` or later, ``len`` if there is none. Needs `ordered`."""
+
+        def stamp(place: int) -> int:
+            return int(self.rows(place, place + 1)["mono_ns"][0])
+
+        return bisect.bisect_left(range(len(self)), time_ns, key=stamp)
+
+
+class ArrayChunk(Chunk):
+    """Consecutive rows in an array: a ring's snapshot.
+
+    Parameters
+    ----------
+    array : ndarray, shape (n,)
+        Rows of the record dtype. It must not change any more; it is seen through a read-only view.
+    first_seq : int
+        Number of the first row.
+    text : callable, optional
+        From an id to its text.
+    """
+
+    def __init__(
+        self, array: np.ndarray, first_seq: int = 0, text: Callable[[int], str | None] | None = None
+    ) -> None:
+        self._array = array.view()
+        self._array.flags.writeable = False
+        self._text = text
+        self._ordered: bool | None = None
+        self.first_seq = first_seq
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        return self._array[start:stop]
+
+    def text(self, identifier: int) -> str | None:
+        return self._text(identifier) if self._text else None
+
+    @property
+    def ordered(self) -> bool:
+        if self._ordered is None:
+            self._ordered = super().ordered
+        return self._ordered
+
+
+class Selection(Chunk):
+    """Rows picked out of another chunk, in its order; nothing of them is copied until it is read.
+
+    Parameters
+    ----------
+    chunk : Chunk
+        Where the rows are; a selection is looked through, so that selections never nest.
+    places : ndarray of int64, shape (n,)
+        Increasing places in `chunk`; at least one.
+    """
+
+    def __init__(self, chunk: Chunk, places: np.ndarray) -> None:
+        if isinstance(chunk, Selection):
+            chunk, places = chunk._chunk, chunk._places[places]
+        self._chunk = chunk
+        self._places = places
+        self._ordered: bool | None = None
+        self.first_seq = int(self.numbers(0, 1)[0])
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        places = self._places[start:stop]
+        if len(places) == 0:
+            return self._chunk.rows(0, 0)
+        # Rows far from any picked one are not read, and so not checked either: a thin selection of a big
+        # file is cheap.
+        parts = [
+            as_bytes(self._chunk.rows(int(near[0]), int(near[-1]) + 1))[near - near[0]]
+            for near in np.split(places, np.flatnonzero(np.diff(places) > _NEAR) + 1)
+        ]
+        picked = np.concatenate(parts).view(self._chunk.rows(0, 0).dtype)
+        picked.flags.writeable = False
+        return picked
+
+    def text(self, identifier: int) -> str | None:
+        return self._chunk.text(identifier)
+
+    def numbers(self, start: int, stop: int) -> np.ndarray:
+        # Only chunks of consecutive numbers are ever wrapped.
+        return self._places[start:stop].astype(np.uint64) + np.uint64(self._chunk.first_seq)
+
+    @property
+    def ordered(self) -> bool:
+        if self._ordered is None:
+            self._ordered = self._chunk.ordered or super().ordered
+        return self._ordered

@@ -1,0 +1,121 @@
+"""Conditions: which rows have a value."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fastrec.errors import SchemaError
+from fastrec.records.columns import Read, Texts, is_scaled, native, physical
+from fastrec.records.queries import equal
+from fastrec.schema import Field
+
+__all__ = ["condition", "matches"]
+
+
+def condition(field: Field, read: Read, wanted: object, texts: Texts) -> Read:
+    """How to tell for some rows which of them have a value.
+
+    Parameters
+    ----------
+    field : Field
+    read : Read
+        From rows to the field's raw values; to codes of `texts`, if it is a text.
+    wanted : object
+        See `matches`; of a text, a str or None.
+    texts : Texts
+
+    Raises
+    ------
+    SchemaError
+        At once, or when it is used, if the field can hold no such value.
+    """
+    if not field.text:
+        return lambda block: matches(field, read(block), wanted)
+    if wanted is not None and not isinstance(wanted, str):
+        raise SchemaError(f"{field.name} is a text; compare it with a str or None, not {wanted!r:.60}")
+    return lambda block: read(block) == texts.code(wanted)
+
+
+def matches(field: Field, raw: np.ndarray, wanted: object) -> np.ndarray:
+    """Which rows have a value; texts behind pointers are compared by their codes elsewhere.
+
+    Parameters
+    ----------
+    field : Field
+        A scalar.
+    raw : ndarray, shape (n,)
+        What C stored.
+    wanted : str, bytes, bool, int, float or complex
+        A label (of flags: the whole word), the characters of a char array, or the physical value. NaN finds
+        NaN.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+
+    Raises
+    ------
+    SchemaError
+        If the field can hold no such value; an unknown label names those that are near.
+    """
+    if raw.ndim > 1:
+        raise SchemaError(
+            f"{field.name} is an array of {field.shape}; compare its columns with NumPy instead"
+        )
+    if raw.dtype.kind in "SV":
+        return _same_bytes(field, raw, wanted)
+    if isinstance(wanted, str):
+        if field.labels is None:
+            raise SchemaError(
+                f"{field.name} has no labels, so it is never {wanted!r}; compare it with a number"
+            )
+        return field.labels.select(raw, wanted)
+    if isinstance(wanted, np.generic):
+        wanted = wanted.item()
+    if not isinstance(wanted, int | float | complex):
+        raise SchemaError(
+            f"{field.name} is {raw.dtype}; it is never {wanted!r} of type {type(wanted).__name__}"
+        )
+    if is_scaled(field):
+        raw = physical(field, raw)
+    return _same_number(native(raw), wanted)
+
+
+def _same_number(values: np.ndarray, wanted: complex) -> np.ndarray:
+    none = np.zeros(values.shape, dtype=bool)
+    if isinstance(wanted, complex):
+        return equal(values.astype(np.complex128), np.full(values.shape, wanted))
+    if values.dtype.kind in "biu":
+        # A float64 cannot tell neighbouring 64-bit integers apart, so a whole float is compared as the
+        # integer it is.
+        if isinstance(wanted, float) and not wanted.is_integer():
+            return none
+        return values == int(wanted)
+    if math.isnan(wanted):
+        return np.isnan(values)
+    real = values.dtype.type(0).real.dtype
+    with np.errstate(over="ignore"):
+        try:
+            near = real.type(wanted)
+        except OverflowError:
+            return none
+    if (np.isinf(near) and not math.isinf(wanted)) or (isinstance(wanted, int) and int(near) != wanted):
+        return none
+    return values == near
+
+
+def _same_bytes(field: Field, raw: np.ndarray, wanted: object) -> np.ndarray:
+    if isinstance(wanted, str):
+        wanted = wanted.encode("utf-8", "surrogateescape")
+    if not isinstance(wanted, bytes):
+        raise SchemaError(f"{field.name} holds bytes; compare it with bytes or text, not {wanted!r}")
+    size = raw.dtype.itemsize
+    possible = len(wanted) == size if raw.dtype.kind == "V" else len(wanted) <= size and 0 not in wanted
+    if not possible:
+        return np.zeros(raw.shape, dtype=bool)
+    # As C compares: what follows the first NUL of a char array is not part of its text.
+    columns = np.ascontiguousarray(raw).view(np.uint8).reshape(len(raw), size)
+    same = (columns[:, : len(wanted)] == np.frombuffer(wanted, dtype=np.uint8)).all(axis=1)
+    return same & (columns[:, len(wanted)] == 0) if len(wanted) < size else same

@@ -1,0 +1,398 @@
+"""Records: a lazy sequence of records, and the questions one asks about it."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import os
+from collections.abc import Iterable, Iterator
+from typing import Self, overload
+
+import numpy as np
+
+from fastrec.errors import SchemaError
+from fastrec.records import exits, queries
+from fastrec.records.chunks import Chunk, join_rows
+from fastrec.records.columns import Columns, Read, Texts, recorder_columns
+from fastrec.records.conditions import condition
+from fastrec.records.rows import Rows, Span
+from fastrec.schema import Schema
+from fastrec.schema.forms import Store
+from fastrec.schema.gaps import join
+from fastrec.times import Clock, format_duration, parse_duration, parse_time
+
+__all__ = ["Records"]
+
+_FOREVER = 2**63
+
+
+class Records:
+    """Records of one channel, in the order of their numbers.
+
+    Slicing and `between` copy nothing. Columns are gathered when they are asked for; the newest 64 MiB of
+    them are kept. Records are a snapshot: they never change under their reader.
+
+    Parameters
+    ----------
+    name : str
+        Of the channel.
+    schema : Schema
+    chunks : iterable of Chunk
+        Numbers increase from one to the next. Empty ones are left out.
+    gaps : ndarray of GAP_DTYPE
+        What was lost, in any order; pieces that adjoin are joined.
+    clock : Clock or None
+        For dates.
+    period_ns : int, optional
+        Distance at which the channel is polled; None if it has no rate.
+    store : "every" or "changes"
+        ``"changes"``: equal records were held as one, which has all of the recorder's columns.
+
+    Attributes
+    ----------
+    name, schema, clock, store
+        As given.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        schema: Schema,
+        chunks: Iterable[Chunk],
+        *,
+        gaps: np.ndarray,
+        clock: Clock | None,
+        period_ns: int | None = None,
+        store: Store = "every",
+    ) -> None:
+        self.name = name
+        self.schema = schema
+        self.clock = clock
+        self._period_ns = period_ns
+        self.store: Store = store
+        self._begin(Rows(Span(chunk, 0, len(chunk)) for chunk in chunks), join(gaps))
+
+    def _begin(self, rows: Rows, gaps: np.ndarray) -> None:
+        self._rows = rows
+        self._columns = Columns(rows, self.schema, self.store)
+        self._gaps = gaps
+        self._gaps.flags.writeable = False
+
+    def _with(self, rows: Rows, gaps: np.ndarray) -> Self:
+        other = copy.copy(self)
+        other._begin(rows, gaps)
+        return other
+
+    @property
+    def gaps(self) -> np.ndarray:
+        """What was lost within these records: ndarray of GAP_DTYPE, sorted, read-only.
+
+        Losses before the first and after the last record count where the records are all there were, and for
+        `between` those whose time touches the window. An entry is never cut in two.
+        """
+        return self._gaps
+
+    @property
+    def start(self) -> int | None:
+        """Stamp of the first record, ns; None if there is no record."""
+        return int(self._rows.at(0).rows()["mono_ns"][0]) if len(self) else None
+
+    @property
+    def end(self) -> int | None:
+        """When the last record was last seen, ns: ``until_ns`` of a hold; None if there is no record."""
+        return int(self._rows.at(len(self) - 1).rows()[self._until][0]) if len(self) else None
+
+    @property
+    def _until(self) -> str:
+        return "until_ns" if self.store == "changes" else "mono_ns"
+
+    @property
+    def seq(self) -> np.ndarray:
+        """Number of each record: ndarray of uint64, shape (n,)."""
+        parts = [span.numbers() for span in self._rows.spans]
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return f"<Records {self.name}: none>"
+        lost = int(self._gaps["count"].sum())
+        length = format_duration(self.end - self.start)
+        return f"<Records {self.name}: {len(self)} over {length}{f', {lost} lost' if lost else ''}>"
+
+    @overload
+    def __getitem__(self, key: str) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, key: int) -> np.void: ...
+    @overload
+    def __getitem__(self, key: slice) -> Self: ...
+
+    def __getitem__(self, key: str | int | slice) -> np.ndarray | np.void | Self:
+        """A column, a record, or a part of the records.
+
+        Parameters
+        ----------
+        key : str, int or slice
+            A str names a field (``"ru_utime.tv_sec"``), a struct within the payload (``"ru_utime"``) or one
+            of the recorder's columns (``"mono_ns"``). An int counts from the first record here, not by
+            number. A slice's step is positive.
+
+        Returns
+        -------
+        ndarray, shape (n, *shape)
+            For a str: raw values, contiguous, read-only; a structured array for a struct.
+        numpy.void
+            For an int: a copy of one record.
+        Records
+            For a slice.
+
+        Raises
+        ------
+        SchemaError
+            If there is no such field, or the key is none of these.
+        IndexError
+            If there is no such record.
+        """
+        if isinstance(key, str):
+            return self._columns.raw(key)
+        if isinstance(key, slice):
+            return self._slice(key)
+        if not isinstance(key, int | np.integer):
+            raise SchemaError(f"records are asked by field name, place or slice, not by {key!r:.60}")
+        place = int(key)
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"record {place} of {len(self)} in {self.name}")
+        return self._rows.at(place % len(self)).rows()[0].copy()
+
+    def __iter__(self) -> Iterator[np.void]:
+        for block in self._rows.blocks():
+            for row in block.rows():
+                yield row.copy()
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise SchemaError("records are in pieces, so an array of them is a copy; leave out copy=False")
+        array = self.to_numpy()
+        return array if dtype is None else array.astype(dtype, copy=False)
+
+    def _slice(self, key: slice) -> Self:
+        start, stop, step = key.indices(len(self))
+        if step < 0:
+            raise SchemaError("records run forwards only; turn a column round instead: records[name][::-1]")
+        rows = self._rows.slice(start, stop, step)
+        if start == 0 and stop == len(self):
+            return self._with(rows, self._gaps)
+        if start >= stop:
+            return self._with(rows, self._gaps[:0])
+        seq = self._gaps["seq"]
+        inside = (seq > self._rows.number(start)) | (start == 0)
+        inside &= (seq <= self._rows.number(stop - 1)) | (stop == len(self))
+        return self._with(rows, self._gaps[inside])
+
+    def between(self, start: int | str | dt.datetime | None, end: int | str | dt.datetime | None) -> Self:
+        """Records whose stamp lies in ``[start, end)``.
+
+        A hold belongs to the window in which it began, so windows side by side share no record. Stamps that
+        run backwards are looked at one by one, others bisected.
+
+        Parameters
+        ----------
+        start, end : int, str, datetime or None
+            Times, see `fastrec.times.parse_time`, which also says what it raises; None: no limit.
+        """
+        first, last = self.start or 0, self.end or 0
+        return self._within(
+            -_FOREVER if start is None else parse_time(start, start=first, end=last, clock=self.clock),
+            _FOREVER if end is None else parse_time(end, start=first, end=last, clock=self.clock),
+        )
+
+    def _within(self, begin: int, end: int) -> Self:
+        rows = self._rows.within(begin, end)
+        inside = (self._gaps["t_first"] < end) & (self._gaps["t_last"] >= begin)
+        if len(rows):
+            seq = self._gaps["seq"]
+            inside |= (seq > rows.number(0)) & (seq <= rows.number(len(rows) - 1))
+        return self._with(rows, self._gaps[inside])
+
+    def last(self, amount: int | str | dt.timedelta) -> Self:
+        """The newest records.
+
+        Parameters
+        ----------
+        amount : int, str or timedelta
+            How many, or how long before `end` the oldest of them may have begun (``"2s"``).
+
+        Raises
+        ------
+        SchemaError
+            If it is negative or no duration.
+        """
+        if isinstance(amount, str | dt.timedelta):
+            return self._within((self.end or 0) - parse_duration(amount), _FOREVER)
+        if not isinstance(amount, int | np.integer) or amount < 0:
+            raise SchemaError(
+                f'last() takes a count of records or a duration such as "2s", not {amount!r:.60}'
+            )
+        return self[max(0, len(self) - int(amount)) :]
+
+    def where(self, /, **wanted: object) -> Self:
+        """Records in which every named field has the value given; they keep their numbers.
+
+        Parameters
+        ----------
+        **wanted
+            Field and value: a label (``mode="FAULT"``), a physical value, the characters of a char array, a
+            text or None. Dotted names by ``where(**{"ru_utime.tv_sec": 1})``. NaN finds NaN.
+
+        Returns
+        -------
+        Records
+            Its `gaps` are those of the records asked. What lay between its records it does not know:
+            `intervals` of a selection break there.
+
+        Raises
+        ------
+        SchemaError
+            If a field or label is unknown, or a field can hold no such value.
+        """
+        if not wanted:
+            raise SchemaError('where() needs a condition, such as where(mode="FAULT")')
+        texts = Texts()
+        tests = [
+            condition(self._columns.field(name), self._columns.reader(name, texts), value, texts)
+            for name, value in wanted.items()
+        ]
+        for test in tests:
+            # A wrong label is wrong also where no record would be looked at.
+            test(self._columns.nothing())
+        rows = self._rows.where(lambda block: np.logical_and.reduce([test(block) for test in tests]))
+        return self._with(rows, self._gaps)
+
+    def _blocks(self, read: Read) -> Iterator[queries.Block]:
+        for block in self._rows.blocks():
+            rows = block.rows()
+            polls = rows["polls"] if self.store == "changes" else None
+            yield queries.Block(block.numbers(), rows["mono_ns"], rows[self._until], polls, read(block))
+
+    def transitions(self, field: str) -> np.ndarray:
+        """Records whose state is not that of the record before; the first record is none.
+
+        Parameters
+        ----------
+        field : str
+            A leaf, or one of the recorder's columns.
+
+        Returns
+        -------
+        structured ndarray, shape (n,)
+            ``seq`` u8, ``time`` i8 ns, ``from`` and ``to``: raw values in native byte order, str or None for
+            texts. What a gap hid is not in it.
+
+        Raises
+        ------
+        SchemaError
+            If there is no such field.
+        """
+        texts = Texts()
+        read = self._columns.reader(field, texts)
+        found = queries.transitions(self._blocks(read), queries.state_dtype(read(self._columns.nothing())))
+        return texts.spell(found, ("from", "to")) if self._columns.field(field).text else found
+
+    def intervals(self, field: str, max_gap: str | int | dt.timedelta | None = None) -> np.ndarray:
+        """Stretches in which a field kept one state.
+
+        An interval ends when the record comes that opens the next, or, where it breaks, with its last record
+        (the ``until_ns`` of a hold). It breaks where nothing is known for longer than `max_gap`; shorter gaps
+        are counted in its ``lost``.
+
+        Parameters
+        ----------
+        field : str
+            A leaf, or one of the recorder's columns.
+        max_gap : str or timedelta, optional
+            A duration; 0: every gap breaks. Default: ten periods, at least 10 ms; of a channel without a
+            rate, 0.
+
+        Returns
+        -------
+        structured ndarray, shape (n,)
+            ``state`` as in `transitions`; ``start``, ``end``, ``duration`` i8 ns; ``records`` i8; ``polls``
+            u8, how often the state was seen; ``lost`` u8; ``opened_by`` and ``closed_by``: ``"start"``,
+            ``"change"``, ``"gap"``, ``"end"``.
+
+        Raises
+        ------
+        SchemaError
+            If there is no such field, or `max_gap` is no duration.
+        """
+        texts = Texts()
+        read = self._columns.reader(field, texts)
+        silence_ns, every_gap = queries.breaking(max_gap, self._period_ns)
+        found = queries.intervals(
+            self._blocks(read),
+            queries.state_dtype(read(self._columns.nothing())),
+            gaps=self._gaps,
+            silence_ns=silence_ns,
+            every_gap=every_gap,
+        )
+        return texts.spell(found, ("state",)) if self._columns.field(field).text else found
+
+    def durations(self, field: str, max_gap: str | int | dt.timedelta | None = None) -> np.ndarray:
+        """Total time in each state.
+
+        Parameters
+        ----------
+        field, max_gap
+            As in `intervals`.
+
+        Returns
+        -------
+        structured ndarray, shape (n,)
+            A row per state in order of first appearance: ``state``, ``known`` (bool), ``duration`` i8 ns,
+            ``intervals`` i8, ``records`` i8, ``share`` f8 of the time from first to last record. Unknown
+            time, if there is any, is the last row, with ``known`` False.
+        """
+        return queries.durations(self.intervals(field, max_gap))
+
+    def decode(self) -> dict[str, np.ndarray]:
+        """Every column as people read it.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n, *shape)
+            The recorder's columns, then every leaf: str objects for labels, float64 where there is a scale,
+            str objects or None for texts, else the raw values in native byte order.
+        """
+        names = [*recorder_columns(self.store), *(field.name for field in self.schema.fields)]
+        return {name: self._columns.readable(name) for name in names}
+
+    def to_numpy(self) -> np.ndarray:
+        """All records as one new array.
+
+        Returns
+        -------
+        structured ndarray, shape (n,)
+            Of the record dtype, contiguous. The ids of texts mean what they meant in their segment; see
+            `decode`.
+        """
+        parts = [span.rows() for span in self._rows.spans]
+        return join_rows(parts) if parts else self._columns.nothing().rows().copy()
+
+    def export(self, path: str | os.PathLike[str], **options: object) -> None:
+        """Write a file in the format of its suffix.
+
+        Parameters
+        ----------
+        path : path
+            An installed format has its suffix: ``".npy"``, ``".csv"`` ...
+        **options
+            Those of the format's ``write``; all know ``overwrite``.
+
+        Raises
+        ------
+        FormatError
+            If no format has the suffix, or the file is there and ``overwrite`` is not True.
+        """
+        exits.writer(path)(self, path, **options)

@@ -1,0 +1,118 @@
+"""Rows of many chunks as one sequence: slices and selections of it are new sequences of the same chunks."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+
+from fastrec.records.chunks import BLOCK, Chunk, Selection
+
+__all__ = ["Rows", "Span"]
+
+
+class Span(NamedTuple):
+    """Rows ``start ... stop - 1`` of a chunk."""
+
+    chunk: Chunk
+    start: int
+    stop: int
+
+    def rows(self) -> np.ndarray:
+        """The rows themselves, read-only."""
+        return self.chunk.rows(self.start, self.stop)
+
+    def numbers(self) -> np.ndarray:
+        """Their numbers, u8."""
+        return self.chunk.numbers(self.start, self.stop)
+
+    def blocks(self) -> Iterator[Span]:
+        """The same rows, a block at a time."""
+        for start in range(self.start, self.stop, BLOCK):
+            yield Span(self.chunk, start, min(start + BLOCK, self.stop))
+
+    def pick(self, places: np.ndarray) -> Span:
+        """The rows at `places`, an increasing int64 array that counts within the chunk."""
+        if len(places) == 0:
+            return Span(self.chunk, self.start, self.start)
+        first, last = int(places[0]), int(places[-1])
+        if last - first + 1 == len(places):
+            return Span(self.chunk, first, last + 1)
+        return Span(Selection(self.chunk, places), 0, len(places))
+
+
+class Rows:
+    """Spans of chunks, one after another; numbers increase.
+
+    Parameters
+    ----------
+    spans : iterable of Span
+        Empty ones are left out.
+    """
+
+    def __init__(self, spans: Iterable[Span] = ()) -> None:
+        self.spans = tuple(span for span in spans if span.stop > span.start)
+        self._ends = list(accumulate(span.stop - span.start for span in self.spans))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def at(self, place: int) -> Span:
+        """The one row at a place, ``0 <= place < len``."""
+        k = bisect_right(self._ends, place)
+        span = self.spans[k]
+        row = span.stop - self._ends[k] + place
+        return Span(span.chunk, row, row + 1)
+
+    def number(self, place: int) -> np.uint64:
+        """Number of the row at a place."""
+        return self.at(place).numbers()[0]
+
+    def blocks(self) -> Iterator[Span]:
+        """All rows, at most a block at a time."""
+        for span in self.spans:
+            yield from span.blocks()
+
+    def slice(self, start: int, stop: int, step: int) -> Rows:
+        """Every `step`-th row of ``start ... stop - 1``; all within the rows, `step` positive."""
+        found = []
+        for span, end in zip(self.spans, self._ends, strict=True):
+            shift = span.stop - end  # from a place here to one in the chunk
+            first = max(start, span.start - shift)
+            first += (start - first) % step
+            final = min(stop, end)
+            if first >= final:
+                continue
+            whole = Span(span.chunk, shift + first, shift + final)
+            found.append(whole if step == 1 else whole.pick(np.arange(whole.start, whole.stop, step)))
+        return Rows(found)
+
+    def where(self, mask: Callable[[Span], np.ndarray]) -> Rows:
+        """Rows for which a mask, asked block by block, is true."""
+        return Rows(_picked(span, mask) for span in self.spans)
+
+    def within(self, begin: int, end: int) -> Rows:
+        """Rows stamped ``begin <= mono_ns < end``, in their order."""
+
+        def mask(block: Span) -> np.ndarray:
+            times = block.rows()["mono_ns"]
+            return (times >= begin) & (times < end)
+
+        return Rows(
+            _bisected(span, begin, end) if span.chunk.ordered else _picked(span, mask) for span in self.spans
+        )
+
+
+def _picked(span: Span, mask: Callable[[Span], np.ndarray]) -> Span:
+    return span.pick(np.concatenate([np.flatnonzero(mask(block)) + block.start for block in span.blocks()]))
+
+
+def _bisected(span: Span, begin: int, end: int) -> Span:
+    chunk = span.chunk
+    # Most chunks lie wholly inside or outside a window, and then need not be searched.
+    first = span.start if chunk.t_first >= begin else max(span.start, chunk.find(begin))
+    last = span.stop if chunk.t_last < end else min(span.stop, chunk.find(end))
+    return Span(chunk, first, max(first, last))

@@ -1,0 +1,191 @@
+"""Ring: the checked face of the ring in C."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastrec.core.ring import Ring as CoreRing
+from fastrec.errors import SchemaError, SourceError
+from fastrec.schema import Schema
+from fastrec.schema.gaps import GAP_DTYPE, Cause
+
+__all__ = ["Ring", "Snapshot"]
+
+ARENA_BYTES = 4 << 20
+"""Room for the texts behind pointers."""
+
+LEAST_CAPACITY = 64
+
+_ENTRY_DTYPE = np.dtype([*[(name, GAP_DTYPE[name]) for name in GAP_DTYPE.names], ("totals", "<u8", (3,))])
+_WRITER_CAUSES = (Cause.DROPPED, Cause.MISSED, Cause.FAILED)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A consistent copy of the newest records of a ring.
+
+    Attributes
+    ----------
+    array : ndarray, shape (n,)
+        Records, read-only.
+    first_seq : int
+        Number of the first.
+    lost : int
+        How many of those asked for were overwritten before they could be copied.
+    """
+
+    array: np.ndarray
+    first_seq: int
+    lost: int
+
+
+class Ring:
+    """A buffer of the newest records; one writer, any number of readers, never a lock.
+
+    Parameters
+    ----------
+    schema : Schema
+    capacity : int
+        Records that a reader can rely on; at least 64.
+    bounded : bool
+        The writer drops what would overtake the consumer, instead of overwriting.
+    period : (int, int)
+        Period of a paced channel in ns as a fraction; (0, 1): it has none.
+    first : int
+        Number of the first record.
+    clock_offset : int
+        ns added to the monotonic clock in every stamp.
+
+    Attributes
+    ----------
+    schema : Schema
+    capacity : int
+    array : ndarray, shape (capacity + 64,)
+        The slots themselves, live and read-only: records move under it while it is looked at.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        capacity: int,
+        *,
+        bounded: bool = False,
+        period: tuple[int, int] = (0, 1),
+        first: int = 0,
+        clock_offset: int = 0,
+    ) -> None:
+        if sys.byteorder != "little":
+            raise SourceError("fastrec records on little-endian machines only; recordings can be read on any")
+        if capacity < LEAST_CAPACITY:
+            raise SchemaError(f"capacity={capacity}: a ring holds at least {LEAST_CAPACITY} records")
+        self.schema = schema
+        self.capacity = capacity
+        self._dtype = schema.record_dtype
+        try:
+            self.core = CoreRing(
+                record_size=self._dtype.itemsize,
+                payload_offset=schema.payload_offset("every"),
+                payload_size=schema.size,
+                capacity=capacity,
+                schema=schema.to_json().encode(),
+                digest=bytes.fromhex(schema.digest),
+                arena_size=ARENA_BYTES if schema.texts else 0,
+                period=period,
+                bounded=bounded,
+                first=first,
+                clock_offset=clock_offset,
+            )
+        except (OSError, OverflowError, MemoryError) as error:
+            needed = capacity * self._dtype.itemsize
+            raise SourceError(f"no memory for {capacity:,} records ({needed:,} bytes): {error}; lower capacity") from error
+        self.array = np.frombuffer(self.core, self._dtype)
+
+    def __len__(self) -> int:
+        """Records that can be read now."""
+        return self.core.head - self.core.first
+
+    def push(self, payload: Any, stamp: int | None = None) -> bool:
+        """Publish one payload (bytes, ctypes, numpy: any buffer of its size); False if a bounded ring was full.
+
+        Raises
+        ------
+        SchemaError
+            It has another size or dtype, or its stamp is before the last one.
+        """
+        self._check_dtype(payload)
+        try:
+            return self.core.push(payload, stamp)
+        except (ValueError, TypeError, BufferError) as error:
+            raise SchemaError(f"{self.schema.name!r} cannot take this {type(payload).__name__}: {error}") from error
+
+    def extend(self, payloads: Any, mono_ns: Any = None) -> int:
+        """Publish many payloads (an array of the schema's dtype, or bytes); how many had room.
+
+        Parameters
+        ----------
+        payloads : ndarray, shape (n,), or buffer
+        mono_ns : array_like of int, shape (n,), optional
+            Their stamps, ns, never decreasing; all are stamped now without.
+
+        Raises
+        ------
+        SchemaError
+            Another size or dtype; or a decreasing stamp, named by its row. Nothing is published then.
+        """
+        self._check_dtype(payloads)
+        stamps = None if mono_ns is None else np.ascontiguousarray(mono_ns, "<i8")
+        if isinstance(payloads, np.ndarray) and not payloads.flags.c_contiguous:
+            raise SchemaError("the array is not contiguous; pass numpy.ascontiguousarray(array)")
+        try:
+            return self.core.extend(payloads, stamps)
+        except (ValueError, TypeError, BufferError) as error:
+            raise SchemaError(f"{self.schema.name!r} cannot take these: {error}") from error
+
+    def _check_dtype(self, payload: Any) -> None:
+        dtype = getattr(payload, "dtype", None)
+        if dtype is not None and dtype.names is not None and dtype != self.schema.dtype:
+            raise SchemaError(f"pushed {dtype}, the schema has {self.schema.dtype}; convert with astype")
+
+    def snapshot(self, count: int | None = None) -> Snapshot:
+        """Copy the newest `count` records (all that can be read without): never torn, `lost` exact."""
+        head = self.core.head
+        cursor = max(self.core.first, head - count if count is not None else 0, 0)
+        array = np.empty(head - cursor, self._dtype)
+        if not len(array):
+            return Snapshot(_frozen(array), cursor, 0)
+        first, kept, skip, lost = self.core.read_into(array.view(np.uint8), cursor)
+        return Snapshot(_frozen(array[skip : skip + kept]), first, lost)
+
+    def losses(self) -> np.ndarray:
+        """Losses of the writer: dropped, missed, failed; GAP_DTYPE.
+
+        The lane keeps the newest 4096 entries; older ones come as one entry a cause, with a coarser place.
+        """
+        self.core.flush()
+        data, _ = self.core.read_gaps()
+        entries = np.frombuffer(data, _ENTRY_DTYPE)
+        gaps = entries[list(GAP_DTYPE.names)].astype(GAP_DTYPE)
+        if not len(entries):
+            return gaps
+        oldest = entries[0]
+        earlier = np.zeros(len(_WRITER_CAUSES), GAP_DTYPE)
+        for row, cause, total in zip(earlier, _WRITER_CAUSES, oldest["totals"], strict=True):
+            row["cause"], row["seq"] = cause, oldest["seq"]
+            row["count"] = total - (oldest["count"] if oldest["cause"] == cause else 0)
+            row["t_first"], row["t_last"] = self.core.account()["start"], oldest["t_first"]
+        return np.concatenate([earlier[earlier["count"] > 0], gaps])
+
+    def texts(self) -> Callable[[int], str | None]:
+        """From an id in a record to its text; None for NULL and for what could not be read."""
+        known = [text.decode("utf-8", "surrogateescape") for text in self.core.texts()] if self.schema.texts else []
+        return lambda identifier: known[identifier - 1] if 0 < identifier <= len(known) else None
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array

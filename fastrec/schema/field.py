@@ -1,0 +1,150 @@
+"""Field: one leaf of a schema, and how to see it in a structured array."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+from typing import Literal
+
+import numpy as np
+
+from fastrec.errors import SchemaError
+from fastrec.schema import codes
+from fastrec.schema.forms import see
+from fastrec.schema.labels import Labels, as_labels
+
+__all__ = ["Field"]
+
+_TEXTS = {"unit": 255, "doc": 65536}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One leaf of a schema.
+
+    Attributes
+    ----------
+    name : str
+        Dotted path: ``"ru_utime.tv_sec"``; in arrays of structs ``"motors[0].pos"``.
+    dtype : numpy.dtype
+        Of one element, byte order included; of a bit-field, of its unit.
+    offset : int
+        In the payload, in bytes.
+    shape : tuple of int
+        ``()`` for a scalar.
+    bits : (shift, width) or None
+        Where a bit-field lies in its unit, from the least significant bit.
+    labels : Labels or None
+        Names of values.
+    unit : str
+    scale, bias : float
+        The physical value is ``raw * scale + bias``.
+    doc : str
+    text : bool
+        A pointer to a text that is followed at capture; a record holds the text's id instead of the address.
+    pointer : bool
+        An address: opaque, and no number to compute with.
+    """
+
+    name: str
+    dtype: np.dtype
+    offset: int
+    shape: tuple[int, ...] = ()
+    bits: tuple[int, int] | None = None
+    labels: Labels | None = None
+    unit: str = ""
+    scale: float = 1.0
+    bias: float = 0.0
+    doc: str = ""
+    text: bool = False
+    pointer: bool = False
+
+    def __post_init__(self) -> None:
+        where = f"field {self.name!r}"
+        object.__setattr__(self, "labels", as_labels(self.labels))
+        if self.labels is not None and self.dtype.kind not in "iub":
+            raise SchemaError(
+                f"{where} has labels, but is {self.dtype.str}; only integers and booleans have names"
+            )
+        for key, most in _TEXTS.items():
+            value = getattr(self, key)
+            if not isinstance(value, str) or len(value) > most:
+                raise SchemaError(f"{where}: {key} must be a text of at most {most} characters")
+        for key in ("scale", "bias"):
+            value = getattr(self, key)
+            object.__setattr__(self, key, _finite(value, f"{where}: {key}"))
+        if not self.scale:
+            raise SchemaError(f"{where}: scale is 0, which would lose the value; leave it at 1.0")
+        if not isinstance(self.text, bool) or not isinstance(self.pointer, bool):
+            raise SchemaError(f"{where}: text and pointer must be True or False")
+        if self.text and not self.pointer:
+            object.__setattr__(self, "pointer", True)
+        if self.pointer and (self.dtype.kind != "u" or self.dtype.itemsize not in (4, 8) or self.bits):
+            raise SchemaError(
+                f"{where} is said to be a pointer or text, but is {self.dtype.str}; pointers are u4 or u8"
+            )
+        if self.text and self.shape:
+            raise SchemaError(
+                f"{where} is an array of pointers; only a single pointer can be followed as text"
+            )
+
+    @property
+    def kind(self) -> Literal["i8", "u8", "f8"] | None:
+        """How a zone summarises the field; None for arrays, texts, bytes, complex numbers and pointers."""
+        return None if self.shape or self.pointer else codes.pattern(self.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in the payload; of a bit-field, those of its unit."""
+        return self.dtype.itemsize * math.prod(self.shape)
+
+    def of(self, array: np.ndarray) -> np.ndarray:
+        """Return this field of every row.
+
+        Parameters
+        ----------
+        array : structured ndarray, shape (n,)
+            Rows of any form of the schema: payload, record or storage, with either ``store``. Forms are told
+            apart by the recorder's columns; a payload has none.
+
+        Returns
+        -------
+        ndarray, shape (n, *shape)
+            A view of the same memory; for a bit-field a new array with the bits extracted (sign extended if
+            its unit is signed).
+
+        Raises
+        ------
+        SchemaError
+            The rows are too short to hold the field.
+        """
+        view = see(array, self.dtype, self.shape, self.offset, self.name)
+        if self.bits is None:
+            return view
+        shift, width = self.bits
+        above = 8 * self.dtype.itemsize - shift - width
+        # Shifted up first, so that the way down extends the sign exactly when C would.
+        return (view << above) >> (above + shift)
+
+    def meaning(self) -> dict[str, object]:
+        """Return labels, unit and so on as JSON, without what is left at its default."""
+        obj: dict[str, object] = {
+            key: getattr(self, key)
+            for key, default in (("unit", ""), ("scale", 1.0), ("bias", 0.0), ("doc", ""), ("text", False))
+            if getattr(self, key) != default
+        }
+        if self.pointer and not self.text:
+            obj["pointer"] = True
+        if self.labels is not None:
+            obj["labels"] = self.labels.to_json()
+        return obj
+
+
+def _finite(value: object, what: str) -> float:
+    try:
+        if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    except OverflowError:
+        pass
+    raise SchemaError(f"{what} must be a finite number that fits a double")

@@ -1,0 +1,399 @@
+"""Schema: what the bytes of a record mean.
+
+A schema is immutable and is known by its digest. It says where each field lies in the C struct (the payload),
+and in the records made of it: the recorder's columns, then the payload exactly as C laid it out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastrec.errors import SchemaError, suggest
+from fastrec.schema import forms, identity, members
+from fastrec.schema.abi import check_abi, native_abi
+from fastrec.schema.ctypes_ import struct_from_ctypes
+from fastrec.schema.field import Field
+from fastrec.schema.forms import Store
+from fastrec.schema.labels import labels_from_json
+
+__all__ = ["Field", "Schema", "Store"]
+
+_INDEXED = re.compile(r"([^.\[\]]+)((?:\[[0-9]{1,5}\])*)", re.ASCII)
+_MEANINGS = ("labels", "unit", "scale", "bias", "doc", "text", "pointer")
+
+
+class Schema:
+    """The meaning of a payload: fields, offsets, types, labels, units.
+
+    Made by `from_dtype`, `from_ctypes` or `from_json`. Immutable; equal and hashed by ``digest``.
+
+    Attributes
+    ----------
+    name : str
+    abi : str
+        The C ABI that laid it out: ``"sysv-x64"``, ``"aarch64"``, ``"msvc-x64"``, ``"msvc-x86"`` ...
+    byteorder : str
+        ``"little"`` or ``"big"``: of the machine that made it. Every field says its own in its dtype.
+    size : int
+        Bytes of the payload.
+    dtype : numpy.dtype
+        The payload, nested as C nests it. Unions overlap; bit-fields are in their unit, named ``"a|b"`` after
+        them.
+    fields : tuple of Field
+        Leaves in order of offset.
+    digest : str
+        32 hexadecimal digits over everything that decides what the bytes are; name, units, scales and docs do
+        not count.
+    record_dtype : numpy.dtype
+        ``record("every")``.
+    storage_dtype : numpy.dtype
+        ``storage("every")``.
+    numeric, texts : tuple of Field
+        The fields that zones summarise; the pointers that are followed as text.
+    """
+
+    __slots__ = (
+        "_by_name",
+        "_forms",
+        "_layout",
+        "abi",
+        "byteorder",
+        "digest",
+        "dtype",
+        "fields",
+        "name",
+        "numeric",
+        "size",
+        "texts",
+    )
+
+    name: str
+    abi: str
+    byteorder: str
+    size: int
+    dtype: np.dtype
+    fields: tuple[Field, ...]
+    digest: str
+    numeric: tuple[Field, ...]
+    texts: tuple[Field, ...]
+
+    def __init__(
+        self,
+        name: str,
+        layout: members.Struct,
+        meanings: Mapping[str, Mapping[str, Any]],
+        *,
+        abi: str | None = None,
+        byteorder: str | None = None,
+    ) -> None:
+        layout, renamed = forms.apart(layout)
+        abi = native_abi() if abi is None else check_abi(abi)
+        byteorder = sys.byteorder if byteorder is None else byteorder
+        members.check_name(name, "a schema")
+        if byteorder not in ("little", "big"):
+            raise SchemaError(f"byteorder is {byteorder!r:.40}; it must be 'little' or 'big'")
+        fields = _fields(layout, {forms.new_path(path, renamed): one for path, one in meanings.items()})
+        init = object.__setattr__
+        init(self, "_layout", layout)
+        init(self, "_forms", {("record", "every"): forms.record(layout, "every")})
+        init(self, "_by_name", {field.name: field for field in fields})
+        init(self, "name", name)
+        init(self, "abi", abi)
+        init(self, "byteorder", byteorder)
+        init(self, "size", layout.size)
+        init(self, "dtype", layout.to_numpy())
+        init(self, "fields", fields)
+        init(self, "numeric", tuple(field for field in fields if field.kind))
+        init(self, "texts", tuple(field for field in fields if field.text))
+        init(self, "digest", identity.digest(abi, byteorder, layout.size, fields))
+        if len(self.to_json()) > identity.MAX_JSON:
+            raise SchemaError(
+                f"the JSON of {name!r} has more than {identity.MAX_JSON} characters; shorten docs or labels"
+            )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Schema cannot be changed, nor its {name}; make another with with_field")
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Schema.from_json, (self.to_json(),)
+
+    def __eq__(self, other: object) -> bool:
+        return self.digest == other.digest if isinstance(other, Schema) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"<Schema {self.name}: {self.size} bytes, {len(self.fields)} fields, {self.digest}>"
+
+    @classmethod
+    def from_dtype(
+        cls,
+        dtype: DTypeLike,
+        *,
+        name: str = "record",
+        labels: Mapping[str, object] | None = None,
+        units: Mapping[str, str] | None = None,
+        docs: Mapping[str, str] | None = None,
+        abi: str | None = None,
+    ) -> Schema:
+        """Make a schema of a structured dtype; offsets, padding and unions are kept.
+
+        Parameters
+        ----------
+        dtype : structured dtype, or what `numpy.dtype` makes one of
+        name : str
+        labels, units, docs : mapping by field name
+            Names as in `fields`; labels are anything `as_labels` takes.
+        abi : str
+            Default: that of this process.
+
+        Raises
+        ------
+        SchemaError
+            A type, size, name or label outside the limits.
+        """
+        try:
+            layout = members.from_dtype(np.dtype(dtype))
+        except (TypeError, RecursionError) as error:
+            raise SchemaError(f"this is no structured dtype: {str(error)[:200]}") from error
+        return cls(name, layout, _by_field(labels, units, docs), abi=abi)
+
+    @classmethod
+    def from_ctypes(
+        cls,
+        struct: type,
+        *,
+        name: str | None = None,
+        labels: Mapping[str, object] | None = None,
+        units: Mapping[str, str] | None = None,
+        docs: Mapping[str, str] | None = None,
+        text: Iterable[str] = (),
+    ) -> Schema:
+        """Make a schema of a ``ctypes`` Structure or Union class, with the layout ctypes gave it.
+
+        Parameters
+        ----------
+        struct : subclass of ctypes.Structure, ctypes.BigEndianStructure or ctypes.Union
+            Nested structs, arrays, unions and bit-fields (not big-endian ones) are understood; arrays of
+            ``c_char`` become ``S<n>``, pointers opaque numbers.
+        name : str
+            Default: that of the class.
+        labels, units, docs : mapping by field name
+        text : iterable of str
+            Pointer fields to follow as text at capture.
+
+        Raises
+        ------
+        SchemaError
+            A member that a record cannot hold; the message names it.
+        """
+        layout = struct_from_ctypes(struct)
+        followed = [text] if isinstance(text, str) else text
+        meanings = _by_field(labels, units, docs, dict.fromkeys(followed, True))
+        return cls(struct.__name__ if name is None else name, layout, meanings)
+
+    @classmethod
+    def from_json(cls, source: str | Mapping[str, object]) -> Schema:
+        """Make a schema of what `to_json` or `to_dict` made. Nothing in it is believed or evaluated.
+
+        Raises
+        ------
+        SchemaError
+            Anything else, at a cost bounded by `identity.MAX_JSON`.
+        """
+        obj = identity.parse(source) if isinstance(source, str) else source
+        layout = members.from_json(obj)
+        meanings = obj.get("fields", {})
+        if not isinstance(meanings, Mapping) or not all(
+            isinstance(one, Mapping) for one in meanings.values()
+        ):
+            raise SchemaError("'fields' must be an object of objects, by field name")
+        known = {
+            name: {
+                key: labels_from_json(one[key]) if key == "labels" else one[key]
+                for key in _MEANINGS
+                if key in one
+            }
+            for name, one in meanings.items()
+        }
+        # Said by the file or wrong: what is missing there must not become what this machine is.
+        abi, byteorder = check_abi(obj.get("abi")), obj.get("byteorder") or ""
+        return cls(obj.get("name"), layout, known, abi=abi, byteorder=byteorder)
+
+    def to_json(self) -> str:
+        """Return one line of ASCII JSON; ``Schema.from_json`` of it is equal to this."""
+        return json.dumps(self.to_dict(), separators=(",", ":"), allow_nan=False)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what `to_json` writes.
+
+        ``name``, ``abi``, ``byteorder``; ``size`` and ``members`` (``name``, ``offset``, then ``type`` or
+        again ``size`` and ``members``, where needed ``shape`` and ``bits``); ``fields``: what is known of
+        them beyond their place, by name.
+        """
+        meanings = {field.name: field.meaning() for field in self.fields}
+        return {
+            "name": self.name,
+            "abi": self.abi,
+            "byteorder": self.byteorder,
+            **self._layout.to_json(),
+            "fields": {name: meaning for name, meaning in meanings.items() if meaning},
+        }
+
+    @property
+    def record_dtype(self) -> np.dtype:
+        """``record("every")``: ``mono_ns``, then the members of the payload."""
+        return self.record("every")
+
+    @property
+    def storage_dtype(self) -> np.dtype:
+        """``storage("every")``."""
+        return self.storage("every")
+
+    def payload_offset(self, store: Store) -> int:
+        """Return where the payload begins in a record: 8, or 32 with ``store="changes"``."""
+        return forms.payload_offset(store)
+
+    def record(self, store: Store = "every") -> np.dtype:
+        """Return the dtype of a record in memory: the columns, then the payload, padded to a multiple of 8.
+
+        Raises
+        ------
+        SchemaError
+            With this many columns the record would pass 64 KiB.
+        """
+        if ("record", store) not in self._forms:
+            self._forms["record", store] = forms.record(self._layout, store)
+        return self._forms["record", store]
+
+    def storage(self, store: Store = "every") -> np.dtype:
+        """Return the dtype of a record on disk: the same bytes, described as ``.npy`` can.
+
+        Members are in order of offset and never overlap: of a union the widest member stands for all. If the
+        header would pass the 10,000 bytes that numpy reads, or needs letters that version 1.0 has not, the
+        payload is one field ``payload`` of raw bytes. `column` and `Field.of` see every field in either.
+
+        Raises
+        ------
+        SchemaError
+            With this many columns the record would pass 64 KiB.
+        """
+        if ("storage", store) not in self._forms:
+            dtype = forms.record(self._layout.storable(), store)
+            if not forms.npy_can_hold(dtype):
+                dtype = forms.record(forms.opaque(self.size), store)
+            self._forms["storage", store] = dtype
+        return self._forms["storage", store]
+
+    def field(self, name: str) -> Field:
+        """Return the field of this name.
+
+        Raises
+        ------
+        SchemaError
+            There is none; the message names the nearest.
+        """
+        if not isinstance(name, str) or name not in self._by_name:
+            near = suggest(str(name), self._by_name)
+            raise SchemaError(f"{self.name!r} has no field {name!r:.80}{near}")
+        return self._by_name[name]
+
+    def with_field(self, name: str, **changes: Any) -> Schema:
+        """Return a schema in which one field means something else.
+
+        Parameters
+        ----------
+        name : str
+        **changes
+            ``labels unit scale bias doc text pointer``, as in `Field`. A pointer stays one.
+
+        Raises
+        ------
+        SchemaError
+            No such field, or a change to what C decided.
+        """
+        field = self.field(name)
+        for key in changes:
+            if key not in _MEANINGS:
+                raise SchemaError(f"{key!r} of a field cannot be changed{suggest(key, _MEANINGS)}")
+        if field.pointer and changes.get("pointer") is False:
+            raise SchemaError(f"field {name!r} is a pointer and stays one; declare it as an integer instead")
+        meanings = {
+            one.name: {key: getattr(one, key) for key in _MEANINGS} | (changes if one is field else {})
+            for one in self.fields
+        }
+        return Schema(self.name, self._layout, meanings, abi=self.abi, byteorder=self.byteorder)
+
+    def column(self, array: np.ndarray, path: str) -> np.ndarray:
+        """Return a field, or any part of the payload, of every row.
+
+        Parameters
+        ----------
+        array : structured ndarray, shape (n,)
+            Rows as in `Field.of`.
+        path : str
+            A field (``"ru_utime.tv_sec"``), a nested struct (``"ru_utime"``), an array of structs or one of
+            them (``"motors"``, ``"motors[0]"``), one member of all of them (``"motors.pos"``), an element
+            (``"raw[3]"``).
+
+        Returns
+        -------
+        ndarray, shape (n, *shape)
+            A view, structured for structs; a new array for a bit-field.
+
+        Raises
+        ------
+        SchemaError
+            No such part; the message names the nearest field.
+        """
+        if path in self._by_name:
+            return self._by_name[path].of(array)
+        view = forms.see(array, self.dtype, (), 0, self.name)
+        for step in path.split("."):
+            match = _INDEXED.fullmatch(step)
+            if match is None or match[1] not in (view.dtype.names or ()):
+                return self.field(path).of(array)
+            axes = view.ndim
+            view = view[match[1]]
+            index = tuple(int(number) for number in re.findall("[0-9]+", match[2]))
+            shape = view.shape[axes:]
+            if len(index) > len(shape) or any(i >= n for i, n in zip(index, shape, strict=False)):
+                raise SchemaError(f"{path!r}: {match[1]!r} has shape {shape}; index within it")
+            view = view[(slice(None),) * axes + index]
+        return view
+
+
+def _by_field(
+    labels: Mapping[str, object] | None,
+    units: Mapping[str, str] | None,
+    docs: Mapping[str, str] | None,
+    text: Mapping[str, bool] | None = None,
+) -> dict[str, dict[str, Any]]:
+    meanings: dict[str, dict[str, Any]] = {}
+    for key, given in (("labels", labels), ("unit", units), ("doc", docs), ("text", text)):
+        if not isinstance(given, Mapping | None):
+            raise SchemaError(f"{key}s must be a mapping by field name, not {type(given).__name__}")
+        for name, value in (given or {}).items():
+            meanings.setdefault(name, {})[key] = value
+    return meanings
+
+
+def _fields(layout: members.Struct, meanings: Mapping[str, Mapping[str, Any]]) -> tuple[Field, ...]:
+    leaves = sorted(layout.leaves(), key=lambda leaf: leaf.offset)
+    names = {leaf.name for leaf in leaves}
+    for name in meanings:
+        if name not in names:
+            raise SchemaError(f"there is no field {name!r:.80}{suggest(str(name), names)}")
+    fields = []
+    for leaf in leaves:
+        meaning = {"pointer": leaf.pointer, **meanings.get(leaf.name, {})}
+        fields.append(Field(leaf.name, leaf.dtype, leaf.offset, leaf.shape, leaf.bits, **meaning))
+    return tuple(fields)

@@ -1,0 +1,214 @@
+"""Sources that call a C function: what may be passed, how success is told, and the errors of a first call."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from fastrec.core.call import RETURNS, NativeCall
+from fastrec.errors import SourceError, suggest
+from fastrec.schema import Schema
+from fastrec.sources import loaded
+from fastrec.sources.registry import as_schema
+
+__all__ = ["INOUT", "OUT", "Call", "ComMethod"]
+
+Returns = Literal["zero", "nonnegative", "nonzero", "hresult", "void"]
+
+_MOST_ARGS = 6
+_POINTER = ctypes.sizeof(ctypes.c_void_p)
+
+
+@dataclass(frozen=True)
+class Out:
+    """Where the struct goes. ``OUT(init=...)`` says what it holds before each call.
+
+    Attributes
+    ----------
+    init : bytes, mapping or None
+        The whole payload, or values by field name with zeros between; None leaves what the call before wrote.
+    """
+
+    init: bytes | Mapping[str, Any] | None = None
+
+    def __call__(self, *, init: bytes | Mapping[str, Any]) -> Out:
+        return Out(init)
+
+    def __repr__(self) -> str:
+        return "OUT" if self.init is None else f"OUT(init={self.init!r})"
+
+    def template(self, schema: Schema) -> bytes | None:
+        """The payload before each call."""
+        if self.init is None:
+            return None
+        if isinstance(self.init, Mapping):
+            rows = np.zeros(1, schema.dtype)
+            for name, value in self.init.items():
+                field = schema.field(name)
+                if field.bits is not None:
+                    raise SourceError(f"OUT(init=...): {name!r} is a bit-field; give the whole payload as bytes")
+                field.of(rows)[0] = value
+            return rows.tobytes()
+        if len(self.init) != schema.size:
+            raise SourceError(
+                f"OUT(init=...) has {len(self.init)} bytes, {schema.name!r} has {schema.size}; give them all"
+            )
+        return bytes(self.init)
+
+
+OUT = Out()
+
+
+@dataclass(frozen=True)
+class INOUT:
+    """A ``uint32_t *`` argument that holds `value` before each call (``socklen_t *``, ``DWORD *``)."""
+
+    value: int
+
+
+class Call:
+    """A C function that fills a struct.
+
+    Parameters
+    ----------
+    function : ctypes function, cffi function, or int
+        An address as an int needs ``unsafe=True``, as does one in no loaded library.
+    *args
+        At most six: integers, None, bytes, ctypes values and structures (passed by address), one `OUT`, any `INOUT`.
+    schema : Schema, ctypes.Structure class, dtype or name such as ``"linux:rusage"``
+    returns : {"zero", "nonnegative", "nonzero", "hresult", "void"}
+        What success looks like. The value is read at the width of the function's ``restype``.
+    unsafe : bool
+        Take an address on trust.
+
+    Raises
+    ------
+    SourceError
+        The function is NULL, needs the GIL, lies in no loaded library; or an argument cannot be passed.
+
+    Notes
+    -----
+    The function is called on a thread without the GIL. Function, library and arguments are kept alive until that
+    thread has ended. A failing call is recorded with its return value as the code, or with ``errno`` where the
+    function returned -1 and set it.
+    """
+
+    def __init__(self, function: Any, *args: Any, schema: Any, returns: Returns = "zero", unsafe: bool = False) -> None:
+        self.schema = as_schema(schema)
+        self.name = getattr(function, "__name__", None) or "the function"
+        if returns not in RETURNS:
+            raise SourceError(f"returns={returns!r}{suggest(str(returns), RETURNS)}")
+        address, width, is_signed, keep = loaded.function(function, self.name, unsafe=unsafe)
+        if width == 0 and returns != "void":
+            raise SourceError(f"{self.name} returns nothing; say returns='void', or set its restype")
+        self._begin(address, args, returns, width or 4, is_signed, keep)
+
+    def _begin(self, address: int, args: tuple, returns: Returns, width: int, is_signed: bool, keep: list) -> None:
+        if len(args) > _MOST_ARGS:
+            raise SourceError(f"{self.name}: {len(args)} arguments; at most {_MOST_ARGS} integers or pointers can be passed")
+        places = [i for i, arg in enumerate(args) if isinstance(arg, Out)]
+        if len(places) != 1:
+            raise SourceError(f"{self.name}: {len(places)} of the arguments are OUT; exactly one says where the struct goes")
+        values, cells = [], {}
+        for i, arg in enumerate(args):
+            if isinstance(arg, INOUT):
+                cells[i] = arg.value & 0xFFFFFFFF
+            values.append(0 if isinstance(arg, Out | INOUT) else _passed(arg, f"{self.name}, argument {i + 1}", keep))
+        self.getter = NativeCall(
+            address,
+            values,
+            out=places[0],
+            size=self.schema.size,
+            returns=RETURNS.index(returns),
+            width=width,
+            is_signed=is_signed,
+            init=args[places[0]].template(self.schema),
+            cells=cells,
+            keep=keep,
+        )
+
+    def check(self, code: int, excess: int) -> None:
+        """Judge a first call.
+
+        Raises
+        ------
+        SourceError
+            It wrote past the struct, or failed.
+        """
+        if excess:
+            size = self.schema.size
+            raise SourceError(
+                f"{self.name} wrote {size + excess} bytes into {size}; schema {self.schema.name!r} is not the struct it fills"
+            )
+        if code:
+            raise SourceError(f"{self.name} failed when it was first called, with {_told(code)}; check its arguments and returns=")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} -> {self.schema.name}, {self.schema.size} bytes>"
+
+
+class ComMethod(Call):
+    """A method of a COM object: slot `slot` of its vtable, called with the object itself, then `args`.
+
+    Parameters
+    ----------
+    pointer : int or ctypes pointer
+        The interface pointer. The caller owns a reference for as long as it is polled.
+    slot : int
+        From 0; the first three are QueryInterface, AddRef and Release.
+    *args
+        As for `Call`, after ``this``; ``OUT`` alone by default.
+    schema : Schema, or what makes one
+    keep : object
+        Whatever must live as long as the source does.
+
+    Notes
+    -----
+    Success is told by the sign of the HRESULT. On 64-bit systems COM has the one calling convention of C.
+    """
+
+    def __init__(self, pointer: Any, slot: int, *args: Any, schema: Any, keep: object = None) -> None:
+        self.schema = as_schema(schema)
+        this = pointer if isinstance(pointer, int) else ctypes.cast(pointer, ctypes.c_void_p).value or 0
+        self.name = f"slot {slot} of the object at {this:#x}"
+        if not this:
+            raise SourceError("the COM pointer is NULL; create the object first")
+        vtable = ctypes.c_void_p.from_address(this).value or 0
+        address = ctypes.c_void_p.from_address(vtable + slot * _POINTER).value if vtable else None
+        keep_all = [keep, *loaded.pin(address or 0, self.name)]
+        self._begin(address or 0, (this, *(args or (OUT,))), "hresult", 4, True, keep_all)
+
+
+def _passed(arg: Any, where: str, keep: list) -> int:
+    """An argument as the integer in its register; what it points to is kept."""
+    if arg is None:
+        return 0
+    if isinstance(arg, bool | int | np.integer):
+        return int(arg)
+    if isinstance(arg, float | np.floating | ctypes.c_float | ctypes.c_double | ctypes.c_longdouble):
+        raise SourceError(f"{where} is a floating-point number; only integers and pointers can be passed")
+    keep.append(arg)
+    if isinstance(arg, bytes | bytearray):
+        buffer = ctypes.create_string_buffer(bytes(arg))
+        keep.append(buffer)
+        return ctypes.addressof(buffer)
+    if isinstance(arg, ctypes.Structure | ctypes.Union | ctypes.Array):
+        return ctypes.addressof(arg)
+    if isinstance(arg, ctypes._Pointer | ctypes.c_void_p | ctypes.c_char_p):
+        return ctypes.cast(arg, ctypes.c_void_p).value or 0
+    if type(arg) is type(ctypes.byref(ctypes.c_int())):
+        return ctypes.cast(arg, ctypes.c_void_p).value or 0
+    if isinstance(arg, ctypes._SimpleCData) and isinstance(arg.value, int | bool):
+        return int(arg.value)
+    raise SourceError(f"{where} is a {type(arg).__name__}; pass an integer, None, bytes or a ctypes object")
+
+
+def _told(code: int) -> str:
+    if 0 < code < 4096:
+        return f"code {code} ({os.strerror(code)})"
+    return f"code {code}" + (f" ({code & 0xFFFFFFFF:#010x})" if code < -4096 else "")

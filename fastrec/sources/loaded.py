@@ -1,0 +1,99 @@
+"""Functions in memory: which address, which library, how wide the return value; and keeping them there."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Any
+
+from fastrec.errors import SourceError
+
+__all__ = ["function", "pin"]
+
+_NEEDS_GIL = 4  # FUNCFLAG_PYTHONAPI of ctypes
+
+_SIGNED = {ctypes.c_byte, ctypes.c_short, ctypes.c_int, ctypes.c_long, ctypes.c_longlong}
+
+
+class _Info(ctypes.Structure):
+    """Dl_info of dladdr(3)."""
+
+    _fields_ = [
+        ("dli_fname", ctypes.c_char_p),
+        ("dli_fbase", ctypes.c_void_p),
+        ("dli_sname", ctypes.c_char_p),
+        ("dli_saddr", ctypes.c_void_p),
+    ]
+
+
+def function(function: Any, name: str, *, unsafe: bool) -> tuple[int, int, bool, list]:
+    """Address, width of the return value in bytes (0: none), its sign, and what to keep alive.
+
+    Raises
+    ------
+    SourceError
+        It is no function, NULL, needs the GIL, or lies in no loaded library.
+    """
+    width, is_signed = 4, True
+    if isinstance(function, int) and not isinstance(function, bool):
+        if not unsafe:
+            raise SourceError(f"{function:#x} is a bare address; pass a ctypes or cffi function, or unsafe=True to trust it")
+        address = function
+    elif isinstance(function, ctypes._CFuncPtr):
+        if function._flags_ & _NEEDS_GIL:
+            raise SourceError(f"{name} is from ctypes.PyDLL and needs the GIL; load the library with ctypes.CDLL")
+        address = ctypes.cast(function, ctypes.c_void_p).value or 0
+        width, is_signed = _result(function.restype, name)
+    elif type(function).__module__ == "_cffi_backend":
+        address, width, is_signed = _from_cffi(function, name)
+    else:
+        raise SourceError(f"{name} is a {type(function).__name__}, no C function; pass one of ctypes or cffi")
+    if not address:
+        raise SourceError(f"{name} is NULL; load the library and look the function up first")
+    return address, width, is_signed, [function, *([] if unsafe else pin(address, name))]
+
+
+def pin(address: int, name: str) -> list:
+    """Keep the library of `address` loaded, even when everybody else closes it.
+
+    Raises
+    ------
+    SourceError
+        The address lies in no loaded library: a Python callback, say, which would need the GIL.
+    """
+    info = _Info()
+    found = ctypes.CDLL(None).dladdr(ctypes.c_void_p(address), ctypes.byref(info))
+    if not address or not found or not info.dli_fname:
+        raise SourceError(
+            f"{name} at {address:#x} lies in no loaded library (a Python callback?); pass a C function, or unsafe=True to trust it"
+        )
+    try:
+        return [ctypes.CDLL(os.fsdecode(info.dli_fname), mode=os.RTLD_NOLOAD | os.RTLD_NODELETE | os.RTLD_NOW)]
+    except OSError:
+        return []  # the program itself, which nobody unloads
+
+
+def _result(restype: Any, name: str) -> tuple[int, bool]:
+    if restype is None:
+        return 0, False
+    if isinstance(restype, type) and issubclass(restype, ctypes._SimpleCData):
+        if restype._type_ in "fdg":
+            raise SourceError(f"{name} returns a floating-point number, which cannot tell success; use returns='void' and restype None")
+        return ctypes.sizeof(restype), restype in _SIGNED
+    if isinstance(restype, type) and issubclass(restype, ctypes._Pointer):
+        return ctypes.sizeof(restype), False
+    raise SourceError(f"{name} returns {restype!r}; only integers, pointers and nothing are understood")
+
+
+def _from_cffi(function: Any, name: str) -> tuple[int, int, bool]:
+    import _cffi_backend
+
+    kind = _cffi_backend.typeof(function)
+    if kind.kind != "function":
+        raise SourceError(f"{name} is a cffi {kind.cname!r}, no function")
+    result = kind.result
+    address = int(_cffi_backend.cast(_cffi_backend.new_primitive_type("uintptr_t"), function))
+    if result.kind == "void":
+        return address, 0, False
+    width = _cffi_backend.sizeof(result)
+    return address, width, result.kind != "pointer" and int(_cffi_backend.cast(result, -1)) < 0

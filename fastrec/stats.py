@@ -1,0 +1,93 @@
+"""What a recorder says of itself: counters that add up, times, marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+__all__ = ["Quantiles", "RecorderStats", "Stats"]
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Of times in ns, exact to 1/32 of the value; -1 where there is none yet."""
+
+    p50: int = -1
+    p90: int = -1
+    p99: int = -1
+    p999: int = -1
+    max: int = -1
+
+
+@dataclass(frozen=True)
+class Stats:
+    """One consistent copy of a channel's counters: ``slots == recorded + held + missed + failed + dropped``.
+
+    Attributes
+    ----------
+    slots : int
+        Deadlines, calls flat out or pushes whose outcome is decided.
+    recorded, held, missed, failed, dropped : int
+        Published; found nothing new; passed without a call; the getter failed; found no room.
+    overwritten : int
+        Records that the ring lost before the disk had them; without a path, those that have left the ring.
+    disk : int
+        Records that the disk would not have.
+    in_call : int
+        ns since the call began that has not returned; 0: none.
+    published, written, durable : int
+        Every record below the number is visible to readers; survives ``kill -9``; survives a loss of power.
+    lateness, duration : Quantiles
+        Of calls after their intended time (missed slots included); of the calls themselves. ns.
+    rate : float
+        Records a second so far.
+    cpu : float
+        Share of a processor that the polling thread has used; channels of one thread share it.
+    texts_lost : int
+        Texts behind pointers that could not be read, or found no room.
+    """
+
+    slots: int
+    recorded: int
+    held: int
+    missed: int
+    failed: int
+    dropped: int
+    overwritten: int
+    disk: int
+    in_call: int
+    published: int
+    written: int
+    durable: int
+    lateness: Quantiles
+    duration: Quantiles
+    rate: float
+    cpu: float
+    texts_lost: int
+
+    def as_dict(self) -> dict[str, object]:
+        """All of it, the quantiles as dictionaries."""
+        return asdict(self)
+
+
+class RecorderStats(Mapping[str, Stats]):
+    """`Stats` by channel name, as they were when asked for."""
+
+    def __init__(self, channels: Mapping[str, Stats]) -> None:
+        self._channels = dict(channels)
+
+    def __getitem__(self, name: str) -> Stats:
+        return self._channels[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._channels)
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    def __repr__(self) -> str:
+        return f"RecorderStats({self._channels!r})"
+
+    def as_dict(self) -> dict[str, dict[str, object]]:
+        """`Stats.as_dict` by channel name."""
+        return {name: stats.as_dict() for name, stats in self._channels.items()}

@@ -1,0 +1,294 @@
+"""What a user may write for a time or a duration, and how monotonic stamps become dates.
+
+Stamps are nanoseconds of the monotonic clock in Python ints, so nothing here rounds through a float: at
+today's epoch a float64 steps by 256 ns.
+"""
+
+from __future__ import annotations
+
+import bisect
+import datetime as dt
+import operator
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from fastrec.errors import RecordingError, SchemaError
+
+__all__ = ["CLOCK_PAIR_DTYPE", "Clock", "format_duration", "parse_duration", "parse_time"]
+
+CLOCK_PAIR_DTYPE = np.dtype([("monotonic", "<i8"), ("realtime", "<i8")])
+"""The two columns of a clock reading that :class:`Clock` uses; an array may have more."""
+
+_UNITS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "min": 60_000_000_000,
+    "h": 3_600_000_000_000,
+}
+_TERM = re.compile(r"([0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})\s*(ns|us|µs|μs|ms|min|s|h)\s*")
+_FINE_ISO = re.compile(r"(.+:[0-9]{2}:[0-9]{2})[.,]([0-9]{1,9})(|Z|[+-][0-9:]{2,8})")
+_CLOCK_TIME = re.compile(r"T?[0-9]{2}:[0-9]{2}")
+_FORMS = (
+    'write "+1.5s" (from the start), "-2s" (from the end), "12:03:07", an ISO date, a datetime or mono_ns'
+)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MAX_NS = 2**63 - 1
+
+# A monotonic clock counts from boot: no machine has been up since 2000, so a stamp this large is an epoch
+# time.
+_YEAR_2000_NS = 946_684_800_000_000_000
+
+
+def parse_duration(value: str | dt.timedelta) -> int:
+    """Length of time in nanoseconds.
+
+    Parameters
+    ----------
+    value : str or datetime.timedelta
+        A number and a unit, ``ns us ms s min h``: ``"1.5s"``, ``"20ms"``; or several, ``"1 h 30 min"``.
+
+    Returns
+    -------
+    int
+        Nanoseconds, at least 0, rounded to the nearest.
+
+    Raises
+    ------
+    SchemaError
+        If it is not a duration, negative, or longer than 292 years; for a bare number, which has no unit.
+    """
+    if isinstance(value, dt.timedelta):
+        length = (value.days * 86_400 + value.seconds) * _UNITS["s"] + value.microseconds * 1_000
+        if not 0 <= length <= _MAX_NS:
+            raise SchemaError(f"a duration is from 0 to 292 years, not {value!r}")
+        return length
+    if not isinstance(value, str):
+        raise SchemaError(f'durations are strings with a unit, such as "1.5s" or "20ms", not {value!r}')
+    text = value.strip()
+    total = Fraction(0)
+    place = 0
+    while term := _TERM.match(text, place):
+        total += Fraction("0" + term[1].rstrip(".")) * _UNITS[term[2]]
+        place = term.end()
+    if place == 0 or place != len(text):
+        raise SchemaError(f'{value!r} is not a duration; write "1.5s", "20ms", "3us", "5ns", "2min" or "1h"')
+    if total > _MAX_NS:
+        raise SchemaError(f"{value!r} is longer than 292 years")
+    return round(total)
+
+
+def format_duration(ns: int) -> str:
+    """Length of time for people, to at most four or so digits: ``"5 ns"``, ``"1.234 s"``, ``"2 min 3.5 s"``.
+
+    Parameters
+    ----------
+    ns : int
+        Nanoseconds; negative ones get a minus sign.
+
+    Returns
+    -------
+    str
+        What :func:`parse_duration` reads back, rounded to a thousandth of its unit (tenths of seconds from a
+        minute on, whole seconds from an hour on).
+    """
+    ns = operator.index(ns)
+    if ns < 0:
+        return "-" + format_duration(-ns)
+    if ns < 1_000:
+        return f"{ns} ns"
+    # Rounded before the unit is chosen: 999.9996 ms is 1 s, never 1000 ms.
+    for unit, limit in (("us", 1_000_000), ("ms", 1_000_000_000), ("s", 60_000_000_000)):
+        step = _UNITS[unit] // 1_000
+        rounded = (ns + step // 2) // step * step
+        if rounded < limit:
+            return f"{_decimal(rounded, _UNITS[unit])} {unit}"
+    tenths = (ns + 50_000_000) // 100_000_000
+    if tenths < 36_000:
+        minutes, rest = divmod(tenths, 600)
+        return f"{minutes} min" + (f" {_decimal(rest, 10)} s" if rest else "")
+    minutes, seconds = divmod((ns + 500_000_000) // 1_000_000_000, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
+    return " ".join(f"{count} {unit}" for count, unit in parts if count)
+
+
+def _decimal(value: int, one: int) -> str:
+    whole, rest = divmod(value, one)
+    if not rest:
+        return str(whole)
+    digits = len(str(one)) - 1
+    return f"{whole}.{rest:0{digits}d}".rstrip("0")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Monotonic stamps as dates, by readings of both clocks taken together.
+
+    Between two readings the clocks are taken to run evenly; before the first and after the last, at the same
+    pace.
+
+    Attributes
+    ----------
+    pairs : ndarray, shape (n,)
+        With the integer fields ``monotonic`` (ns, never decreasing) and ``realtime`` (ns since 1970, UTC).
+    zone : tzinfo
+        Where the recording was made; naive times are read and dates written in it.
+    """
+
+    pairs: np.ndarray
+    zone: ZoneInfo | dt.tzinfo = dt.UTC
+
+    @cached_property
+    def _readings(self) -> tuple[list[int], list[int]]:
+        if len(self.pairs) == 0:
+            raise RecordingError(
+                'there is no clock reading, so dates are unknown; write times as "+1.5s" or "-2s"'
+            )
+        return self.pairs["monotonic"].tolist(), self.pairs["realtime"].tolist()
+
+    def wall(self, mono_ns: int) -> int:
+        """Realtime nanoseconds since 1970 (UTC) at a stamp.
+
+        Raises
+        ------
+        RecordingError
+            If there is no reading at all.
+        """
+        mono, real = self._readings
+        mono_ns = operator.index(mono_ns)
+        k = bisect.bisect_right(mono, mono_ns) - 1
+        if k < 0:
+            return real[0] + mono_ns - mono[0]
+        if k == len(mono) - 1:
+            return real[k] + mono_ns - mono[k]
+        return real[k] + (mono_ns - mono[k]) * (real[k + 1] - real[k]) // (mono[k + 1] - mono[k])
+
+    def mono(self, realtime_ns: int) -> int:
+        """First stamp at or after which the realtime clock showed ``realtime_ns``; within 1 ns of the inverse
+        of `wall`.
+
+        A realtime clock that was set back shows a time twice: the first counts.
+        """
+        mono, real = self._readings
+        realtime_ns = operator.index(realtime_ns)
+        for k in range(len(mono) - 1):
+            if real[k] <= realtime_ns < real[k + 1]:
+                return mono[k] + -(
+                    -(realtime_ns - real[k]) * (mono[k + 1] - mono[k]) // (real[k + 1] - real[k])
+                )
+        k = -1 if realtime_ns >= real[-1] else 0
+        return mono[k] + realtime_ns - real[k]
+
+    def datetime(self, mono_ns: int) -> dt.datetime:
+        """Date of a stamp in the zone, cut to microseconds.
+
+        Raises
+        ------
+        RecordingError
+            If the readings put the stamp outside the years 1 to 9999, or there are none.
+        """
+        realtime = self.wall(mono_ns)
+        try:
+            return (_EPOCH + dt.timedelta(microseconds=realtime // 1_000)).astimezone(self.zone)
+        except OverflowError as error:
+            raise RecordingError(
+                f"stamp {mono_ns} is {realtime} ns from 1970: no date; see the clock readings"
+            ) from error
+
+    def text(self, mono_ns: int) -> str:
+        """Date of a stamp as ISO 8601 with microseconds and offset: ``2026-09-21T12:03:07.000250+02:00``."""
+        return self.datetime(mono_ns).isoformat(timespec="microseconds")
+
+
+def parse_time(value: int | str | dt.datetime, *, start: int, end: int, clock: Clock | None) -> int:
+    """Stamp that a user means.
+
+    Parameters
+    ----------
+    value : int, str or datetime.datetime
+        An int is a stamp. ``"+1.5s"`` counts from `start`, ``"-2s"`` back from `end`. ``"12:03:07"`` is a
+        time on the day of `start`, in the clock's zone; ISO dates without a zone are in the clock's zone too.
+        Fractions of seconds have up to nine digits.
+    start, end : int
+        First and last stamp of the records asked, ns.
+    clock : Clock or None
+        For dates; None if there is none.
+
+    Returns
+    -------
+    int
+        Monotonic ns; not limited to ``start ... end``.
+
+    Raises
+    ------
+    SchemaError
+        If it is none of these, or an int that is a time since 1970 while the records' stamps count from boot.
+    RecordingError
+        If a date is given and no clock reading says when that was.
+    """
+    if isinstance(value, bool | float | np.floating | np.bool_):
+        raise SchemaError(
+            f'{value!r} is no time; stamps are ints (mono_ns), other times text such as "+1.5s"'
+        )
+    if isinstance(value, int | np.integer):
+        stamp = int(value)
+        if stamp >= _YEAR_2000_NS > max(start, end):
+            raise SchemaError(
+                f"{stamp} looks like ns since 1970, but stamps here count from boot ({start} ... {end});"
+                " pass a datetime or ISO text instead"
+            )
+        return stamp
+    if isinstance(value, dt.datetime):
+        return _clock(clock, value).mono(_realtime(value, _clock(clock, value)))
+    if not isinstance(value, str):
+        raise SchemaError(f"{value!r} is no time; {_FORMS}")
+    text = value.strip()
+    if text[:1] == "+":
+        return start + parse_duration(text[1:])
+    if text[:1] == "-":
+        return end - parse_duration(text[1:])
+    when, nanoseconds = _iso(text, value, start, clock)
+    return _clock(clock, value).mono(_realtime(when, _clock(clock, value)) + nanoseconds)
+
+
+def _clock(clock: Clock | None, value: object) -> Clock:
+    if clock is None:
+        raise RecordingError(f'no clock reading says when {value!r} was; write times as "+1.5s" or "-2s"')
+    return clock
+
+
+def _iso(text: str, value: str, start: int, clock: Clock | None) -> tuple[dt.datetime, int]:
+    # datetime keeps six digits and drops the rest in silence; records are finer than that.
+    nanoseconds = 0
+    fine = _FINE_ISO.fullmatch(text)
+    if fine:
+        text = fine[1] + fine[3]
+        nanoseconds = int(fine[2].ljust(9, "0"))
+    try:
+        if not _CLOCK_TIME.match(text):
+            return dt.datetime.fromisoformat(text), nanoseconds
+        time = dt.time.fromisoformat(text)
+    except ValueError as error:
+        raise SchemaError(f"{value!r} is no time; {_FORMS}") from error
+    known = _clock(clock, value)
+    day = known.datetime(start).astimezone(time.tzinfo or known.zone).date()
+    return dt.datetime.combine(day, time), nanoseconds
+
+
+def _realtime(when: dt.datetime, clock: Clock) -> int:
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=clock.zone)
+    try:
+        since = when - _EPOCH
+    except OverflowError as error:
+        raise SchemaError(f"{when} is outside the years that have an offset") from error
+    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000

@@ -1,0 +1,37 @@
+"""The error tree: what catches what, and what a message about an unknown name offers."""
+
+from __future__ import annotations
+
+import pytest
+
+from fastrec import errors
+
+
+@pytest.mark.parametrize(
+    ("error", "bases"),
+    [
+        (errors.SchemaError, (errors.FastrecError, ValueError)),
+        (errors.SourceError, (errors.FastrecError, RuntimeError)),
+        (errors.RecordingError, (errors.FastrecError, OSError)),
+        (errors.CorruptionError, (errors.RecordingError,)),
+        (errors.FormatError, (errors.RecordingError,)),
+    ],
+)
+def test_each_error_is_also_the_built_in_it_resembles(error: type, bases: tuple[type, ...]) -> None:
+    for base in bases:
+        with pytest.raises(base, match="bench: no such folder") as caught:
+            raise error("bench: no such folder")
+        assert str(caught.value) == "bench: no such folder"
+
+
+def test_every_public_error_is_in_the_tree() -> None:
+    classes = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]
+    assert len(classes) == 6
+    assert all(issubclass(one, errors.FastrecError) for one in classes)
+
+
+def test_suggest_offers_the_nearest_names() -> None:
+    assert errors.suggest("sped", ["speed", "voltage"]) == "; did you mean 'speed'?"
+    assert errors.suggest("x" * 100_000, ["speed", "voltage"]) == "; there is 'speed', 'voltage'"
+    assert errors.suggest("q", [f"channel{i}" for i in range(10)]).endswith("'channel7' and 2 more")
+    assert errors.suggest("q", []) == ""

@@ -1,0 +1,230 @@
+"""Every way the reference client fails on real sockets, by its HRESULT, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastrec.schema import HResult
+from fastrec.wmdrm import DRM_HTTP_STATUS, DRM_INDIVIDUALIZATION_STATUS, Individualization, Status
+
+STATE, HTTP = DRM_INDIVIDUALIZATION_STATUS, DRM_HTTP_STATUS
+BAD_ANSWER, UNAVAILABLE, BAD_DIGEST = 0xC00D275E, 0xC00D2845, 0x80096010
+TIMEOUT, CANNOT_CONNECT, ABORTED, RESET = 0x80072EE2, 0x80072EFD, 0x80072EFE, 0x80072EFF
+CERTIFICATE = Path(__file__).with_name("localhost.pem")  # self-signed, for localhost, used nowhere else
+
+Finish = Callable[[Individualization], list[Status]]
+Script = Callable[[socket.socket], None]
+Scripted = Any  # of conftest.py
+
+
+def failed(statuses: list[Status], client: Individualization, code: int) -> None:
+    """The end of a failure: the code everywhere, no file, no temporary file."""
+    assert client.result == HResult(code)
+    assert statuses[-1].enIndiStatus is STATE.INDI_FAIL
+    assert statuses[-1].hr == client.result
+    assert client.error is not None
+    assert all(status.hr == 0 for status in statuses[:-1])
+    assert list(client.target.parent.iterdir()) == []
+
+
+def test_refused(tmp_path: Path, finish: Finish) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with Individualization(f"http://127.0.0.1:{port}/", tmp_path / "upgrade") as client:
+        statuses = finish(client)
+    failed(statuses, client, CANNOT_CONNECT)
+    assert [(s.enIndiStatus, s.enHTTPStatus) for s in statuses] == [
+        (STATE.INDI_BEGIN, HTTP.HTTP_NOTINITIATED),
+        (STATE.INDI_DOWNLOAD, HTTP.HTTP_CONNECTING),
+        (STATE.INDI_FAIL, HTTP.HTTP_CONNECTING),
+    ]
+
+
+def test_time_out_while_connecting(tmp_path: Path, finish: Finish, deaf: str) -> None:
+    with Individualization(deaf, tmp_path / "upgrade", timeout=0.05) as client:
+        failed(finish(client), client, TIMEOUT)
+
+
+def test_time_out_while_reading(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    url = server.play(server.say_and_stall(server.answer(b"{", "Content-Length: 9")))
+    with Individualization(url, tmp_path / "upgrade", timeout=0.05) as client:
+        failed(finish(client), client, TIMEOUT)
+    assert client.log[-1][1].dwHTTPReadProgress == 1
+
+
+def test_reset(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    def reset(connection: socket.socket) -> None:
+        server.say(server.answer(b"x" * 10, "Content-Length: 1000"))(connection)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with Individualization(server.play(server.told(b"x" * 1000), reset), tmp_path / "upgrade") as client:
+        failed(finish(client), client, RESET)
+
+
+def test_ends_too_early(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    url = server.play(server.told(b"x" * 1000), server.say(server.answer(b"x" * 999, "Content-Length: 1000")))
+    with Individualization(url, tmp_path / "upgrade") as client:
+        failed(finish(client), client, ABORTED)
+    assert client.log[-1][1].dwHTTPRequest == 1
+
+
+@pytest.mark.parametrize("old", [None, b"the file before"])
+def test_bad_digest(tmp_path: Path, finish: Finish, server: Scripted, old: bytes | None) -> None:
+    target = tmp_path / "upgrade"
+    if old is not None:
+        target.write_bytes(old)
+    with Individualization(
+        server.play(server.told(b"abc"), server.say(server.answer(b"abd"))), target
+    ) as client:
+        statuses = finish(client)
+    assert [s.enIndiStatus for s in statuses[-2:]] == [STATE.INDI_INSTALL, STATE.INDI_FAIL]
+    if old is not None:
+        assert target.read_bytes() == old
+        target.unlink()
+    failed(statuses, client, BAD_DIGEST)
+
+
+def test_size_that_does_not_come(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    url = server.play(server.told(b"abc", size=4), server.say(server.answer(b"abc")))
+    with Individualization(url, tmp_path / "upgrade") as client:
+        failed(finish(client), client, BAD_ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("503 Service Unavailable", UNAVAILABLE),
+        ("500 Oops", UNAVAILABLE),
+        ("404 Not Found", 0x80190194),
+        ("302 Found", 0x8019012E),
+    ],
+)
+def test_status(tmp_path: Path, finish: Finish, server: Scripted, status: str, code: int) -> None:
+    with Individualization(
+        server.play(server.say(server.answer(b"", status=status))), tmp_path / "upgrade"
+    ) as client:
+        failed(finish(client), client, code)
+
+
+def test_503_of_the_second_round_trip(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    url = server.play(server.told(b"abc"), server.say(server.answer(b"", status="503 No")))
+    with Individualization(url, tmp_path / "upgrade") as client:
+        failed(finish(client), client, UNAVAILABLE)
+    assert client.log[-1][1].dwHTTPRequest == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b'"text"',
+        b"{}",
+        b'{"url": "/x"}',
+        b'{"url": "/x", "sha256": "12"}',
+        b'{"url": 7, "sha256": "' + b"0" * 64 + b'"}',
+        b'{"url": "/x y", "sha256": "' + b"0" * 64 + b'"}',
+        b'{"url": "/\\ud800", "sha256": "' + b"0" * 64 + b'"}',
+        b'{"url": "/x", "sha256": "' + b"0" * 64 + b'", "size": -1}',
+        b'{"url": "/x", "sha256": "' + b"0" * 64 + b'", "size": true}',
+        b"[" * 60_000,
+        b"\xff" * 100_000,
+    ],
+)
+def test_bad_answer(tmp_path: Path, finish: Finish, server: Scripted, body: bytes) -> None:
+    with Individualization(server.play(server.say(server.answer(body))), tmp_path / "upgrade") as client:
+        failed(finish(client), client, BAD_ANSWER)
+
+
+def test_tls_with_a_certificate_of_nobody(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+
+    def shake(connection: socket.socket) -> None:
+        with suppress(ssl.SSLError):
+            context.wrap_socket(connection, server_side=True).close()
+
+    url = server.play(shake).replace("http://127.0.0.1", "https://localhost")
+    with Individualization(url, tmp_path / "upgrade") as client:
+        failed(finish(client), client, 0x80072F0D)
+
+
+def test_not_http(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    with Individualization(server.play(server.say(b"SSH-2.0-x\r\n\r\n")), tmp_path / "upgrade") as client:
+        failed(finish(client), client, 0x80072F78)
+
+
+def test_tls_with_a_server_that_has_none(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    url = server.play(server.say(b"HTTP/1.1 400 Bad Request\r\n\r\n")).replace("http:", "https:")
+    with Individualization(url, tmp_path / "upgrade") as client:
+        failed(finish(client), client, 0x80072F7D)
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("ftp://127.0.0.1/", 0x80072EE6),
+        ("file:///etc/passwd", 0x80072EE6),
+        ("http:///x", 0x80072EE5),
+        ("http://127.0.0.1:99999/", 0x80072EE5),
+        ("http://[::1/", 0x80072EE5),
+        ("http://127.0.0.1/\u00e9", 0x80072EE5),
+        ("http://a..b/", 0x80072EE5),
+        ("http://name.invalid/", 0x80072EE7),
+    ],
+)
+def test_url(tmp_path: Path, finish: Finish, url: str, code: int) -> None:
+    with Individualization(url, tmp_path / "upgrade") as client:
+        failed(finish(client), client, code)
+
+
+def test_upgrade_from_a_file_url(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    url = server.play(server.told(b"", url="file:///etc/passwd"))
+    with Individualization(url, tmp_path / "upgrade") as client:
+        failed(finish(client), client, 0x80072EE6)
+
+
+def test_folder_is_missing(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    with Individualization(server.play(server.told(b"")), tmp_path / "no" / "upgrade") as client:
+        finish(client)
+    assert client.result == HResult.named("HRESULT_FROM_WIN32(ERROR_PATH_NOT_FOUND)")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_target_is_a_folder(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    (tmp_path / "upgrade").mkdir()
+    url = server.play(server.told(b"abc"), server.say(server.answer(b"abc")))
+    with Individualization(url, tmp_path / "upgrade") as client:
+        finish(client)
+    assert client.result == HResult.named("E_ACCESSDENIED")
+    assert list(tmp_path.iterdir()) == [tmp_path / "upgrade"]
+
+
+def test_full_disk(tmp_path: Path, finish: Finish, server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    url = server.play(server.told(b"abc"), server.say(server.answer(b"abc")))
+    with Individualization(url, tmp_path / "upgrade") as client:
+        failed(finish(client), client, 0x80070070)
+
+
+def test_surprise_is_shown(
+    tmp_path: Path, finish: Finish, server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.replace", lambda *_: 1 // 0)
+    url = server.play(server.told(b"abc"), server.say(server.answer(b"abc")))
+    with Individualization(url, tmp_path / "upgrade") as client:
+        failed(finish(client), client, 0x8000FFFF)
+    assert isinstance(client.error, ZeroDivisionError)
