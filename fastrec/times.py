@@ -274,6 +274,8 @@ def _iso(text: str, value: str, start: int, clock: Clock | None) -> tuple[dt.dat
         text = fine[1] + fine[3]
         nanoseconds = int(fine[2].ljust(9, "0"))
     try:
+        if "." in text or "," in text:
+            raise ValueError("a fraction that does not follow whole seconds, or is finer than 1 ns")
         if not _CLOCK_TIME.match(text):
             return dt.datetime.fromisoformat(text), nanoseconds
         time = dt.time.fromisoformat(text)

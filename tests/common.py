@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,7 +80,7 @@ def raw(rows: np.ndarray) -> np.ndarray:
 def naive_transitions(rows: Sequence[Row]) -> list[tuple]:
     return [
         (row.seq, row.time, before.state, row.state)
-        for before, row in zip(rows, rows[1:], strict=False)
+        for before, row in pairwise(rows)
         if not same(before.state, row.state)
     ]
 
@@ -169,14 +170,14 @@ def check_records(
     Parameters
     ----------
     factory : callable
-        Called with rows of ``SCHEMA.record(store)`` and the store; returns Records that hold just these, numbered from 0,
-        nothing lost.
+        Called with rows of ``SCHEMA.record(store)`` and the store; returns Records that hold just these,
+        numbered from 0, nothing lost.
     count : int
-        How many rows to ask for; a place with a border (a segment, the end of a ring) chooses it to have several.
+        How many rows to ask for; a place with borders (segments, the end of a ring) asks for several.
     store : str
     """
     array = sample(count, store=store)
-    records = factory(array.copy(), store)
+    records = factory(raw(array).copy().view(array.dtype), store)
     assert len(records) == count and records.schema == SCHEMA and records.store == store
     assert records.seq.dtype == np.uint64 and records.seq.tolist() == list(range(count))
     assert records.start == array["mono_ns"][0]
@@ -205,7 +206,13 @@ def check_records(
         np.testing.assert_array_equal(records[part][1:]["total"], array["total"][part][1:])
 
     middle = int(array["mono_ns"][count // 2])
-    for begin, end in ((middle, middle + 40_000), (0, middle), (middle, None), (middle, middle), (None, None)):
+    for begin, end in (
+        (middle, middle + 40_000),
+        (0, middle),
+        (middle, None),
+        (middle, middle),
+        (None, None),
+    ):
         times = array["mono_ns"]
         inside = (times >= (begin or 0)) & (times < (2**62 if end is None else end))
         assert records.between(begin, end).seq.tolist() == np.flatnonzero(inside).tolist()

@@ -101,6 +101,9 @@ cdef extern from "fastrec/atomic.h" nogil:
     uint64_t fr_load_acquire(const uint64_t *p) noexcept
 
 cdef extern from "fastrec/text.h" nogil:
+    enum:
+        FR_TEXT_MAX                                # bytes followed behind a pointer
+    long fr_text_read(uint64_t source, char *to) noexcept  # its length, or -errno
     const unsigned char *fr_text_next(const fr_ring_view *view, uint64_t used, uint64_t *offset,
                                       uint32_t *length) noexcept
 

@@ -198,3 +198,10 @@ cdef class Ring:
         """Publish the loss that may still go on, so that readers see it. The pushing thread's."""
         if not self.polled:
             fr_ring_flush_gap(&self.writer)
+
+
+def read_text(uint64_t address):
+    """The text at an address of this process, at most 4,096 bytes; None for NULL and for what cannot be read."""
+    cdef char text[FR_TEXT_MAX]
+    cdef long length = fr_text_read(address, text) if address else -1
+    return None if length < 0 else PyBytes_FromStringAndSize(text, length)

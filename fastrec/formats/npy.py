@@ -52,7 +52,7 @@ def _header(dtype: np.dtype, count: int) -> bytes:
     text = repr({"descr": descr, "fortran_order": False, "shape": (count,)}) + "\n"
     if len(text) > _MOST_HEADER:
         raise FormatError(
-            f"{len(dtype.names)} columns make a .npy header of {len(text)} characters, and numpy.load reads at"
+            f"{len(dtype.names)} columns make a header of {len(text)} characters, and numpy.load reads at"
             f" most {_MOST_HEADER}; export without decoded=True, or to .csv"
         )
     # Version 1.0 is Latin-1; 3.0, with a longer length, is UTF-8.

@@ -1,4 +1,4 @@
-"""The recording: a folder of plain ``.npy`` files and lines of JSON (FORMAT.md), written once, read without trust."""
+"""The recording: a folder of plain ``.npy`` files and lines of JSON, read without trust (FORMAT.md)."""
 
 from fastrec.recording.reader import Recording, open
 from fastrec.recording.verify import ChannelReport, Report

@@ -1,7 +1,7 @@
 """A channel of a recording: what ``channel.json`` says, and its segments put in order.
 
-Where two segments hold a number the later one counts, and a number that nobody holds and no gap names becomes a gap of its own:
-what was lost to damage is as visible as any other loss.
+Where two segments hold a number the later one counts, and a number that nobody holds and no gap names becomes
+a gap of its own: what was lost to damage is as visible as any other loss.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 from fastrec.errors import FormatError, SchemaError
 from fastrec.recording import layout, opening
 from fastrec.recording.chunk import SegmentChunk
-from fastrec.recording.segment import NUMBER_LIMIT, Segment, Stock
+from fastrec.recording.committed import NUMBER_LIMIT
+from fastrec.recording.segment import Segment, Stock
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS, Cause, join
 
@@ -102,7 +103,8 @@ class Channel:
         self.schema = recorded if schema is None else schema
         if self.schema.size != recorded.size:
             raise SchemaError(
-                f"{root}: records of {name!r} hold {recorded.size} bytes, but the schema given has {self.schema.size}"
+                f"{root}: records of {name!r} hold {recorded.size} bytes,"
+                f" but the schema given has {self.schema.size}"
             )
         header = layout.npy_header(stored)
         self.stock = Stock(root, uuid, name, self.schema, self.store, header, self.schema.record(self.store))
@@ -157,7 +159,8 @@ class Channel:
         retired = segments[0].number > 0 if segments else False
         holes = _holes(chunks, gaps, end, retired=retired, start_ns=start_ns)
         problems += [
-            f"{self.where.parent}: records {gap['seq']} to {gap['seq'] + gap['count'] - 1} are in no block and no gap"
+            f"{self.where.parent}: records {gap['seq']} to {gap['seq'] + gap['count'] - 1}"
+            " are in no block and no gap"
             for gap in holes
             if gap["cause"] != Cause.RETIRED
         ]
@@ -175,7 +178,7 @@ class Channel:
 
 
 def _cut(segments: list[Segment]) -> tuple[list[int], list[int], list[int]]:
-    """Per segment, the rows and index rows that no later segment replaces, and the number from which one does."""
+    """Per segment, the rows and index rows that no later one replaces, and the number from which one does."""
     rows: list[int] = []
     kept: list[int] = []
     limits: list[int] = []

@@ -1,4 +1,4 @@
-"""A segment's rows with consecutive numbers, as a chunk of `Records` that finds times in the segment's index."""
+"""A segment's rows with consecutive numbers, as a chunk of `Records` that finds times in the index."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What a recorder writes beside its rows: the folder, the files of one JSON object, and the lock that says "live".
+"""What a recorder writes beside its rows: the folder, files of one JSON object, the lock that says "live".
 
-Every file is created exclusively, with mode 0600, under a dot name, and gets its real name when it is whole and durable.
-All but `create_recording` and `resume_recording` are called while holding the lock that these two return.
+Every file is created exclusively, with mode 0600, under a dot name, and gets its real name when it is whole
+and durable. All but `create_recording` and `resume_recording` are called while holding the lock that these
+two return.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def _lock(descriptor: int, root: Path) -> None:
 
 
 def create_whole(root: Path, *parts: str, data: bytes, lock: bool = False) -> int:
-    """Create a file that has its real name only once it is whole and durable, and return its descriptor (read and write).
+    """Create a file that has its real name only once it is whole and durable; return its descriptor.
 
     Raises
     ------
@@ -189,7 +190,8 @@ def create_channel(root: Path, uuid: bytes, members: Mapping[str, Any]) -> None:
         raise FormatError(
             f"channel {name!r}: a name is 1 to 64 letters, digits and '_.-', and begins with none of '.-'"
         )
-    # A recorder killed between the two steps leaves an empty folder; create_whole refuses one that has a channel.
+    # A recorder killed between the two steps leaves an empty folder; create_whole refuses one that has a
+    # channel.
     with suppress(FileExistsError):
         _make_folder(root, "channels", name)
     data = layout.seal_json(members, layout.row_seed(uuid, name, 0, 0))

@@ -1,4 +1,4 @@
-"""Files that grow by a line or a row while a recorder runs: marks, statistics, sessions; readings of the clocks."""
+"""Files that grow by a line of JSON at a time: sessions and marks."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastrec.errors import RecordingError
 from fastrec.recording import layout
 from fastrec.recording.files import create_whole, write_all
 from fastrec.recording.opening import LINE_LIMIT, open_file
 
-__all__ = ["Lines", "Rows"]
+__all__ = ["Lines"]
 
 
 class Lines:
     """A ``.jsonl`` file of the recording itself, open for more lines.
 
-    A last line that a killed writer did not finish is cut off: it was never committed, and a line behind it would be lost.
+    A last line that a killed writer did not finish is cut off: it was never committed, and a line behind it
+    would be lost.
     """
 
     def __init__(self, root: Path, name: str, uuid: bytes) -> None:
@@ -58,47 +57,5 @@ class Lines:
 
     def close(self) -> None:
         """Make the lines durable and close the file."""
-        self.sync()
-        os.close(self._descriptor)
-
-
-class Rows:
-    """``clocks.npy``, open for more rows; rows that do not match their checksum are overwritten."""
-
-    def __init__(self, root: Path, name: str, dtype: np.dtype, uuid: bytes) -> None:
-        header = layout.npy_header(dtype)
-        try:
-            self._descriptor = open_file(root, name, flags=os.O_RDWR)
-        except FileNotFoundError:
-            self._descriptor = create_whole(root, name, data=header)
-        self._dtype, self._start, self._base = dtype, len(header), layout.place(uuid)
-        data = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
-        rows, whole = layout.read_rows(data, dtype, self._base, str(root / name))
-        self._count = len(rows) if whole.all() else int(np.argmin(whole))
-        os.ftruncate(self._descriptor, self._start + self._count * dtype.itemsize)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def append(self, **values: int) -> None:
-        """Write one row; members not named are 0."""
-        row = np.zeros(1, self._dtype)
-        for name, value in values.items():
-            row[name] = value
-        layout.seal_rows(row, self._base, self._count)
-        try:
-            write_all(self._descriptor, row.tobytes(), self._start + self._count * self._dtype.itemsize)
-        except OSError as error:
-            raise RecordingError(f"a row could not be written: {error.strerror}") from error
-        self._count += 1
-
-    def sync(self) -> None:
-        """Raise the count in the header to the rows there are, and make them durable."""
-        digits = f"{self._count:{layout.COUNT_DIGITS}d}".encode()
-        write_all(self._descriptor, digits, layout.COUNT_OFFSET)
-        os.fdatasync(self._descriptor)
-
-    def close(self) -> None:
-        """Sync and close the file."""
         self.sync()
         os.close(self._descriptor)

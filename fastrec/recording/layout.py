@@ -1,7 +1,7 @@
 """The bytes of a recording (FORMAT.md): rows as dtypes, ``.npy`` headers, seeds, sealed JSON, file names.
 
-Pure functions on bytes and arrays; nothing here opens a file. Writers and readers both stand on this, so a header is compared
-with the very bytes that a writer would have written.
+Pure functions on bytes and arrays; nothing here opens a file. Writers and readers both stand on this, so a
+header is compared with the very bytes that a writer would have written.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ CLOCK_DTYPE = np.dtype(
 def zone_dtype(k: int) -> np.dtype:
     """Dtype of a zone row over ``k`` numeric scalars: ``16 + 32 * k`` bytes.
 
-    ``min``, ``max`` and ``sum`` are 8-byte patterns: view column ``j`` as the `Field.kind` of numeric field ``j``.
+    ``min``, ``max`` and ``sum`` are 8-byte patterns: view column ``j`` as the `Field.kind` of numeric field
+    ``j``.
     """
     columns = [(name, "<u8", (k,)) for name in ("min", "max", "sum", "nan")]
     return np.dtype([("polls", "<u8"), *columns, ("reserved", "<u4"), ("crc", "<u4")])
@@ -111,7 +112,8 @@ def zone_dtype(k: int) -> np.dtype:
 def descr(dtype: np.dtype) -> list[tuple]:
     """The ``descr`` of a structured dtype, padding spelled out as ``('', '|Vn')``.
 
-    Our own rather than ``dtype.descr``: the header is compared byte for byte, so its text must not follow NumPy's versions.
+    Our own rather than ``dtype.descr``: the header is compared byte for byte, so its text must not follow
+    NumPy's versions.
 
     Raises
     ------
@@ -124,7 +126,8 @@ def descr(dtype: np.dtype) -> list[tuple]:
         field, offset = dtype.fields[name][:2]
         if offset < end:
             raise FormatError(
-                f"field {name!r} at {offset} overlaps the one before it, which ends at {end}: .npy cannot hold it"
+                f"field {name!r} at {offset} overlaps the one before it, which ends at {end};"
+                " .npy cannot hold that"
             )
         if offset > end:
             entries.append(("", f"|V{offset - end}"))
@@ -166,8 +169,8 @@ def npy_header(dtype: np.dtype, rows: int = 0) -> bytes:
     Raises
     ------
     FormatError
-        Overlapping fields, too many rows, a header of more than 10,000 bytes, or a name outside Latin-1. A schema's
-        ``storage_dtype`` has none of these.
+        Overlapping fields, too many rows, a header of more than 10,000 bytes, or a name outside Latin-1. A
+        schema's ``storage_dtype`` has none of these.
     """
     if not 0 <= rows <= MAX_ROWS:
         raise FormatError(f"a file holds 0 to {MAX_ROWS:,} rows, not {rows:,}: begin another segment")
@@ -267,7 +270,7 @@ def seal_rows(rows: np.ndarray, base: int, first: int = 0) -> np.ndarray:
 
 
 def read_rows(data: bytes, dtype: np.dtype, base: int, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of a whole ``.npy`` file in memory, whatever its count says, and which of them match their checksum.
+    """Rows of a ``.npy`` file in memory, whatever its count says, and which of them match their checksum.
 
     Raises
     ------

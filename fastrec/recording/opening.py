@@ -1,7 +1,7 @@
 """Opening what nobody vouches for: no link is followed, no size believed, no line too long.
 
-A path below the folder is walked name by name from the folder's descriptor, so no link anywhere in it is followed; only the
-folder itself may be one, because the user named it.
+A path below the folder is walked name by name from the folder's descriptor, so no link anywhere in it is
+followed; only the folder itself may be one, because the user named it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 @contextmanager
 def open_folder(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
-    """Descriptor of a folder below the root, open for the length of a ``with``; errors of the system pass through."""
+    """Descriptor of a folder below the root for the length of a ``with``; system errors pass through."""
     descriptor = os.open(root, _FOLDER)
     try:
         for part in parts:
@@ -200,8 +200,8 @@ def read_lines(
 ) -> Iterator[tuple[int, dict[str, Any] | RecordingError]]:
     """Yield the lines of a ``.jsonl`` file: number and members, or number and what is wrong with the line.
 
-    Each line is sealed with its own number, so a damaged one does not hide those behind it. A last line without a newline
-    was never finished and is left out. A file that is not there has no lines.
+    Each line is sealed with its own number, so a damaged one does not hide those behind it. A last line
+    without a newline was never finished and is left out. A file that is not there has no lines.
 
     Parameters
     ----------

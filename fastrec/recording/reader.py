@@ -1,6 +1,7 @@
 """Opening a recording. Nothing in it is trusted, and opening it changes nothing.
 
-A recording that is being written can be read all the time: each look at it is a snapshot of what was committed then.
+A recording that is being written can be read all the time: each look at it is a snapshot of what was
+committed then.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def open(path: str | os.PathLike[str], schema: Schema | Mapping[str, Schema] | N
     path : path
         The folder.
     schema : Schema or mapping of channel name to Schema, optional
-        Read the same bytes with another meaning: other names, labels or units. One Schema alone is for a recording of one
-        channel. Its size must be the recorded one.
+        Read the same bytes with another meaning: other names, labels or units. One Schema alone is for a
+        recording of one channel. Its size must be the recorded one.
 
     Returns
     -------
@@ -91,7 +92,8 @@ class Recording(Mapping[str, Records]):
             raise RecordingError(f"{path}: {what}") from error
         if self.info.get("format") != layout.FORMAT_VERSION:
             raise FormatError(
-                f"{path}: format {self.info.get('format')!r:.40}, but this fastrec reads {layout.FORMAT_VERSION}; update it"
+                f"{path}: format {self.info.get('format')!r:.40}, but this fastrec reads"
+                f" {layout.FORMAT_VERSION}; update it"
             )
         self.uuid = self.info.get("uuid")
         if not isinstance(self.uuid, str) or not re.fullmatch(r"[0-9a-f]{32}", self.uuid):
@@ -184,7 +186,7 @@ class Recording(Mapping[str, Records]):
 
     @property
     def state(self) -> Literal["closed", "live", "unclean"]:
-        """``"closed"`` by a clean stop, ``"live"`` while a recorder holds the lock, ``"unclean"`` when one died."""
+        """``"closed"`` by a clean stop, ``"live"`` while a recorder runs, ``"unclean"`` when one died."""
         if self._closed() is not None:
             return "closed"
         if opening.is_live(self.path):
@@ -212,7 +214,7 @@ class Recording(Mapping[str, Records]):
 
     @property
     def stats(self) -> dict[str, dict[str, Any]]:
-        """The newest counters of every channel: the final ones of a closed recording, else the last that were written."""
+        """The newest counters of every channel: the final ones if closed, else the last that were written."""
         found: dict[str, dict[str, Any]] = {}
         for _, line in opening.read_lines(self.path, "stats.jsonl", base=layout.place(self._uuid)):
             if isinstance(line, dict) and isinstance(line.get("channel"), str):

@@ -1,7 +1,7 @@
 """One segment of a channel: what is committed in it, its records, texts and zones.
 
-Loading reads the index and the gaps, and checks every row of them. Records are mapped when they are first asked for, and
-each block is compared with its checksum when it is first touched. Nothing is ever written.
+Loading reads the index and the gaps, and checks every row of them. Records are mapped when they are first
+asked for, and each block is compared with its checksum when it is first touched. Nothing is ever written.
 """
 
 from __future__ import annotations
@@ -17,17 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from fastrec.errors import CorruptionError, RecordingError
-from fastrec.recording import layout, opening
+from fastrec.recording import committed, layout, opening
+from fastrec.recording.committed import NUMBER_LIMIT, SLICE
 from fastrec.recording.zones import summarise
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
-__all__ = ["NUMBER_LIMIT", "Segment", "Stock"]
+__all__ = ["Segment", "Stock"]
 
-NUMBER_LIMIT = 1 << 62
-"""Numbers and counts from here on are taken for damage, so that their sums never wrap."""
-
-_SLICE = 16_384  # rows read at once: a sparse file of any size costs no more memory than this
 _OPEN_MAPS = (
     64  # segments whose mapping is kept; each costs a descriptor, and a day at 1 MHz has 20,000 segments
 )
@@ -102,8 +99,16 @@ class Segment:
         self._texts: list[str | RecordingError] | None = None
         # The count first: a live writer raises it last, so the index read after it always covers it.
         self.present, self.count = self._read_count()
-        index = self._read_index()
-        self.index = index[: self._whole_claims(index)]
+        found = committed.read_index(stock.root, self.parts("index"), self._base)
+        # Sizes after the index: what a row claims was in its file before the row was.
+        count, broken = committed.true_claims(found.rows, **self._room())
+        self.index = found.rows[:count]
+        self.problems += found.problems
+        self.tail += found.tail
+        if broken:
+            self.problems.append(
+                f"{self.path('index')}: row {count} claims {broken}: nothing from there on is read"
+            )
         ends = np.cumsum(self.index["rows"], dtype=np.int64)
         self.at = ends - self.index["rows"]
         self.length = int(ends[-1]) if len(ends) else 0
@@ -111,8 +116,8 @@ class Segment:
         self.gap_numbers, self.gaps = self._read_gaps()
         if self.count is not None and self.count > self.length:
             self.problems.append(
-                f"{self.path('records')}: the header counts {self.count:,} rows, but {self.length:,} are committed:"
-                " numpy.load shows more than is safe"
+                f"{self.path('records')}: the header counts {self.count:,} rows,"
+                f" but {self.length:,} are committed: numpy.load shows more than is safe"
             )
 
     def path(self, kind: str) -> Path:
@@ -154,80 +159,14 @@ class Segment:
                 self.problems.append(str(error))
                 return True, None
 
-    def _read_index(self) -> np.ndarray:
-        header = layout.npy_header(layout.INDEX_DTYPE)
-        slices = [np.empty(0, layout.INDEX_DTYPE)]
-        try:
-            descriptor = opening.open_file(self.stock.root, *self.parts("index"))
-        except FileNotFoundError:
-            return slices[0]
-        first, width = 0, layout.INDEX_DTYPE.itemsize
-        with io.FileIO(descriptor) as file:
-            try:
-                layout.check_header(file.read(len(header)), header, str(self.path("index")))
-            except CorruptionError as error:
-                self.problems.append(str(error))
-                return slices[0]
-            while data := os.pread(descriptor, _SLICE * width, len(header) + first * width):
-                rows = np.frombuffer(data, layout.INDEX_DTYPE, len(data) // width)
-                whole = layout.whole_rows(rows, self._base, first)
-                good = len(rows) if whole.all() else int(np.argmin(whole))
-                slices.append(rows[:good])
-                first += good
-                if good < len(rows):
-                    self._describe_tail(first, rows[good:], bool(whole[good:].any()))
-                    break
-                if len(data) % width:
-                    self.tail.append(f"{self.path('index')}: row {first} is unfinished and not committed")
-                    break
-        return np.concatenate(slices)
-
-    def _describe_tail(self, row: int, rows: np.ndarray, more: bool) -> None:
-        where = f"{self.path('index')}: row {row} does not match its checksum"
-        if more:
-            self.problems.append(f"{where}, though rows behind it do: what it and they commit is not read")
-        elif rows.view(np.uint8).any():
-            self.tail.append(f"{where}: nothing from there on is committed")
-        else:
-            self.tail.append(
-                f"{self.path('index')}: zeros from row {row} on, which a loss of power leaves behind"
-            )
-
-    def _whole_claims(self, index: np.ndarray) -> int:
-        """How many index rows claim only what there is."""
-        if not len(index):
-            return 0
-        # Sizes after the index: what a row claims was in its file before the row was.
-        room = max(0, self.size("records") - len(self.stock.header)) // self.stock.dtype.itemsize
-        header, width = layout.header_size(layout.GAP_ROW_DTYPE), layout.GAP_ROW_DTYPE.itemsize
-        gap_room = max(0, self.size("gaps") - header) // width
-        string_room = self.size("strings")
-        rows = index["rows"].astype(np.int64)
-        ends = np.cumsum(rows)
-        first, stop = index["first_seq"], index["first_seq"] + index["rows"]
-        block = layout.BLOCK_ROWS
-        falls = {
-            name: np.append(False, index[name][1:] < index[name][:-1])
-            for name in ("gap_rows", "string_bytes")
+    def _room(self) -> dict[str, int]:
+        """How many records, gap rows and bytes of texts the files have room for."""
+        gaps = max(0, self.size("gaps") - layout.header_size(layout.GAP_ROW_DTYPE))
+        return {
+            "rows": max(0, self.size("records") - len(self.stock.header)) // self.stock.dtype.itemsize,
+            "gap_rows": gaps // layout.GAP_ROW_DTYPE.itemsize,
+            "string_bytes": self.size("strings"),
         }
-        rules = (
-            (rows > block, f"more than {block} rows"),
-            (
-                (rows > 0) & ((ends - rows) // block != (ends - 1) // block),
-                f"a block across a multiple of {block} rows",
-            ),
-            (first >= NUMBER_LIMIT, "a number beyond all numbers"),
-            (np.append(False, first[1:] < stop[:-1]), "numbers that blocks before it have"),
-            (ends > min(room, layout.MAX_ROWS), "records beyond the end of their file"),
-            ((index["gap_rows"] > gap_room) | falls["gap_rows"], "gap rows that are not there"),
-            ((index["string_bytes"] > string_room) | falls["string_bytes"], "texts that are not there"),
-        )
-        broken = [(int(np.argmax(mask)), what) for mask, what in rules if mask.any()]
-        if not broken:
-            return len(index)
-        row, what = min(broken, key=lambda one: one[0])
-        self.problems.append(f"{self.path('index')}: row {row} claims {what}: nothing from there on is read")
-        return row
 
     def _read_gaps(self) -> tuple[np.ndarray, np.ndarray]:
         total = int(self.index["gap_rows"][-1]) if len(self.index) else 0
@@ -239,9 +178,9 @@ class Segment:
                     layout.check_header(file.read(len(header)), header, str(self.path("gaps")))
                 except CorruptionError as error:
                     self.problems.append(str(error))
-                for first in range(0, total, _SLICE):
+                for first in range(0, total, SLICE):
                     data = os.pread(
-                        file.fileno(), min(_SLICE, total - first) * width, len(header) + first * width
+                        file.fileno(), min(SLICE, total - first) * width, len(header) + first * width
                     )
                     rows = np.frombuffer(data, layout.GAP_ROW_DTYPE, len(data) // width)
                     whole = layout.whole_rows(rows, self._base, first) & _sensible(rows)
@@ -254,8 +193,8 @@ class Segment:
         if len(kept_numbers) < total:
             missing = int(np.setdiff1d(np.arange(total), kept_numbers)[0])
             self.problems.append(
-                f"{self.path('gaps')}: {total - len(kept_numbers)} of {total} rows are damaged, the first is row"
-                f" {missing}: losses are missing from the gaps"
+                f"{self.path('gaps')}: {total - len(kept_numbers)} of {total} rows are damaged,"
+                f" the first is row {missing}: losses are missing from the gaps"
             )
         return kept_numbers, np.concatenate(slices)
 
@@ -267,7 +206,8 @@ class Segment:
         Raises
         ------
         CorruptionError
-            A block that they lie in does not match its checksum, or the file is not what its schema calls for.
+            A block that they lie in does not match its checksum, or the file is not what its schema calls
+            for.
         RecordingError
             The file is gone: retention may have removed the segment.
         """
@@ -295,8 +235,8 @@ class Segment:
         row = self.index[block]
         first, rows, at = int(row["first_seq"]), int(row["rows"]), int(self.at[block])
         return (
-            f"{self.path('records')}: records {first} to {first + rows - 1} (rows {at} to {at + rows - 1}) do not match"
-            " their checksum; the others can be read"
+            f"{self.path('records')}: records {first} to {first + rows - 1} (rows {at} to {at + rows - 1})"
+            " do not match their checksum; the others can be read"
         )
 
     def _damaged(self, array: np.ndarray, offset: int, low: int, high: int) -> list[int]:
@@ -400,7 +340,7 @@ class Segment:
         return zones, whole
 
     def zones(self, first: int, last: int) -> np.ndarray:
-        """Zone rows ``first ... last - 1``, ``last <= length // 1024``; made from the records where the file has none."""
+        """Zone rows ``first ... last - 1``; those that the file lacks are made from the records."""
         try:
             zones, whole = self.stored_zones(first, last)
         except CorruptionError:

@@ -210,7 +210,8 @@ def _check_segment(report: Report, segment: Segment, *, closed: bool) -> int:
     """Headers, blocks, zones and texts; returns how many records cannot be read."""
     if segment.present and segment.count is not None and closed and segment.count != segment.length:
         report.problems.append(
-            f"{segment.path('records')}: the header counts {segment.count:,} rows of {segment.length:,}, though closed"
+            f"{segment.path('records')}: the header counts {segment.count:,} rows of {segment.length:,},"
+            " though closed"
         )
     elif segment.count and segment.count < segment.length and segment.count not in segment.at:
         report.problems.append(
@@ -320,7 +321,8 @@ def _same_zone(stored: np.void, made: np.void, kinds: Sequence[str | None]) -> b
                 continue
             a, b = float(one.view("<f8")[0]), float(other.view("<f8")[0])
             if name == "sum":
-                # Writers may add in another order; the largest summand bounds how far that can lead them apart.
+                # Writers may add in another order; the largest summand bounds how far that can lead them
+                # apart.
                 low, high = float(made["min"][column].view("<f8")), float(made["max"][column].view("<f8"))
                 slack = 1e-12 * float(made["polls"]) * max(abs(low), abs(high))
                 if not np.isclose(a, b, rtol=1e-9, atol=slack if np.isfinite(slack) else 0.0, equal_nan=True):

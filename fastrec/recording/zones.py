@@ -18,7 +18,8 @@ def summarise(rows: np.ndarray, numeric: Sequence[Field]) -> np.ndarray:
     Parameters
     ----------
     rows : structured ndarray, shape (1024 * z,)
-        Consecutive records of one segment, from a multiple of 1024 on. With holds they have the column ``polls``.
+        Consecutive records of one segment, from a multiple of 1024 on. With holds they have the column
+        ``polls``.
     numeric : sequence of Field, length k
         `Schema.numeric`.
 

@@ -93,7 +93,7 @@ def _same_number(values: np.ndarray, wanted: complex) -> np.ndarray:
         if isinstance(wanted, float) and not wanted.is_integer():
             return none
         return values == int(wanted)
-    if math.isnan(wanted):
+    if wanted != wanted:
         return np.isnan(values)
     real = values.dtype.type(0).real.dtype
     with np.errstate(over="ignore"):

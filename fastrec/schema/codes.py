@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import numpy as np
 
 from fastrec.errors import SchemaError
 
-__all__ = ["MAX_BYTES", "decode", "encode", "pattern"]
+__all__ = ["MAX_BYTES", "Pattern", "decode", "encode", "pattern"]
+
+Pattern = Literal["i8", "u8", "f8"]
 
 MAX_BYTES = 65536
 """Largest record, columns of the recorder included."""
 
 _NUMBERS = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16", "b1")
 # The number of digits is bounded here, so that no text from a file becomes a large integer first.
-_BYTES = re.compile(r"\|([SV])([1-9][0-9]{0,4})", re.ASCII)
+_BYTES = re.compile(r"\|([SV])([1-9][0-9]{0,4})")
 _BY_CODE = {dtype.str: dtype for code in _NUMBERS for dtype in (np.dtype("<" + code), np.dtype(">" + code))}
-_PATTERNS = {"i": "i8", "u": "u8", "b": "u8", "f": "f8"}
+_PATTERNS: dict[str, Pattern] = {"i": "i8", "u": "u8", "b": "u8", "f": "f8"}
 _ADVICE = {
     "O": "Python objects are addresses; record what they hold",
     "U": "declare 'S<n>' and store UTF-8",
@@ -48,7 +51,7 @@ def encode(dtype: np.dtype, where: str) -> str:
     if dtype.names is None and dtype.subdtype is None:
         if code in _BY_CODE:
             return code
-        if dtype.kind in "SV" and 0 < dtype.itemsize <= MAX_BYTES and _BYTES.fullmatch(code):
+        if dtype.kind in "SV" and dtype.itemsize <= MAX_BYTES and _BYTES.fullmatch(code):
             return code
         if dtype.kind in "SV":
             raise SchemaError(f"{where} has {dtype.itemsize} bytes; a field has 1 to {MAX_BYTES}")
@@ -80,6 +83,6 @@ def decode(code: object, where: str) -> np.dtype:
     )
 
 
-def pattern(dtype: np.dtype) -> str | None:
+def pattern(dtype: np.dtype) -> Pattern | None:
     """Return how a zone summarises this type: ``"i8"``, ``"u8"`` (booleans too), ``"f8"``, or None."""
     return _PATTERNS.get(dtype.kind)

@@ -18,6 +18,7 @@ __all__ = ["struct_from_ctypes"]
 _SIGNED = frozenset("bhilqv")
 _UNSIGNED = frozenset("BHILQ")
 _FLOATS = frozenset("fd")
+_FUNCTION: Any = ctypes.CFUNCTYPE(None).__base__
 _ADDRESSES = frozenset("PzZ")
 _NATIVE, _SWAPPED = ("<", ">") if sys.byteorder == "little" else (">", "<")
 _SWAPPED_ATTRIBUTE = "__ctype_be__" if sys.byteorder == "little" else "__ctype_le__"
@@ -106,7 +107,7 @@ def _is_struct(type_: object) -> bool:
     return isinstance(type_, type) and issubclass(type_, ctypes.Structure | ctypes.Union)
 
 
-def _unwrapped(type_: type) -> tuple[type, tuple[int, ...]]:
+def _unwrapped(type_: Any) -> tuple[type, tuple[int, ...]]:
     shape: list[int] = []
     while issubclass(type_, ctypes.Array):
         shape.append(type_._length_)
@@ -117,7 +118,7 @@ def _unwrapped(type_: type) -> tuple[type, tuple[int, ...]]:
 def _scalar(type_: type, where: str) -> tuple[np.dtype, bool]:
     code = getattr(type_, "_type_", None)
     size = ctypes.sizeof(type_)
-    if issubclass(type_, ctypes._Pointer | ctypes._CFuncPtr) or code in _ADDRESSES:
+    if issubclass(type_, ctypes._Pointer | _FUNCTION) or code in _ADDRESSES:
         return np.dtype(f"{_NATIVE}u{size}"), True
     order = _SWAPPED if getattr(type_, _SWAPPED_ATTRIBUTE, None) is type_ else _NATIVE
     for known, letter in ((_SIGNED, "i"), (_UNSIGNED, "u"), (_FLOATS, "f")):

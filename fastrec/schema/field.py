@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Real
-from typing import Literal
 
 import numpy as np
 
@@ -90,7 +89,7 @@ class Field:
             )
 
     @property
-    def kind(self) -> Literal["i8", "u8", "f8"] | None:
+    def kind(self) -> codes.Pattern | None:
         """How a zone summarises the field; None for arrays, texts, bytes, complex numbers and pointers."""
         return None if self.shape or self.pointer else codes.pattern(self.dtype)
 

@@ -66,7 +66,7 @@ def apart(layout: Struct) -> tuple[Struct, dict[str, str]]:
     return Struct(layout.size, renamed), new
 
 
-def new_path(path: object, renamed: dict[str, str]) -> object:
+def new_path(path: str, renamed: dict[str, str]) -> str:
     """Return the path of a field of the renamed payload, given the one its author knows."""
     if not renamed or not isinstance(path, str):
         return path

@@ -128,23 +128,12 @@ class Struct:
                 f"the layout has {self.leaf_count} fields, at most {MAX_FIELDS} are possible;"
                 " declare bulk data as arrays of numbers"
             )
-        if self.depth > MAX_DEPTH:
-            raise SchemaError(
-                f"structs are nested {self.depth} deep, at most {MAX_DEPTH} are possible; flatten some"
-            )
         self.disjoint()
 
     @property
     def leaf_count(self) -> int:
         """Number of fields."""
         return sum(member.leaf_count for member in self.members)
-
-    @property
-    def depth(self) -> int:
-        """1 for a flat struct."""
-        return 1 + max(
-            (member.type.depth for member in self.members if isinstance(member.type, Struct)), default=0
-        )
 
     def disjoint(self) -> tuple[Member, ...]:
         """Return the members in offset order, of overlapping ones only the widest (the first on a tie).
@@ -217,8 +206,7 @@ def check_name(name: object, what: str = "a field") -> str:
     """Return a name if it can be one: printable, and of 1 to 255 bytes."""
     if not isinstance(name, str) or not name:
         raise SchemaError(f"{what} has no name; every one needs a text of its own")
-    # Counted before it is encoded or shown: a name from a file may be as long as the file.
-    if len(name) > MAX_NAME or not name.isprintable() or len(name.encode()) > MAX_NAME:
+    if not name.isprintable() or len(name.encode()) > MAX_NAME:
         raise SchemaError(
             f"{what} is named {name[:40]!r}...; names are printable and have at most {MAX_NAME} bytes"
         )

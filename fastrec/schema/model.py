@@ -7,7 +7,6 @@ and in the records made of it: the recorder's columns, then the payload exactly 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastrec.errors import SchemaError, suggest
-from fastrec.schema import forms, identity, members
+from fastrec.schema import forms, identity, members, paths
 from fastrec.schema.abi import check_abi, native_abi
 from fastrec.schema.ctypes_ import struct_from_ctypes
 from fastrec.schema.field import Field
@@ -25,7 +24,6 @@ from fastrec.schema.labels import labels_from_json
 
 __all__ = ["Field", "Schema", "Store"]
 
-_INDEXED = re.compile(r"([^.\[\]]+)((?:\[[0-9]{1,5}\])*)", re.ASCII)
 _MEANINGS = ("labels", "unit", "scale", "bias", "doc", "text", "pointer")
 
 
@@ -83,6 +81,9 @@ class Schema:
     digest: str
     numeric: tuple[Field, ...]
     texts: tuple[Field, ...]
+    _layout: members.Struct
+    _forms: dict[tuple[str, str], np.dtype]
+    _by_name: dict[str, Field]
 
     def __init__(
         self,
@@ -225,8 +226,10 @@ class Schema:
             for name, one in meanings.items()
         }
         # Said by the file or wrong: what is missing there must not become what this machine is.
-        abi, byteorder = check_abi(obj.get("abi")), obj.get("byteorder") or ""
-        return cls(obj.get("name"), layout, known, abi=abi, byteorder=byteorder)
+        abi, byteorder = check_abi(obj.get("abi")), str(obj.get("byteorder"))
+        return cls(
+            members.check_name(obj.get("name"), "a schema"), layout, known, abi=abi, byteorder=byteorder
+        )
 
     def to_json(self) -> str:
         """Return one line of ASCII JSON; ``Schema.from_json`` of it is equal to this."""
@@ -356,19 +359,8 @@ class Schema:
         """
         if path in self._by_name:
             return self._by_name[path].of(array)
-        view = forms.see(array, self.dtype, (), 0, self.name)
-        for step in path.split("."):
-            match = _INDEXED.fullmatch(step)
-            if match is None or match[1] not in (view.dtype.names or ()):
-                return self.field(path).of(array)
-            axes = view.ndim
-            view = view[match[1]]
-            index = tuple(int(number) for number in re.findall("[0-9]+", match[2]))
-            shape = view.shape[axes:]
-            if len(index) > len(shape) or any(i >= n for i, n in zip(index, shape, strict=False)):
-                raise SchemaError(f"{path!r}: {match[1]!r} has shape {shape}; index within it")
-            view = view[(slice(None),) * axes + index]
-        return view
+        part = paths.walk(forms.see(array, self.dtype, (), 0, self.name), path)
+        return self.field(path).of(array) if part is None else part
 
 
 def _by_field(

@@ -11,8 +11,12 @@ from typing import Any, Literal
 import numpy as np
 
 from fastrec.core.call import RETURNS, NativeCall
+from fastrec.core.poller import PollChannel
+from fastrec.core.ring import read_text
 from fastrec.errors import SourceError, suggest
+from fastrec.ring import LEAST_CAPACITY, Ring
 from fastrec.schema import Schema
+from fastrec.schema.readable import readable
 from fastrec.sources import loaded
 from fastrec.sources.registry import as_schema
 
@@ -147,6 +151,28 @@ class Call:
             )
         if code:
             raise SourceError(f"{self.name} failed when it was first called, with {_told(code)}; check its arguments and returns=")
+
+    def read(self) -> dict[str, Any]:
+        """Make one call on this thread and return the struct decoded, by field name.
+
+        Raises
+        ------
+        SourceError
+            As `check`.
+        """
+        polling = PollChannel(Ring(self.schema, LEAST_CAPACITY).core, self.getter)
+        code, excess, payload = polling.call_here()
+        self.check(code, excess)
+        row = np.frombuffer(payload, self.schema.dtype)
+        values = {}
+        for field in self.schema.fields:
+            raw = field.of(row)
+            if field.text:
+                text = read_text(int(raw[0]))
+                values[field.name] = None if text is None else text.decode("utf-8", "surrogateescape")
+            else:
+                values[field.name] = readable(field, raw).tolist()[0]
+        return values
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} -> {self.schema.name}, {self.schema.size} bytes>"

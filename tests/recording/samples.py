@@ -27,7 +27,10 @@ STATUS_DESCR = (
 )
 STATUS_NUMERIC = [(8, "I", "u8"), (12, "h", "i8"), (16, "d", "f8")]
 
-HELD_DESCR = "[('mono_ns', '<i8'), ('until_ns', '<i8'), ('polls', '<u8'), ('max_gap_ns', '<i8'), ('level', '<f4'), ('', '|V4')]"
+HELD_DESCR = (
+    "[('mono_ns', '<i8'), ('until_ns', '<i8'), ('polls', '<u8'), ('max_gap_ns', '<i8'), "
+    "('level', '<f4'), ('', '|V4')]"
+)
 HELD = Schema.from_dtype(np.dtype([("level", "<f4")]), name="held")
 
 PERIOD = 1_000_000
@@ -36,7 +39,9 @@ PERIOD = 1_000_000
 def status(seq: int, *, url: int = 0, temp: float | None = None, stamp: int | None = None) -> bytes:
     """Record `seq`: everything in it follows from the number, so any wrong record shows."""
     stamp = START_NS + seq * PERIOD if stamp is None else stamp
-    return struct.pack("<qIhxxdQ", stamp, seq * 7 % 2**32, seq % 3 - 1, seq / 4 if temp is None else temp, url)
+    return struct.pack(
+        "<qIhxxdQ", stamp, seq * 7 % 2**32, seq % 3 - 1, seq / 4 if temp is None else temp, url
+    )
 
 
 def is_status(row: np.void, seq: int) -> bool:
@@ -90,7 +95,9 @@ def small(root: Path, *, close: bool = False) -> tuple[Folder, Channel]:
     segment = channel.segment()
     segment.commit(0, [status(n, url=n % 2) for n in range(5)], texts=["http://a"])
     lost = (5, 3, 1, 0, START_NS + 5 * PERIOD, START_NS + 7 * PERIOD)
-    segment.commit(8, [status(n, url=2) for n in range(8, 12)], gaps=[lost], texts=["\udcff\u20ac"], durable=5)
+    segment.commit(
+        8, [status(n, url=2) for n in range(8, 12)], gaps=[lost], texts=["\udcff\u20ac"], durable=5
+    )
     failed = (12, 1, 4, -5, START_NS + 12 * PERIOD, START_NS + 12 * PERIOD)
     segment.commit(12, [status(n) for n in range(12, 20)], gaps=[failed], durable=12)
     if close:
@@ -99,7 +106,7 @@ def small(root: Path, *, close: bool = False) -> tuple[Folder, Channel]:
 
 
 def large(root: Path, *, close: bool = True) -> tuple[Folder, dict[str, Channel]]:
-    """Two channels; ``status`` has numbers 0 to 5999 in three segments, 2500 to 2599 lost to the disk between two."""
+    """Two channels; ``status`` has numbers 0 to 5999 in three segments, 2500 to 2599 lost to the disk."""
     folder = Folder(root)
     folder.session()
     for second in range(3):
@@ -107,13 +114,17 @@ def large(root: Path, *, close: bool = True) -> tuple[Folder, dict[str, Channel]
     channel = status_channel(folder)
     for start, stop in ((0, 2500), (2600, 4000), (4000, 6000)):
         segment = channel.segment()
-        gaps = [(2500, 100, 5, 28, START_NS + 2500 * PERIOD, START_NS + 2599 * PERIOD)] if start == 2600 else []
+        gaps = (
+            [(2500, 100, 5, 28, START_NS + 2500 * PERIOD, START_NS + 2599 * PERIOD)] if start == 2600 else []
+        )
         seq = start
         while seq < stop:
             # Never across 1024 rows of the segment, and otherwise of all sizes.
             room = 1024 - len(segment.stored) % 1024
             size = min(room, stop - seq, 1024 if seq % 2 else 700)
-            segment.commit(seq, [status(n, url=1) for n in range(seq, seq + size)], texts=[f"text {seq}"], gaps=gaps)
+            segment.commit(
+                seq, [status(n, url=1) for n in range(seq, seq + size)], texts=[f"text {seq}"], gaps=gaps
+            )
             gaps, seq = [], seq + size
     other = held_channel(folder)
     segment = other.segment()

@@ -107,7 +107,7 @@ def test_a_schema_of_any_length_has_a_header_that_numpy_accepts(fields: int, sto
 
 
 def test_a_header_too_long_for_numpy_is_refused() -> None:
-    with pytest.raises(FormatError, match="numpy.load refuses"):
+    with pytest.raises(FormatError, match=r"numpy\.load refuses"):
         layout.npy_header(np.dtype([(f"f{n:04d}", "<u4") for n in range(600)]))
 
 
@@ -124,14 +124,20 @@ def test_check_header_compares_every_byte_but_the_count() -> None:
             layout.check_header(header[:place], expected, "x")
 
 
-@pytest.mark.parametrize("count", [b"        ", b"12      ", b"  1 2   ", b"      -1", b"00000012", b"     1_0"])
+@pytest.mark.parametrize(
+    "count", [b"        ", b"12      ", b"  1 2   ", b"      -1", b"00000012", b"     1_0"]
+)
 def test_check_header_refuses_what_is_no_count(count: bytes) -> None:
     expected = layout.npy_header(layout.INDEX_DTYPE)
     with pytest.raises(CorruptionError, match="no number"):
         layout.check_header(expected[:24] + count + expected[32:], expected, "x")
 
 
-STRUCTS = {"fr_index_row": layout.INDEX_DTYPE, "fr_gap_row": layout.GAP_ROW_DTYPE, "fr_clock_row": layout.CLOCK_DTYPE}
+STRUCTS = {
+    "fr_index_row": layout.INDEX_DTYPE,
+    "fr_gap_row": layout.GAP_ROW_DTYPE,
+    "fr_clock_row": layout.CLOCK_DTYPE,
+}
 C_TYPES = {"uint64_t": "<u8", "int64_t": "<i8", "uint32_t": "<u4", "int32_t": "<i4"}
 
 
@@ -141,13 +147,16 @@ def test_rows_are_the_structs_of_format_h(name: str) -> None:
 
     def members(struct_name: str) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
-        for kind, member in re.findall(r"^\s+(\w+) (\w+);", re.search(
-            rf"typedef struct {struct_name} {{(.*?)}} {struct_name};", text, re.DOTALL
-        )[1], re.MULTILINE):
+        for kind, member in re.findall(
+            r"^\s+(\w+) (\w+);",
+            re.search(rf"typedef struct {struct_name} {{(.*?)}} {struct_name};", text, re.DOTALL)[1],
+            re.MULTILINE,
+        ):
             found += members(kind) if kind not in C_TYPES else [(member, C_TYPES[kind])]
         return found
 
-    # All members are naturally aligned and the sizes are asserted in C, so order and types decide the offsets.
+    # All members are naturally aligned and the sizes are asserted in C, so order and types decide the
+    # offsets.
     assert members(name) == [(field, STRUCTS[name][field].str) for field in STRUCTS[name].names]
 
 
@@ -170,7 +179,9 @@ def test_zone_rows_have_the_size_of_the_format(k: int) -> None:
 @given(st.integers(0, 999_999), st.integers(0, 2**40), st.sampled_from(["", "cpu", "A-1.x"]))
 def test_seeds_are_those_of_the_oracle(segment: int, row: int, channel: str) -> None:
     assert layout.row_seed(UUID, channel, segment, row) == writer.seed(UUID, channel, segment, row)
-    assert layout.seed_at(layout.place(UUID, channel, segment), row) == writer.seed(UUID, channel, segment, row)
+    assert layout.seed_at(layout.place(UUID, channel, segment), row) == writer.seed(
+        UUID, channel, segment, row
+    )
 
 
 def test_sealed_rows_hold_only_in_their_own_place() -> None:
@@ -220,7 +231,14 @@ def seal(body: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"a":NaN', b'{"a":Infinity', b'{"a":' + b"[" * 100_000 + b"]" * 100_000, b'{"a":' + b"9" * 5000, b'{"a"', b'{"a":"\xff"'],
+    [
+        b'{"a":NaN',
+        b'{"a":Infinity',
+        b'{"a":' + b"[" * 100_000 + b"]" * 100_000,
+        b'{"a":' + b"9" * 5000,
+        b'{"a"',
+        b'{"a":"\xff"',
+    ],
 )
 def test_sealed_nonsense_is_refused(body: bytes) -> None:
     with pytest.raises(FormatError, match="is no JSON"):
@@ -238,7 +256,13 @@ def test_segment_files() -> None:
         name = layout.segment_file(kind, 42)
         assert name == f"{kind}.000042.{suffix}"
         assert layout.segment_number(name) == 42
-    for name in (".records.000001.npy.new", "records.1.npy", "records.0000001.npy", "strings.000001.npy", "x"):
+    for name in (
+        ".records.000001.npy.new",
+        "records.1.npy",
+        "records.0000001.npy",
+        "strings.000001.npy",
+        "x",
+    ):
         assert layout.segment_number(name) is None
     assert layout.segment_number("records.\u0660\u0660\u0660\u0660\u0660\u0661.npy") is None
     with pytest.raises(FormatError, match="another recording"):

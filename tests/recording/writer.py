@@ -1,6 +1,7 @@
-"""A second writer of the format, straight from FORMAT.md: struct, google_crc32c and text; nothing of fastrec.recording.
+"""A second writer of the format, straight from FORMAT.md: struct, google_crc32c and text.
 
-Tests of the reader judge it by what this writes, and tests of the spooler by what the reader then makes of it.
+It uses nothing of fastrec. The reader is judged by what it makes of these recordings, and the spooler by the
+reader.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from itertools import pairwise
 from pathlib import Path
 
 import google_crc32c
@@ -17,8 +19,9 @@ CREATED_NS = 1_790_000_000_000_000_000
 START_NS = 5_000_000_000
 
 DESCR = {
-    "index": "[('first_seq', '<u8'), ('t_min', '<i8'), ('t_max', '<i8'), ('durable_seq', '<u8'), ('gap_rows', '<u8'), "
-    "('string_bytes', '<u8'), ('rows', '<u4'), ('crc_rows', '<u4'), ('flags', '<u4'), ('crc', '<u4')]",
+    "index": "[('first_seq', '<u8'), ('t_min', '<i8'), ('t_max', '<i8'), ('durable_seq', '<u8'), "
+    "('gap_rows', '<u8'), ('string_bytes', '<u8'), ('rows', '<u4'), "
+    "('crc_rows', '<u4'), ('flags', '<u4'), ('crc', '<u4')]",
     "gaps": "[('seq', '<u8'), ('count', '<u8'), ('cause', '<u4'), ('code', '<i4'), ('t_first', '<i8'), "
     "('t_last', '<i8'), ('reserved', '<u4'), ('crc', '<u4')]",
     "clocks": "[('monotonic', '<i8'), ('realtime', '<i8'), ('boottime', '<i8'), ('tsc', '<i8'), "
@@ -126,7 +129,8 @@ class Folder:
 class Channel:
     """A channel's folder.
 
-    ``descr`` is the header's text for ``records``, ``numeric`` the zones' fields as (offset in the row, struct code, kind).
+    ``descr`` is the header's text for ``records``; ``numeric`` the zones' fields: (offset in the row, struct
+    code, kind).
     """
 
     def __init__(
@@ -155,7 +159,8 @@ class Channel:
             "thread": "main",
             "heartbeat_ns": 10**9,
         }
-        members = {"name": name, "schema": schema, "digest": digest, "record_size": size, "options": options}
+        members = {"name": name, "schema": schema, "digest": digest, "record_size": size}
+        members["options"] = options
         (self.path / "channel.json").write_bytes(sealed(members, seed(UUID, name, 0, 0)))
 
     def segment(self, number: int | None = None) -> Segment:
@@ -219,8 +224,12 @@ class Segment:
 
     def _index_row(self, first_seq: int, rows: list[bytes], durable: int, stamp: int) -> bytes:
         stamps = [struct.unpack_from("<q", row)[0] for row in rows] or [stamp]
-        latest = [struct.unpack_from("<q", row, 8)[0] for row in rows] if self.channel.store == "changes" else stamps
-        flags = int(any(b < a for a, b in zip(stamps, stamps[1:], strict=False)))
+        latest = (
+            [struct.unpack_from("<q", row, 8)[0] for row in rows]
+            if self.channel.store == "changes"
+            else stamps
+        )
+        flags = int(any(b < a for a, b in pairwise(stamps)))
         body = struct.pack(
             "<QqqQQQIII",
             first_seq,
@@ -243,7 +252,9 @@ class Segment:
         for offset, code, kind in self.channel.numeric:
             values = [struct.unpack_from("<" + code, row, offset)[0] for row in rows]
             pack = "<d" if kind == "f8" else "<q" if kind == "i8" else "<Q"
-            known = [(v, w) for v, w in zip(values, weights, strict=True) if not (kind == "f8" and math.isnan(v))]
+            known = [
+                (v, w) for v, w in zip(values, weights, strict=True) if not (kind == "f8" and math.isnan(v))
+            ]
             total = sum(v * w for v, w in known)
             columns.append(
                 (
@@ -253,7 +264,9 @@ class Segment:
                     struct.pack("<Q", len(values) - len(known)),
                 )
             )
-        body = struct.pack("<Q", sum(weights)) + b"".join(b"".join(part) for part in zip(*columns, strict=True))
+        body = struct.pack("<Q", sum(weights)) + b"".join(
+            b"".join(part) for part in zip(*columns, strict=True)
+        )
         body += struct.pack("<I", 0)
         return body + struct.pack("<I", crc(self.seed(self.zone_rows), body))
 

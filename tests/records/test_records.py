@@ -1,5 +1,6 @@
 import ast
 import pickle
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from tests.common import SCHEMA, check_records, gaps, raw, sample
 def cut(array, places, *, first=0):
     """Chunks of an array, cut at places."""
     bounds = [0, *places, len(array)]
-    return [ArrayChunk(array[a:b], first + a) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [ArrayChunk(array[a:b], first + a) for a, b in pairwise(bounds)]
 
 
 def build(array, places=(), *, lost=None, store="every", schema=SCHEMA, period_ns=None, first=0):
@@ -178,10 +179,13 @@ def test_what_was_handed_out_cannot_be_changed():
 def test_gaps_are_those_of_the_range():
     array = sample(10)
     array["mono_ns"] = range(0, 1_000, 100)
-    lost = gaps((0, 1, Cause.FAILED), (4, 1, Cause.MISSED), (4, 2, Cause.MISSED), (7, 3, Cause.DROPPED), (10, 9, 4))
+    lost = gaps(
+        (0, 1, Cause.FAILED), (4, 1, Cause.MISSED), (4, 2, Cause.MISSED), (7, 3, Cause.DROPPED), (10, 9, 4)
+    )
     lost["t_first"] = [-50, 310, 320, 650, 950]
     lost["t_last"] = [-50, 310, 380, 690, 2_000]
     records = build(array, (3,), lost=lost[::-1])
+
     def seen(part):
         return list(zip(part.gaps["seq"].tolist(), part.gaps["count"].tolist(), strict=True))
 
@@ -287,7 +291,12 @@ def test_texts_are_the_same_text_under_any_id(block):
     total = records.durations("url", max_gap="1us")
     assert total["state"].tolist() == [a, b, None] and total["duration"].tolist() == [30, 20, 20]
     total = records.durations("url", max_gap="1ns")
-    assert total["state"].tolist() == [a, b, None, None] and total["known"].tolist() == [True, True, True, False]
+    assert total["state"].tolist() == [a, b, None, None] and total["known"].tolist() == [
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_default_max_gap():
@@ -312,7 +321,9 @@ def test_export_goes_to_who_writes_the_suffix(monkeypatch, tmp_path):
         def load(self):
             return lambda records, path, **options: calls.append((records, path, options))
 
-    monkeypatch.setattr("fastrec.records.exits.entry_points", lambda group: [Entry()] if group == "fastrec.formats" else [])
+    monkeypatch.setattr(
+        "fastrec.records.exits.entry_points", lambda group: [Entry()] if group == "fastrec.formats" else []
+    )
     records = build(sample(3))
     records.export(tmp_path / "a.DUMP", overwrite=True)
     assert calls == [(records, tmp_path / "a.DUMP", {"overwrite": True})]
@@ -347,7 +358,10 @@ def test_records_know_nothing_to_their_right():
     for file in [*room.glob("*.py"), room.parent / "times.py"]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module.startswith("fastrec"):
-                assert node.module.split(".")[1] in {"errors", "schema", "times", "records"}, (file.name, node.module)
+                assert node.module.split(".")[1] in {"errors", "schema", "times", "records"}, (
+                    file.name,
+                    node.module,
+                )
 
 
 def test_a_column_survives_pickling():

@@ -69,6 +69,7 @@ FACTS = [
     ("INET_E_INVALID_URL", 0x800C0002, "INTERNET", "error"),
     ("INET_E_REDIRECT_FAILED", 0x800C0014, "INTERNET", "error"),
     ("TRUST_E_BAD_DIGEST", 0x80096010, "SECURITY", "error"),
+    ("NAP_E_INVALID_PACKET", 0x80270001, "NAP", "error"),
     ("DXGI_STATUS_OCCLUDED", 0x087A0001, "DXGI", "success"),
 ]
 
@@ -162,8 +163,23 @@ class TestBits:
     @given(CODES)
     def test_parts_put_together(self, value: int) -> None:
         code = HResult(value)
-        bits = (code.failed << 31) | (code.r << 30) | (code.c << 29) | (code.n << 28) | (code.x << 27)
-        assert bits | code.facility_number << 16 | code.code == value == code.value
+        parts = [
+            code.failed << 31,
+            code.r << 30,
+            code.c << 29,
+            code.n << 28,
+            code.x << 27,
+            code.facility_number << 16,
+            code.code,
+        ]
+        assert sum(parts) == value == code.value
+
+    @pytest.mark.parametrize("bit", range(32))
+    def test_every_bit_is_in_one_part(self, bit: int) -> None:
+        code = HResult(1 << bit)
+        assert (code.failed, code.r, code.c, code.n, code.x) == tuple(bit == k for k in (31, 30, 29, 28, 27))
+        assert code.facility_number == (1 << bit >> 16 if 16 <= bit < 27 else 0)
+        assert code.code == (1 << bit if bit < 16 else 0)
 
     @given(CODES)
     def test_signed_and_unsigned_are_one_code(self, value: int) -> None:

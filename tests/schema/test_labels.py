@@ -104,6 +104,7 @@ def test_the_domain_reads_as_documented() -> None:
     }
     assert {value: flags.name(value) for value in shown} == shown
     assert flags.name(7) == "INDI_BEGIN|INDI_END"
+    assert Flags({"R": 1, "W": 2, "RW": 3}).name(7) == "RW|0x4"
     assert Flags({"TOP": 1 << 31}).name(-(1 << 31)) == "TOP"
     assert Flags({"A": 1}).name(0) == "0"
     assert Enumeration({"HTTP_CONNECTING": 1}).name(7) == "7?"
@@ -124,6 +125,15 @@ def test_flags_select_the_whole_word() -> None:
     assert flags.select(words, "INDI_BEGIN|0x40").tolist() == [False, False, False, True, False]
     assert flags.select(words, "INDI_BEGIN|0x80").tolist() == [False, False, False, False, True]
     assert not flags.select(words, "INDI_BEGIN|0x100").any()
+
+
+def test_a_value_outside_the_dtype_selects_nothing() -> None:
+    wide = Enumeration({"LOST": -1, "FAR": 300})
+    assert not wide.select(np.array([255, 44], "u1"), "LOST").any()
+    assert not wide.select(np.array([255, 44], "u1"), "FAR").any()
+    assert wide.select(np.array([255, -1], "<i2"), "LOST").tolist() == [False, True]
+    assert not Flags({"HIGH": 0x180}).select(np.array([-128, 0, 127], "i1"), "HIGH").any()
+    assert not Enumeration({"TWO": 2}).select(np.array([True, False]), "TWO").any()
 
 
 def test_of_two_names_the_first_is_shown_and_both_are_known() -> None:
@@ -185,7 +195,7 @@ def test_unknown_labels_are_answered_with_near_ones(labels: Labels) -> None:
     name = labels.enumerators[-1][0]
     with pytest.raises(SchemaError, match=f"did you mean .*'{name}'"):
         labels.value(name + "X")
-    for wrong in ("", "|", "A||B", "x" * 100_000, "9" * 100, "0x" + "f" * 17, None, 3, ["A"], "٣"):
+    for wrong in ("", "|", "A||B", "x" * 100_000, "9" * 100, "9" * 20, "0x" + "f" * 17, None, 3, ["A"], "٣"):
         with pytest.raises(SchemaError):
             labels.value(wrong)
         with pytest.raises(SchemaError):

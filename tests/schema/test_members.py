@@ -13,6 +13,7 @@ import pytest
 
 from fastrec.errors import SchemaError
 from fastrec.schema import Schema
+from fastrec.schema.identity import MAX_JSON
 
 INNER = np.dtype([("x", "<i4")])
 
@@ -326,6 +327,23 @@ def test_hostile_objects_are_refused_cheaply(name: str) -> None:
 @pytest.mark.parametrize("name", TEXTS)
 def test_hostile_texts_are_refused_cheaply(name: str) -> None:
     assert refused(TEXTS[name]) < 16 << 20
+
+
+def test_a_good_schema_in_too_long_a_text_is_refused() -> None:
+    text = GOOD.to_json()
+    assert Schema.from_json(text + " " * (MAX_JSON - len(text))) == GOOD
+    with pytest.raises(SchemaError, match="is longer than"):
+        Schema.from_json(text + " " * (MAX_JSON + 1 - len(text)))
+    with pytest.raises(SchemaError, match="shorten docs"):
+        Schema.from_dtype(
+            [(f"f{i}", "u1") for i in range(40)], docs={f"f{i}": "x" * 65_000 for i in range(40)}
+        )
+
+
+def test_lists_are_measured_before_they_are_walked() -> None:
+    for name, message in (("too many members", "5000 entries"), ("bits many", "100 entries")):
+        with pytest.raises(SchemaError, match=message):
+            Schema.from_json(HOSTILE[name])
 
 
 @pytest.mark.parametrize("source", [None, 3, b"{}", [], (), {1: 2}, np.dtype("O")])

@@ -99,6 +99,7 @@ def test_every_leaf_is_what_numpy_reads_in_every_form(dtype: np.dtype) -> None:
 def test_dtype_is_the_one_it_came_from_but_for_clashing_names(dtype: np.dtype) -> None:
     schema = Schema.from_dtype(dtype)
     assert schema.size == dtype.itemsize == schema.dtype.itemsize
+    assert [field.offset for field in schema.fields] == sorted(field.offset for field in schema.fields)
     clashing = {"mono_ns", "until_ns", "polls", "max_gap_ns"}
     for old, new in zip(dtype.names, schema.dtype.names, strict=True):
         assert schema.dtype.fields[new][:2] == dtype.fields[old][:2]
@@ -187,7 +188,9 @@ def test_union_is_stored_as_its_widest_member_and_the_first_on_a_tie() -> None:
 
 
 def test_column_takes_structs_arrays_and_elements() -> None:
-    motor = np.dtype({"names": ["pos", "mode"], "formats": ["<f8", "<u1"], "offsets": [0, 8], "itemsize": 16})
+    motor = np.dtype(
+        {"names": ["pos", "mode"], "formats": ["<f8", ("<u1", (3,))], "offsets": [0, 8], "itemsize": 16}
+    )
     schema = Schema.from_dtype([("id", "<u4"), ("motors", motor, (2, 3)), ("raw", "<i2", (4,))])
     rows = rows_of(schema, schema.record_dtype)
     assert schema.column(rows, "motors").shape == (3, 2, 3)
@@ -196,6 +199,7 @@ def test_column_takes_structs_arrays_and_elements() -> None:
     assert schema.column(rows, "motors.pos").tobytes() == rows["motors"]["pos"].tobytes()
     assert schema.column(rows, "motors[1].pos").tobytes() == rows["motors"]["pos"][:, 1].tobytes()
     assert schema.column(rows, "motors[1][2].pos").tobytes() == rows["motors"]["pos"][:, 1, 2].tobytes()
+    assert schema.column(rows, "motors[1].mode[2]").tobytes() == rows["motors"]["mode"][:, 1, :, 2].tobytes()
     assert schema.column(rows, "raw[3]").tobytes() == rows["raw"][:, 3].tobytes()
     assert np.shares_memory(schema.column(rows, "motors[1][2]"), rows)
     for wrong in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import ctypes
 import gc
+import itertools
 import socket
 import ssl
 import time
@@ -49,6 +50,9 @@ class TestSuccess:
             url = server.upgrade_url
         assert client.result == SUCCESS
         assert client.error is None
+        assert all(one != other for one, other in itertools.pairwise(statuses))
+        connecting = [s for s in statuses if s.enHTTPStatus == HTTP.HTTP_CONNECTING]
+        assert [(s.dwHTTPReadProgress, s.dwHTTPReadTotal) for s in connecting] == [(0, 0), (0, 0)]
         assert (tmp_path / "upgrade").read_bytes() == server.payload
         assert [path.name for path in tmp_path.iterdir()] == ["upgrade"]
         walk = [(s.enIndiStatus, s.enHTTPStatus, s.dwHTTPRequest, s.pszIndiRespUrl) for s in statuses]

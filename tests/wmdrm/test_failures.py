@@ -138,7 +138,7 @@ def test_503_of_the_second_round_trip(tmp_path: Path, finish: Finish, server: Sc
         b'{"url": "/x", "sha256": "' + b"0" * 64 + b'", "size": -1}',
         b'{"url": "/x", "sha256": "' + b"0" * 64 + b'", "size": true}',
         b"[" * 60_000,
-        b"\xff" * 100_000,
+        b'{"url": "/x", "sha256": "' + b"0" * 64 + b'", "more": "' + b"x" * 70_000 + b'"}',
     ],
 )
 def test_bad_answer(tmp_path: Path, finish: Finish, server: Scripted, body: bytes) -> None:

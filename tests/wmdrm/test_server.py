@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -60,5 +61,12 @@ def test_rate_is_a_limit() -> None:
 
 def test_stopping_ends_a_slow_answer() -> None:
     with UpgradeServer(1_000_000, rate=1000) as server:
-        assert get(server.upgrade_url, most=10)[2] == server.payload[:10]
+        parts = urllib.parse.urlsplit(server.upgrade_url)
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
+        connection.request("GET", parts.path)
+        response = connection.getresponse()
+        assert response.read(10) == server.payload[:10]
+    with contextlib.closing(connection), response, pytest.raises(http.client.IncompleteRead):
+        response.read()
+    assert server.requests[0].ended
     assert server.requests[0].sent < 1_000_000

@@ -1,0 +1,55 @@
+from collections.abc import Collection, Iterable, Mapping
+from typing import Self
+
+from typing_extensions import Buffer, disjoint_base
+
+from fastrec.core.ring import Ring
+
+DURABILITY: tuple[str, ...]
+FILES: tuple[str, ...]
+
+@disjoint_base
+class SpoolChannel:
+    def __new__(
+        cls,
+        ring: Ring,
+        *,
+        dir: int,
+        name: bytes,
+        uuid: bytes,
+        files: Mapping[str, tuple[bytes, int]],
+        segment_rows: int,
+        zone_fields: Collection[tuple[int, str, int, bool, int, int]] = (),
+        texts: Iterable[tuple[int, int]] = (),
+        holds: bool = False,
+        first_segment: int = 0,
+    ) -> Self: ...
+    def marks(self) -> dict[str, int]: ...
+
+@disjoint_base
+class Spooler:
+    def __new__(
+        cls,
+        *,
+        dir: int,
+        clocks: int,
+        clocks_header: int,
+        stats: int,
+        uuid: bytes,
+        durability: str = "timed",
+        flush_ns: int = 100_000_000,
+        sync_ns: int = 1_000_000_000,
+        clock_offset: int = 0,
+        clock_rows: int = 0,
+        stat_bytes: int = 0,
+        stat_lines: int = 0,
+    ) -> Self: ...
+    @property
+    def alive(self) -> bool: ...
+    def begin(self) -> None: ...
+    def add(self, channel: SpoolChannel) -> None: ...
+    def stop(self, timeout: float = 30.0) -> bool: ...
+
+def zone_of(
+    records: Buffer, stride: int, zone_fields: Collection[tuple[int, str, int, bool, int, int]], weight_at: int = 0
+) -> bytes: ...

@@ -1,0 +1,50 @@
+"""Values of a field as people read them: label names, physical values, this machine's byte order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastrec.schema.field import Field
+
+__all__ = ["is_scaled", "native", "physical", "readable"]
+
+
+def native(values: np.ndarray) -> np.ndarray:
+    """The same values in this machine's byte order; most libraries refuse any other."""
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def is_scaled(field: Field) -> bool:
+    """Whether the physical value of a field is not its raw one."""
+    return field.scale != 1.0 or field.bias != 0.0
+
+
+def physical(field: Field, raw: np.ndarray) -> np.ndarray:
+    """``raw * scale + bias``.
+
+    Returns
+    -------
+    ndarray
+        float64 (complex128 for complex fields), or the raw values in native byte order if the field has no
+        scale.
+    """
+    if not is_scaled(field) or raw.dtype.kind not in "biufc":
+        return native(raw)
+    wide = raw.astype(np.complex128 if raw.dtype.kind == "c" else np.float64)
+    return wide * field.scale + field.bias
+
+
+def readable(field: Field, raw: np.ndarray) -> np.ndarray:
+    """Label names where the field has labels, else physical values. Ids of texts stay ids.
+
+    Parameters
+    ----------
+    field : Field
+    raw : ndarray, shape (n, *field.shape)
+
+    Returns
+    -------
+    ndarray of the same shape
+        str objects for labels, float64 for scaled fields, else the raw values in native byte order.
+    """
+    return field.labels.names(raw) if field.labels is not None else physical(field, raw)

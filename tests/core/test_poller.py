@@ -1,0 +1,104 @@
+"""The poller: every slot's fate, under a clock of our own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from programs import build, run, seeded
+
+Account = dict[str, int]
+
+
+def scenarios(program: Path) -> dict[str, tuple[Account, list[Account]]]:
+    """Account and gaps by scenario, as ``poll_account.c`` prints them."""
+    found = {}
+    for line in run(program).stdout.splitlines():
+        name, _, rest = line.partition(" ")
+        account = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", rest)}
+        gaps = [
+            dict(zip(("seq", "count", "cause", "code", "first", "last"), map(int, numbers), strict=True))
+            for numbers in re.findall(r"\[seq (\d+) count (\d+) cause (\d+) code (-?\d+) t (-?\d+)\.\.(-?\d+)\]", rest)
+        ]
+        found[name] = (account, gaps)
+    return found
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Account, list[Account]]]:
+    return scenarios(build(tmp_path_factory.mktemp("poll"), "poll_account.c"))
+
+
+def gap(seq: int, count: int, cause: int, code: int, first: int, last: int) -> Account:
+    return {"seq": seq, "count": count, "cause": cause, "code": code, "first": first, "last": last}
+
+
+def test_grid_is_exact(told: dict) -> None:
+    """3 Hz has not drifted after an hour; a skip lands where as many steps do."""
+    assert told["grid"][0] == {"wrong": 0}
+
+
+def test_histogram(told: dict) -> None:
+    """Buckets hold what belongs in them; a ramp counts as its values one by one."""
+    assert told["histogram"][0] == {"wrong": 0}
+
+
+def test_slots_add_up(told: dict) -> None:
+    for name, (account, gaps) in told.items():
+        if "slots" in account:
+            outcomes = ("recorded", "held", "missed", "failed", "dropped")
+            assert account["slots"] == sum(account[key] for key in outcomes), name
+            assert account["head"] == account["recorded"], name
+            for cause, key in ((2, "dropped"), (3, "missed"), (4, "failed")):
+                assert sum(g["count"] for g in gaps if g["cause"] == cause) == account[key], name
+
+
+def test_blocked_call_misses_what_it_overran(told: dict) -> None:
+    account, gaps = told["blocked"]
+    assert (account["slots"], account["recorded"], account["missed"]) == (7, 6, 1)
+    assert gaps == [gap(3, 1, 3, 0, 30_000, 30_000)]
+    assert account["lateness_max"] > 15_000
+
+
+def test_stop_during_a_call_counts_the_deadlines_that_passed(told: dict) -> None:
+    account, gaps = told["stuck"]
+    assert (account["slots"], account["recorded"], account["missed"]) == (7, 2, 5)
+    assert gaps == [gap(2, 5, 3, 0, 20_000, 60_000)]
+
+
+@pytest.mark.parametrize("name", ["failing", "flatout"])
+def test_failures_keep_place_and_code(told: dict, name: str) -> None:
+    account, gaps = told[name]
+    assert (account["slots"], account["recorded"], account["held"], account["failed"]) == (8, 3, 1, 4)
+    assert [(g["seq"], g["count"], g["cause"], g["code"]) for g in gaps] == [(1, 2, 4, -7), (1, 1, 4, 5), (2, 1, 4, -7)]
+
+
+def test_nothing_new_before_any_payload_is_a_failure(told: dict) -> None:
+    account, _ = told["nothing"]
+    assert (account["recorded"], account["held"], account["failed"]) == (1, 1, 1)
+
+
+def test_starved_thread(told: dict) -> None:
+    account, gaps = told["starved"]
+    assert (account["slots"], account["recorded"], account["missed"]) == (9, 3, 6)
+    assert gaps == [gap(1, 3, 3, 0, 10_000, 30_000), gap(2, 3, 3, 0, 50_000, 70_000)]
+
+
+@pytest.mark.parametrize(
+    ("header", "before", "after", "scenario"),
+    [
+        ("poll.h", "fr_poll_miss(c, overrun, now);", "fr_grid_skip(g, overrun);", "blocked"),
+        ("poll.h", "fr_poll_finish(p->channels[i], now);", "(void)now;", "stuck"),
+        ("poll.h", "a->failed++;", "", "failing"),
+        ("ring.h", "|| g->code != code ||", "||", "failing"),
+        ("poll.h", "code = ENODATA;", "code = FR_POLL_SAME;", "nothing"),
+        ("poll.h", "g->rest = forward % g->den;", "", "grid"),
+        ("histogram.h", "if (here > times)", "if (0)", "histogram"),
+    ],
+)
+def test_a_seeded_bug_shows(
+    tmp_path: Path, told: dict, header: str, before: str, after: str, scenario: str
+) -> None:
+    program = build(tmp_path, "poll_account.c", include=seeded(tmp_path, header, before, after))
+    assert scenarios(program).get(scenario) != told[scenario]

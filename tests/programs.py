@@ -1,0 +1,41 @@
+"""C programs of the tests: built against the package's own headers, or against headers with one seeded bug."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import fastrec
+
+SOURCES = Path(__file__).parent / "c"
+INCLUDE = Path(fastrec.get_include())
+
+FLAGS = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]
+
+
+def build(folder: Path, source: str, *flags: str, include: Path = INCLUDE) -> Path:
+    """Compile ``tests/c/SOURCE`` into `folder`; with ``-shared`` among the flags, a library."""
+    compiler = sysconfig.get_config_var("CC").split()
+    target = folder / Path(source).with_suffix(".so" if "-shared" in flags else "").name
+    subprocess.run(
+        [*compiler, "-std=gnu11", *FLAGS, *flags, f"-I{include}", SOURCES / source, "-o", target], check=True
+    )
+    return target
+
+
+def seeded(folder: Path, header: str, before: str, after: str) -> Path:
+    """A copy of the headers in which `before` reads `after`, once; what to give `build` as `include`."""
+    copy = folder / "include"
+    shutil.copytree(INCLUDE, copy)
+    path = copy / "fastrec" / header
+    text = path.read_text()
+    assert text.count(before) == 1, f"{header} has {text.count(before)} times {before!r}"
+    path.write_text(text.replace(before, after))
+    return copy
+
+
+def run(program: Path, *arguments: object, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    """Run to the end, output as text."""
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False)

@@ -1,0 +1,91 @@
+"""Lines added to a file one at a time."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from fastrec.errors import FormatError, RecordingError
+from fastrec.recording import opening, reader
+from fastrec.recording.journals import Lines
+from tests.recording import samples, writer
+
+UUID = writer.UUID
+
+
+def marks(root: Path) -> list[str]:
+    return [mark.text for mark in reader.open(root).marks]
+
+
+def test_lines_are_those_of_the_oracle(tmp_path: Path) -> None:
+    folder, _ = samples.small(tmp_path / "r")
+    lines = Lines(folder.root, "marks.jsonl", UUID)
+    for text in ("a", "\u20ac"):
+        lines.append({"mono_ns": 1, "text": text, "kind": "mark"})
+        folder.line("other.jsonl", mono_ns=1, text=text, kind="mark")
+    lines.sync()
+    assert marks(folder.root) == ["a", "\u20ac"]
+    lines.close()
+    assert (folder.root / "marks.jsonl").read_bytes() == (folder.root / "other.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"mono_ns":9', b"x" * 500])
+def test_a_resume_goes_on_behind_the_last_whole_line(tmp_path: Path, torn: bytes) -> None:
+    folder, _ = samples.small(tmp_path / "r")
+    for text in ("a", "b"):
+        folder.line("marks.jsonl", mono_ns=1, text=text, kind="mark")
+    with (folder.root / "marks.jsonl").open("ab") as file:
+        file.write(torn)
+    lines = Lines(folder.root, "marks.jsonl", UUID)
+    assert len(lines) == 2
+    lines.append({"mono_ns": 1, "text": "c", "kind": "mark"})
+    lines.close()
+    assert marks(folder.root) == ["a", "b", "c"]
+    assert reader.open(folder.root).verify().ok
+
+
+def test_a_line_that_could_not_be_written_is_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = samples.small(tmp_path / "r")
+    lines = Lines(folder.root, "marks.jsonl", UUID)
+    lines.append({"mono_ns": 1, "text": "a", "kind": "mark"})
+    real, left = os.pwrite, [10]
+
+    def fill_up(descriptor: int, data: bytes, offset: int) -> int:
+        if not left.pop():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        left.append(0)
+        return real(descriptor, data[:10], offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", fill_up)
+        with pytest.raises(RecordingError, match="No space left"):
+            lines.append({"mono_ns": 1, "text": "lost", "kind": "mark"})
+    assert marks(folder.root) == ["a"]
+    lines.append({"mono_ns": 1, "text": "b", "kind": "mark"})
+    lines.close()
+    assert marks(folder.root) == ["a", "b"]
+
+
+def test_lines_that_could_not_be_read_back(tmp_path: Path) -> None:
+    folder, _ = samples.small(tmp_path / "r")
+    lines = Lines(folder.root, "marks.jsonl", UUID)
+    with pytest.raises(RecordingError, match="could be read back"):
+        lines.append({"text": "x" * opening.LINE_LIMIT})
+    with pytest.raises(FormatError):
+        lines.append({"text": object()})
+    assert len(lines) == 0
+    lines.close()
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    folder, _ = samples.small(tmp_path / "r")
+    (tmp_path / "victim").write_bytes(b"precious")
+    (folder.root / "marks.jsonl").symlink_to(tmp_path / "victim")
+    with pytest.raises(RecordingError, match="link"):
+        Lines(folder.root, "marks.jsonl", UUID)
+    assert (tmp_path / "victim").read_bytes() == b"precious"

@@ -1,0 +1,93 @@
+import enum
+
+import numpy as np
+import pytest
+
+from fastrec.errors import SchemaError
+from fastrec.records.conditions import matches
+from fastrec.schema import Field, Flags
+
+
+def mask(kind, values, wanted, **options):
+    return matches(Field("x", np.dtype(kind), 0, **options), np.array(values, dtype=kind), wanted).tolist()
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "wanted", "expected"),
+    [
+        ("<u8", [2**64 - 1, 2**64 - 2, 0], 2**64 - 1, [1, 0, 0]),
+        ("<u8", [2**64 - 1, 2**53, 2**53 + 1], float(2**53), [0, 1, 0]),
+        ("<u8", [2**64 - 1, 0], -1, [0, 0]),
+        ("<u8", [2**64 - 1, 0], 2**64, [0, 0]),
+        ("<u8", [2**64 - 1, 0], float(2**64), [0, 0]),
+        ("<u8", [0, 1], 10**400, [0, 0]),
+        ("<i8", [-(2**63), 2**63 - 1], -(2**63), [1, 0]),
+        ("<i8", [-1, 2**63 - 1], 2**64 - 1, [0, 0]),
+        (">i4", [1, 2**24], 2**24, [0, 1]),
+        ("<i4", [1, 2], 1.5, [0, 0]),
+        ("<i4", [0, 2], NAN, [0, 0]),
+        ("<i4", [0, 2], float("inf"), [0, 0]),
+        ("<i4", [0, 1], True, [0, 1]),
+        ("?", [True, False], 1, [1, 0]),
+        ("?", [True, False], 2, [0, 0]),
+        ("<f8", [NAN, 1.0], NAN, [1, 0]),
+        ("<f8", [2.0**53, 1.0], 2**53 + 1, [0, 0]),
+        ("<f8", [2.0**53, 1.0], 2**53, [1, 0]),
+        ("<f8", [float("inf"), 1.0], 10**400, [0, 0]),
+        ("<f8", [float("inf"), 1.0], float("inf"), [1, 0]),
+        ("<f8", [0.0, -0.0], 0, [1, 1]),
+        ("<f4", [0.1, 0.2], 0.1, [1, 0]),
+        ("<f4", [0.1, 0.2], np.float32(0.1), [1, 0]),
+        ("<f4", [float("inf"), 1.0], 1e300, [0, 0]),
+        (">f4", [0.5, NAN], 0.5, [1, 0]),
+        ("<c16", [1 + 2j, 1], 1 + 2j, [1, 0]),
+        ("<c16", [1 + 2j, 1], 1, [0, 1]),
+        ("S4", [b"ab", b"abcd", b"ab\0d", b""], "ab", [1, 0, 1, 0]),
+        ("S4", [b"ab", b"abcd", b"ab\0d", b""], b"abcd", [0, 1, 0, 0]),
+        ("S4", [b"ab", b""], "", [0, 1]),
+        ("S4", [b"ab", b"abcd"], "abcde", [0, 0]),
+        ("S4", [b"ab", b"\xff"], "\udcff", [0, 1]),
+        ("V2", [b"a\0", b"ab"], b"a\0", [1, 0]),
+        ("V2", [b"a\0", b"ab"], b"a", [0, 0]),
+    ],
+)
+def test_matches(kind, values, wanted, expected):
+    assert mask(kind, values, wanted) == [bool(one) for one in expected]
+
+
+class Mode(enum.IntEnum):
+    IDLE = 0
+    RUN = 1
+
+
+def test_labels_and_their_numbers():
+    assert mask("<i4", [0, 1, 7], "RUN", labels=Mode) == [False, True, False]
+    assert mask("<i4", [0, 1, 7], Mode.RUN, labels=Mode) == [False, True, False]
+    assert mask("<i4", [0, 1, 7], 7, labels=Mode) == [False, False, True]
+    flags = Flags({"A": 1, "B": 2})
+    assert mask("<u4", [1, 2, 3], "A", labels=flags) == [True, False, False]
+    assert mask("<u4", [1, 2, 3], "B|A", labels=flags) == [False, False, True]
+    with pytest.raises(SchemaError, match="RUN"):
+        mask("<i4", [0], "RUNN", labels=Mode)
+
+
+def test_physical_values():
+    assert mask("<i2", [10, 15, 20], 2.5, scale=0.5, bias=-5.0) == [False, True, False]
+    assert mask("<f4", [NAN, 1.0], NAN, scale=2.0) == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [("<i4", "RUN"), ("<i4", None), ("<i4", b"x"), ("<f8", [1]), ("S4", 1), ("S4", None), ("V2", 1.0)],
+)
+def test_what_a_field_never_holds_is_refused(kind, wanted):
+    with pytest.raises(SchemaError, match="x "):
+        mask(kind, [0] if kind != "S4" else [b""], wanted) if kind != "V2" else mask(kind, [b"ab"], wanted)
+
+
+def test_arrays_are_refused():
+    with pytest.raises(SchemaError, match="array"):
+        matches(Field("x", np.dtype("<i4"), 0, shape=(2,)), np.zeros((3, 2), dtype="<i4"), 1)

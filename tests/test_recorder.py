@@ -1,0 +1,517 @@
+"""The recorder as a whole: real getters, real threads, real files; every loss accounted for."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from programs import build
+
+import fastrec as fr
+from fastrec.schema.gaps import Cause
+
+STATUS = np.dtype([("mode", "<i4"), ("count", "<u4"), ("level", "<f8")])
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("getters"), "getters.c", "-shared", "-fPIC")
+
+
+@pytest.fixture
+def getters(library: Path, tmp_path: Path) -> ctypes.CDLL:
+    """The library under a name of its own, so that its counters begin at zero."""
+    copy = tmp_path / "getters.so"
+    copy.write_bytes(library.read_bytes())
+    loaded = ctypes.CDLL(str(copy))
+    loaded.get_void.restype = None
+    loaded.get_wide.restype = ctypes.c_longlong
+    loaded.get_narrow.restype = ctypes.c_int8
+    return loaded
+
+
+def put(library: ctypes.CDLL, **values: int) -> None:
+    for name, value in values.items():
+        ctypes.c_int.in_dll(library, name).value = value
+
+
+def balanced(stats: fr.Recorder) -> bool:
+    return stats.slots == stats.recorded + stats.held + stats.missed + stats.failed + stats.dropped
+
+
+def until(condition, seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+class TestRusage:
+    def test_agrees_with_resource(self, tmp_path: Path) -> None:
+        """At 10 kHz, the kernel's numbers as Python's own module has them."""
+        path = tmp_path / "run.fastrec"
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        with fr.Recorder(path) as rec:
+            cpu = rec.add("cpu", "linux:rusage", rate=10_000)
+            until(lambda: cpu.stats.slots > 3000)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        records = fr.open(path)["cpu"]
+        for name in ("ru_maxrss", "ru_minflt", "ru_majflt", "ru_inblock", "ru_oublock", "ru_nvcsw", "ru_nivcsw"):
+            column = records[name]
+            assert (np.diff(column) >= 0).all(), name
+            assert getattr(before, name) <= column[0] <= column[-1] <= getattr(after, name), name
+        for name in ("ru_utime", "ru_stime"):
+            seconds = records[f"{name}.tv_sec"] + records[f"{name}.tv_usec"] / 1e6
+            assert getattr(before, name) - 1e-5 <= seconds[0] <= seconds[-1] <= getattr(after, name) + 1e-5
+        assert (np.diff(records["mono_ns"]) > 0).all()
+        assert balanced(cpu.stats) and cpu.stats.failed == cpu.stats.dropped == 0
+        assert len(records) == cpu.stats.recorded
+
+    def test_values_at_a_moment(self) -> None:
+        """One call between two of Python's: each field in between."""
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        read = fr.Call(ctypes.CDLL(None).getrusage, 0, fr.OUT, schema="linux:rusage").read()
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        assert before.ru_minflt <= read["ru_minflt"] <= after.ru_minflt
+        assert before.ru_nvcsw <= read["ru_nvcsw"] <= after.ru_nvcsw
+
+
+def test_two_rates_in_one_recorder(tmp_path: Path, getters: ctypes.CDLL) -> None:
+    path = tmp_path / "two.fastrec"
+    with fr.Recorder(path) as rec:
+        fast = rec.add("fast", fr.Call(getters.get_status, fr.OUT, schema=STATUS), rate=2000)
+        slow = rec.add("slow", "linux:rusage", rate=10)
+        until(lambda: slow.stats.slots >= 11)
+    run = fr.open(path)
+    assert list(run) == ["fast", "slow"] and run.state == "closed"
+    assert fast.stats.slots / slow.stats.slots == pytest.approx(200, rel=0.15)
+    for channel in (fast, slow):
+        assert balanced(channel.stats)
+        assert channel.stats.published == channel.stats.written == channel.stats.durable == len(run[channel.name])
+    assert run.verify().ok
+
+
+class TestAccounts:
+    def test_failures(self, tmp_path: Path, getters: ctypes.CDLL) -> None:
+        """Of calls 1 to n (the first is the probe) every seventh and every other third failed, with their codes."""
+        path = tmp_path / "run.fastrec"
+        with fr.Recorder(path) as rec:
+            channel = rec.add("s", fr.Call(getters.get_sometimes, fr.OUT, schema=STATUS), rate=5000)
+            until(lambda: channel.stats.slots > 2000)
+        stats, records = channel.stats, fr.open(path)["s"]
+        calls = range(2, stats.slots - stats.missed + 2)
+        timeouts = sum(n % 7 == 0 for n in calls)
+        fives = sum(n % 3 == 0 and n % 7 != 0 for n in calls)
+        assert balanced(stats) and stats.failed == timeouts + fives
+        failed = records.gaps[records.gaps["cause"] == Cause.FAILED]
+        assert failed["count"][failed["code"] == errno.ETIMEDOUT].sum() == timeouts
+        assert failed["count"][failed["code"] == -5].sum() == fives
+        assert records["count"].tolist() == [n for n in calls if n % 7 and n % 3]
+        place = {int(gap["seq"]) for gap in failed}
+        assert place <= set(range(len(records) + 1)) and len(place) > len(records) / 4
+
+    def test_blocking_call(self, tmp_path: Path, getters: ctypes.CDLL) -> None:
+        """A call that blocks for 2 s at 1 kHz costs the deadlines it overran, in one gap of that length."""
+        path = tmp_path / "run.fastrec"
+        put(getters, block_at=200, block_ms=2000)
+        with fr.Recorder(path) as rec:
+            channel = rec.add("s", fr.Call(getters.get_status, fr.OUT, schema=STATUS), rate=1000)
+            until(lambda: channel.stats.in_call > 500_000_000)
+            assert balanced(channel.stats)
+            until(lambda: channel.stats.slots > 2300)
+        records = fr.open(path)["s"]
+        missed = records.gaps[records.gaps["cause"] == Cause.MISSED]
+        longest = missed[np.argmax(missed["count"])]
+        assert balanced(channel.stats) and missed["count"].sum() == channel.stats.missed
+        assert 1990 <= longest["count"] <= 2010 + channel.stats.missed - longest["count"]
+        assert longest["t_last"] - longest["t_first"] == (longest["count"] - 1) * 1_000_000
+        assert records["count"][longest["seq"] - 1] == 200
+        assert channel.stats.duration.max > 1_900_000_000 and channel.stats.lateness.max > 1_900_000_000
+
+    def test_overrun_while_recording(self, getters: ctypes.CDLL) -> None:
+        put(getters, overrun_at=50)
+        with fr.Recorder() as rec:
+            channel = rec.add("s", fr.Call(getters.get_status, fr.OUT, schema=STATUS), rate="max")
+            until(lambda: channel.stats.slots > 1000)
+        (gap,) = [g for g in channel.snapshot().gaps if g["cause"] == Cause.FAILED]
+        assert (gap["count"], gap["code"], gap["seq"]) == (1, errno.EOVERFLOW, 48)
+        assert channel.stats.failed == 1 and balanced(channel.stats)
+
+    def test_every_sample_adds_up(self, getters: ctypes.CDLL) -> None:
+        with fr.Recorder() as rec:
+            channel = rec.add("s", fr.Call(getters.get_sometimes, fr.OUT, schema=STATUS), rate="max")
+            samples = [channel.stats for _ in range(2000)]
+        assert all(balanced(stats) for stats in samples)
+        assert len({stats.slots for stats in samples}) > 100
+
+    def test_dropped(self, tmp_path: Path) -> None:
+        """A full ring drops the newest; numbers go on without a hole, and the file tells how many and when."""
+        path = tmp_path / "run.fastrec"
+        with fr.Recorder(path, flush="10s") as rec:
+            channel = rec.add("s", schema=STATUS, capacity=100, when_full="drop")
+            time.sleep(0.05)  # past the spooler's first round
+            put = [channel.push(np.array((i, i, i), STATUS)) for i in range(150)]
+            assert put == [True] * 100 + [False] * 50
+        records = fr.open(path)["s"]
+        assert channel.stats.dropped == 50 and len(records) == 100
+        assert [(g["seq"], g["count"], g["cause"]) for g in records.gaps] == [(100, 50, Cause.DROPPED)]
+
+    def test_overwritten(self, tmp_path: Path) -> None:
+        """A ring that went round before the disk came: the numbers lost are named, the rest keep theirs."""
+        path = tmp_path / "run.fastrec"
+        with fr.Recorder(path, flush="10s") as rec:
+            channel = rec.add("s", schema=STATUS, capacity=100)
+            time.sleep(0.05)
+            rows = np.zeros(1000, STATUS)
+            rows["count"] = np.arange(1000)
+            channel.extend(rows)
+        run = fr.open(path)
+        records = run["s"]
+        lost = records.gaps[records.gaps["cause"] == Cause.OVERWRITTEN]
+        assert lost["count"].sum() == channel.stats.overwritten == 1000 - len(records) > 0
+        np.testing.assert_array_equal(records["count"], records.seq)
+        assert run.verify().ok
+
+
+class TestFirstCall:
+    @pytest.mark.parametrize(
+        ("name", "returns", "complaint"),
+        [
+            ("get_big", "zero", "wrote 64 bytes into 16"),
+            ("get_error", "zero", "with code -5"),
+            ("get_void", "zero", "returns nothing"),
+            ("get_bool", "zero", "with code 1"),
+            ("get_wide", "zero", "failed when it was first called"),
+            ("get_status", "maybe", "returns='maybe'"),
+        ],
+    )
+    def test_refused(self, getters: ctypes.CDLL, tmp_path: Path, name: str, returns: str, complaint: str) -> None:
+        path = tmp_path / "run.fastrec"
+        with pytest.raises(fr.SourceError, match=complaint), fr.Recorder(path) as rec:
+            rec.add("s", fr.Call(getattr(getters, name), fr.OUT, schema=STATUS, returns=returns), rate=10)
+        assert not path.exists()
+
+    @pytest.mark.parametrize(
+        ("name", "returns"),
+        [("get_void", "void"), ("get_bool", "nonzero"), ("get_bool", "nonnegative"), ("get_narrow", "zero"), ("get_bool", "hresult")],
+    )
+    def test_success(self, getters: ctypes.CDLL, name: str, returns: str) -> None:
+        call = fr.Call(getattr(getters, name), fr.OUT, schema=STATUS, returns=returns)
+        assert call.read() == {"mode": 0, "count": 0, "level": 0.0}
+
+    def test_takes_no_slot(self, getters: ctypes.CDLL) -> None:
+        rec = fr.Recorder()
+        channel = rec.add("s", fr.Call(getters.get_status, fr.OUT, schema=STATUS), rate=1000)
+        assert ctypes.c_int.in_dll(getters, "calls").value == 1
+        assert channel.stats.slots == 0 and channel.current() is None
+        rec.stop()
+
+    def test_prepared_arguments(self, getters: ctypes.CDLL) -> None:
+        args = (7, b"motor", fr.OUT(init={"mode": 42}), fr.INOUT(16), -3, None)
+        source = fr.Call(getters.get_sized, *args, schema=STATUS)
+        assert source.read() == {"mode": 1, "count": 0, "level": 0.0}
+        with fr.Recorder() as rec:
+            channel = rec.add("s", source, rate="max")
+            until(lambda: channel.stats.recorded > 1000)
+        assert channel.stats.failed == 0
+        with pytest.raises(fr.SourceError, match="code -2"):
+            fr.Call(getters.get_sized, 7, b"motor", fr.OUT, fr.INOUT(16), -3, None, schema=STATUS).read()
+
+
+class TestRefused:
+    """One clear error each, and nothing left behind."""
+
+    def test_functions(self, getters: ctypes.CDLL) -> None:
+        null = ctypes.CFUNCTYPE(ctypes.c_int)()
+        with pytest.raises(fr.SourceError, match="NULL"):
+            fr.Call(null, fr.OUT, schema=STATUS)
+        with pytest.raises(fr.SourceError, match="no loaded library"):
+            fr.Call(ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(lambda out: 0), fr.OUT, schema=STATUS)
+        with pytest.raises(fr.SourceError, match="needs the GIL"):
+            fr.Call(ctypes.pythonapi.PyErr_Occurred, fr.OUT, schema=STATUS)
+        with pytest.raises(fr.SourceError, match="bare address"):
+            fr.Call(12345, fr.OUT, schema=STATUS)
+        with pytest.raises(fr.SourceError, match="no C function"):
+            fr.Call(print, fr.OUT, schema=STATUS)
+        with pytest.raises(fr.SourceError, match="floating-point"):
+            fr.Call(getters.get_status, fr.OUT, 1.5, schema=STATUS)
+        with pytest.raises(fr.SourceError, match="exactly one"):
+            fr.Call(getters.get_status, 1, schema=STATUS)
+        with pytest.raises(fr.SourceError, match="at most 6"):
+            fr.Call(getters.get_status, *[1] * 6, fr.OUT, schema=STATUS)
+
+    @pytest.mark.parametrize("dtype", [np.dtype("O"), np.dtype([("a", "O")]), np.dtype([("a", "U4")]), np.dtype("T")])
+    def test_dtypes(self, dtype: np.dtype) -> None:
+        with pytest.raises(fr.SchemaError):
+            fr.Recorder().add("s", schema=dtype)
+
+    def test_schema_mismatch(self, getters: ctypes.CDLL) -> None:
+        other = np.dtype([("mode", "<i4"), ("count", "<i4"), ("level", "<f8")])
+        rec = fr.Recorder()
+        with pytest.raises(fr.SchemaError, match="'count' differs"):
+            rec.add("s", fr.Call(getters.get_status, fr.OUT, schema=STATUS), schema=other, rate=10)
+        assert not rec.channels
+
+    @pytest.mark.parametrize(
+        ("options", "complaint"),
+        [
+            ({}, "no rate"),
+            ({"rate": 0}, "number of Hz"),
+            ({"rate": -1}, "number of Hz"),
+            ({"rate": "fast"}, "number of Hz"),
+            ({"rate": float("nan")}, "number of Hz"),
+            ({"rate": 1e9}, "number of Hz"),
+            ({"rate": 10, "when_full": "wait"}, "'overwrite' or 'drop'"),
+            ({"rate": 10, "when_full": "drop"}, "needs a path"),
+            ({"rate": 10, "capacity": 5}, "at least 64"),
+            ({"rate": "max", "capacity": "5s"}, "needs a rate"),
+        ],
+    )
+    def test_options(self, options: dict, complaint: str) -> None:
+        with pytest.raises(fr.FastrecError, match=complaint):
+            fr.Recorder().add("s", "linux:rusage", **options)
+
+    @pytest.mark.parametrize("name", ["", ".a", "a b", "a/b", "..", "x" * 65, "ä", None, "CPU"])
+    def test_names(self, name: str) -> None:
+        rec = fr.Recorder()
+        rec.add("cpu", schema=STATUS)
+        with pytest.raises(fr.SchemaError, match="channel"):
+            rec.add(name, schema=STATUS)
+
+    def test_push_on_a_polled_channel(self) -> None:
+        rec = fr.Recorder()
+        channel = rec.add("cpu", "linux:rusage", rate=1)
+        with pytest.raises(fr.SourceError, match="without a source"):
+            channel.push(bytes(144))
+        rec.stop()
+
+    def test_existing_recording(self, tmp_path: Path) -> None:
+        path = tmp_path / "run.fastrec"
+        with fr.Recorder(path) as rec:
+            rec.add("s", schema=STATUS).push(bytes(16))
+        before = sorted(os.listdir(path))
+        with pytest.raises(fr.RecordingError, match="exists"):
+            fr.Recorder(path)
+        assert sorted(os.listdir(path)) == before and fr.open(path).verify().ok
+
+    def test_unwritable_path(self, tmp_path: Path) -> None:
+        for path in (tmp_path / "missing" / "run", Path("/proc/run.fastrec")):
+            rec = fr.Recorder(path)
+            rec.add("s", schema=STATUS)
+            with pytest.raises(fr.RecordingError, match="cannot be created"):
+                rec.start()
+            assert not path.exists()
+
+    def test_error_before_any_channel_leaves_nothing(self, tmp_path: Path) -> None:
+        with pytest.raises(ZeroDivisionError), fr.Recorder(tmp_path / "run.fastrec"):
+            raise ZeroDivisionError
+        assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A file system of 4 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+class TestFullDisk:
+    def test_what_was_written_is_whole(self, small_disk: Path) -> None:
+        path = small_disk / "run.fastrec"
+        rec = fr.Recorder(path, flush="10ms")
+        channel = rec.add("s", schema=STATUS, capacity=20_000)
+        rec.start()
+        rows = np.zeros(1000, STATUS)
+        for i in range(400):  # 9.6 MB of records
+            rows["count"] = np.arange(1000) + i * 1000
+            channel.extend(rows)
+            if i % 10 == 9:
+                time.sleep(0.01)
+        with pytest.raises(fr.RecordingError, match="No space left on device"):
+            rec.stop()
+        run = fr.open(path)
+        assert run.state == "unclean"
+        records = run["s"]
+        assert len(records) == channel.stats.written > 100_000
+        np.testing.assert_array_equal(records["count"], np.arange(len(records)))
+        assert len(np.load(path / "channels/s/records.000000.npy")) == len(records)
+
+    def test_room_again(self, small_disk: Path) -> None:
+        """While the disk is full the ring goes on; what it lost meanwhile is the disk's, by number."""
+        path = small_disk / "run.fastrec"
+        (small_disk / "ballast").write_bytes(bytes(2 << 20))
+        rec = fr.Recorder(path, flush="10ms")
+        channel = rec.add("s", schema=STATUS, capacity=20_000)
+        rec.start()
+        rows = np.zeros(1000, STATUS)
+
+        def push(count: int) -> None:
+            for _ in range(count):
+                rows["count"] = np.arange(1000) + channel.stats.published
+                channel.extend(rows)
+
+        while not channel.spooling.marks()["error"]:
+            push(5)
+            time.sleep(0.02)
+        push(30)
+        (small_disk / "ballast").unlink()
+        until(lambda: not channel.spooling.marks()["error"])
+        push(5)
+        rec.stop()
+        run = fr.open(path)
+        records = run["s"]
+        lost = records.gaps[records.gaps["cause"] == Cause.DISK]
+        assert lost["count"].sum() == channel.stats.disk > 0 and set(lost["code"]) == {errno.ENOSPC}
+        np.testing.assert_array_equal(records["count"], records.seq)
+        assert len(records) + channel.stats.disk == channel.stats.published
+        assert run.verify().ok and run.state == "closed"
+
+
+def test_gil_held_costs_nothing(tmp_path: Path) -> None:
+    """Another thread holds the GIL for 2 s: the threads that record do not notice."""
+    hold = ctypes.PyDLL(None).usleep
+    path = tmp_path / "run.fastrec"
+    with fr.Recorder(path) as rec:
+        channel = rec.add("cpu", "linux:rusage", rate=10_000)
+        thread = threading.Thread(target=lambda: [hold(500_000) for _ in range(4)])
+        before = channel.stats
+        thread.start()
+        thread.join()
+        after = channel.stats
+    stats = channel.stats
+    assert after.slots - before.slots > 19_000
+    assert stats.overwritten == stats.dropped == stats.disk == 0 and balanced(stats)
+    assert len(fr.open(path)["cpu"]) == stats.recorded
+
+
+def test_segments(tmp_path: Path) -> None:
+    """Rotation loses nothing: numpy opens every file, and together they are the run."""
+    path = tmp_path / "run.fastrec"
+    with fr.Recorder(path, segment_bytes=100_000, flush="1ms") as rec:
+        channel = rec.add("s", schema=STATUS)
+        rows = np.zeros(1000, STATUS)
+        for i in range(50):
+            rows["count"] = np.arange(1000) + i * 1000
+            channel.extend(rows)
+            time.sleep(0.002)
+    files = sorted(path.glob("channels/s/records.*.npy"))
+    assert len(files) == 13  # 4 * 1024 rows of 24 bytes each
+    together = np.concatenate([np.load(file) for file in files])
+    np.testing.assert_array_equal(together["count"], np.arange(50_000))
+    run = fr.open(path)
+    np.testing.assert_array_equal(run["s"]["count"], np.arange(50_000))
+    assert run.verify().ok
+
+
+class TestText:
+    DTYPE = np.dtype([("name", "<u8"), ("n", "<u8")])
+
+    def schema(self) -> fr.Schema:
+        return fr.Schema.from_dtype(self.DTYPE, name="texts").with_field("name", text=True)
+
+    @pytest.mark.parametrize("segment_bytes", [1 << 20, 24_576])
+    def test_followed_at_capture(self, getters: ctypes.CDLL, tmp_path: Path, segment_bytes: int) -> None:
+        path = tmp_path / "run.fastrec"
+        with fr.Recorder(path, segment_bytes=segment_bytes, flush="5ms") as rec:
+            channel = rec.add("t", fr.Call(getters.get_text, fr.OUT, schema=self.schema()), rate=10_000)
+            until(lambda: channel.stats.recorded > 3000)
+            assert set(channel.last(500).decode()["name"]) == set(self.texts())
+        records = fr.open(path)["t"]
+        expected = np.array(self.texts(), dtype=object)[records["n"] % 5]
+        assert records.decode()["name"].tolist() == expected.tolist()
+        assert channel.stats.texts_lost == 0 and fr.open(path).verify().ok
+
+    @staticmethod
+    def texts() -> list[str | None]:
+        return ["one", "zwei", None, "\udcff\udcfe raw", "x" * 4096]
+
+    def test_dangling(self, getters: ctypes.CDLL) -> None:
+        with fr.Recorder() as rec:
+            channel = rec.add("t", fr.Call(getters.get_dangling, fr.OUT, schema=self.schema()), rate="max")
+            until(lambda: channel.stats.recorded > 1000)
+        records = channel.snapshot()
+        odd = records["n"] % 2 == 1
+        names = records.decode()["name"]
+        assert set(names[~odd]) == {"good"} and set(names[odd]) == {None}
+        assert (records["name"][odd] == np.uint64(2**64 - 1)).all()
+        assert channel.stats.texts_lost == pytest.approx(channel.stats.recorded / 2, abs=1)
+
+    def test_push_refused(self) -> None:
+        with pytest.raises(fr.SchemaError, match="polled source"):
+            fr.Recorder().add("t", schema=self.schema())
+
+
+def test_stuck_call_is_left_behind(tmp_path: Path, library: Path) -> None:
+    """A getter that never comes back: stop ends in time, says so, and what was recorded is whole."""
+    script = f"""
+import ctypes, sys, warnings, fastrec as fr, fastrec.recorder, numpy as np, time
+fastrec.recorder._STUCK = 0.3
+lib = ctypes.CDLL({str(library)!r})
+ctypes.c_int.in_dll(lib, "block_at").value = 50
+ctypes.c_int.in_dll(lib, "block_ms").value = 3_600_000
+rec = fr.Recorder({str(tmp_path / "run.fastrec")!r})
+ch = rec.add("s", fr.Call(lib.get_status, fr.OUT, schema=np.dtype({STATUS.descr!r})), rate=1000)
+rec.start()
+while not ch.stats.in_call > 100_000_000: time.sleep(0.01)
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    rec.stop()
+print([str(w.message) for w in seen])
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "has not returned" in result.stdout
+    records = fr.open(tmp_path / "run.fastrec")["s"]
+    assert records["count"].tolist() == list(range(2, 50))
+
+
+def test_exit_without_stop(tmp_path: Path) -> None:
+    """The interpreter's end closes the recording."""
+    script = f"""
+import fastrec as fr, time
+rec = fr.Recorder({str(tmp_path / "run.fastrec")!r})
+rec.add("cpu", "linux:rusage", rate=1000)
+rec.start()
+time.sleep(0.2)
+"""
+    subprocess.run([sys.executable, "-c", script], timeout=60, check=True)
+    run = fr.open(tmp_path / "run.fastrec")
+    assert run.state == "closed" and len(run["cpu"]) > 50 and run.verify().ok
+
+
+def test_stop_twice_and_start_twice() -> None:
+    rec = fr.Recorder()
+    rec.start()
+    with pytest.raises(fr.RecordingError, match="running"):
+        rec.start()
+    rec.stop()
+    rec.stop()
+    with pytest.raises(fr.RecordingError, match="stopped"):
+        rec.add("s", schema=STATUS)
+
+
+def test_many_start_stop_cycles_leak_nothing(getters: ctypes.CDLL) -> None:
+    call = fr.Call(getters.get_status, fr.OUT, schema=STATUS)
+
+    def cycle() -> None:
+        with fr.Recorder() as rec, warnings.catch_warnings():
+            rec.add("s", call, rate=1000, capacity=64)
+
+    cycle()
+    before = len(os.listdir("/proc/self/fd")), threading.active_count(), len(os.listdir("/proc/self/task"))
+    for _ in range(200):
+        cycle()
+    assert (len(os.listdir("/proc/self/fd")), threading.active_count(), len(os.listdir("/proc/self/task"))) == before
