@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -268,15 +267,6 @@ class Channel:
         """Publish the last loss; take no more pushes."""
         self.ring.core.flush()
         self._closed = True
-
-    def unwritten(self) -> str | None:
-        """What the disk did not take, in words."""
-        if self.spooling is None:
-            return None
-        marks, head = self.spooling.marks(), self.ring.core.head
-        if marks["error"] and marks["written"] < head:
-            return f"channel {self.name!r}: {head - marks['written']:,} records not written: {os.strerror(marks['error'])}"
-        return None
 
 
 def check_schema(given: Schema, of_source: Schema, name: str) -> None:

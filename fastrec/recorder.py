@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
-import socket
 import time
-import uuid
 import warnings
 import weakref
 from collections.abc import Mapping
@@ -18,15 +15,15 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from fastrec.channel import Channel, Options, WhenFull, as_options, check_schema
+from fastrec.channel import Channel, WhenFull, as_options, check_schema
 from fastrec.core.poller import PollChannel, Poller
-from fastrec.core.spooler import SpoolChannel, Spooler
 from fastrec.errors import FastrecError, RecordingError, SchemaError, SourceError
-from fastrec.recording import files, layout
-from fastrec.recording.journals import Lines
+from fastrec.recording import layout
+from fastrec.recording.writer import Writer
 from fastrec.ring import Ring
 from fastrec.schema import Schema
-from fastrec.sources.registry import as_schema, source as source_by_name
+from fastrec.sources import registry
+from fastrec.sources.registry import as_schema
 from fastrec.stats import RecorderStats
 from fastrec.times import Clock, parse_duration
 from fastrec.timezones import local_zone_name, zone_named
@@ -90,7 +87,7 @@ class Recorder:
         self._pollers: dict[str, Poller] = {}
         self._state: Literal["new", "running", "stopped"] = "new"
         self._pid = os.getpid()
-        self._store: _Store | None = None
+        self._writer: Writer | None = None
         if self.path is not None and os.path.lexists(self.path):
             raise RecordingError(f"{self.path}: exists; use another path")
 
@@ -157,7 +154,7 @@ class Recorder:
             raise RecordingError("the recorder has stopped; make a new one")
         self._check_name(name)
         if isinstance(source, str):
-            source = source_by_name(source)
+            source = registry.source(source)
         schema = self._schema_of(name, source, schema, rate)
         if when_full == "drop" and self.path is None:
             raise SourceError("when_full='drop' needs a path: without a disk to wait for, nothing is ever full")
@@ -240,7 +237,14 @@ class Recorder:
         _live.add(self)
         try:
             if self.path is not None:
-                self._store = _Store(self)
+                self._writer = Writer(
+                    self.path,
+                    metadata=self._metadata,
+                    durability=self._durability,
+                    flush_ns=self._flush_ns,
+                    sync_ns=self._sync_ns,
+                    segment_bytes=self._segment_bytes,
+                )
                 for channel in self._channels.values():
                     self._spool(channel)
             start = time.monotonic_ns()
@@ -248,8 +252,8 @@ class Recorder:
                 poller.run(start)
         except BaseException:
             self._end_threads()
-            if self._store is not None:
-                self._store.discard()
+            if self._writer is not None:
+                self._writer.discard()
             self._state = "stopped"
             raise
         self._state = "running"
@@ -267,11 +271,12 @@ class Recorder:
         was, self._state = self._state, "stopped"
         self._end_threads()
         _live.discard(self)
-        if was == "running" and self._store is not None:
-            if self._channels:
-                self._store.close()
-            else:
-                self._store.discard()
+        if was != "running" or self._writer is None:
+            return
+        if self._channels:
+            self._writer.close({name: channel.stats.as_dict() for name, channel in self._channels.items()})
+        else:
+            self._writer.discard()
 
     def _end_threads(self) -> None:
         for channel in self._channels.values():
@@ -289,9 +294,9 @@ class Recorder:
     def mark(self, text: str) -> int:
         """Write a mark at this moment; its time."""
         now = time.monotonic_ns()
-        if self._store is None or self._state != "running":
+        if self._writer is None or self._state != "running":
             raise RecordingError("marks are stored with a recording: give the recorder a path, and start it")
-        self._store.marks.append({"mono_ns": now, "text": str(text), "kind": "mark"})
+        self._writer.marks.append({"mono_ns": now, "text": str(text), "kind": "mark"})
         return now
 
     @property
@@ -300,152 +305,13 @@ class Recorder:
         return RecorderStats({name: channel.stats for name, channel in self._channels.items()})
 
     def _spool(self, channel: Channel) -> None:
-        if self._store is not None:
-            self._store.add(channel)
+        if self._writer is not None:
+            channel.spooling = self._writer.add(channel.name, channel.ring, channel.options.to_dict())
 
     @staticmethod
     def _clock() -> Clock:
         pairs = np.array([(time.monotonic_ns(), time.time_ns())], [("monotonic", "<i8"), ("realtime", "<i8")])
         return Clock(pairs, zone_named(local_zone_name()))
-
-
-class _Store:
-    """The recording of a running recorder: its files, and the threads that fill them."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        from fastrec import __version__
-
-        self._root: Path = recorder.path
-        self._uuid = uuid.uuid4().bytes
-        self._segment_bytes = recorder._segment_bytes
-        self._channels: dict[str, Channel] = {}
-        self._descriptors: list[int] = []
-        self._spooler: Spooler | None = None
-        self._lock = files.create_recording(
-            self._root,
-            uuid=self._uuid,
-            host=socket.gethostname(),
-            tool=f"fastrec {__version__}",
-            timezone=local_zone_name(),
-            created_ns=time.time_ns(),
-            metadata=recorder._metadata,
-        )
-        try:
-            self._begin(recorder)
-        except BaseException:
-            self.discard()
-            raise
-
-    def _begin(self, recorder: Recorder) -> None:
-        clocks_header = layout.npy_header(layout.CLOCK_DTYPE)
-        clocks = files.create_whole(self._root, "clocks.npy", data=clocks_header)
-        stats = files.create_whole(self._root, "stats.jsonl", data=b"")
-        folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._descriptors += [clocks, stats, folder]
-        self.marks = Lines(self._root, "marks.jsonl", self._uuid)
-        sessions = Lines(self._root, "sessions.jsonl", self._uuid)
-        sessions.append(
-            {
-                "session": 0,
-                "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-                "time_namespace": os.stat("/proc/self/ns/time").st_ino,
-                "clock": "monotonic",
-                "offset_ns": 0,
-                "start_ns": time.monotonic_ns(),
-                "pid": os.getpid(),
-                "rings": None,
-            }
-        )
-        sessions.close()
-        spooler = Spooler(
-            dir=folder,
-            clocks=clocks,
-            clocks_header=len(clocks_header),
-            stats=stats,
-            uuid=self._uuid,
-            durability=recorder._durability,
-            flush_ns=recorder._flush_ns,
-            sync_ns=recorder._sync_ns,
-        )
-        spooler.begin()
-        self._spooler = spooler
-
-    def add(self, channel: Channel) -> None:
-        """Create a channel's folder and drain its ring into it."""
-        schema, dtype, name = channel.schema, channel.schema.storage_dtype, channel.name
-        zones = layout.zone_dtype(len(schema.numeric))
-        headers = {
-            "strings": (b"", 1),
-            "gaps": (layout.npy_header(layout.GAP_ROW_DTYPE), layout.GAP_ROW_DTYPE.itemsize),
-            "zones": (layout.npy_header(zones), zones.itemsize),
-            "index": (layout.npy_header(layout.INDEX_DTYPE), layout.INDEX_DTYPE.itemsize),
-            "records": (layout.npy_header(dtype), dtype.itemsize),
-        }
-        members = {
-            "name": name,
-            "schema": schema.to_dict(),
-            "digest": schema.digest,
-            "record_size": dtype.itemsize,
-            "options": channel.options.to_dict(),
-        }
-        files.create_channel(self._root, self._uuid, members)
-        folder = os.open(self._root / "channels" / name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._descriptors.append(folder)
-        begin = schema.payload_offset("every")
-        spooling = SpoolChannel(
-            channel.ring.core,
-            dir=folder,
-            name=name.encode(),
-            uuid=self._uuid,
-            files=headers,
-            segment_rows=self._segment_bytes // dtype.itemsize,
-            zone_fields=[
-                (begin + f.offset, f.kind[0], f.dtype.itemsize, not f.dtype.isnative, *(f.bits or (0, 0)))
-                for f in schema.numeric
-            ],
-            texts=[(begin + field.offset, field.dtype.itemsize) for field in schema.texts],
-        )
-        self._spooler.add(spooling)
-        channel.spooling = spooling
-        self._channels[name] = channel
-
-    def close(self) -> None:
-        """Drain, write closed.json, give the lock back."""
-        if not self._spooler.stop():
-            raise RecordingError(f"{self._root}: the disk has not answered for 30 s; what it took is whole")
-        self.marks.close()
-        try:
-            problems = [text for channel in self._channels.values() if (text := channel.unwritten())]
-            if problems:
-                raise RecordingError(f"{self._root}: {'; '.join(problems)}; what was written before is whole")
-            files.create_closed(
-                self._root,
-                self._uuid,
-                session=0,
-                mono_ns=time.monotonic_ns(),
-                channels={
-                    name: {
-                        "records": channel.ring.core.head,
-                        "segments": channel.spooling.marks()["segments"],
-                        "stats": channel.stats.as_dict(),
-                    }
-                    for name, channel in self._channels.items()
-                },
-            )
-        finally:
-            self._release()
-
-    def discard(self) -> None:
-        """Remove a recording that never held anything."""
-        if self._spooler is not None:
-            self._spooler.stop()
-        self._release()
-        shutil.rmtree(self._root, ignore_errors=True)
-
-    def _release(self) -> None:
-        for descriptor in (*self._descriptors, self._lock):
-            os.close(descriptor)
-        self._descriptors = []
 
 
 @atexit.register

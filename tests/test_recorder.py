@@ -150,9 +150,9 @@ class TestAccounts:
     def test_every_sample_adds_up(self, getters: ctypes.CDLL) -> None:
         with fr.Recorder() as rec:
             channel = rec.add("s", fr.Call(getters.get_sometimes, fr.OUT, schema=STATUS), rate="max")
-            samples = [channel.stats for _ in range(2000)]
-        assert all(balanced(stats) for stats in samples)
-        assert len({stats.slots for stats in samples}) > 100
+            samples = {}
+            until(lambda: samples.setdefault((now := channel.stats).slots, now) and len(samples) > 300)
+        assert all(balanced(stats) for stats in samples.values())
 
     def test_dropped(self, tmp_path: Path) -> None:
         """A full ring drops the newest; numbers go on without a hole, and the file tells how many and when."""

@@ -37,7 +37,7 @@ cdef extern from "fastrec/cell.h" nogil:
         uint8_t apart[1]             # space between the line of `refs` and that of `head`
         uint64_t head                # versions published, at least 1
 
-    fr_cell *fr_cell_create(size_t size, const fr_iid *iid) noexcept           # NULL: no memory, or a bad size
+    fr_cell *fr_cell_create(size_t size, const fr_iid *iid) noexcept  # NULL: no memory, or a bad size
     void fr_cell_write(fr_cell *cell, const void *payload) noexcept            # one thread at a time
     void fr_cell_read(const fr_cell *cell, void *out) noexcept                 # any thread
     const char *fr_cell_intern(fr_cell *cell, const char *bytes, size_t n) noexcept  # NULL: no memory

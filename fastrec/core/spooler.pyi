@@ -51,5 +51,8 @@ class Spooler:
     def stop(self, timeout: float = 30.0) -> bool: ...
 
 def zone_of(
-    records: Buffer, stride: int, zone_fields: Collection[tuple[int, str, int, bool, int, int]], weight_at: int = 0
+    records: Buffer,
+    stride: int,
+    zone_fields: Collection[tuple[int, str, int, bool, int, int]],
+    weight_at: int = 0,
 ) -> bytes: ...

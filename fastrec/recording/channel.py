@@ -170,8 +170,9 @@ class Channel:
 
     def _segments(self) -> list[Segment]:
         names = opening.folder_names(self.stock.root, "channels", self.name)
-        found = {layout.segment_number(name) for name in names if name.startswith(("records.", "index."))}
-        loaded = [Segment(self.stock, number) for number in sorted(found - {None})]
+        names = [name for name in names if name.startswith(("records.", "index."))]
+        found = {number for name in names if (number := layout.segment_number(name)) is not None}
+        loaded = [Segment(self.stock, number) for number in sorted(found)]
         # Retention removes the oldest segment, records first: what is left of it counts for nothing.
         present = [place for place, segment in enumerate(loaded) if segment.present]
         return loaded[present[0] :] if present else loaded

@@ -18,7 +18,7 @@ class SegmentChunk(Chunk):
     ----------
     segment : Segment
     start, stop : int
-        Rows of the segment.
+        Rows of the segment; a block begins at `start`.
     first_seq : int
         Number of row `start`.
     """
@@ -57,7 +57,7 @@ class SegmentChunk(Chunk):
     @property
     def t_first(self) -> int:
         block = self._blocks[0]
-        if block["flags"] & layout.INDEX_DECREASING or self._at[0] != self.start:
+        if block["flags"] & layout.INDEX_DECREASING:
             return super().t_first
         return int(block["t_min"])
 

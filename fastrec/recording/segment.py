@@ -25,9 +25,8 @@ from fastrec.schema.gaps import GAP_DTYPE, Cause
 
 __all__ = ["Segment", "Stock"]
 
-_OPEN_MAPS = (
-    64  # segments whose mapping is kept; each costs a descriptor, and a day at 1 MHz has 20,000 segments
-)
+# Segments whose mapping is kept: each costs a descriptor, and a day at 1 MHz has 20,000 segments.
+_OPEN_MAPS = 64
 _UNREADABLE = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})  # all ones, in pointers of either width
 
 

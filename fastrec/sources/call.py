@@ -184,7 +184,7 @@ class ComMethod(Call):
     Parameters
     ----------
     pointer : int or ctypes pointer
-        The interface pointer. The caller owns a reference for as long as it is polled.
+        The interface pointer. The source takes a reference of its own.
     slot : int
         From 0; the first three are QueryInterface, AddRef and Release.
     *args
@@ -206,8 +206,22 @@ class ComMethod(Call):
             raise SourceError("the COM pointer is NULL; create the object first")
         vtable = ctypes.c_void_p.from_address(this).value or 0
         address = ctypes.c_void_p.from_address(vtable + slot * _POINTER).value if vtable else None
-        keep_all = [keep, *loaded.pin(address or 0, self.name)]
-        self._begin(address or 0, (this, *(args or (OUT,))), "hresult", 4, True, keep_all)
+        library = loaded.pin(address or 0, self.name)
+        self._begin(address or 0, (this, *(args or (OUT,))), "hresult", 4, True, [keep, _Reference(this, vtable), *library])
+
+
+class _Reference:
+    """A reference of our own to a COM object, for as long as somebody may call it."""
+
+    _counter = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p)
+
+    def __init__(self, this: int, vtable: int) -> None:
+        add, release = (ctypes.c_void_p.from_address(vtable + slot * _POINTER).value for slot in (1, 2))
+        self._this, self._release = this, self._counter(release)
+        self._counter(add)(this)
+
+    def __del__(self) -> None:
+        self._release(self._this)
 
 
 def _passed(arg: Any, where: str, keep: list) -> int:

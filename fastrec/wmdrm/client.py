@@ -137,18 +137,15 @@ class Individualization:
             self._thread.join()
 
     def _change(self, **members: Any) -> None:
+        for name in {"dwHTTPReadProgress", "dwHTTPReadTotal"} & members.keys():
+            members[name] = min(members[name], LARGEST_DWORD)
         status = self._status._replace(**members)
         if status == self._status:
             return
-        url = status.pszIndiRespUrl
-        self._row[()] = (
-            *status[:2],
-            0 if url is None else self.cell.text(url.encode("ascii")),
-            *status[3:5],
-            min(status.dwHTTPReadProgress, LARGEST_DWORD),
-            min(status.dwHTTPReadTotal, LARGEST_DWORD),
-        )
         self._status = status
+        url = status.pszIndiRespUrl
+        address = 0 if url is None else self.cell.text(url.encode("ascii"))
+        self._row[()] = (*status[:2], address, *status[3:])
         payload = self._row.tobytes()
         before = time.monotonic_ns()
         self.cell.write(payload)

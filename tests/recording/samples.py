@@ -6,9 +6,9 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from recording.writer import CREATED_NS, START_NS, Channel, Folder
 
 from fastrec.schema import Schema
-from tests.recording.writer import CREATED_NS, START_NS, Channel, Folder
 
 STATUS = Schema.from_dtype(
     np.dtype(

@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from recording import samples, writer
 
 from fastrec.errors import FormatError, RecordingError
 from fastrec.recording import files, layout, opening, reader
-from tests.recording import samples, writer
 
 UUID = writer.UUID
 

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from recording import samples, writer
 
 from fastrec.errors import FormatError, RecordingError
 from fastrec.recording import opening, reader
 from fastrec.recording.journals import Lines
-from tests.recording import samples, writer
 
 UUID = writer.UUID
 
@@ -44,6 +44,7 @@ def test_a_resume_goes_on_behind_the_last_whole_line(tmp_path: Path, torn: bytes
     lines.append({"mono_ns": 1, "text": "c", "kind": "mark"})
     lines.close()
     assert marks(folder.root) == ["a", "b", "c"]
+    assert (folder.root / "marks.jsonl").read_bytes().endswith(b'"}\n')
     assert reader.open(folder.root).verify().ok
 
 

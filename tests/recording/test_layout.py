@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recording import samples, writer
 
 import fastrec
 from fastrec.errors import CorruptionError, FormatError
 from fastrec.recording import layout
 from fastrec.schema import Schema
-from tests.recording import samples, writer
 
 UUID = writer.UUID
 

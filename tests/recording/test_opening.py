@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from recording import writer
 
 from fastrec.errors import CorruptionError, FormatError, RecordingError
 from fastrec.recording import layout, opening
-from tests.recording import writer
 
 BASE = layout.place(writer.UUID)
 

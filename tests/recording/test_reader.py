@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recording import samples, writer
+from recording.samples import PERIOD, START_NS, is_status, status
 
 from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError
 from fastrec.recording import files, layout, opening, reader
 from fastrec.records import Records
 from fastrec.schema import Schema
 from fastrec.schema.gaps import Cause
-from tests.recording import samples, writer
-from tests.recording.samples import PERIOD, START_NS, is_status, status
 
 
 def numbers(records: Records) -> list[int]:
@@ -101,6 +101,16 @@ def test_between_finds_a_record_by_its_time(tmp_path: Path, number: int) -> None
     stamp = START_NS + number * PERIOD
     assert numbers(records.between(stamp, stamp + 1)) == [number]
     assert numbers(records.between(stamp - 1, stamp)) == []
+
+
+def test_the_last_stamp_of_holds_is_no_until(tmp_path: Path) -> None:
+    samples.large(tmp_path / "r")
+    chunk = reader.open(tmp_path / "r")._channel("held").read().chunks[0]
+    assert chunk.t_last == START_NS + 2047 * 10 * PERIOD
+    assert chunk.index_last == chunk.t_last + 3 * PERIOD
+    # A hold that began before the time asked for is not found by its end.
+    assert chunk.find(START_NS + 10 * PERIOD * 511 + 1) == 512
+    assert chunk.find(chunk.t_last + 1) == 2048
 
 
 def test_stamps_that_run_backwards_are_found_all_the_same(tmp_path: Path) -> None:
@@ -422,6 +432,10 @@ def test_where_two_segments_hold_a_number_the_later_counts(tmp_path: Path) -> No
     assert numbers(records) == [*range(5), *range(8, 40)]
     assert_true(records)
     assert records.gaps[["seq", "count", "cause"]].tolist() == [(5, 3, 1), (12, 1, 4), (30, 5, 3)]
+    chunks = run._channel("status").read().chunks
+    assert [(chunk.first_seq, len(chunk)) for chunk in chunks] == [(0, 5), (8, 9), (17, 23)]
+    assert [chunk.t_first for chunk in chunks] == [START_NS + n * PERIOD for n in (0, 8, 17)]
+    assert [chunk.t_last for chunk in chunks] == [START_NS + n * PERIOD for n in (4, 16, 39)]
     assert run.problems == []
     assert run.verify().ok
 
@@ -626,6 +640,32 @@ def test_an_index_row_that_claims_too_much_ends_the_segment(
     assert numbers(run["status"]) == [*range(5)]
     assert any(f"row 1 claims {message}" in problem for problem in run.problems)
     assert not run.verify().ok
+
+
+@pytest.mark.parametrize(
+    "changes", [{"cause": 0}, {"cause": 8}, {"count": 0}, {"seq": 2**63}, {"count": 2**64 - 1}], ids=str
+)
+def test_a_gap_that_cannot_be_is_damage(tmp_path: Path, changes: dict[str, int]) -> None:
+    folder, channel = samples.small(tmp_path / "r")
+    path = channel.segments[0].path("gaps")
+    data = bytearray(path.read_bytes())
+    row = np.frombuffer(data[-48:], layout.GAP_ROW_DTYPE).copy()
+    for name, value in changes.items():
+        row[name] = value
+    data[-48:] = layout.seal_rows(row, layout.place(writer.UUID, "status", 0), 1).tobytes()
+    path.write_bytes(data)
+    run = reader.open(folder.root)
+    assert run["status"].gaps["seq"].tolist() == [5]
+    assert any("1 of 2 rows are damaged, the first is row 1" in problem for problem in run.problems)
+
+
+def test_a_count_ahead_of_what_is_committed_is_told(tmp_path: Path) -> None:
+    folder, channel = samples.small(tmp_path / "r")
+    path = channel.segments[0].path("index")
+    os.truncate(path, path.stat().st_size - 64)
+    run = reader.open(folder.root)
+    assert numbers(run["status"]) == [*range(5), *range(8, 12)]
+    assert ["the header counts 17 rows, but 9 are committed" in problem for problem in run.problems] == [True]
 
 
 def test_a_damaged_block_is_never_returned(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recording import samples, writer
+from recording.samples import START_NS, status
 
 from fastrec.recording import files, layout, reader
-from tests.recording import samples, writer
-from tests.recording.samples import START_NS, status
 
 CHANNEL = "channels/status/"
 

@@ -295,7 +295,7 @@ def test_bit_fields_are_refused_or_lie_where_the_c_compiler_puts_them(tmp_path: 
 
 
 def test_bit_fields_of_packed_structs_are_refused() -> None:
-    packed = type("Packed", (Structure,), {"_pack_": 1, "_fields_": [("a", c_uint8), ("b", c_uint32, 3)]})
+    packed = type("Packed", (Structure,), {"_pack_": 1, "_fields_": [("a", c_uint8, 5), ("b", c_uint8, 5)]})
     with pytest.raises(SchemaError, match="of Packed as C does; declare whole words"):
         Schema.from_ctypes(packed)
 

@@ -154,6 +154,8 @@ class TestSuccess:
     def test_counters_stop_at_the_largest_dword(self, tmp_path: Path) -> None:
         client = Individualization("http://127.0.0.1/", tmp_path / "upgrade")
         client._change(dwHTTPReadProgress=2**32 + 5, dwHTTPReadTotal=2**40)
+        client._change(dwHTTPReadProgress=2**33)
+        assert len(client.log) == 1
         assert cell_of(client)["dwHTTPReadProgress"] == cell_of(client)["dwHTTPReadTotal"] == 2**32 - 1
 
 

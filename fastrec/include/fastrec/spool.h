@@ -194,6 +194,18 @@ static inline void fr_sync_round(fr_spooler *s)
     }
 }
 
+/* Do full segments pile up? Then a flush is due before its time, or the rotation would have to wait. */
+static inline int fr_sync_crowded(fr_spooler *s)
+{
+    uint64_t count = fr_load_acquire(&s->count), i;
+    int crowded = 0;
+    pthread_mutex_lock(&s->lock);
+    for (i = 0; i < count; i++)
+        crowded |= s->channels[i]->retired_count > FR_RETIRED / 4;
+    pthread_mutex_unlock(&s->lock);
+    return crowded;
+}
+
 static inline void fr_syncing_run(void *arg)
 {
     fr_spooler *s = (fr_spooler *)arg;
@@ -201,7 +213,7 @@ static inline void fr_syncing_run(void *arg)
     while (!fr_word(&s->sync_stop)) {
         uint32_t bell = fr_word(&s->sync_bell);
         int64_t now = s->clock->now();
-        if (now < next) {
+        if (now < next && !fr_sync_crowded(s)) {
             s->clock->wait(&s->sync_bell, bell, next);
             continue;
         }
@@ -254,6 +266,8 @@ static inline void fr_spooling_run(void *arg)
         }
         if (s->durability != FR_DURABLE_TIMED)
             fr_sync_round(s);
+        else if (fr_sync_crowded(s))
+            fr_wake(&s->sync_bell);
         pause = behind ? pause / 2 : pause + pause / 4;
         pause = pause < FR_SPOOL_LEAST ? FR_SPOOL_LEAST : pause > s->flush ? s->flush : pause;
         if (!last)

@@ -1,0 +1,115 @@
+"""The ``fastrec`` command: one verb per file, and the only room that prints.
+
+Exit codes: 0 all is well, 1 a problem was found or something failed, 2 the command line makes no sense,
+130 it was interrupted. What goes wrong is one line on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from fastrec import __version__
+from fastrec.cli.output import complain, visible
+from fastrec.errors import FastrecError
+
+__all__ = ["VERBS", "main"]
+
+VERBS = {
+    "demo": "record a real download whose status is a WM_INDIVIDUALIZE_STATUS, and tell what happened",
+    "record": "poll sources into a recording",
+    "info": "say what is in a recording",
+    "cat": "print records",
+    "export": "write records to a .csv or .npy file",
+    "verify": "check every byte and every number of a recording",
+}
+"""Verb and what it does; its module has ``add_arguments(parser)`` and ``run(options) -> exit code``."""
+
+_FROM_THE_END = re.compile(r"-[0-9.]")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Without the program's name; default: of this process.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            options = _parser(arguments).parse_args([_shielded(argument) for argument in arguments])
+            code = options.verb(options)
+            sys.stdout.flush()
+            return code
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else 0
+        except KeyboardInterrupt:
+            complain("interrupted")
+            return 130
+        except BrokenPipeError:
+            _forget_stdout()
+            return 0
+        except (FastrecError, OSError) as error:
+            complain(_told(error))
+            return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        complain(f"{visible(message)}; see {self.prog} --help")
+        self.exit(2)
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser for these arguments: only the verb among them is imported."""
+    parser = _Parser(
+        prog="fastrec", description="A flight recorder for C status structs.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"fastrec {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name, purpose in VERBS.items():
+        verb = verbs.add_parser(
+            name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".", allow_abbrev=False
+        )
+        if name == chosen:
+            module = import_module(f"fastrec.cli.{name}")
+            module.add_arguments(verb)
+            verb.set_defaults(verb=module.run)
+    return parser
+
+
+def _shielded(argument: str) -> str:
+    """``-2s`` is a time, but argparse would take it for an option; a time may have blanks around it."""
+    return f" {argument}" if _FROM_THE_END.match(argument) else argument
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, FastrecError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
+
+
+def _show_warning(message: Warning | str, *where: object, **more: object) -> None:
+    complain(f"warning: {message}")
+
+
+def _forget_stdout() -> None:
+    """Whoever read it has gone, ``head`` for one; the interpreter would complain when it flushes the rest."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,59 @@
+"""``fastrec export RUN [CHANNEL] -o FILE``: records in the format of the file's suffix."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from pathlib import Path
+from typing import Any
+
+from fastrec.cli import selection
+from fastrec.cli.output import byte_count, plural, progress, say, say_json, visible
+from fastrec.errors import FormatError
+from fastrec.formats.registry import writer
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    selection.add_arguments(parser)
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", required=True, help="its suffix is the format: .csv, .npy"
+    )
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--raw", action="store_true", help="values as C stored them; what .npy has by itself")
+    forms.add_argument(
+        "--decoded", action="store_true", help="labels, scales, texts; what .csv has by itself"
+    )
+    parser.add_argument("--force", action="store_true", help="replace the file if it is there")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the file."""
+    known = inspect.signature(writer(options.output)).parameters
+    arguments: dict[str, Any] = {"overwrite": options.force, **_form(options, known)}
+    chosen = selection.select(options)
+    records = chosen.of(chosen.records)
+    with progress(len(records), wanted=not (options.quiet or options.json)) as show:
+        if "progress" in known:
+            arguments["progress"] = lambda done, total: show(done, f"{done:,} of {plural(total, 'record')}")
+        records.export(options.output, **arguments)
+    size = Path(options.output).stat().st_size
+    if options.json:
+        say_json({"path": options.output, "records": len(records), "bytes": size})
+    elif not options.quiet:
+        say(f"{visible(options.output)}: {plural(len(records), 'record')}, {byte_count(size)}")
+    return 0
+
+
+def _form(options: argparse.Namespace, known: object) -> dict[str, bool]:
+    """The form that was asked for; a format has an option for the one that is not its own."""
+    if not options.raw and not options.decoded:
+        return {}
+    for name, value in (("raw", options.raw), ("decoded", options.decoded)):
+        if name in known:
+            return {name: value}
+    raise FormatError(f"{options.output} has one form only; leave out --raw and --decoded")

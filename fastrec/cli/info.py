@@ -1,0 +1,184 @@
+"""``fastrec info RUN``: what is in a recording, without reading its records."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from fastrec.cli.output import byte_count, cell, date, folder_bytes, plural, say, say_json, table, visible
+from fastrec.errors import FastrecError
+from fastrec.recording import Recording, open
+from fastrec.recording.channel import Channel
+from fastrec.records import Records
+from fastrec.schema import Field
+from fastrec.schema.gaps import Cause
+from fastrec.times import format_duration
+
+__all__ = ["add_arguments", "run"]
+
+_SHOWN_LABELS = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument("run", metavar="RUN", help="folder of the recording")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Say what there is; 1 if something of it is damaged."""
+    recording = open(options.run)
+    about = _about(recording)
+    if options.json:
+        say_json(about)
+    else:
+        _show(about)
+    return 1 if about["problems"] else 0
+
+
+def _about(recording: Recording) -> dict[str, Any]:
+    problems = recording.problems
+    channels: dict[str, Any] = {}
+    for name in recording:
+        try:
+            channels[name] = _about_channel(recording, name)
+        except FastrecError as error:
+            if str(error) not in problems:
+                problems.append(str(error))
+    clock, info = recording.clock, recording.info
+    starts = [one["start_ns"] for one in channels.values() if one["start_ns"] is not None]
+    ends = [one["end_ns"] for one in channels.values() if one["end_ns"] is not None]
+    return {
+        "path": str(recording.path),
+        "state": recording.state,
+        "uuid": recording.uuid,
+        "host": info.get("host"),
+        "tool": info.get("tool"),
+        "timezone": info.get("timezone"),
+        "start": date(clock, min(starts, default=None)),
+        "end": date(clock, max(ends, default=None)),
+        "duration_ns": max(ends) - min(starts) if starts else None,
+        "bytes": folder_bytes(recording.path),
+        "sessions": len(recording.sessions),
+        "metadata": info.get("metadata"),
+        "marks": [
+            {"mono_ns": mark.mono_ns, "time": date(clock, mark.mono_ns), "kind": mark.kind, "text": mark.text}
+            for mark in recording.marks
+        ],
+        "problems": problems,
+        "channels": channels,
+    }
+
+
+def _about_channel(recording: Recording, name: str) -> dict[str, Any]:
+    records = recording[name]
+    channel = Channel(recording.path, bytes.fromhex(recording.uuid), name)
+    schema, folder = channel.schema, recording.path / "channels" / name
+    return {
+        "rate": channel.options.get("rate"),
+        "store": channel.store,
+        "records": len(records),
+        "record_bytes": schema.storage(channel.store).itemsize,
+        "bytes": folder_bytes(folder),
+        "segments": len(list(folder.glob("records.*.npy"))),
+        "start": date(records.clock, records.start),
+        "end": date(records.clock, records.end),
+        "start_ns": records.start,
+        "end_ns": records.end,
+        "gaps": _losses(records),
+        "schema": {
+            "name": schema.name,
+            "bytes": schema.size,
+            "abi": schema.abi,
+            "byteorder": schema.byteorder,
+            "digest": schema.digest,
+            "fields": [_about_field(field) for field in schema.fields],
+        },
+    }
+
+
+def _losses(records: Records) -> dict[str, dict[str, int]]:
+    """By cause: how many, in how many places."""
+    losses = {}
+    for cause in Cause:
+        counts = records.gaps["count"][records.gaps["cause"] == cause]
+        if len(counts):
+            losses[cause.name.lower()] = {"count": int(counts.sum()), "gaps": len(counts)}
+    return losses
+
+
+def _about_field(field: Field) -> dict[str, Any]:
+    return {
+        "name": field.name,
+        "type": field.dtype.str,
+        "offset": field.offset,
+        "shape": list(field.shape),
+        "bits": list(field.bits) if field.bits else None,
+        "unit": field.unit,
+        "scale": field.scale,
+        "bias": field.bias,
+        "text": field.text,
+        "labels": field.labels.kind if field.labels else None,
+        "enumerators": dict(field.labels.enumerators)
+        if field.labels and field.labels.kind != "hresult"
+        else None,
+        "doc": field.doc,
+    }
+
+
+def _show(about: dict[str, Any]) -> None:
+    say(f"{visible(about['path'])}: {about['state']}, {byte_count(about['bytes'])}")
+    where = [("host", about["host"]), ("by", about["tool"]), ("zone", about["timezone"])]
+    lines = [(name, visible(str(value))) for name, value in where]
+    if about["duration_ns"] is not None:
+        lines += [
+            ("start", str(about["start"])),
+            ("end", str(about["end"])),
+            ("length", format_duration(about["duration_ns"])),
+        ]
+    if about["sessions"] > 1:
+        lines.append(("sessions", str(about["sessions"])))
+    if isinstance(about["metadata"], dict):
+        lines += [("metadata", visible(f"{key} = {value}")) for key, value in about["metadata"].items()]
+    lines += [("mark", visible(f"{mark['time']} {mark['text']}")) for mark in about["marks"]]
+    table(lines, indent="  ")
+    for name, channel in about["channels"].items():
+        _show_channel(name, channel)
+    for problem in about["problems"]:
+        say(f"damaged: {visible(problem)}")
+
+
+def _show_channel(name: str, channel: dict[str, Any]) -> None:
+    schema = channel["schema"]
+    rate = {None: "pushed", "max": "flat out"}.get(channel["rate"], f"at {channel['rate']} Hz")
+    say(f"{name}: {plural(channel['records'], 'record')}, {visible(rate)}")
+    losses = [
+        f"{cause} {loss['count']:,} ({plural(loss['gaps'], 'gap')})"
+        for cause, loss in channel["gaps"].items()
+    ]
+    total = sum(loss["count"] for loss in channel["gaps"].values())
+    each = f"{channel['record_bytes']:,} bytes each, {plural(channel['segments'], 'segment')}"
+    lines = [
+        ("lost", f"{total:,}" + (f": {', '.join(losses)}" if losses else "")),
+        ("start", str(channel["start"])),
+        ("end", str(channel["end"])),
+        ("size", f"{byte_count(channel['bytes'])}, {each}"),
+        (
+            "schema",
+            visible(f"{schema['name']}, {schema['bytes']:,} bytes, {schema['abi']}, {schema['digest']}"),
+        ),
+    ]
+    table(lines, indent="  ")
+    table([_field_line(field) for field in schema["fields"]], indent="    ")
+
+
+def _field_line(field: dict[str, Any]) -> tuple[str, str, str, str]:
+    kind = (
+        "text"
+        if field["text"]
+        else field["type"].lstrip("<|") + (cell(field["shape"]) if field["shape"] else "")
+    )
+    named = list(field["enumerators"] or ())
+    labels = ", ".join(named[:_SHOWN_LABELS]) + (" ..." if len(named) > _SHOWN_LABELS else "")
+    about = "; ".join(part for part in (field["doc"], labels or field["labels"] or "") if part)
+    return visible(field["name"]), kind, visible(field["unit"]), visible(about)

@@ -1,0 +1,204 @@
+"""What verbs print with: text nobody can hide commands in, tables, JSON, a progress bar."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+from fastrec.errors import RecordingError
+from fastrec.times import Clock
+
+__all__ = [
+    "byte_count",
+    "cell",
+    "complain",
+    "date",
+    "folder_bytes",
+    "is_watched",
+    "plain",
+    "plural",
+    "progress",
+    "say",
+    "say_json",
+    "table",
+    "visible",
+]
+
+_PLAIN = re.compile(r"[ -~]*")
+
+# Controls, formats (among them those that turn the direction of writing), halves of pairs, line separators.
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def visible(text: str) -> str:
+    """The text with every character escaped that a terminal would obey rather than show."""
+    if _PLAIN.fullmatch(text):
+        return text
+    return "".join(_escaped(one) if unicodedata.category(one) in _UNSEEN else one for one in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def say(text: str = "") -> None:
+    """Print a line; what the terminal's encoding cannot express is escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def complain(text: str) -> None:
+    """Print a line about what is wrong; a terminal that has gone cannot be told."""
+    with suppress(OSError, ValueError):
+        encoding = sys.stderr.encoding or "utf-8"
+        line = f"fastrec: {visible(text)}".encode(encoding, "backslashreplace").decode(encoding)
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+def say_json(value: object, *, indent: int | None = 2) -> None:
+    """Print a JSON value, in ASCII; a lone surrogate, which strict parsers refuse, as its escape in text."""
+    line = json.dumps(_sound(value), indent=indent, allow_nan=False)
+    say(line.replace("\x7f", "\\u007f"))
+
+
+def _sound(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {_sound(str(key)): _sound(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sound(one) for one in value]
+    return value
+
+
+def plain(values: np.ndarray) -> list:
+    """A column as Python values that JSON has.
+
+    Of a char array the characters before its NUL, of raw bytes hexadecimal digits; floats narrower than a
+    double get the fewest digits that tell them apart.
+    """
+    if values.ndim > 1:
+        return [plain(row) for row in values]
+    kind = values.dtype.kind
+    if kind == "f" and values.dtype.itemsize < 8:
+        return [float(str(value)) for value in values]
+    if kind == "c":
+        return [str(value).strip("()") for value in values]
+    if kind == "S":
+        texts = (value.split(b"\0", 1)[0] for value in values.tolist())
+        return [text.decode("utf-8", "surrogateescape") for text in texts]
+    if kind == "V":
+        return [bytes(value).hex() for value in values]
+    return values.tolist()
+
+
+def cell(value: object) -> str:
+    """One of the values that `plain` makes, for people."""
+    if isinstance(value, str):
+        return visible(value) or '""'
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + " ".join(cell(one) for one in value) + "]"
+    return str(value)
+
+
+def table(rows: Iterable[Sequence[str]], *, indent: str = "", right: Collection[int] = ()) -> None:
+    """Print rows in columns; those whose place is in `right` are flush right."""
+    lines = list(rows)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = zip(line, widths, strict=True)
+        aligned = [
+            text.rjust(w) if place in right else text.ljust(w) for place, (text, w) in enumerate(cells)
+        ]
+        say((indent + "  ".join(aligned)).rstrip())
+
+
+def plural(count: int, what: str) -> str:
+    """``1 record``, ``3,000 records``."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size of the files below a folder; links are not followed, what vanishes meanwhile counts nothing."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(place, name)).st_size
+    return total
+
+
+def byte_count(count: int) -> str:
+    """``145 kB``, with three digits or so."""
+    size, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 999.5:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.3g} {unit}"
+
+
+def date(clock: Clock | None, stamp: int | None, *, zoned: bool = True) -> str | None:
+    """Date of a stamp in the recording's zone, as every option that takes a time reads it; None: unknown."""
+    if clock is None or stamp is None:
+        return None
+    try:
+        when = clock.datetime(stamp)
+    except RecordingError:
+        return None
+    return (when if zoned else when.replace(tzinfo=None)).isoformat(timespec="microseconds")
+
+
+def is_watched() -> bool:
+    """Whether somebody looks on."""
+    return sys.stdout.isatty()
+
+
+@contextmanager
+def progress(total: float | None, *, wanted: bool = True) -> Iterator[Callable[[float, str], None]]:
+    """A line that shows how far something is, where somebody looks on and rich is installed.
+
+    Parameters
+    ----------
+    total : float or None
+        What `done` reaches at the end; None: nobody knows.
+    wanted : bool
+
+    Yields
+    ------
+    callable
+        ``show(done, text)``.
+    """
+    if not wanted or not is_watched():
+        yield lambda done, text: None
+        return
+    try:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+    except ImportError:
+        yield lambda done, text: None
+        return
+    shape = SpinnerColumn() if total is None else BarColumn()
+    columns = (shape, TextColumn("{task.description}", markup=False))
+    with Progress(*columns, transient=True, auto_refresh=False) as bar:
+        task = bar.add_task("", total=total)
+
+        def show(done: float, text: str) -> None:
+            bar.update(task, completed=done, description=visible(text), refresh=True)
+
+        yield show

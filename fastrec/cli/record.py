@@ -1,0 +1,288 @@
+"""``fastrec record SOURCE``: poll sources into a recording, until its time is up or a signal comes."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, NamedTuple, Self
+
+from fastrec.cli.output import complain, progress, say_json
+from fastrec.cli.summary import late, lost, show_channel, show_next, show_place
+from fastrec.errors import RecordingError, SchemaError
+from fastrec.recorder import Recorder
+from fastrec.stats import RecorderStats
+from fastrec.times import parse_duration
+
+__all__ = ["Ending", "add_arguments", "default_path", "run"]
+
+_TICK = 0.05  # s from look to look; a signal ends a recording that much later
+
+_SOURCE = re.compile(r"(?:([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})=)?([^=@]+)(?:@(.+))?")
+_RATE = re.compile(r"max|[0-9]{1,15}(\.[0-9]{0,15})?(e[+-]?[0-9]{1,2})?|[0-9]{1,15}/[0-9]{1,15}")
+
+
+class _Wanted(NamedTuple):
+    """One SOURCE of the command line."""
+
+    name: str | None
+    source: str
+    rate: str | None
+
+    @property
+    def channel(self) -> str:
+        return self.name or self.source.rpartition(":")[2]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument(
+        "sources",
+        metavar="[NAME=]SOURCE[@RATE]",
+        nargs="+",
+        type=_wanted,
+        help="what to poll, such as linux:rusage; NAME is that of the channel, RATE goes before --rate",
+    )
+    parser.add_argument(
+        "--rate", type=_rate, metavar="HZ", help='polls a second: 1000, 0.1, 1/3, or "max": flat out'
+    )
+    parser.add_argument(
+        "--duration", type=_duration, metavar="TIME", help='how long: "90s", "20min"; 3 is 3 s'
+    )
+    parser.add_argument(
+        "--records", type=_count, metavar="N", help="end once every channel has recorded at least N"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="PATH", help="folder to create; default: NAME.fastrec, then NAME-2.fastrec"
+    )
+    parser.add_argument("--name", help="of the channel, where there is one SOURCE only")
+    parser.add_argument(
+        "--capacity",
+        type=_capacity,
+        metavar="N|TIME",
+        help='of the ring: records, or a duration such as "10s"',
+    )
+    parser.add_argument(
+        "--when-full",
+        choices=("overwrite", "drop"),
+        default="overwrite",
+        help="what gives way when the disk is too slow: the oldest records (default) or the new ones",
+    )
+    parser.add_argument(
+        "--flush",
+        type=_time,
+        default="100ms",
+        metavar="TIME",
+        help="how long a record may wait for the disk; default 100ms",
+    )
+    parser.add_argument(
+        "--durability",
+        type=lambda text: text if text in ("commit", "never") else _time(text),
+        default="1s",
+        metavar="TIME|commit|never",
+        help="how often what was written is made to survive a loss of power; default 1s",
+    )
+    parser.add_argument(
+        "--metadata",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="stored with the recording",
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument("--json", action="store_true", help="print the statistics as JSON")
+
+
+def _wanted(text: str) -> _Wanted:
+    match = _SOURCE.fullmatch(text)
+    if not match:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no source; write SOURCE, NAME=SOURCE or NAME=SOURCE@RATE"
+        )
+    return _Wanted(match[1], match[2], None if match[3] is None else _rate(match[3]))
+
+
+def _rate(text: str) -> str:
+    if not _RATE.fullmatch(text.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate; write Hz, such as 1000 or 1/3, or max")
+    return text.strip()
+
+
+def _time(text: str) -> str:
+    try:
+        parse_duration(text)
+    except SchemaError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def _duration(text: str) -> int:
+    bare = re.fullmatch(r"[0-9.]+", text.strip())
+    return parse_duration(_time(f"{text.strip()}s" if bare else text))
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of records above 0")
+    return int(text)
+
+
+def _capacity(text: str) -> int | str:
+    return _count(text) if text.isdigit() else _time(text)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is no metadata; write KEY=VALUE")
+    return key, value
+
+
+class Ending:
+    """Within it SIGINT, SIGTERM and SIGHUP are a wish to end, not an exception in the middle of something.
+
+    Attributes
+    ----------
+    signal : int or None
+        Which one came.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        # Python lets the main thread alone handle signals; on others they are the caller's business.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                # nohup: a closed terminal is no reason to end.
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+
+
+def default_path(name: str) -> Path:
+    """``NAME.fastrec`` here, or the first of ``NAME-2.fastrec``, ``NAME-3.fastrec`` ... that is free."""
+    candidates = itertools.chain(
+        [f"{name}.fastrec"], (f"{name}-{count}.fastrec" for count in itertools.count(2))
+    )
+    return Path(next(candidate for candidate in candidates if not os.path.lexists(candidate)))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Record."""
+    wanted = _channels(options)
+    if wanted is None:
+        return 2
+    path = Path(options.output) if options.output else default_path(next(iter(wanted)))
+    with Ending() as ending:
+        recorder = _prepared(path, wanted, options)
+        try:
+            recorder.start()
+            ended_by = _watch(recorder, options, ending)
+        finally:
+            failure = _stopped(recorder)
+    if options.json:
+        channels = recorder.stats.as_dict()
+        say_json({"path": str(path), "closed": failure is None, "ended_by": ended_by, "channels": channels})
+    elif not options.quiet:
+        _show(path, wanted, recorder.stats, closed=failure is None)
+    if failure:
+        raise failure
+    return 0
+
+
+def _prepared(path: Path, wanted: dict[str, _Wanted], options: argparse.Namespace) -> Recorder:
+    recorder = Recorder(
+        path,
+        flush=options.flush,
+        durability=None if options.durability == "never" else options.durability,
+        metadata=dict(options.metadata),
+    )
+    try:
+        for name, one in wanted.items():
+            recorder.add(
+                name, one.source, rate=one.rate, capacity=options.capacity, when_full=options.when_full
+            )
+    except BaseException:
+        recorder.stop()
+        raise
+    return recorder
+
+
+def _stopped(recorder: Recorder) -> RecordingError | None:
+    """What kept the recording from being closed: it is told after what was recorded."""
+    try:
+        recorder.stop()
+    except RecordingError as error:
+        return error
+    return None
+
+
+def _channels(options: argparse.Namespace) -> dict[str, _Wanted] | None:
+    """By name; None: there is something wrong, and it has been said."""
+    if options.name and len(options.sources) > 1:
+        complain("--name is for one SOURCE; write NAME=SOURCE for each of several")
+        return None
+    wanted: dict[str, _Wanted] = {}
+    for one in options.sources:
+        name, rate = options.name or one.channel, one.rate or options.rate
+        if rate is None:
+            complain(f"{one.source} has no rate; say --rate 1000 (Hz), or --rate max")
+            return None
+        if name in wanted:
+            complain(f"two channels are called {name!r}; write NAME=SOURCE for one of them")
+            return None
+        wanted[name] = one._replace(rate=rate)
+    return wanted
+
+
+def _show(path: Path, wanted: dict[str, _Wanted], stats: RecorderStats, *, closed: bool) -> None:
+    show_place(path, closed=closed)
+    for name, one in wanted.items():
+        pace = "flat out" if one.rate == "max" else f"at {one.rate} Hz"
+        show_channel(name, f"{one.source} {pace}", stats[name])
+    show_next(path, next((name for name, one in stats.items() if one.written), None))
+
+
+def _watch(recorder: Recorder, options: argparse.Namespace, ending: Ending) -> str:
+    """Wait for the end; what it was that came first."""
+    began = time.monotonic_ns()
+    total = options.records if options.duration is None else options.duration
+    with progress(total, wanted=not (options.quiet or options.json)) as show:
+        while True:
+            now, stats = time.monotonic_ns() - began, recorder.stats
+            least = min(channel.recorded for channel in stats.values())
+            show(least if options.duration is None else now, _line(now, stats))
+            if ending.signal is not None:
+                return signal.Signals(ending.signal).name
+            if options.records is not None and least >= options.records:
+                return "records"
+            left = _TICK if options.duration is None else (options.duration - now) / 1e9
+            if left <= 0:
+                return "duration"
+            time.sleep(min(_TICK, left))
+
+
+def _line(elapsed_ns: int, stats: RecorderStats) -> str:
+    channels = (
+        f"{name}: {one.recorded:,} recorded, {lost(one):,} lost, late {late(one.lateness.p99)}"
+        for name, one in stats.items()
+    )
+    return "  ".join([f"{elapsed_ns / 1e9:.1f} s", *channels, "Ctrl-C ends it"])

@@ -1,0 +1,206 @@
+"""Writer: the recording of a running recorder. Its files, and the threads that fill them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from fastrec.core.spooler import SpoolChannel, Spooler
+from fastrec.errors import RecordingError
+from fastrec.recording import files, layout
+from fastrec.recording.journals import Lines
+from fastrec.ring import Ring
+from fastrec.timezones import local_zone_name
+
+__all__ = ["Writer"]
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class Writer:
+    """Creates a recording, drains rings into it, and closes it.
+
+    Parameters
+    ----------
+    root : path
+        The folder to create.
+    metadata : mapping
+        For recording.json.
+    durability : {"never", "timed", "commit"}
+    flush_ns, sync_ns : int
+        Between two rounds of draining at most; between two flushes.
+    segment_bytes : int
+
+    Attributes
+    ----------
+    marks : Lines
+        marks.jsonl.
+
+    Raises
+    ------
+    RecordingError
+        The folder exists, or cannot be created; nothing is left behind.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        metadata: Mapping[str, Any],
+        durability: Literal["never", "timed", "commit"],
+        flush_ns: int,
+        sync_ns: int,
+        segment_bytes: int,
+    ) -> None:
+        self._root = root
+        self._uuid = uuid.uuid4().bytes
+        self._segment_bytes = segment_bytes
+        self._descriptors: list[int] = []
+        self._spooler: Spooler | None = None
+        self._spooling: dict[str, tuple[Ring, SpoolChannel]] = {}
+        lock = files.create_recording(
+            root,
+            uuid=self._uuid,
+            host=socket.gethostname(),
+            tool=f"fastrec {version('fastrec')}",
+            timezone=local_zone_name(),
+            created_ns=time.time_ns(),
+            metadata=metadata,
+        )
+        self._descriptors.append(lock)
+        try:
+            self._begin(durability, flush_ns, sync_ns)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _begin(self, durability: str, flush_ns: int, sync_ns: int) -> None:
+        clocks_header = layout.npy_header(layout.CLOCK_DTYPE)
+        clocks = files.create_whole(self._root, "clocks.npy", data=clocks_header)
+        self._descriptors.insert(0, clocks)
+        stats = files.create_whole(self._root, "stats.jsonl", data=b"")
+        self._descriptors.insert(0, stats)
+        folder = os.open(self._root, _FOLDER)
+        self._descriptors.insert(0, folder)
+        self.marks = Lines(self._root, "marks.jsonl", self._uuid)
+        sessions = Lines(self._root, "sessions.jsonl", self._uuid)
+        sessions.append(
+            {
+                "session": 0,
+                "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+                "time_namespace": os.stat("/proc/self/ns/time").st_ino,
+                "clock": "monotonic",
+                "offset_ns": 0,
+                "start_ns": time.monotonic_ns(),
+                "pid": os.getpid(),
+                "rings": None,
+            }
+        )
+        sessions.close()
+        self._spooler = Spooler(
+            dir=folder,
+            clocks=clocks,
+            clocks_header=len(clocks_header),
+            stats=stats,
+            uuid=self._uuid,
+            durability=durability,
+            flush_ns=flush_ns,
+            sync_ns=sync_ns,
+        )
+        self._spooler.begin()
+
+    def add(self, name: str, ring: Ring, options: Mapping[str, Any]) -> SpoolChannel:
+        """Create a channel's folder and drain `ring` into it; `options` are for channel.json."""
+        schema, dtype = ring.schema, ring.schema.storage_dtype
+        zones = layout.zone_dtype(len(schema.numeric))
+        headers = {
+            "strings": (b"", 1),
+            "gaps": (layout.npy_header(layout.GAP_ROW_DTYPE), layout.GAP_ROW_DTYPE.itemsize),
+            "zones": (layout.npy_header(zones), zones.itemsize),
+            "index": (layout.npy_header(layout.INDEX_DTYPE), layout.INDEX_DTYPE.itemsize),
+            "records": (layout.npy_header(dtype), dtype.itemsize),
+        }
+        members = {
+            "name": name,
+            "schema": schema.to_dict(),
+            "digest": schema.digest,
+            "record_size": dtype.itemsize,
+            "options": dict(options),
+        }
+        files.create_channel(self._root, self._uuid, members)
+        folder = os.open(self._root / "channels" / name, _FOLDER)
+        self._descriptors.insert(0, folder)
+        begin = schema.payload_offset("every")
+        spooling = SpoolChannel(
+            ring.core,
+            dir=folder,
+            name=name.encode("ascii"),
+            uuid=self._uuid,
+            files=headers,
+            segment_rows=self._segment_bytes // dtype.itemsize,
+            zone_fields=[
+                (begin + f.offset, f.kind[0], f.dtype.itemsize, not f.dtype.isnative, *(f.bits or (0, 0)))
+                for f in schema.numeric
+            ],
+            texts=[(begin + f.offset, f.dtype.itemsize) for f in schema.texts],
+        )
+        self._spooler.add(spooling)
+        self._spooling[name] = ring, spooling
+        return spooling
+
+    def close(self, stats: Mapping[str, Mapping[str, Any]]) -> None:
+        """Drain, write closed.json with the final counters by channel, give the lock back.
+
+        Raises
+        ------
+        RecordingError
+            The disk did not take everything; what it took is whole, and the recording is not marked closed.
+        """
+        if not self._spooler.stop():
+            raise RecordingError(f"{self._root}: the disk has not answered for 30 s; what it took is whole")
+        try:
+            self.marks.close()
+            self._check_written()
+            totals = {
+                name: {
+                    "records": ring.core.head,
+                    "segments": spooling.marks()["segments"],
+                    "stats": stats[name],
+                }
+                for name, (ring, spooling) in self._spooling.items()
+            }
+            files.create_closed(
+                self._root, self._uuid, session=0, mono_ns=time.monotonic_ns(), channels=totals
+            )
+        finally:
+            self._release()
+
+    def _check_written(self) -> None:
+        for name, (ring, spooling) in self._spooling.items():
+            marks, head = spooling.marks(), ring.core.head
+            if marks["error"]:
+                missing, why = head - marks["written"], os.strerror(marks["error"])
+                raise RecordingError(
+                    f"{self._root}: {missing:,} records of channel {name!r} could not be written: {why}; "
+                    f"what was written before is whole"
+                )
+
+    def discard(self) -> None:
+        """Remove a recording that never held anything."""
+        if self._spooler is not None:
+            self._spooler.stop()
+        self._release()
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _release(self) -> None:
+        """Close the files; the lock is the last."""
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors = []
