@@ -12,6 +12,7 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -51,21 +52,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            options = _parser(arguments).parse_args([_shielded(argument) for argument in arguments])
-            code = options.verb(options)
+            code = _run(arguments)
             sys.stdout.flush()
             return code
-        except SystemExit as ended:
-            return ended.code if isinstance(ended.code, int) else 0
-        except KeyboardInterrupt:
-            complain("interrupted")
-            return 130
         except BrokenPipeError:
-            _forget_stdout()
-            return 0
+            code, reason = 0, ""  # the reader, `head` for one, has had enough
+        except KeyboardInterrupt:
+            code, reason = 130, "interrupted"
         except (FastrecError, OSError) as error:
-            complain(_told(error))
-            return 1
+            code, reason = 1, _told(error)
+        _part_with_stdout()
+        if reason:
+            complain(reason)
+        return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        options = _parser(arguments).parse_args([_shielded(argument) for argument in arguments])
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0
+    return options.verb(options)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -108,8 +115,12 @@ def _show_warning(message: Warning | str, *where: object, **more: object) -> Non
     complain(f"warning: {message}")
 
 
-def _forget_stdout() -> None:
-    """Whoever read it has gone, ``head`` for one; the interpreter would complain when it flushes the rest."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def _part_with_stdout() -> None:
+    """Write what was printed so far; if nobody takes it, the interpreter must not try again when it ends."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)

@@ -123,11 +123,11 @@ def _with_unit(records: Records, name: str) -> str:
 def _told(records: Records, loss: np.void) -> str:
     """A loss in words."""
     code = f", code {loss['code']}" if loss["code"] else ""
-    length = format_duration(max(0, int(loss["t_last"]) - int(loss["t_first"])))
-    when = date(records.clock, int(loss["t_first"]), zoned=False)
+    first, last = int(loss["t_first"]), int(loss["t_last"])
+    length = f" within {format_duration(last - first)}" if last > first else ""
     known = {int(cause): cause.name.lower() for cause in Cause}
     cause = known.get(int(loss["cause"]), f"cause {loss['cause']}")
-    return f"-- {int(loss['count']):,} {cause}{code}, within {length} from {when} on"
+    return f"-- {int(loss['count']):,} {cause}{code} at {date(records.clock, first, zoned=False)}{length}"
 
 
 class _Layout:

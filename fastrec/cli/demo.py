@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import socket
 import tempfile
 import time
@@ -17,7 +16,8 @@ import numpy as np
 from fastrec import recording, wmdrm
 from fastrec.channel import Channel
 from fastrec.cli.output import byte_count, plain, progress, say, say_json, table, visible
-from fastrec.cli.record import Ending, default_path, show_channel
+from fastrec.cli.record import Ending, default_path
+from fastrec.cli.summary import show_channel, show_next, show_place
 from fastrec.recorder import Recorder
 from fastrec.records import Records
 from fastrec.sources import ComMethod
@@ -145,10 +145,6 @@ def _show(path: Path, records: Records, stats: Stats) -> None:
             say(f"Round trip {trip.number}: {byte_count(trip.progress)} {of}.")
     say()
     show_channel("status", f"GetStatus at {RATE:,} Hz", stats)
-    spelled = shlex.quote(str(path))
     say()
-    say(f"The recording lies in {visible(str(path))}. Next:")
-    say(f"  fastrec info {visible(spelled)}")
-    say(f"  fastrec cat {visible(spelled)} status --last 5")
-    load = f"import numpy; print(numpy.load({str(path / 'channels/status/records.000000.npy')!r}))"
-    say(f"  python -c {visible(shlex.quote(load))}")
+    show_place(path, closed=True)
+    show_next(path, "status")

@@ -22,7 +22,7 @@ from fastrec.times import parse_duration
 
 __all__ = ["Ending", "add_arguments", "default_path", "run"]
 
-_TICK = 0.05  # s from look to look; a signal ends a recording that much later
+_TICK = 0.1  # s from look to look; a signal ends a recording that much later at most
 
 _SOURCE = re.compile(r"(?:([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})=)?([^=@]+)(?:@(.+))?")
 _RATE = re.compile(r"max|[0-9]{1,15}(\.[0-9]{0,15})?(e[+-]?[0-9]{1,2})?|[0-9]{1,15}/[0-9]{1,15}")

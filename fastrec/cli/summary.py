@@ -64,7 +64,10 @@ def show_next(path: Path, name: str | None) -> None:
     steps = [f"fastrec info {run}"]
     if name is not None:
         file = str(path / "channels" / name / "records.000000.npy")
-        without = f'import numpy; print(numpy.load({file!r}, mmap_mode="r")[-1])'
+        quoted = (
+            '"' + file.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        )  # leaves the shell its single quotes
+        without = f'import numpy; print(numpy.load({quoted}, mmap_mode="r")[-1])'
         steps += [f"fastrec cat {run} {name} --last 5", f"python3 -c {shlex.quote(without)}"]
     say("next")
     for step in steps:

@@ -28,6 +28,8 @@ class Index:
     Attributes
     ----------
     rows : ndarray of INDEX_DTYPE
+    count : int
+        Rows by the header, which is raised at a sync, a rotation and the close.
     problems : list of str
         Damage.
     tail : list of str
@@ -35,6 +37,7 @@ class Index:
     """
 
     rows: np.ndarray = field(default_factory=lambda: np.empty(0, layout.INDEX_DTYPE))
+    count: int = 0
     problems: list[str] = field(default_factory=list)
     tail: list[str] = field(default_factory=list)
 
@@ -61,7 +64,8 @@ def read_index(root: Path, parts: tuple[str, ...], base: int) -> Index:
         return index
     with io.FileIO(descriptor) as file:
         try:
-            layout.check_header(file.read(len(header)), header, where)
+            # Before the rows: a live writer raises it after them.
+            index.count = layout.check_header(file.read(len(header)), header, where)
         except CorruptionError as error:
             index.problems.append(str(error))
             return index

@@ -252,15 +252,13 @@ class Recording(Mapping[str, Records]):
     @property
     def problems(self) -> list[str]:
         """What is damaged, as far as indexes, gaps and headers show; `verify` reads everything."""
-        closed, live, found = self._closed(), self.state == "live", []
+        closed, found = self._closed(), []
         for name in self:
             try:
-                content = self._content(self._channel(name), closed)
+                found += self._content(self._channel(name), closed).problems
             except RecordingError as error:
                 found.append(str(error))
-                continue
-            found += content.problems if live else content.problems + content.tail
-        if closed is None and not live and opening.has_file(self.path, "closed.json"):
+        if closed is None and opening.has_file(self.path, "closed.json"):
             found.append(f"{self.path / 'closed.json'}: is damaged, so the recording counts as not closed")
         return found
 

@@ -85,7 +85,7 @@ class Segment:
     present : bool
         Whether there is a ``records`` file at all.
     problems, tail : lists of str
-        What is damaged; what is not committed, which is nothing wrong while a recorder is writing.
+        What is damaged; what is not committed, as a writer leaves it that is busy or was killed.
     """
 
     def __init__(self, stock: Stock, number: int) -> None:
@@ -113,11 +113,15 @@ class Segment:
         self.length = int(ends[-1]) if len(ends) else 0
         self._checked = self.index["rows"] == 0
         self.gap_numbers, self.gaps = self._read_gaps()
-        if self.count is not None and self.count > self.length:
-            self.problems.append(
-                f"{self.path('records')}: the header counts {self.count:,} rows,"
-                f" but {self.length:,} are committed: numpy.load shows more than is safe"
-            )
+        for kind, count, rows in (
+            ("records", self.count, self.length),
+            ("index", found.count, len(self.index)),
+        ):
+            if count is not None and count > rows:
+                self.problems.append(
+                    f"{self.path(kind)}: the header counts {count:,} rows, but {rows:,} are committed:"
+                    " damage, or a loss of power"
+                )
 
     def path(self, kind: str) -> Path:
         """Path of one of the segment's files, for messages."""

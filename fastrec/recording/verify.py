@@ -189,36 +189,12 @@ def _check_lines(report: Report, root: Path, uuid: bytes, *, live: bool) -> None
 # A channel
 
 
-def _check_tail(report: Report, content: Content, state: str) -> None:
-    """What lies behind the committed index rows."""
-    if state == "closed":
-        report.problems += content.tail
-        return
-    report.notes += content.tail
-    for place, segment in enumerate(content.segments):
-        durable = max(
-            (int(later.index["durable_seq"].max()) for later in content.segments if len(later.index)),
-            default=0,
-        )
-        later = content.segments[place + 1 :]
-        # What is proved durable cannot be torn: then it is damage, whatever it looks like.
-        if segment.tail and (durable > content.end or any(len(one.index) for one in later)):
-            report.problems += segment.tail
-
-
-def _check_segment(report: Report, segment: Segment, *, closed: bool) -> int:
+def _check_segment(report: Report, segment: Segment) -> int:
     """Headers, blocks, zones and texts; returns how many records cannot be read."""
-    if segment.present and segment.count is not None and closed and segment.count != segment.length:
-        report.problems.append(
-            f"{segment.path('records')}: the header counts {segment.count:,} rows of {segment.length:,},"
-            " though closed"
-        )
-    elif segment.count and segment.count < segment.length and segment.count not in segment.at:
+    if segment.count and segment.count < segment.length and segment.count not in segment.at:
         report.problems.append(
             f"{segment.path('records')}: the header counts {segment.count:,} rows, which no commit did"
         )
-    if closed:
-        _check_counts(report, segment)
     texts = segment.texts()
     report.problems += [str(text) for text in texts if isinstance(text, RecordingError)]
     lost, good = 0, np.ones(len(segment.index), bool)
@@ -244,13 +220,13 @@ def _check_segment(report: Report, segment: Segment, *, closed: bool) -> int:
 
 
 def _check_counts(report: Report, segment: Segment) -> None:
-    rows = {
-        "index": len(segment.index),
-        "gaps": int(segment.index["gap_rows"][-1]) if len(segment.index) else 0,
-    }
-    dtypes = {"index": layout.INDEX_DTYPE, "gaps": layout.GAP_ROW_DTYPE}
-    for kind, expected in rows.items():
-        header = layout.npy_header(dtypes[kind])
+    """The counts of a segment that was closed; older ones may be behind, if their recorder was killed."""
+    gap_rows = int(segment.index["gap_rows"][-1]) if len(segment.index) else 0
+    for kind, header, rows in (
+        ("records", segment.stock.header, segment.length),
+        ("index", layout.npy_header(layout.INDEX_DTYPE), len(segment.index)),
+        ("gaps", layout.npy_header(layout.GAP_ROW_DTYPE), gap_rows),
+    ):
         try:
             with os.fdopen(opening.open_file(segment.stock.root, *segment.parts(kind)), "rb") as file:
                 count = layout.check_header(file.read(len(header)), header, str(segment.path(kind)))
@@ -258,9 +234,9 @@ def _check_counts(report: Report, segment: Segment) -> None:
             count = 0
         except CorruptionError:
             continue  # the segment has said so itself
-        if count != expected:
+        if count != rows:
             report.problems.append(
-                f"{segment.path(kind)}: the header counts {count:,} rows of {expected:,}, though closed"
+                f"{segment.path(kind)}: the header counts {count:,} rows of {rows:,}, though closed"
             )
 
 
