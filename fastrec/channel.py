@@ -196,7 +196,7 @@ class Channel:
         if self.source is not None:
             raise SourceError(f"channel {self.name!r} is filled by {self.source!r}; add a channel without a source to push")
         if self._closed:
-            raise RecordingError(f"channel {self.name!r} is closed: its recorder has stopped")
+            raise RecordingError(f"channel {self.name!r} is closed: its recorder has stopped, or belongs to the process that forked")
 
     # What the user asks
 
@@ -266,6 +266,10 @@ class Channel:
     def close(self) -> None:
         """Publish the last loss; take no more pushes."""
         self.ring.core.flush()
+        self._closed = True
+
+    def forget(self) -> None:
+        """Take no more pushes: the ring is the parent process's."""
         self._closed = True
 
 

@@ -34,7 +34,8 @@ SEGMENT_BYTES = 256 << 20
 
 _STUCK = 5.0  # s that a stop waits for a call to return
 
-_live: weakref.WeakSet[Recorder] = weakref.WeakSet()
+_made: weakref.WeakSet[Recorder] = weakref.WeakSet()  # every one there is: a fork makes them inert
+_running: set[Recorder] = set()  # kept, so that one that nobody holds any more is still closed
 
 
 class Recorder:
@@ -90,6 +91,12 @@ class Recorder:
         self._writer: Writer | None = None
         if self.path is not None and os.path.lexists(self.path):
             raise RecordingError(f"{self.path}: exists; use another path")
+        _made.add(self)
+
+    def __del__(self) -> None:
+        # One that runs is kept until the interpreter's end; this one made a first call at most.
+        if getattr(self, "_state", "") == "new" and os.getpid() == self._pid:
+            self._end_threads()
 
     def __repr__(self) -> str:
         return f"<Recorder {str(self.path) if self.path else 'in memory'}, {self._state}: {', '.join(self._channels) or 'no channels'}>"
@@ -223,7 +230,6 @@ class Recorder:
             poller = Poller(f"fr-{thread}")
             poller.begin()
             self._pollers[thread] = poller
-            _live.add(self)
             if self._state == "running":
                 poller.run(time.monotonic_ns())
         return poller
@@ -234,7 +240,6 @@ class Recorder:
         """Create the recording and begin to poll."""
         if self._state != "new":
             raise RecordingError(f"the recorder is {self._state}; a recorder starts once")
-        _live.add(self)
         try:
             if self.path is not None:
                 self._writer = Writer(
@@ -257,6 +262,7 @@ class Recorder:
             self._state = "stopped"
             raise
         self._state = "running"
+        _running.add(self)
 
     def stop(self) -> None:
         """Stop polling, write what is left, close the recording. A second call does nothing.
@@ -270,7 +276,7 @@ class Recorder:
             return
         was, self._state = self._state, "stopped"
         self._end_threads()
-        _live.discard(self)
+        _running.discard(self)
         if was != "running" or self._writer is None:
             return
         if self._channels:
@@ -317,8 +323,22 @@ class Recorder:
 @atexit.register
 def _stop_all() -> None:
     """Close what the interpreter's end would cut off."""
-    for recorder in list(_live):
+    for recorder in list(_running):
         try:
             recorder.stop()
         except FastrecError as error:
             warnings.warn(str(error), RuntimeWarning, stacklevel=1)
+
+
+def _forget_all() -> None:
+    """A forked child has no threads: its recorders are inert, and the parent's files and lock are not its own."""
+    for recorder in list(_made):
+        recorder._state = "stopped"
+        for channel in recorder._channels.values():
+            channel.forget()
+        if recorder._writer is not None:
+            recorder._writer.release()
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_forget_all)

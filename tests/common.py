@@ -207,6 +207,7 @@ def check_records(
 
     middle = int(array["mono_ns"][count // 2])
     for begin, end in (
+        (None, int(array["mono_ns"][-1])),
         (middle, middle + 40_000),
         (0, middle),
         (middle, None),

@@ -492,6 +492,53 @@ time.sleep(0.2)
     assert run.state == "closed" and len(run["cpu"]) > 50 and run.verify().ok
 
 
+def test_forked_child_is_inert(tmp_path: Path) -> None:
+    """What a child does with its copy of a recorder changes nothing in the parent's."""
+    script = f"""
+import fastrec as fr, os, sys, time
+rec = fr.Recorder({str(tmp_path / "run.fastrec")!r})
+rec.add("cpu", "linux:rusage", rate=1000)
+pushed = rec.add("s", schema=[("a", "<i8")])
+rec.start()
+pushed.push(bytes(8))
+child = os.fork()
+if not child:
+    try:
+        pushed.push(bytes(8))
+    except fr.RecordingError:
+        rec.stop()
+        sys.exit(7)
+    sys.exit(8)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+assert fr.open(rec.path).state == "live"
+pushed.push(bytes(8))
+time.sleep(0.1)
+rec.stop()
+"""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script]
+    subprocess.run(command, timeout=60, check=True)
+    run = fr.open(tmp_path / "run.fastrec")
+    assert run.state == "closed" and len(run["s"]) == 2 and run.verify().ok
+
+
+def test_one_call_on_two_threads(getters: ctypes.CDLL) -> None:
+    """A source may be polled by several threads: each has its own scratch and its own in-out cells."""
+    call = fr.Call(getters.get_sized, 7, b"motor", fr.OUT(init={"mode": 42}), fr.INOUT(16), -3, None, schema=STATUS)
+    with fr.Recorder() as rec:
+        channels = [rec.add(name, call, rate="max", thread=name) for name in ("a", "b")]
+        until(lambda: all(channel.stats.recorded > 100_000 for channel in channels))
+    assert [channel.stats.failed for channel in channels] == [0, 0]
+
+
+def test_dropped_recorders_end_their_threads() -> None:
+    before = len(os.listdir("/proc/self/task"))
+    rec = fr.Recorder()
+    rec.add("cpu", "linux:rusage", rate=10)
+    assert len(os.listdir("/proc/self/task")) == before + 1
+    del rec
+    assert len(os.listdir("/proc/self/task")) == before
+
+
 def test_stop_twice_and_start_twice() -> None:
     rec = fr.Recorder()
     rec.start()

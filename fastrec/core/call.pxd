@@ -8,10 +8,6 @@ cdef extern from "fastrec/poll.h" nogil:
         FR_POLL_SAME
     ctypedef int32_t (*fr_poll_fn)(void *ctx, void *out) noexcept
 
-cdef enum:
-    MAX_ARGS = 6
-    MAX_CELLS = 6
-
 # How a return value tells success; the order of `RETURNS` in call.pyx.
 cdef enum Returns:
     RETURNS_ZERO
@@ -30,8 +26,8 @@ cdef struct Adapter:
     size_t size                                    # of the struct
     unsigned char *init                            # what it holds before each call; NULL: what it held
     int cells                                      # INOUT arguments
-    uint32_t cell[6]                               # reset before each call
-    uint32_t cell_init[6]
+    uint32_t cell[6]                               # what they hold before each call
+    int cell_at[6]                                 # which arguments they are
 
 cdef class Getter:
     """Anything a poller can call: subclasses set the three."""

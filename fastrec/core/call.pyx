@@ -30,16 +30,20 @@ cdef int32_t as_code(int64_t value) noexcept nogil:
 
 
 cdef int32_t poll_adapter(void *ctx, void *out) noexcept nogil:
-    cdef Adapter *a = <Adapter *> ctx
+    cdef const Adapter *a = <const Adapter *> ctx  # never written: several threads may poll one call
+    cdef intptr_t args[6]
+    cdef uint32_t cell[6]
     cdef int64_t value
     cdef int i
+    memcpy(args, a.args, sizeof(args))
     if a.init != NULL:
         memcpy(out, a.init, a.size)
     for i in range(a.cells):
-        a.cell[i] = a.cell_init[i]
-    a.args[a.out] = <intptr_t> out
+        cell[i] = a.cell[i]
+        args[a.cell_at[i]] = <intptr_t> &cell[i]
+    args[a.out] = <intptr_t> out
     errno = 0
-    value = (<Function> a.function)(a.args[0], a.args[1], a.args[2], a.args[3], a.args[4], a.args[5])
+    value = (<Function> a.function)(args[0], args[1], args[2], args[3], args[4], args[5])
     if a.returns == RETURNS_VOID:
         return FR_POLL_NEW
     value = narrow(value, a.width, a.is_signed)
@@ -80,8 +84,8 @@ cdef class NativeCall(Getter):
         for i, arg in enumerate(args):
             a.args[i] = <intptr_t> <uint64_t> (arg & 0xFFFFFFFFFFFFFFFF)
         for place, value in (cells or {}).items():
-            a.cell_init[a.cells] = value
-            a.args[place] = <intptr_t> &a.cell[a.cells]
+            a.cell[a.cells] = value
+            a.cell_at[a.cells] = place
             a.cells += 1
         if init is not None:
             template = init

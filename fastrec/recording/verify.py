@@ -100,10 +100,10 @@ def verify(root: Path, uuid: bytes, names: Sequence[str], *, state: str) -> Repo
             continue
         report.checked += sum(_size(root, "channels", name, file) for file in _files(content))
         report.problems += content.problems
-        _check_tail(report, content, state)
-        damaged = sum(
-            _check_segment(report, segment, closed=state == "closed") for segment in content.segments
-        )
+        report.notes += content.tail
+        damaged = sum(_check_segment(report, segment) for segment in content.segments)
+        if state == "closed" and content.segments:
+            _check_counts(report, content.segments[-1])
         _check_numbers(report, channel, content, published(closed, name))
         report.channels[name] = _summary(content, damaged)
     return report

@@ -180,7 +180,7 @@ class Writer:
                 self._root, self._uuid, session=0, mono_ns=time.monotonic_ns(), channels=totals
             )
         finally:
-            self._release()
+            self.release()
 
     def _check_written(self) -> None:
         for name, (ring, spooling) in self._spooling.items():
@@ -196,11 +196,11 @@ class Writer:
         """Remove a recording that never held anything."""
         if self._spooler is not None:
             self._spooler.stop()
-        self._release()
+        self.release()
         shutil.rmtree(self._root, ignore_errors=True)
 
-    def _release(self) -> None:
-        """Close the files; the lock is the last."""
+    def release(self) -> None:
+        """Close the files; the lock is the last. Nothing is written."""
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors = []

@@ -234,7 +234,7 @@ def _openings(
             broke[np.searchsorted(block.seq, nearby, side="left")] = True
         opens = broke | ~equal(_shifted(block.values, value), block.values)
         if last is None:
-            broke[0], opens[0] = False, True
+            opens[0] = True
             last = _Last(block.seq[0], block.until[0], 0, np.uint64(0))
         rows = np.flatnonzero(opens)
         if block.polls is None:

@@ -28,7 +28,9 @@ def demo(capsys: pytest.CaptureFixture[str], path: Path, *arguments: str) -> dic
         ("cancel", 0xC00D274C, "INDI_CANCEL"),
     ],
 )
-def test_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str], fail: str | None, hr: int, state: str) -> None:
+def test_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fail: str | None, hr: int, state: str
+) -> None:
     path = tmp_path / "demo.fastrec"
     told = demo(capsys, path, *(["--fail", fail] if fail else []))
     run = fr.open(path)
@@ -37,17 +39,30 @@ def test_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str], fail: str | No
     assert int(records["hr"][-1]) & 0xFFFFFFFF == hr
     assert told["lanes"]["enIndiStatus"][-1]["state"] == told["last"]["enIndiStatus"] == state
     assert told["last"]["hr"] == told["result"] == fr.HResult(hr).name
-    assert sum(row["records"] for row in told["lanes"]["enIndiStatus"]) == len(records) == told["stats"]["recorded"]
+    assert (
+        sum(row["records"] for row in told["lanes"]["enIndiStatus"])
+        == len(records)
+        == told["stats"]["recorded"]
+    )
     assert told["last"]["dwHTTPReadProgress"] == int(records["dwHTTPReadProgress"][-1])
 
 
-def test_tells_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tells_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("demo.fastrec", "demo-2.fastrec"):
         assert main(["demo", "--fail", "refused"]) == 0
         out = capsys.readouterr().out
         assert (tmp_path / name).is_dir() and name in out
-        for part in ("INDI_FAIL", "0x80072efd", "ERROR_INTERNET_CANNOT_CONNECT", "lateness", "numpy.load", "fastrec cat"):
+        for part in (
+            "INDI_FAIL",
+            "0x80072efd",
+            "ERROR_INTERNET_CANNOT_CONNECT",
+            "lateness",
+            "numpy.load",
+            "fastrec cat",
+        ):
             assert part in out, part
 
 

@@ -2,6 +2,7 @@ import csv as reference
 
 import numpy as np
 import pytest
+from common import SCHEMA, gaps, sample
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +10,6 @@ from fastrec.errors import FormatError
 from fastrec.formats import csv
 from fastrec.records import ArrayChunk, Records
 from fastrec.schema import Schema
-from tests.common import SCHEMA, gaps, sample
 
 
 def build(array, schema=SCHEMA, store="every", text=None):

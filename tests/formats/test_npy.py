@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from common import SCHEMA, gaps, raw, sample
 
 from fastrec.errors import CorruptionError, FormatError
 from fastrec.formats import npy
 from fastrec.records import ArrayChunk, Records
 from fastrec.schema import Schema
-from tests.common import SCHEMA, gaps, raw, sample
 
 
 def build(array, schema=SCHEMA, store="every", text=None):

@@ -570,7 +570,8 @@ def test_files_of_another_segment_are_not_believed(tmp_path: Path) -> None:
     run = reader.open(folder.root)
     records = run["status"]
     assert numbers(records) == [*range(2500), *range(4000, 6000)]
-    assert any("index.000001.npy: row 0 does not match" in problem for problem in run.problems)
+    assert any("records 2500 to 3999 are in no block and no gap" in problem for problem in run.problems)
+    assert any("index.000001.npy: row 0 does not match" in note for note in run.verify().notes)
 
 
 @pytest.mark.parametrize("kind", ["records", "index", "gaps"])

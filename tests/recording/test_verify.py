@@ -236,7 +236,7 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
     "records": (bit("records", -10, 2), "do not match their checksum"),
     "count": (bit("records", 31, 2), "though closed"),
     "count, unclean": (odd_count, "which no commit did"),
-    "index": (bit("index", -10, 1), "index.000001.npy: row"),
+    "index": (bit("index", -10, 1), "index.000001.npy: the header counts"),
     "index count": (bit("index", 31, 2), "the header counts"),
     "gaps": (bit("gaps", -10, 1), "1 of 1 rows are damaged"),
     "gaps count": (bit("gaps", 31, 2), "the header counts"),

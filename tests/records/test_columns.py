@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from common import gaps
 
 from fastrec.records import ArrayChunk, Records
 from fastrec.records.columns import Texts, native, physical, readable, recorder_columns
 from fastrec.schema import HRESULT, Field, Flags, Schema
-from tests.common import gaps
 
 DTYPE = np.dtype(
     [

@@ -85,22 +85,26 @@ typedef struct fr_spool_channel {
 
 /* ---- losses ---- */
 
+/* Room for one more: counts never coarsen, so the newest joins an older one of its cause. There is one, for
+ * the held are many and the causes few. */
+static inline void fr_commit_gap_room(fr_spool_channel *c)
+{
+    if (c->gap_count == FR_GAPS_HELD) {
+        fr_gap *last = &c->gaps[--c->gap_count];
+        fr_gap *older = last - 1;
+        while (older > c->gaps && older->cause != last->cause)
+            older--;
+        older->count += last->count;
+        older->t_last = last->t_last;
+    }
+}
+
 static inline void fr_commit_gap(fr_spool_channel *c, fr_gap gap)
 {
-    if (!gap.count)
-        return;
-    if (c->gap_count == FR_GAPS_HELD) { /* counts never coarsen: the newest joins an older one of its cause */
-        const fr_gap *last = &c->gaps[c->gap_count - 1];
-        uint32_t i = c->gap_count - 1;
-        while (i && c->gaps[i - 1].cause != last->cause)
-            i--;
-        if (i) {
-            c->gaps[i - 1].count += last->count;
-            c->gaps[i - 1].t_last = last->t_last;
-        }
-        c->gap_count--;
+    if (gap.count) {
+        fr_commit_gap_room(c);
+        c->gaps[c->gap_count++] = gap;
     }
-    c->gaps[c->gap_count++] = gap;
 }
 
 /* Records that the ring no longer had. While the disk failed, the loss is the disk's. They come before the
@@ -116,11 +120,9 @@ static inline void fr_commit_lost(fr_spool_channel *c, uint64_t count, int64_t u
         head->count += count;
         head->t_last = until;
     } else {
-        if (c->gap_count == FR_GAPS_HELD)
-            fr_commit_gap(c, c->gaps[--c->gap_count]);
-        memmove(head + 1, head, (c->gap_count < FR_GAPS_HELD ? c->gap_count : FR_GAPS_HELD - 1) * sizeof *head);
+        fr_commit_gap_room(c);
+        memmove(head + 1, head, c->gap_count++ * sizeof *head);
         *head = lost;
-        c->gap_count += c->gap_count < FR_GAPS_HELD;
     }
     fr_store_relaxed(counter, *counter + count);
     c->cursor += count;

@@ -1,0 +1,71 @@
+/* bare.c: the loops without fastrec, and the getter that both poll. */
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct status {
+    int32_t hr;
+    uint32_t indi_status;
+    uint64_t url;
+    uint32_t http_request;
+    int32_t http_status;
+    uint32_t progress;
+    uint32_t total;
+} status;
+
+typedef struct record {
+    int64_t mono_ns;
+    status payload;
+} record;
+
+_Static_assert(sizeof(record) == 40, "the record is fastrec's own");
+
+uint64_t calls;
+
+/* Status number n at the n-th call, counted from 0; payloads.py says which that is. */
+int32_t get_status(status *out)
+{
+    uint64_t n = calls++;
+    uint32_t low = (uint32_t)n;
+    out->hr = -(int32_t)(low & 0x7fffffffu);
+    out->indi_status = low & 0x3f;
+    out->url = n;
+    out->http_request = low * 2654435761u;
+    out->http_status = (int32_t)(low & 3);
+    out->progress = low;
+    out->total = ~low;
+    return 0;
+}
+
+/* What anybody would write: call, clock, copy. The getter comes as a pointer, as it does to a poller.
+ * Returns how many calls failed. */
+uint64_t poll_bare(int32_t (*getter)(status *), record *array, uint64_t nslots, uint64_t polls)
+{
+    uint64_t slot = 0, failed = 0;
+    record r;
+    for (; polls; polls--) {
+        struct timespec t;
+        if (getter(&r.payload)) {
+            failed++;
+            continue;
+        }
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        r.mono_ns = t.tv_sec * 1000000000ll + t.tv_nsec;
+        memcpy(&array[slot], &r, sizeof r);
+        slot = slot + 1 == nslots ? 0 : slot + 1;
+    }
+    return failed;
+}
+
+/* `rounds` times the same `count` finished records into a ring of nslots, from slot `slot` on; the next. */
+uint64_t copy_wrapping(char *ring, uint64_t nslots, uint64_t size, uint64_t slot, const char *records,
+                       uint64_t count, uint64_t rounds)
+{
+    for (; rounds; rounds--) {
+        uint64_t until_end = nslots - slot, first = count < until_end ? count : until_end;
+        memcpy(ring + slot * size, records, first * size);
+        memcpy(ring, records + first * size, (count - first) * size);
+        slot = first < count ? count - first : slot + count == nslots ? 0 : slot + count;
+    }
+    return slot;
+}

@@ -1,0 +1,225 @@
+"""What people use instead: two rings of NumPy, a deque, a plain array, and loops in C."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import subprocess
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic_ns, perf_counter_ns
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness import BenchmarkError, Timed, WrongAnswerError, compiler
+from benchmarks.payloads import FORMS, SCHEMA, Feed, compare, compare_stamps
+
+__all__ = [
+    "OPAQUE",
+    "ArrayRows",
+    "Copying",
+    "DequeOfTuples",
+    "Extending",
+    "Pushing",
+    "RingAppend",
+    "RingExtend",
+    "bare_loops",
+    "ring_class",
+]
+
+OPAQUE = np.dtype(("V", SCHEMA.size))
+"""The payload as bytes that NumPy does not look into: quicker to assign than fields, and harder to read."""
+
+
+def ring_class(name: str) -> type:
+    """The class of a rival from PyPI, by the name of its module."""
+    try:
+        return importlib.import_module(name).RingBuffer
+    except ImportError as error:
+        raise BenchmarkError(
+            f"the rival {name} is not installed ({error}); pip install 'fastrec[bench]', or '.[bench]' in a checkout"
+        ) from error
+
+
+def bare_loops() -> ctypes.CDLL:
+    """bare.c, compiled here and now with the flags fastrec itself is built with."""
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "bare.so"
+        source = Path(__file__).with_name("bare.c")
+        command = [*compiler().split(), "-std=gnu11", "-O2", "-Wall", "-shared", "-fPIC", str(source), "-o", str(library)]
+        try:
+            subprocess.run(command, capture_output=True, text=True, check=True)
+        except OSError as error:
+            raise BenchmarkError(f"no C compiler {compiler()!r} ({error}); install gcc, or set CC") from error
+        except subprocess.CalledProcessError as error:
+            raise BenchmarkError(f"{compiler()} cannot compile bare.c: {error.stderr.strip()}") from error
+        loops = ctypes.CDLL(str(library))
+    word, pointer = ctypes.c_uint64, ctypes.c_void_p
+    loops.poll_bare.argtypes = (pointer, pointer, word, word)
+    loops.copy_wrapping.argtypes = (pointer, word, word, word, pointer, word, word)
+    loops.poll_bare.restype = loops.copy_wrapping.restype = word
+    return loops
+
+
+class Pushing(Timed):
+    """Stores payloads one at a time, from a list of them in one of the `FORMS`.
+
+    Subclasses set `push`, or write a loop of their own.
+    """
+
+    push: Callable[[Any], object]
+
+    def __init__(self, who: str, feed: Feed, form: str = "NumPy row") -> None:
+        super().__init__(who, "ns/push", feed.operations)
+        self.feed = feed
+        self.form = form
+
+    def prepare(self, turn: int) -> None:
+        self.turn = turn
+        self.payloads = FORMS[self.form](self.feed.rows(turn))
+
+    def work(self) -> None:
+        push, payloads = self.push, self.payloads
+        for _ in range(self.feed.rounds):
+            for payload in payloads:
+                push(payload)
+
+    def run(self) -> dict[str, float]:
+        self.begin = monotonic_ns()
+        figures = super().run()
+        self.end = monotonic_ns()
+        return figures
+
+    def compare(self, stored: np.ndarray, stamps: np.ndarray | None = None) -> None:
+        """All that is stored, and its stamps where there are any, against this run's."""
+        compare(self.who, stored, self.feed.left(self.turn))
+        if stamps is not None:
+            compare_stamps(self.who, stamps, self.begin, self.end)
+
+
+class Extending(Pushing):
+    """Stores whole arrays of payloads."""
+
+    def __init__(self, who: str, feed: Feed) -> None:
+        super().__init__(who, feed)
+        self.unit = "ns/row"
+
+    def prepare(self, turn: int) -> None:
+        self.turn = turn
+        self.payloads = self.feed.rows(turn)
+
+    def work(self) -> None:
+        push, payloads = self.push, self.payloads
+        for _ in range(self.feed.rounds):
+            push(payloads)
+
+
+class RingAppend(Pushing):
+    """``append`` of numpy_ringbuffer or dvg-ringbuffer. They keep no time: it is not even taken.
+
+    With `dtype` OPAQUE the ring holds bytes, which whoever reads it has to view as the struct.
+    """
+
+    def __init__(self, who: str, module: str, feed: Feed, form: str, dtype: np.dtype = SCHEMA.dtype) -> None:
+        super().__init__(who, feed, form)
+        self.ring = ring_class(module)(feed.capacity, dtype=dtype)
+        self.push = self.ring.append
+
+    def check(self) -> None:
+        self.compare(self.ring[:])
+
+
+class RingExtend(Extending):
+    """``extend`` of the same two."""
+
+    def __init__(self, who: str, module: str, feed: Feed, dtype: np.dtype = SCHEMA.dtype) -> None:
+        super().__init__(who, feed)
+        self.ring = ring_class(module)(feed.capacity, dtype=dtype)
+        self.push = self.ring.extend
+
+    def prepare(self, turn: int) -> None:
+        super().prepare(turn)
+        self.payloads = self.payloads.view(self.ring.dtype)
+
+    def check(self) -> None:
+        self.compare(self.ring[:])
+
+
+class DequeOfTuples(Pushing):
+    """``deque.append((perf_counter_ns(), bytes(s)))``."""
+
+    def __init__(self, who: str, feed: Feed, form: str) -> None:
+        super().__init__(who, feed, form)
+        self.deque: deque[tuple[int, bytes]] = deque(maxlen=feed.capacity)
+
+    def work(self) -> None:
+        append, payloads = self.deque.append, self.payloads
+        for _ in range(self.feed.rounds):
+            for s in payloads:
+                append((perf_counter_ns(), bytes(s)))
+
+    def check(self) -> None:
+        stamps = np.array([stamp for stamp, _ in self.deque])
+        self.compare(np.frombuffer(b"".join(data for _, data in self.deque), SCHEMA.dtype), stamps)
+
+
+class ArrayRows(Pushing):
+    """``array[i] = row`` and its stamp, by two columns of one structured array: quicker than a tuple of both."""
+
+    def __init__(self, who: str, feed: Feed, form: str, dtype: np.dtype = SCHEMA.dtype) -> None:
+        super().__init__(who, feed, form)
+        self.array = np.zeros(feed.capacity, [("mono_ns", "<i8"), ("payload", dtype)])
+
+    def work(self) -> None:
+        stamps, rows, payloads = self.array["mono_ns"], self.array["payload"], self.payloads
+        for turn in range(self.feed.rounds):
+            for i, s in enumerate(payloads, turn * self.feed.count % self.feed.capacity):
+                stamps[i] = perf_counter_ns()
+                rows[i] = s
+
+    def check(self) -> None:
+        self.compare(self.array["payload"], self.array["mono_ns"])
+
+
+class Copying(Extending):
+    """``memcpy`` of finished records into a buffer of the ring's size, in C from the first to the last round."""
+
+    def __init__(self, who: str, loops: ctypes.CDLL, feed: Feed, nslots: int) -> None:
+        super().__init__(who, feed)
+        self.loops = loops
+        self.buffer = np.zeros(nslots, SCHEMA.record_dtype)
+        self.slot = 0
+
+    def prepare(self, turn: int) -> None:
+        super().prepare(turn)
+        self.records = np.zeros(self.feed.count, self.buffer.dtype)
+        self.records["mono_ns"] = turn
+        _payloads(self.records)[:] = self.payloads.view(OPAQUE)
+
+    def work(self) -> None:
+        self.slot = self.loops.copy_wrapping(
+            self.buffer.ctypes.data,
+            len(self.buffer),
+            self.buffer.itemsize,
+            self.slot,
+            self.records.ctypes.data,
+            self.feed.count,
+            self.feed.rounds,
+        )
+
+    def check(self) -> None:
+        in_order = np.roll(self.buffer.view((np.void, self.buffer.itemsize)), -self.slot).view(self.buffer.dtype)
+        newest = in_order[-self.feed.capacity :]
+        self.compare(_payloads(newest))
+        if (newest["mono_ns"] != self.turn).any():
+            raise WrongAnswerError(f"{self.who}: stamps were not copied")
+
+
+def _payloads(records: np.ndarray) -> np.ndarray:
+    """The payloads of records as opaque bytes, in place."""
+    offset = SCHEMA.payload_offset("every")
+    whole = np.dtype({"names": ["payload"], "formats": [OPAQUE], "offsets": [offset], "itemsize": records.itemsize})
+    return records.view(whole)["payload"]

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import fastrec
+from fastrec import cli
+from fastrec.cli import output
+from fastrec.errors import RecordingError
+
+Run = Callable[..., str]
+
+
+def fastrec_process(*arguments: object, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "fastrec", *map(str, arguments)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, **options)
+
+
+def test_version(command: Run) -> None:
+    assert command("--version") == f"fastrec {fastrec.__version__}\n"
+
+
+def test_help_lists_every_verb_and_imports_none() -> None:
+    program = (
+        "import sys\nfrom fastrec.cli import main\nassert main(['--help']) == 0\n"
+        "print(sorted(name for name in sys.modules if name.startswith('fastrec.cli.')), 'rich' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    *text, modules = done.stdout.splitlines()
+    assert modules == "['fastrec.cli.output'] False"
+    words = " ".join(" ".join(text).split())
+    assert [verb for verb, purpose in cli.VERBS.items() if f" {verb} {purpose}" not in words] == []
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_explains_itself(verb: str, command: Run) -> None:
+    text = command(verb, "--help")
+    assert text.startswith(f"usage: fastrec {verb}") and "--json" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "VERB"),
+        (("recrod",), "recrod"),
+        (("cat",), "RUN"),
+        (("cat", "x", "--lst", "3"), "--lst"),
+        (("cat", "x", "--where", "mode"), "FIELD=VALUE"),
+        (("export", "x"), "-o"),
+        (("export", "x", "-o", "y.csv", "--raw", "--decoded"), "not allowed with"),
+    ],
+)
+def test_a_command_line_without_sense_is_2(arguments: tuple, said: str, refused: Run) -> None:
+    assert said in refused(2, *arguments)
+
+
+def test_errors_are_one_line_and_1(tmp_path: Path, refused: Run) -> None:
+    assert "no such folder" in refused(1, "info", tmp_path / "none")
+    (tmp_path / "none").mkdir()
+    assert "no recording" in refused(1, "cat", tmp_path / "none")
+    nasty = tmp_path / "a\nb\x1b[31m\u202e"
+    assert "a\\nb\\x1b[31m\\u202e" in refused(1, "verify", nasty)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (RecordingError("the disk is on fire"), 1, "fastrec: the disk is on fire\n"),
+        (FileNotFoundError(2, "No such file", "x"), 1, "fastrec: x: No such file\n"),
+        (OSError("odd"), 1, "fastrec: odd\n"),
+        (KeyboardInterrupt(), 130, "fastrec: interrupted\n"),
+        (BrokenPipeError(), 0, ""),
+    ],
+)
+def test_what_a_verb_raises(
+    error: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from fastrec.cli import info
+
+    def fail(options: object) -> int:
+        output.say("so far")
+        raise error
+
+    monkeypatch.setattr(info, "run", fail)
+    assert cli.main(["info", "x"]) == code
+    assert capsys.readouterr() == ("so far\n", said)
+
+
+def test_a_mistake_of_ours_is_no_error_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastrec.cli import info
+
+    monkeypatch.setattr(info, "run", lambda options: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["info", "x"])
+
+
+def test_a_warning_is_a_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from fastrec.cli import info
+
+    def warn(options: object) -> int:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("a call has not returned", RuntimeWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(info, "run", warn)
+    assert cli.main(["info", "x"]) == 0
+    assert capsys.readouterr().err == "fastrec: warning: a call has not returned\n"
+
+
+def test_a_reader_that_leaves_is_no_error(two_channels: Path) -> None:
+    with fastrec_process("cat", "large.fastrec", "status", cwd=two_channels) as process:
+        assert process.stdout.readline().startswith("seq  time")
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait(60) == 0
+
+
+def test_a_full_disk_is_one_line(bench: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "fastrec", "cat", "small.fastrec"]
+        # Buffered, as usual: then the disk is found to be full only when the interpreter ends.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=bench, env=environment, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "fastrec: No space left on device\n")
