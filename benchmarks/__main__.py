@@ -17,9 +17,11 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="which; all without")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write an object there (several benchmarks: a list)")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="the result as an object; of several, a list"
+    )
     parser.add_argument("--list", action="store_true", help="say which there are")
-    parser.add_argument("--quick", action="store_true", help="a short run that proves the answers, not the figures")
+    parser.add_argument("--quick", action="store_true", help="prove the answers, not the figures")
     options = parser.parse_args(arguments)
     try:
         if options.list:

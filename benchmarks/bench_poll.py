@@ -14,7 +14,7 @@ import numpy as np
 import fastrec
 from benchmarks import rivals
 from benchmarks.harness import Bench, Case, Claim, Contestant, Timed, WrongAnswerError
-from benchmarks.payloads import SCHEMA, compare, compare_stamps, statuses
+from benchmarks.payloads import SCHEMA, compare, compare_stamps, payloads, statuses
 
 CAPACITY = 65536
 GUARD = 64  # slots of a ring beyond its capacity
@@ -65,14 +65,12 @@ class Polling(Contestant):
         called = self.calls.value - self.first
         if stats.recorded != called or stats.slots != called + stats.missed:
             raise WrongAnswerError(
-                f"{self.who}: {called} calls, {stats.recorded} recorded, {stats.missed} missed of {stats.slots} slots"
+                f"{self.who}: {called} calls, {stats.recorded} recorded, "
+                f"{stats.missed} missed of {stats.slots} slots"
             )
         rows = records.to_numpy()
-        payloads = np.zeros(len(rows), SCHEMA.dtype)
-        for name in SCHEMA.dtype.names:
-            payloads[name] = rows[name]
         count = min(called, CAPACITY)
-        compare(self.who, payloads, statuses(self.first + called - count, count))
+        compare(self.who, payloads(rows), statuses(self.first + called - count, count))
         compare_stamps(self.who, rows["mono_ns"], self.begin, self.end)
 
 
@@ -103,11 +101,14 @@ class BareLoop(Timed):
         self.array["mono_ns"] = 1  # pages are there before the first run, as those of a ring are
 
     def prepare(self, turn: int) -> None:
+        super().prepare(turn)
         self.first = self.calls.value
 
     def work(self) -> None:
         self.begin = time.monotonic_ns()
-        self.failed = self.loops.poll_bare(self.getter, self.array.ctypes.data, len(self.array), self.operations)
+        self.failed = self.loops.poll_bare(
+            self.getter, self.array.ctypes.data, len(self.array), self.operations
+        )
         self.end = time.monotonic_ns()
 
     def check(self) -> None:
@@ -116,10 +117,7 @@ class BareLoop(Timed):
             raise WrongAnswerError(f"{self.who}: {called} calls, {self.failed} failed, of {self.operations}")
         count = min(called, len(self.array))
         places = np.arange(called - count, called) % len(self.array)
-        payloads = np.zeros(count, SCHEMA.dtype)
-        for name in SCHEMA.dtype.names:
-            payloads[name] = self.array[name][places]
-        compare(self.who, payloads, statuses(self.first + called - count, count))
+        compare(self.who, payloads(self.array)[places], statuses(self.first + called - count, count))
         compare_stamps(self.who, self.array["mono_ns"][places], self.begin, self.end)
 
 
@@ -132,6 +130,7 @@ def bench(quick: bool) -> Bench:
         [Polling('fastrec, rate="max"', loops, "max", seconds)],
         [BareLoop("bare C loop", loops, polls)],
     )
-    paced = Case(f"paced, {PACED_HZ} Hz", [Pacing(f"fastrec, rate={PACED_HZ}", loops, PACED_HZ, 0.02 if quick else 0.5)])
+    pacing = Pacing(f"fastrec, rate={PACED_HZ}", loops, PACED_HZ, 0.02 if quick else 0.5)
+    paced = Case(f"paced, {PACED_HZ} Hz", [pacing])
     claim = Claim("poll.bare_loop.at_most", "flat out", 'fastrec, rate="max"', "bare C loop", 1.10)
     return Bench([flat, paced], [claim])

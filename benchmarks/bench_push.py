@@ -11,7 +11,7 @@ import numpy as np
 import fastrec
 from benchmarks import rivals
 from benchmarks.harness import Bench, Case, Claim, WrongAnswerError
-from benchmarks.payloads import FORMS, SCHEMA, Feed
+from benchmarks.payloads import FORMS, OPAQUE, SCHEMA, Feed, payloads
 
 GUARD = 64  # slots of a ring beyond its capacity
 
@@ -30,7 +30,9 @@ class _Channel:
         """The records in it, after proof that all that was ever pushed is accounted for."""
         stats = self.channel.stats
         if not stats.slots == stats.recorded == stats.published == pushed:
-            raise WrongAnswerError(f"{who}: {stats.slots} slots, {stats.recorded} recorded of {pushed} pushed")
+            raise WrongAnswerError(
+                f"{who}: {stats.slots} slots, {stats.recorded} recorded of {pushed} pushed"
+            )
         return self.channel.snapshot().to_numpy()
 
     def close(self) -> None:
@@ -46,8 +48,9 @@ class _Ring:
     def held(self, who: str, pushed: int) -> np.ndarray:
         """As of `_Channel`."""
         snapshot = self.ring.snapshot()
-        if snapshot.lost or snapshot.first_seq + len(snapshot.array) != pushed:
-            raise WrongAnswerError(f"{who}: {snapshot.first_seq + len(snapshot.array)} records of {pushed} pushed")
+        published = snapshot.first_seq + len(snapshot.array)
+        if snapshot.lost or published != pushed:
+            raise WrongAnswerError(f"{who}: {published} published of {pushed} pushed")
         return snapshot.array
 
     def close(self) -> None:
@@ -66,10 +69,7 @@ class _Checked:
 
     def check(self) -> None:
         records = self.store.held(self.who, self.pushed)
-        payloads = np.zeros(len(records), SCHEMA.dtype)
-        for name in SCHEMA.dtype.names:
-            payloads[name] = records[name]
-        self.compare(payloads, records["mono_ns"])
+        self.compare(payloads(records), records["mono_ns"])
 
     def close(self) -> None:
         self.store.close()
@@ -104,9 +104,9 @@ class ChannelExtend(_Checked, rivals.Extending):
 
 def _push(form: str, feed: Feed) -> Case:
     opaque = [
-        rivals.RingAppend("numpy_ringbuffer.append, V32", "numpy_ringbuffer", feed, form, rivals.OPAQUE),
-        rivals.RingAppend("dvg-ringbuffer.append, V32", "dvg_ringbuffer", feed, form, rivals.OPAQUE),
-        rivals.ArrayRows("array[i] = row, V32 and stamp", feed, form, rivals.OPAQUE),
+        rivals.RingAppend("numpy_ringbuffer.append, V32", "numpy_ringbuffer", feed, form, OPAQUE),
+        rivals.RingAppend("dvg-ringbuffer.append, V32", "dvg_ringbuffer", feed, form, OPAQUE),
+        rivals.ArrayRows("array[i] = row, V32 and stamp", feed, form, OPAQUE),
         rivals.DequeOfTuples("deque.append((perf_counter_ns(), bytes(s)))", feed, form),
     ]
     fields = [
@@ -126,16 +126,16 @@ def _extend(feed: Feed) -> Case:
         [
             rivals.Copying("memcpy of finished records", rivals.bare_loops(), feed, feed.capacity + GUARD),
             rivals.RingExtend("numpy_ringbuffer.extend", "numpy_ringbuffer", feed),
-            rivals.RingExtend("numpy_ringbuffer.extend, V32", "numpy_ringbuffer", feed, rivals.OPAQUE),
+            rivals.RingExtend("numpy_ringbuffer.extend, V32", "numpy_ringbuffer", feed, OPAQUE),
             rivals.RingExtend("dvg-ringbuffer.extend", "dvg_ringbuffer", feed),
-            rivals.RingExtend("dvg-ringbuffer.extend, V32", "dvg_ringbuffer", feed, rivals.OPAQUE),
+            rivals.RingExtend("dvg-ringbuffer.extend, V32", "dvg_ringbuffer", feed, OPAQUE),
         ],
     )
 
 
 def _push_claim(form: str, rival: str, short: str, target: float) -> Claim:
-    case = f"push, {form}"
-    return Claim(f"push.{form.split()[0].lower()}.{short}.at_least", case, rival, "fastrec channel.push", target)
+    name = f"push.{form.split()[0].lower()}.{short}.at_least"
+    return Claim(name, f"push, {form}", rival, "fastrec channel.push", target)
 
 
 def bench(quick: bool) -> Bench:

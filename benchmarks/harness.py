@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -37,8 +37,10 @@ __all__ = [
     "WrongAnswerError",
     "compiler",
     "find",
+    "machine",
     "measure",
     "names",
+    "run",
 ]
 
 RUNS = 7
@@ -69,6 +71,7 @@ class Contestant(ABC):
 
     def prepare(self, turn: int) -> None:
         """Get ready for run `turn`, whose answer differs from that of every other; not timed."""
+        self.turn = turn
 
     @abstractmethod
     def run(self) -> dict[str, float]:
@@ -83,7 +86,7 @@ class Contestant(ABC):
         WrongAnswerError
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most hold nothing but memory)
         """Give back what it holds."""
 
 
@@ -214,6 +217,8 @@ def measure(
 
 def _alternate(case: Case) -> list[dict[str, Any]]:
     contestants = (*case.ours, *case.rivals)
+    if len({contestant.who for contestant in contestants}) < len(contestants):
+        raise BenchmarkError(f"case {case.name!r}: two contestants of one name; rename one")
     runs: dict[tuple[str, str], list[float]] = {}
     for turn in range(RUNS + 1):
         for contestant in contestants:
@@ -222,8 +227,6 @@ def _alternate(case: Case) -> list[dict[str, Any]]:
             contestant.check()
             for unit, figure in figures.items() if turn else ():
                 runs.setdefault((contestant.who, unit), []).append(figure)
-    if len({contestant.who for contestant in contestants}) < len(contestants):
-        raise BenchmarkError(f"case {case.name!r}: two contestants of one name; rename one")
     return [
         {"case": case.name, "who": who, "unit": unit, "runs": figures, "median": statistics.median(figures)}
         for (who, unit), figures in runs.items()
@@ -259,7 +262,8 @@ def machine(*, quick: bool) -> dict[str, Any]:
         the last minute before the start, `quick` that these are no figures to quote.
     """
     try:
-        version = subprocess.run([*compiler().split(), "--version"], capture_output=True, text=True, check=True)
+        command = [*compiler().split(), "--version"]
+        version = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise BenchmarkError(f"no C compiler {compiler()!r} ({error}); install gcc, or set CC") from error
     return {

@@ -12,10 +12,13 @@ import fastrec
 from benchmarks.harness import WrongAnswerError
 from fastrec.wmdrm import status
 
-__all__ = ["FORMS", "SCHEMA", "Feed", "compare", "compare_stamps", "statuses"]
+__all__ = ["FORMS", "OPAQUE", "SCHEMA", "Feed", "compare", "compare_stamps", "payloads", "statuses"]
 
 # Without text: what is pushed follows no pointers, so the URL's address is a number like the others.
 SCHEMA = fastrec.Schema.from_dtype(status.schema(64).dtype, name="WM_INDIVIDUALIZE_STATUS")
+
+OPAQUE = np.dtype(("V", SCHEMA.size))
+"""The payload as bytes that NumPy does not look into: quicker to assign than fields, and harder to read."""
 
 
 class Status(ctypes.Structure):
@@ -59,6 +62,19 @@ def statuses(first: int, count: int) -> np.ndarray:
     rows["dwHTTPReadProgress"] = low
     rows["dwHTTPReadTotal"] = ~low
     return rows
+
+
+def payloads(records: np.ndarray) -> np.ndarray:
+    """The payloads of records (SCHEMA.record_dtype, dense), in place and OPAQUE."""
+    whole = np.dtype(
+        {
+            "names": ["payload"],
+            "formats": [OPAQUE],
+            "offsets": [SCHEMA.payload_offset("every")],
+            "itemsize": records.itemsize,
+        }
+    )
+    return records.view(whole)["payload"]
 
 
 @dataclass(frozen=True)
@@ -108,8 +124,8 @@ def compare(who: str, stored: np.ndarray, expected: np.ndarray) -> None:
     if len(wrong):
         row = int(wrong[0])
         raise WrongAnswerError(
-            f"{who}: {len(wrong)} of {len(expected)} records are wrong; row {row} is {found[row].tobytes().hex()}, "
-            f"expected {wanted[row].tobytes().hex()}"
+            f"{who}: {len(wrong)} of {len(expected)} records are wrong; "
+            f"row {row} is {found[row].tobytes().hex()}, expected {wanted[row].tobytes().hex()}"
         )
 
 

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import BenchmarkError, Timed, WrongAnswerError, compiler
-from benchmarks.payloads import FORMS, SCHEMA, Feed, compare, compare_stamps
+from benchmarks.payloads import FORMS, SCHEMA, Feed, compare, compare_stamps, payloads
 
 __all__ = [
-    "OPAQUE",
     "ArrayRows",
     "Copying",
     "DequeOfTuples",
@@ -30,9 +29,6 @@ __all__ = [
     "ring_class",
 ]
 
-OPAQUE = np.dtype(("V", SCHEMA.size))
-"""The payload as bytes that NumPy does not look into: quicker to assign than fields, and harder to read."""
-
 
 def ring_class(name: str) -> type:
     """The class of a rival from PyPI, by the name of its module."""
@@ -40,7 +36,7 @@ def ring_class(name: str) -> type:
         return importlib.import_module(name).RingBuffer
     except ImportError as error:
         raise BenchmarkError(
-            f"the rival {name} is not installed ({error}); pip install 'fastrec[bench]', or '.[bench]' in a checkout"
+            f"the rival {name} is not installed; the extra 'bench' has it: pip install -e '.[bench]'"
         ) from error
 
 
@@ -49,7 +45,8 @@ def bare_loops() -> ctypes.CDLL:
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "bare.so"
         source = Path(__file__).with_name("bare.c")
-        command = [*compiler().split(), "-std=gnu11", "-O2", "-Wall", "-shared", "-fPIC", str(source), "-o", str(library)]
+        flags = ["-std=gnu11", "-O2", "-Wall", "-shared", "-fPIC"]
+        command = [*compiler().split(), *flags, str(source), "-o", str(library)]
         try:
             subprocess.run(command, capture_output=True, text=True, check=True)
         except OSError as error:
@@ -70,15 +67,16 @@ class Pushing(Timed):
     Subclasses set `push`, or write a loop of their own.
     """
 
+    UNIT = "ns/push"
     push: Callable[[Any], object]
 
     def __init__(self, who: str, feed: Feed, form: str = "NumPy row") -> None:
-        super().__init__(who, "ns/push", feed.operations)
+        super().__init__(who, self.UNIT, feed.operations)
         self.feed = feed
         self.form = form
 
     def prepare(self, turn: int) -> None:
-        self.turn = turn
+        super().prepare(turn)
         self.payloads = FORMS[self.form](self.feed.rows(turn))
 
     def work(self) -> None:
@@ -103,12 +101,10 @@ class Pushing(Timed):
 class Extending(Pushing):
     """Stores whole arrays of payloads."""
 
-    def __init__(self, who: str, feed: Feed) -> None:
-        super().__init__(who, feed)
-        self.unit = "ns/row"
+    UNIT = "ns/row"
 
     def prepare(self, turn: int) -> None:
-        self.turn = turn
+        super().prepare(turn)
         self.payloads = self.feed.rows(turn)
 
     def work(self) -> None:
@@ -167,7 +163,7 @@ class DequeOfTuples(Pushing):
 
 
 class ArrayRows(Pushing):
-    """``array[i] = row`` and its stamp, by two columns of one structured array: quicker than a tuple of both."""
+    """``array[i] = row`` and its stamp, in two columns of one array: quicker than as a tuple."""
 
     def __init__(self, who: str, feed: Feed, form: str, dtype: np.dtype = SCHEMA.dtype) -> None:
         super().__init__(who, feed, form)
@@ -175,8 +171,8 @@ class ArrayRows(Pushing):
 
     def work(self) -> None:
         stamps, rows, payloads = self.array["mono_ns"], self.array["payload"], self.payloads
-        for turn in range(self.feed.rounds):
-            for i, s in enumerate(payloads, turn * self.feed.count % self.feed.capacity):
+        for done in range(self.feed.rounds):
+            for i, s in enumerate(payloads, done * self.feed.count % self.feed.capacity):
                 stamps[i] = perf_counter_ns()
                 rows[i] = s
 
@@ -185,7 +181,7 @@ class ArrayRows(Pushing):
 
 
 class Copying(Extending):
-    """``memcpy`` of finished records into a buffer of the ring's size, in C from the first to the last round."""
+    """``memcpy`` of finished records into a buffer of the ring's size; the rounds are looped over in C."""
 
     def __init__(self, who: str, loops: ctypes.CDLL, feed: Feed, nslots: int) -> None:
         super().__init__(who, feed)
@@ -197,7 +193,8 @@ class Copying(Extending):
         super().prepare(turn)
         self.records = np.zeros(self.feed.count, self.buffer.dtype)
         self.records["mono_ns"] = turn
-        _payloads(self.records)[:] = self.payloads.view(OPAQUE)
+        view = payloads(self.records)
+        view[:] = self.payloads.view(view.dtype)
 
     def work(self) -> None:
         self.slot = self.loops.copy_wrapping(
@@ -211,15 +208,7 @@ class Copying(Extending):
         )
 
     def check(self) -> None:
-        in_order = np.roll(self.buffer.view((np.void, self.buffer.itemsize)), -self.slot).view(self.buffer.dtype)
-        newest = in_order[-self.feed.capacity :]
-        self.compare(_payloads(newest))
+        newest = np.roll(self.buffer, -self.slot)[-self.feed.capacity :]
+        self.compare(payloads(newest))
         if (newest["mono_ns"] != self.turn).any():
             raise WrongAnswerError(f"{self.who}: stamps were not copied")
-
-
-def _payloads(records: np.ndarray) -> np.ndarray:
-    """The payloads of records as opaque bytes, in place."""
-    offset = SCHEMA.payload_offset("every")
-    whole = np.dtype({"names": ["payload"], "formats": [OPAQUE], "offsets": [offset], "itemsize": records.itemsize})
-    return records.view(whole)["payload"]

@@ -101,7 +101,9 @@ def as_options(
         period, text = (fraction.numerator, fraction.denominator), str(hertz)
     if when_full not in ("overwrite", "drop"):
         raise SourceError(f"when_full={when_full!r}; it is 'overwrite' or 'drop'")
-    return Options(text, period, _spin(spin, period), _capacity(capacity, period, record_size), when_full, thread)
+    return Options(
+        text, period, _spin(spin, period), _capacity(capacity, period, record_size), when_full, thread
+    )
 
 
 def _hertz(rate: Any) -> Fraction:
@@ -194,9 +196,13 @@ class Channel:
 
     def _pushable(self) -> None:
         if self.source is not None:
-            raise SourceError(f"channel {self.name!r} is filled by {self.source!r}; add a channel without a source to push")
+            raise SourceError(
+                f"channel {self.name!r} is filled by {self.source!r}; add a channel without a source to push"
+            )
         if self._closed:
-            raise RecordingError(f"channel {self.name!r} is closed: its recorder has stopped, or belongs to the process that forked")
+            raise RecordingError(
+                f"channel {self.name!r} is closed: its recorder has stopped, or is that of the parent process"
+            )
 
     # What the user asks
 
@@ -280,6 +286,12 @@ def check_schema(given: Schema, of_source: Schema, name: str) -> None:
     ours = {field.name: field for field in given.fields}
     for field in of_source.fields:
         if ours.get(field.name) != field:
-            what = f"field {field.name!r} differs" if field.name in ours else f"field {field.name!r} is missing"
-            raise SchemaError(f"channel {name!r}: schema {given.name!r} is not what the source fills: {what}; leave schema= out")
-    raise SchemaError(f"channel {name!r}: schema {given.name!r} ({given.size} bytes) is not what the source fills ({of_source.size})")
+            what = (
+                f"field {field.name!r} differs" if field.name in ours else f"field {field.name!r} is missing"
+            )
+            raise SchemaError(
+                f"channel {name!r}: schema {given.name!r} is not the source's: {what}; leave schema= out"
+            )
+    raise SchemaError(
+        f"channel {name!r}: schema {given.name!r} has {given.size} bytes, the source's {of_source.size}"
+    )

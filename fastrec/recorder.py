@@ -99,13 +99,16 @@ class Recorder:
             self._end_threads()
 
     def __repr__(self) -> str:
-        return f"<Recorder {str(self.path) if self.path else 'in memory'}, {self._state}: {', '.join(self._channels) or 'no channels'}>"
+        where = str(self.path) if self.path else "in memory"
+        return f"<Recorder {where}, {self._state}: {', '.join(self._channels) or 'no channels'}>"
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     # Channels
@@ -137,20 +140,21 @@ class Recorder:
         name : str
             1 to 64 letters, digits and ``_.-``; differs from the others by more than case.
         source : Call, ComMethod or str, optional
-            What is polled; a str such as ``"linux:rusage"`` names a built-in one. Without, records are pushed.
+            What is polled; a str such as ``"linux:rusage"`` names a built-in one. None: records are pushed.
         schema : Schema, ctypes.Structure class, dtype or str
             Of what is pushed. A source has its own.
         rate : number, fraction or "max"
             Hz; required with a source. ``"max"``: flat out.
         capacity : int or str
-            Of the ring, in records or as a duration (``"10s"``). Default: four seconds, at least 65,536 records,
-            at most 256 MiB.
+            Of the ring, in records or as a duration (``"10s"``). Default: four seconds, at least 65,536
+            records, at most 256 MiB.
         when_full : {"overwrite", "drop"}
             What gives way when the disk is too slow: the oldest records, or the new ones (needs a path).
         thread : str
             Channels of one name share a polling thread.
         spin : "auto", 0 or a duration
-            How long before a deadline the thread stops sleeping. ``"auto"``: a tenth of the period, at most 100 us.
+            How long before a deadline the thread stops sleeping. ``"auto"``: a tenth of the period, at most
+            100 us; periods shorter than 100 us are spun through.
 
         Raises
         ------
@@ -164,9 +168,16 @@ class Recorder:
             source = registry.source(source)
         schema = self._schema_of(name, source, schema, rate)
         if when_full == "drop" and self.path is None:
-            raise SourceError("when_full='drop' needs a path: without a disk to wait for, nothing is ever full")
+            raise SourceError(
+                "when_full='drop' needs a path: without a disk to wait for, nothing is ever full"
+            )
         options = as_options(
-            schema.record_dtype.itemsize, rate=rate, capacity=capacity, when_full=when_full, thread=thread, spin=spin
+            schema.record_dtype.itemsize,
+            rate=rate,
+            capacity=capacity,
+            when_full=when_full,
+            thread=thread,
+            spin=spin,
         )
         ring = Ring(schema, options.capacity, bounded=when_full == "drop", period=options.period)
         channel = Channel(name, ring, options, clock=self._clock, source=source)
@@ -181,10 +192,14 @@ class Recorder:
 
     def _check_name(self, name: str) -> None:
         if not isinstance(name, str) or not layout.CHANNEL_NAME.fullmatch(name):
-            raise SchemaError(f"channel {name!r}: a name is 1 to 64 letters, digits and '_.-', and begins with none of '.-'")
+            raise SchemaError(
+                f"channel {name!r}: a name is 1 to 64 letters, digits and '_.-', and begins with none of '.-'"
+            )
         for other in self._channels:
             if other.lower() == name.lower():
-                raise SchemaError(f"channel {name!r}: there is {other!r} already; names differ by more than case")
+                raise SchemaError(
+                    f"channel {name!r}: there is {other!r} already; names differ by more than case"
+                )
 
     @staticmethod
     def _schema_of(name: str, source: Any, schema: Any, rate: object) -> Schema:
@@ -192,15 +207,19 @@ class Recorder:
             if schema is None:
                 raise SchemaError(f"channel {name!r} has neither source nor schema; say what is recorded")
             if rate is not None:
-                raise SourceError(f"channel {name!r}: rate={rate!r} without a source; what is pushed has no rate")
+                raise SourceError(
+                    f"channel {name!r}: rate={rate!r} without a source; what is pushed has no rate"
+                )
             schema = as_schema(schema)
             if schema.texts:
                 raise SchemaError(
-                    f"channel {name!r}: {schema.texts[0].name!r} is text behind a pointer, which only a polled source can follow"
+                    f"channel {name!r}: {schema.texts[0].name!r} is text, which only a polled source has"
                 )
             return schema
         if not hasattr(source, "getter"):
-            raise SourceError(f"channel {name!r}: a {type(source).__name__} cannot be polled; wrap the function in fr.Call")
+            raise SourceError(
+                f"channel {name!r}: a {type(source).__name__} cannot be polled; wrap the function in fr.Call"
+            )
         if rate is None:
             raise SourceError(f"channel {name!r} has a source and no rate; say rate=1000 (Hz) or rate='max'")
         if schema is not None:
@@ -290,7 +309,7 @@ class Recorder:
         for thread, poller in self._pollers.items():
             if not poller.stop(_STUCK):
                 warnings.warn(
-                    f"a call on thread {thread!r} has not returned for {_STUCK:g} s: the thread is left behind with its memory",
+                    f"a call on thread {thread!r} has not returned in {_STUCK:g} s; the thread stays",
                     RuntimeWarning,
                     stacklevel=3,
                 )
@@ -331,7 +350,7 @@ def _stop_all() -> None:
 
 
 def _forget_all() -> None:
-    """A forked child has no threads: its recorders are inert, and the parent's files and lock are not its own."""
+    """A forked child has no threads: its recorders are inert, the files and the lock are its parent's."""
     for recorder in list(_made):
         recorder._state = "stopped"
         for channel in recorder._channels.values():

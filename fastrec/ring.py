@@ -102,7 +102,9 @@ class Ring:
             )
         except (OSError, OverflowError, MemoryError) as error:
             needed = capacity * self._dtype.itemsize
-            raise SourceError(f"no memory for {capacity:,} records ({needed:,} bytes): {error}; lower capacity") from error
+            raise SourceError(
+                f"no memory for {capacity:,} records ({needed:,} bytes): {error}; lower capacity"
+            ) from error
         self.array = np.frombuffer(self.core, self._dtype)
 
     def __len__(self) -> int:
@@ -110,7 +112,7 @@ class Ring:
         return self.core.head - self.core.first
 
     def push(self, payload: Any, stamp: int | None = None) -> bool:
-        """Publish one payload (bytes, ctypes, numpy: any buffer of its size); False if a bounded ring was full.
+        """Publish one payload (any buffer of its size); False if a bounded ring was full.
 
         Raises
         ------
@@ -121,7 +123,9 @@ class Ring:
         try:
             return self.core.push(payload, stamp)
         except (ValueError, TypeError, BufferError) as error:
-            raise SchemaError(f"{self.schema.name!r} cannot take this {type(payload).__name__}: {error}") from error
+            raise SchemaError(
+                f"{self.schema.name!r} cannot take this {type(payload).__name__}: {error}"
+            ) from error
 
     def extend(self, payloads: Any, mono_ns: Any = None) -> int:
         """Publish many payloads (an array of the schema's dtype, or bytes); how many had room.
@@ -182,7 +186,11 @@ class Ring:
 
     def texts(self) -> Callable[[int], str | None]:
         """From an id in a record to its text; None for NULL and for what could not be read."""
-        known = [text.decode("utf-8", "surrogateescape") for text in self.core.texts()] if self.schema.texts else []
+        known = (
+            [text.decode("utf-8", "surrogateescape") for text in self.core.texts()]
+            if self.schema.texts
+            else []
+        )
         return lambda identifier: known[identifier - 1] if 0 < identifier <= len(known) else None
 
 

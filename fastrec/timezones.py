@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 __all__ = ["local_zone_name", "zone_named"]
 
-_OFFSET = re.compile(r"([+-])(\d\d):([0-5]\d)", re.ASCII)
-_NAME = re.compile(r"[A-Za-z0-9_+/-]{1,64}", re.ASCII)
+_OFFSET = re.compile(r"([+-])([0-9]{2}):([0-5][0-9])")
+_NAME = re.compile(r"[A-Za-z0-9_+-]{1,64}(/[A-Za-z0-9_+-]{1,64}){0,3}")
 
 
 def zone_named(name: object) -> dt.tzinfo:

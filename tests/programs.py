@@ -1,4 +1,4 @@
-"""C programs of the tests: built against the package's own headers, or against headers with one seeded bug."""
+"""C programs of the tests: built against the package's own headers, or against a copy with one seeded bug."""
 
 from __future__ import annotations
 
@@ -38,4 +38,6 @@ def seeded(folder: Path, header: str, before: str, after: str) -> Path:
 
 def run(program: Path, *arguments: object, timeout: float = 600) -> subprocess.CompletedProcess[str]:
     """Run to the end, output as text."""
-    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import os
 import resource
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from common import SCHEMA, check_records, raw
 from programs import build
 
 import fastrec as fr
@@ -56,6 +58,31 @@ def until(condition, seconds: float = 30.0) -> None:
         time.sleep(0.005)
 
 
+def recorded(path: Path | None, rows: np.ndarray, **options: object) -> fr.Records:
+    """Rows of `common.SCHEMA` as a recorder keeps them: live without a path, else read back."""
+    begin = SCHEMA.payload_offset("every")
+    payload = b"".join(bytes(row)[begin : begin + SCHEMA.size] for row in raw(rows))
+    with fr.Recorder(path, **options) as rec:
+        channel = rec.add("plant", schema=SCHEMA, capacity=max(64, len(rows)))
+        channel.extend(payload, rows["mono_ns"])
+        if path is None:
+            return channel.snapshot()
+    return fr.open(path)["plant"]
+
+
+def test_live_records_keep_the_contract() -> None:
+    check_records(lambda rows, store: recorded(None, rows))
+
+
+@pytest.mark.parametrize("segment_bytes", [1 << 20, 1 << 10])
+def test_stored_records_keep_the_contract(tmp_path: Path, segment_bytes: int) -> None:
+    number = itertools.count()
+    check_records(
+        lambda rows, store: recorded(tmp_path / f"{next(number)}.fastrec", rows, segment_bytes=segment_bytes),
+        count=2500,
+    )
+
+
 class TestRusage:
     def test_agrees_with_resource(self, tmp_path: Path) -> None:
         """At 10 kHz, the kernel's numbers as Python's own module has them."""
@@ -66,7 +93,15 @@ class TestRusage:
             until(lambda: cpu.stats.slots > 3000)
         after = resource.getrusage(resource.RUSAGE_SELF)
         records = fr.open(path)["cpu"]
-        for name in ("ru_maxrss", "ru_minflt", "ru_majflt", "ru_inblock", "ru_oublock", "ru_nvcsw", "ru_nivcsw"):
+        for name in (
+            "ru_maxrss",
+            "ru_minflt",
+            "ru_majflt",
+            "ru_inblock",
+            "ru_oublock",
+            "ru_nvcsw",
+            "ru_nivcsw",
+        ):
             column = records[name]
             assert (np.diff(column) >= 0).all(), name
             assert getattr(before, name) <= column[0] <= column[-1] <= getattr(after, name), name
@@ -97,13 +132,18 @@ def test_two_rates_in_one_recorder(tmp_path: Path, getters: ctypes.CDLL) -> None
     assert fast.stats.slots / slow.stats.slots == pytest.approx(200, rel=0.15)
     for channel in (fast, slow):
         assert balanced(channel.stats)
-        assert channel.stats.published == channel.stats.written == channel.stats.durable == len(run[channel.name])
+        assert (
+            channel.stats.published
+            == channel.stats.written
+            == channel.stats.durable
+            == len(run[channel.name])
+        )
     assert run.verify().ok
 
 
 class TestAccounts:
     def test_failures(self, tmp_path: Path, getters: ctypes.CDLL) -> None:
-        """Of calls 1 to n (the first is the probe) every seventh and every other third failed, with their codes."""
+        """Of calls 1 to n (the first is the probe) every seventh and other third failed, with their codes."""
         path = tmp_path / "run.fastrec"
         with fr.Recorder(path) as rec:
             channel = rec.add("s", fr.Call(getters.get_sometimes, fr.OUT, schema=STATUS), rate=5000)
@@ -155,7 +195,7 @@ class TestAccounts:
         assert all(balanced(stats) for stats in samples.values())
 
     def test_dropped(self, tmp_path: Path) -> None:
-        """A full ring drops the newest; numbers go on without a hole, and the file tells how many and when."""
+        """A full ring drops the newest; numbers go on without a hole, the file tells how many and when."""
         path = tmp_path / "run.fastrec"
         with fr.Recorder(path, flush="10s") as rec:
             channel = rec.add("s", schema=STATUS, capacity=100, when_full="drop")
@@ -191,11 +231,13 @@ class TestFirstCall:
             ("get_error", "zero", "with code -5"),
             ("get_void", "zero", "returns nothing"),
             ("get_bool", "zero", "with code 1"),
-            ("get_wide", "zero", "failed when it was first called"),
+            ("get_wide", "zero", "failed when first called"),
             ("get_status", "maybe", "returns='maybe'"),
         ],
     )
-    def test_refused(self, getters: ctypes.CDLL, tmp_path: Path, name: str, returns: str, complaint: str) -> None:
+    def test_refused(
+        self, getters: ctypes.CDLL, tmp_path: Path, name: str, returns: str, complaint: str
+    ) -> None:
         path = tmp_path / "run.fastrec"
         with pytest.raises(fr.SourceError, match=complaint), fr.Recorder(path) as rec:
             rec.add("s", fr.Call(getattr(getters, name), fr.OUT, schema=STATUS, returns=returns), rate=10)
@@ -203,7 +245,13 @@ class TestFirstCall:
 
     @pytest.mark.parametrize(
         ("name", "returns"),
-        [("get_void", "void"), ("get_bool", "nonzero"), ("get_bool", "nonnegative"), ("get_narrow", "zero"), ("get_bool", "hresult")],
+        [
+            ("get_void", "void"),
+            ("get_bool", "nonzero"),
+            ("get_bool", "nonnegative"),
+            ("get_narrow", "zero"),
+            ("get_bool", "hresult"),
+        ],
     )
     def test_success(self, getters: ctypes.CDLL, name: str, returns: str) -> None:
         call = fr.Call(getattr(getters, name), fr.OUT, schema=STATUS, returns=returns)
@@ -250,7 +298,9 @@ class TestRefused:
         with pytest.raises(fr.SourceError, match="at most 6"):
             fr.Call(getters.get_status, *[1] * 6, fr.OUT, schema=STATUS)
 
-    @pytest.mark.parametrize("dtype", [np.dtype("O"), np.dtype([("a", "O")]), np.dtype([("a", "U4")]), np.dtype("T")])
+    @pytest.mark.parametrize(
+        "dtype", [np.dtype("O"), np.dtype([("a", "O")]), np.dtype([("a", "U4")]), np.dtype("T")]
+    )
     def test_dtypes(self, dtype: np.dtype) -> None:
         with pytest.raises(fr.SchemaError):
             fr.Recorder().add("s", schema=dtype)
@@ -450,7 +500,7 @@ class TestText:
         assert channel.stats.texts_lost == pytest.approx(channel.stats.recorded / 2, abs=1)
 
     def test_push_refused(self) -> None:
-        with pytest.raises(fr.SchemaError, match="polled source"):
+        with pytest.raises(fr.SchemaError, match="only a polled source"):
             fr.Recorder().add("t", schema=self.schema())
 
 
@@ -471,7 +521,9 @@ with warnings.catch_warnings(record=True) as seen:
     rec.stop()
 print([str(w.message) for w in seen])
 """
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
     assert result.returncode == 0, result.stderr
     assert "has not returned" in result.stdout
     records = fr.open(tmp_path / "run.fastrec")["s"]
@@ -523,7 +575,9 @@ rec.stop()
 
 def test_one_call_on_two_threads(getters: ctypes.CDLL) -> None:
     """A source may be polled by several threads: each has its own scratch and its own in-out cells."""
-    call = fr.Call(getters.get_sized, 7, b"motor", fr.OUT(init={"mode": 42}), fr.INOUT(16), -3, None, schema=STATUS)
+    call = fr.Call(
+        getters.get_sized, 7, b"motor", fr.OUT(init={"mode": 42}), fr.INOUT(16), -3, None, schema=STATUS
+    )
     with fr.Recorder() as rec:
         channels = [rec.add(name, call, rate="max", thread=name) for name in ("a", "b")]
         until(lambda: all(channel.stats.recorded > 100_000 for channel in channels))
@@ -561,4 +615,8 @@ def test_many_start_stop_cycles_leak_nothing(getters: ctypes.CDLL) -> None:
     before = len(os.listdir("/proc/self/fd")), threading.active_count(), len(os.listdir("/proc/self/task"))
     for _ in range(200):
         cycle()
-    assert (len(os.listdir("/proc/self/fd")), threading.active_count(), len(os.listdir("/proc/self/task"))) == before
+    assert (
+        len(os.listdir("/proc/self/fd")),
+        threading.active_count(),
+        len(os.listdir("/proc/self/task")),
+    ) == before

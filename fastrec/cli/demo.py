@@ -1,4 +1,4 @@
-"""``fastrec demo``: individualize against a server of our own, record the status at 10 kHz, and tell what happened."""
+"""``fastrec demo``: individualize against a server of our own, record that at 10 kHz, tell what happened."""
 
 from __future__ import annotations
 
@@ -41,11 +41,13 @@ _BAR = 40
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
-    parser.add_argument("-o", "--output", metavar="PATH", help="folder to create; default: demo.fastrec, demo-2.fastrec ...")
+    parser.add_argument(
+        "-o", "--output", metavar="PATH", help="folder to create; default: demo.fastrec, demo-2.fastrec ..."
+    )
     parser.add_argument(
         "--fail",
         choices=("refused", "cancel"),
-        help="let it go wrong: nobody listens at the server's port; the user cancels after a third of the download",
+        help="let it go wrong: nobody listens at the port; the user cancels after a third of the download",
     )
     parser.add_argument("--json", action="store_true", help="print what happened as JSON")
 
@@ -53,19 +55,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the demo; the failure that was asked for is no failure of the demo."""
     path = Path(options.output) if options.output else default_path("demo")
-    with _server(options.fail) as url, tempfile.TemporaryDirectory() as folder, Ending() as ending:
-        with wmdrm.Individualization(url, Path(folder) / "upgrade.bin") as client:
-            source = ComMethod(client.pointer, GET_STATUS_SLOT, schema=wmdrm.schema(64), keep=client.cell)
-            with Recorder(path, metadata={"demo": options.fail or "success"}) as rec:
-                channel = rec.add("status", source, rate=RATE)
-                client.start()
-                _watch(client, channel, options.fail, ending, quiet=options.json)
-            stats = channel.stats
+    with (
+        _server(options.fail) as url,
+        tempfile.TemporaryDirectory() as folder,
+        Ending() as ending,
+        wmdrm.Individualization(url, Path(folder) / "upgrade.bin") as client,
+    ):
+        source = ComMethod(client.pointer, GET_STATUS_SLOT, schema=wmdrm.schema(64), keep=client.cell)
+        with Recorder(path, metadata={"demo": options.fail or "success"}) as rec:
+            channel = rec.add("status", source, rate=RATE)
+            client.start()
+            _watch(client, channel, options.fail, ending, quiet=options.json)
+        stats = channel.stats
     records = recording.open(path)["status"]
     if options.json:
         lanes = {field: _lane(records, field) for field in LANES}
         last = {name: plain(values)[0] for name, values in records[-1:].decode().items()}
-        say_json({"path": str(path), "result": str(client.result), "last": last, "lanes": lanes, "stats": stats.as_dict()})
+        say_json(
+            {
+                "path": str(path),
+                "result": str(client.result),
+                "last": last,
+                "lanes": lanes,
+                "stats": stats.as_dict(),
+            }
+        )
     else:
         _show(path, records, stats)
     return 0
@@ -75,7 +89,9 @@ def run(options: argparse.Namespace) -> int:
 def _server(fail: str | None) -> Iterator[str]:
     """The URL of the first round trip."""
     if fail == "refused":
-        with socket.socket() as held:  # bound, so that nobody else listens there; not listening, so that it refuses
+        with (
+            socket.socket() as held
+        ):  # bound, so that nobody else listens there; not listening, so that it refuses
             held.bind(("127.0.0.1", 0))
             yield f"http://127.0.0.1:{held.getsockname()[1]}/individualize"
     else:
@@ -83,14 +99,21 @@ def _server(fail: str | None) -> Iterator[str]:
             yield server.url
 
 
-def _watch(client: wmdrm.Individualization, channel: Channel, fail: str | None, ending: Ending, *, quiet: bool) -> None:
+def _watch(
+    client: wmdrm.Individualization, channel: Channel, fail: str | None, ending: Ending, *, quiet: bool
+) -> None:
     """Show the recorded progress until the client has ended, and its end has been recorded."""
     with progress(1.0, wanted=not quiet) as show:
         while not client.wait(_TICK):
             row = channel.current()
-            done, total = (int(row["dwHTTPReadProgress"]), int(row["dwHTTPReadTotal"])) if row is not None else (0, 0)
+            done, total = (
+                (int(row["dwHTTPReadProgress"]), int(row["dwHTTPReadTotal"])) if row is not None else (0, 0)
+            )
             fraction = done / total if total else 0.0
-            show(fraction, f"{byte_count(done)} of {byte_count(total) if total else 'unknown'}, round trip {_trip(row)}")
+            show(
+                fraction,
+                f"{byte_count(done)} of {byte_count(total) if total else 'unknown'}, round trip {_trip(row)}",
+            )
             if ending.signal is not None or (fail == "cancel" and _trip(row) == 2 and fraction >= _CANCEL_AT):
                 client.cancel()
         seen = channel.stats.slots
@@ -134,14 +157,20 @@ def _show(path: Path, records: Records, stats: Stats) -> None:
     last = {name: values[0] for name, values in records[-1:].decode().items()}
     for field in LANES:
         say(f"{field}:")
-        table(_drawn(_lane(records, field), max(1, records.end - records.start)), indent="  ", right=(1, 2, 3))
+        table(
+            _drawn(_lane(records, field), max(1, records.end - records.start)), indent="  ", right=(1, 2, 3)
+        )
         say()
     say(f"It ended with {visible(last['hr'])}, {int(records['hr'][-1]) & 0xFFFFFFFF:#010x}.")
     if last["pszIndiRespUrl"] is not None:
         say(f"The upgrade came from {visible(last['pszIndiRespUrl'])}.")
     for trip in wmdrm.progress(records).round_trips:
         if trip.number and trip.progress:
-            of = "of an unknown size" if trip.fraction is None else f"of {byte_count(trip.total)} ({trip.fraction:.0%})"
+            of = (
+                "of an unknown size"
+                if trip.fraction is None
+                else f"of {byte_count(trip.total)} ({trip.fraction:.0%})"
+            )
             say(f"Round trip {trip.number}: {byte_count(trip.progress)} {of}.")
     say()
     show_channel("status", f"GetStatus at {RATE:,} Hz", stats)

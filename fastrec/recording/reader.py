@@ -6,14 +6,12 @@ committed then.
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -24,11 +22,9 @@ from fastrec.recording.verify import Report, published, totals, verify
 from fastrec.records import Records
 from fastrec.schema import Schema
 from fastrec.times import CLOCK_PAIR_DTYPE, Clock
+from fastrec.timezones import zone_named
 
 __all__ = ["Mark", "Recording", "open"]
-
-_ZONE = re.compile(r"[A-Za-z0-9_+-]{1,64}(/[A-Za-z0-9_+-]{1,64}){0,3}")
-_OFFSET = re.compile(r"([+-])([0-9]{2}):([0-9]{2})")
 
 
 class Mark(NamedTuple):
@@ -241,7 +237,7 @@ class Recording(Mapping[str, Records]):
         created = self.info.get("created_ns")
         if not len(pairs) and self._start() and type(created) is int and abs(created) < 1 << 62:
             pairs = np.array([(self._start(), created)], CLOCK_PAIR_DTYPE)
-        return Clock(pairs, _zone(self.info.get("timezone")))
+        return Clock(pairs, zone_named(self.info.get("timezone")))
 
     def _start(self) -> int:
         starts = [session.get("start_ns") for session in self.sessions[:1]]
@@ -270,18 +266,3 @@ class Recording(Mapping[str, Records]):
         Report
         """
         return verify(self.path, self._uuid, list(self), state=self.state)
-
-
-def _zone(name: object) -> dt.tzinfo:
-    offset = _OFFSET.fullmatch(name) if isinstance(name, str) else None
-    if offset:
-        minutes = int(offset[2]) * 60 + int(offset[3])
-        if minutes < 24 * 60:
-            return dt.timezone(dt.timedelta(minutes=-minutes if offset[1] == "-" else minutes))
-    if isinstance(name, str) and _ZONE.fullmatch(name):
-        try:
-            return ZoneInfo(name)
-        except (OSError, ValueError, KeyError):
-            # No such zone on this machine: dates are then those of Greenwich, and say so.
-            return dt.UTC
-    return dt.UTC

@@ -16,6 +16,7 @@ from fastrec.core.spooler import SpoolChannel, Spooler
 from fastrec.errors import RecordingError
 from fastrec.recording import files, layout
 from fastrec.recording.journals import Lines
+from fastrec.recording.zones import zone_fields
 from fastrec.ring import Ring
 from fastrec.timezones import local_zone_name
 
@@ -145,10 +146,7 @@ class Writer:
             uuid=self._uuid,
             files=headers,
             segment_rows=self._segment_bytes // dtype.itemsize,
-            zone_fields=[
-                (begin + f.offset, f.kind[0], f.dtype.itemsize, not f.dtype.isnative, *(f.bits or (0, 0)))
-                for f in schema.numeric
-            ],
+            zone_fields=zone_fields(schema.numeric, begin),
             texts=[(begin + f.offset, f.dtype.itemsize) for f in schema.texts],
         )
         self._spooler.add(spooling)

@@ -6,10 +6,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fastrec.core.spooler import zone_of
 from fastrec.recording.layout import BLOCK_ROWS, zone_dtype
 from fastrec.schema import Field
 
-__all__ = ["summarise"]
+__all__ = ["summarise", "zone_fields"]
+
+_HOLDS = 16
+"""Where `polls` stands in a record of a channel with holds."""
+
+
+def zone_fields(numeric: Sequence[Field], begin: int) -> list[tuple[int, str, int, bool, int, int]]:
+    """The numeric scalars as the core has them; `begin` is where the payload begins in a record."""
+    return [
+        (begin + one.offset, one.kind[0], one.dtype.itemsize, not one.dtype.isnative, *(one.bits or (0, 0)))
+        for one in numeric
+    ]
 
 
 def summarise(rows: np.ndarray, numeric: Sequence[Field]) -> np.ndarray:
@@ -26,27 +38,14 @@ def summarise(rows: np.ndarray, numeric: Sequence[Field]) -> np.ndarray:
     Returns
     -------
     ndarray of zone_dtype(k), shape (z,)
-        Sums of floats depend on the order of adding: two writers agree to rounding only.
     """
-    zones = np.zeros(len(rows) // BLOCK_ROWS, zone_dtype(len(numeric)))
-    shape = (len(zones), BLOCK_ROWS)
-    weight = np.ones(shape, "<u8")
     # A payload's own member of that name is called polls_ in records, so this is the recorder's.
-    if "polls" in rows.dtype.names:
-        weight[:] = rows["polls"].reshape(shape)
-    zones["polls"] = weight.sum(axis=1)
-    for column, field in enumerate(numeric):
-        values = field.of(rows).astype("<" + field.kind).reshape(shape)
-        if field.kind == "f8":
-            absent = np.isnan(values)
-            low, high = np.where(absent, np.inf, values), np.where(absent, -np.inf, values)
-            with np.errstate(all="ignore"):
-                total = (np.where(absent, 0.0, values) * weight).sum(axis=1)
-            zones["nan"][:, column] = absent.sum(axis=1)
-        else:
-            low = high = values
-            total = (values.view("<u8") * weight).sum(axis=1)
-        zones["min"][:, column] = low.min(axis=1).view("<u8")
-        zones["max"][:, column] = high.max(axis=1).view("<u8")
-        zones["sum"][:, column] = total.view("<u8")
-    return zones
+    holds = "polls" in rows.dtype.names
+    fields = zone_fields(numeric, 32 if holds else 8)
+    data, size = np.ascontiguousarray(rows).view(np.uint8), rows.dtype.itemsize
+    zone = BLOCK_ROWS * size
+    zones = [
+        zone_of(data[begin : begin + zone], size, fields, _HOLDS if holds else 0)
+        for begin in range(0, len(data) // zone * zone, zone)
+    ]
+    return np.frombuffer(b"".join(zones), zone_dtype(len(numeric))).copy()

@@ -11,8 +11,9 @@ from fastrec.records.chunks import ArrayChunk, Chunk, as_bytes
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import COLUMNS, Store
+from fastrec.schema.readable import readable
 
-__all__ = ["Columns", "Read", "Texts", "is_scaled", "native", "physical", "readable", "recorder_columns"]
+__all__ = ["Columns", "Read", "Texts", "recorder_columns"]
 
 Read = Callable[[Span], np.ndarray]
 """From some rows to the values of a column in them."""
@@ -23,47 +24,6 @@ _CACHE_BYTES = 64 << 20
 def recorder_columns(store: Store) -> tuple[str, ...]:
     """Names of the columns that the recorder puts before the payload."""
     return tuple(name for name, _ in (COLUMNS if store == "changes" else COLUMNS[:1]))
-
-
-def native(values: np.ndarray) -> np.ndarray:
-    """The same values in this machine's byte order; most libraries refuse any other."""
-    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
-
-
-def is_scaled(field: Field) -> bool:
-    """Whether the physical value of a field is not its raw one."""
-    return field.scale != 1.0 or field.bias != 0.0
-
-
-def physical(field: Field, raw: np.ndarray) -> np.ndarray:
-    """``raw * scale + bias``.
-
-    Returns
-    -------
-    ndarray
-        float64 (complex128 for complex fields), or the raw values in native byte order if the field has no
-        scale.
-    """
-    if not is_scaled(field) or raw.dtype.kind not in "biufc":
-        return native(raw)
-    wide = raw.astype(np.complex128 if raw.dtype.kind == "c" else np.float64)
-    return wide * field.scale + field.bias
-
-
-def readable(field: Field, raw: np.ndarray) -> np.ndarray:
-    """Values of a field as people read them; text ids need their chunk, see :class:`Texts`.
-
-    Parameters
-    ----------
-    field : Field
-    raw : ndarray, shape (n, *field.shape)
-
-    Returns
-    -------
-    ndarray of the same shape
-        str objects for labels, float64 for scaled fields, else the raw values in native byte order.
-    """
-    return field.labels.names(raw) if field.labels is not None else physical(field, raw)
 
 
 class Texts:

@@ -7,9 +7,10 @@ import math
 import numpy as np
 
 from fastrec.errors import SchemaError
-from fastrec.records.columns import Read, Texts, is_scaled, native, physical
+from fastrec.records.columns import Read, Texts
 from fastrec.records.queries import equal
 from fastrec.schema import Field
+from fastrec.schema.readable import is_scaled, native, physical
 
 __all__ = ["condition", "matches"]
 

@@ -55,7 +55,9 @@ class Out:
             for name, value in self.init.items():
                 field = schema.field(name)
                 if field.bits is not None:
-                    raise SourceError(f"OUT(init=...): {name!r} is a bit-field; give the whole payload as bytes")
+                    raise SourceError(
+                        f"OUT(init=...): {name!r} is a bit-field; give the whole payload as bytes"
+                    )
                 field.of(rows)[0] = value
             return rows.tobytes()
         if len(self.init) != schema.size:
@@ -83,7 +85,8 @@ class Call:
     function : ctypes function, cffi function, or int
         An address as an int needs ``unsafe=True``, as does one in no loaded library.
     *args
-        At most six: integers, None, bytes, ctypes values and structures (passed by address), one `OUT`, any `INOUT`.
+        At most six: integers, None, bytes, ctypes values and structures (passed by address), one `OUT`, any
+        `INOUT`.
     schema : Schema, ctypes.Structure class, dtype or name such as ``"linux:rusage"``
     returns : {"zero", "nonnegative", "nonzero", "hresult", "void"}
         What success looks like. The value is read at the width of the function's ``restype``.
@@ -97,12 +100,14 @@ class Call:
 
     Notes
     -----
-    The function is called on a thread without the GIL. Function, library and arguments are kept alive until that
-    thread has ended. A failing call is recorded with its return value as the code, or with ``errno`` where the
-    function returned -1 and set it.
+    The function is called on a thread without the GIL. Function, library and arguments are kept alive until
+    that thread has ended. A failing call is recorded with its return value as the code, or with ``errno``
+    where the function returned -1 and set it.
     """
 
-    def __init__(self, function: Any, *args: Any, schema: Any, returns: Returns = "zero", unsafe: bool = False) -> None:
+    def __init__(
+        self, function: Any, *args: Any, schema: Any, returns: Returns = "zero", unsafe: bool = False
+    ) -> None:
         self.schema = as_schema(schema)
         self.name = getattr(function, "__name__", None) or "the function"
         if returns not in RETURNS:
@@ -112,17 +117,25 @@ class Call:
             raise SourceError(f"{self.name} returns nothing; say returns='void', or set its restype")
         self._begin(address, args, returns, width or 4, is_signed, keep)
 
-    def _begin(self, address: int, args: tuple, returns: Returns, width: int, is_signed: bool, keep: list) -> None:
+    def _begin(
+        self, address: int, args: tuple, returns: Returns, width: int, is_signed: bool, keep: list
+    ) -> None:
         if len(args) > _MOST_ARGS:
-            raise SourceError(f"{self.name}: {len(args)} arguments; at most {_MOST_ARGS} integers or pointers can be passed")
+            raise SourceError(
+                f"{self.name}: {len(args)} arguments; at most {_MOST_ARGS} integers or pointers can be passed"
+            )
         places = [i for i, arg in enumerate(args) if isinstance(arg, Out)]
         if len(places) != 1:
-            raise SourceError(f"{self.name}: {len(places)} of the arguments are OUT; exactly one says where the struct goes")
+            raise SourceError(
+                f"{self.name}: {len(places)} of the arguments are OUT; exactly one says where the struct goes"
+            )
         values, cells = [], {}
         for i, arg in enumerate(args):
             if isinstance(arg, INOUT):
                 cells[i] = arg.value & 0xFFFFFFFF
-            values.append(0 if isinstance(arg, Out | INOUT) else _passed(arg, f"{self.name}, argument {i + 1}", keep))
+            values.append(
+                0 if isinstance(arg, Out | INOUT) else _passed(arg, f"{self.name}, argument {i + 1}", keep)
+            )
         self.getter = NativeCall(
             address,
             values,
@@ -147,10 +160,12 @@ class Call:
         if excess:
             size = self.schema.size
             raise SourceError(
-                f"{self.name} wrote {size + excess} bytes into {size}; schema {self.schema.name!r} is not the struct it fills"
+                f"{self.name} wrote {size + excess} bytes into {size}: {self.schema.name!r} is not its struct"
             )
         if code:
-            raise SourceError(f"{self.name} failed when it was first called, with {_told(code)}; check its arguments and returns=")
+            raise SourceError(
+                f"{self.name} failed when first called, with {_told(code)}; check arguments and returns="
+            )
 
     def read(self) -> dict[str, Any]:
         """Make one call on this thread and return the struct decoded, by field name.
@@ -207,7 +222,14 @@ class ComMethod(Call):
         vtable = ctypes.c_void_p.from_address(this).value or 0
         address = ctypes.c_void_p.from_address(vtable + slot * _POINTER).value if vtable else None
         library = loaded.pin(address or 0, self.name)
-        self._begin(address or 0, (this, *(args or (OUT,))), "hresult", 4, True, [keep, _Reference(this, vtable), *library])
+        self._begin(
+            address or 0,
+            (this, *(args or (OUT,))),
+            "hresult",
+            4,
+            True,
+            [keep, _Reference(this, vtable), *library],
+        )
 
 
 class _Reference:

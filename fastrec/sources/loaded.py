@@ -37,11 +37,15 @@ def function(function: Any, name: str, *, unsafe: bool) -> tuple[int, int, bool,
     width, is_signed = 4, True
     if isinstance(function, int) and not isinstance(function, bool):
         if not unsafe:
-            raise SourceError(f"{function:#x} is a bare address; pass a ctypes or cffi function, or unsafe=True to trust it")
+            raise SourceError(
+                f"{function:#x} is a bare address; pass a ctypes or cffi function, or unsafe=True to trust it"
+            )
         address = function
     elif isinstance(function, ctypes._CFuncPtr):
         if function._flags_ & _NEEDS_GIL:
-            raise SourceError(f"{name} is from ctypes.PyDLL and needs the GIL; load the library with ctypes.CDLL")
+            raise SourceError(
+                f"{name} is from ctypes.PyDLL and needs the GIL; load the library with ctypes.CDLL"
+            )
         address = ctypes.cast(function, ctypes.c_void_p).value or 0
         width, is_signed = _result(function.restype, name)
     elif type(function).__module__ == "_cffi_backend":
@@ -65,10 +69,12 @@ def pin(address: int, name: str) -> list:
     found = ctypes.CDLL(None).dladdr(ctypes.c_void_p(address), ctypes.byref(info))
     if not address or not found or not info.dli_fname:
         raise SourceError(
-            f"{name} at {address:#x} lies in no loaded library (a Python callback?); pass a C function, or unsafe=True to trust it"
+            f"{name} at {address:#x} lies in no loaded library (a Python callback?); unsafe=True trusts it"
         )
     try:
-        return [ctypes.CDLL(os.fsdecode(info.dli_fname), mode=os.RTLD_NOLOAD | os.RTLD_NODELETE | os.RTLD_NOW)]
+        return [
+            ctypes.CDLL(os.fsdecode(info.dli_fname), mode=os.RTLD_NOLOAD | os.RTLD_NODELETE | os.RTLD_NOW)
+        ]
     except OSError:
         return []  # the program itself, which nobody unloads
 
@@ -78,7 +84,9 @@ def _result(restype: Any, name: str) -> tuple[int, bool]:
         return 0, False
     if isinstance(restype, type) and issubclass(restype, ctypes._SimpleCData):
         if restype._type_ in "fdg":
-            raise SourceError(f"{name} returns a floating-point number, which cannot tell success; use returns='void' and restype None")
+            raise SourceError(
+                f"{name} returns a floating-point number; set its restype to None and returns='void'"
+            )
         return ctypes.sizeof(restype), restype in _SIGNED
     if isinstance(restype, type) and issubclass(restype, ctypes._Pointer):
         return ctypes.sizeof(restype), False

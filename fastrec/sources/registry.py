@@ -50,4 +50,6 @@ def as_schema(schema: Any) -> Schema:
         return Schema.from_ctypes(schema)
     if isinstance(schema, np.dtype | list):
         return Schema.from_dtype(np.dtype(schema))
-    raise SourceError(f"schema={schema!r}: pass a Schema, a ctypes structure, a dtype or the name of a source")
+    raise SourceError(
+        f"schema={schema!r}: pass a Schema, a ctypes structure, a dtype or the name of a source"
+    )

@@ -53,8 +53,8 @@ def test_the_table(bench: Path, command: Run) -> None:
         "  3  2026-09-21T16:13:20.003000    21  FAULT  0.75  http://a",
         "  4  2026-09-21T16:13:20.004000    28  IDLE    1.0  NULL",
         "-- 3 overwritten at 2026-09-21T16:13:20.005000 within 2 ms",
-        "  8  2026-09-21T16:13:20.008000    56  IDLE    2.0  \\udcff€",
-        "  9  2026-09-21T16:13:20.009000    63  RUN    2.25  \\udcff€",
+        "  8  2026-09-21T16:13:20.008000    56  RUN     2.0  \\udcff€",
+        "  9  2026-09-21T16:13:20.009000    63  FAULT  2.25  \\udcff€",
     ]
 
 
@@ -98,7 +98,7 @@ def test_a_loss_at_the_end_is_told(tmp_path: Path, command: Run) -> None:
         (("--where", "mode=RUN", "--last", "2"), [14, 17]),
         (("--where", "mode=RUN", "--limit", "1"), [2]),
         (("--where", "mode=RUN", "--where", "url=NULL"), [2, 14, 17]),
-        (("--where", "mode=1"), [2, 11, 14, 17]),
+        (("--where", "mode=1"), [2, 8, 11, 14, 17]),
         (("--where", "tick=0x38"), [8]),
         (("--where", "temp=0.75"), [3]),
         (("--where", "url=http://a"), [1, 3]),

@@ -19,7 +19,9 @@ def scenarios(program: Path) -> dict[str, tuple[Account, list[Account]]]:
         account = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", rest)}
         gaps = [
             dict(zip(("seq", "count", "cause", "code", "first", "last"), map(int, numbers), strict=True))
-            for numbers in re.findall(r"\[seq (\d+) count (\d+) cause (\d+) code (-?\d+) t (-?\d+)\.\.(-?\d+)\]", rest)
+            for numbers in re.findall(
+                r"\[seq (\d+) count (\d+) cause (\d+) code (-?\d+) t (-?\d+)\.\.(-?\d+)\]", rest
+            )
         ]
         found[name] = (account, gaps)
     return found
@@ -71,7 +73,11 @@ def test_stop_during_a_call_counts_the_deadlines_that_passed(told: dict) -> None
 def test_failures_keep_place_and_code(told: dict, name: str) -> None:
     account, gaps = told[name]
     assert (account["slots"], account["recorded"], account["held"], account["failed"]) == (8, 3, 1, 4)
-    assert [(g["seq"], g["count"], g["cause"], g["code"]) for g in gaps] == [(1, 2, 4, -7), (1, 1, 4, 5), (2, 1, 4, -7)]
+    assert [(g["seq"], g["count"], g["cause"], g["code"]) for g in gaps] == [
+        (1, 2, 4, -7),
+        (1, 1, 4, 5),
+        (2, 1, 4, -7),
+    ]
 
 
 def test_nothing_new_before_any_payload_is_a_failure(told: dict) -> None:

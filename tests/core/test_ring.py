@@ -46,7 +46,9 @@ def test_stress_sees_a_tear(tmp_path: Path, before: str, after: str) -> None:
     assert any(run(program, 50_000_000, 1000).returncode == 1 for _ in range(3))
 
 
-@pytest.mark.parametrize("language", [["-x", "c", "-std=c11", "-D_DEFAULT_SOURCE"], ["-x", "c++", "-std=c++17"]])
+@pytest.mark.parametrize(
+    "language", [["-x", "c", "-std=c11", "-D_DEFAULT_SOURCE"], ["-x", "c++", "-std=c++17"]]
+)
 @pytest.mark.parametrize("header", ["atomic", "crc32c", "format", "os", "ring", "text", "histogram", "poll"])
 def test_headers_compile_alone(tmp_path: Path, header: str, language: list[str]) -> None:
     source = tmp_path / "alone.c"

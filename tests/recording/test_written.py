@@ -10,12 +10,9 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 import pytest
-from programs import build, run
 
 import fastrec as fr
 from fastrec.core.spooler import zone_of
-from fastrec.recording import layout
-from fastrec.schema.gaps import GAP_DTYPE, Cause
 
 PAYLOAD = np.dtype(
     {
@@ -76,7 +73,9 @@ def test_every_row_by_the_specification(written: Path) -> None:
         assert records.dtype.itemsize == 56
         row = 0
         for number, raw in enumerate(rows_of(folder / f"index.{segment:06}.npy", 64)):
-            first, t_min, t_max, durable, gap_rows, _, rows, crc_rows, flags, own = struct.unpack("<QqqQQQIIII", raw)
+            first, t_min, t_max, durable, gap_rows, _, rows, crc_rows, flags, own = struct.unpack(
+                "<QqqQQQIIII", raw
+            )
             assert own == crc(seed(uuid, b"s", segment, number), raw[:60])
             assert first >= following and durable <= first and flags == 0
             assert rows <= 1024 and row // 1024 == (row + max(rows, 1) - 1) // 1024
@@ -146,7 +145,9 @@ def test_json_lines(written: Path) -> None:
 
 def test_closed_counts_every_file(written: Path) -> None:
     closed = json.loads((written / "closed.json").read_text())
-    there = {str(path.relative_to(written)): path.stat().st_size for path in written.rglob("*") if path.is_file()}
+    there = {
+        str(path.relative_to(written)): path.stat().st_size for path in written.rglob("*") if path.is_file()
+    }
     del there["closed.json"]
     assert closed["files"] == there
     assert closed["channels"]["s"]["records"] == 4977 and closed["channels"]["s"]["segments"] == 4
@@ -161,7 +162,12 @@ def test_zone_of_anything(weighted: bool) -> None:
     rows["i"] = random.integers(-(2**63), 2**63 - 1, 1000)
     rows["u"] = random.integers(0, 2**64, 1000, dtype="u8")
     rows["bits"] = random.integers(0, 2**32, 1000)
-    fields = [(8, "i", 8, False, 0, 0), (16, "u", 8, False, 0, 0), (24, "i", 4, False, 5, 7), (24, "u", 4, False, 28, 4)]
+    fields = [
+        (8, "i", 8, False, 0, 0),
+        (16, "u", 8, False, 0, 0),
+        (24, "i", 4, False, 5, 7),
+        (24, "u", 4, False, 28, 4),
+    ]
     raw = zone_of(rows.view("u1"), rows.itemsize, fields, 0)
     weights = np.ones(1000, int)
     if weighted:  # the weight stands at an offset above 0, as in a record
@@ -179,39 +185,3 @@ def test_zone_of_anything(weighted: bool) -> None:
         low, high, total = (struct.unpack_from(kind, raw, 8 + 8 * (4 * i + j))[0] for i in range(3))
         assert (low, high) == (min(column), max(column))
         assert total % 2**64 == sum(v * int(w) for v, w in zip(column, weights, strict=True)) % 2**64
-
-
-def test_rows_are_those_of_the_header(tmp_path: Path) -> None:
-    """`layout.py` and ``format.h`` say the same: sizes, offsets, causes, constants."""
-    source = tmp_path / "print.c"
-    fields = {
-        "fr_index_row": layout.INDEX_DTYPE,
-        "fr_clock_row": layout.CLOCK_DTYPE,
-        "fr_gap": GAP_DTYPE,
-    }
-    lines = [
-        f'printf("{struct_name}.{name} %zu\\n", offsetof({struct_name}, {name}));'
-        for struct_name, dtype in fields.items()
-        for name in dtype.names
-    ]
-    lines += [f'printf("sizeof {name} %zu\\n", sizeof({name}));' for name in (*fields, "fr_gap_row")]
-    lines += [f'printf("{cause.name} %d\\n", FR_GAP_{cause.name});' for cause in Cause]
-    lines += [
-        f'printf("{name} %d\\n", (int){name});'
-        for name in ("FR_BLOCK_ROWS", "FR_NPY_COUNT_OFFSET", "FR_NPY_COUNT_DIGITS", "FR_MAX_SEGMENT_ROWS", "FR_INDEX_DECREASING", "FR_FORMAT_VERSION")
-    ]
-    source.write_text(
-        "#include <fastrec/format.h>\n#include <stddef.h>\n#include <stdio.h>\n"
-        "int main(void) {\n" + "\n".join(lines) + "\nreturn 0; }\n"
-    )
-    said = dict(line.rsplit(" ", 1) for line in run(build(tmp_path, str(source))).stdout.splitlines())
-    for struct_name, dtype in fields.items():
-        assert int(said[f"sizeof {struct_name}"]) == dtype.itemsize
-        for name in dtype.names:
-            assert int(said[f"{struct_name}.{name}"]) == dtype.fields[name][1]
-    assert int(said["sizeof fr_gap_row"]) == layout.GAP_ROW_DTYPE.itemsize
-    assert [int(said[cause.name]) for cause in Cause] == [int(cause) for cause in Cause]
-    assert [int(said[name]) for name in ("FR_BLOCK_ROWS", "FR_NPY_COUNT_OFFSET", "FR_NPY_COUNT_DIGITS", "FR_MAX_SEGMENT_ROWS", "FR_INDEX_DECREASING", "FR_FORMAT_VERSION")] == [
-        layout.BLOCK_ROWS, layout.COUNT_OFFSET, layout.COUNT_DIGITS, layout.MAX_ROWS, layout.INDEX_DECREASING, layout.FORMAT_VERSION,
-    ]  # fmt: skip
-    assert layout.zone_dtype(5).itemsize == 16 + 32 * 5

@@ -261,7 +261,7 @@ class Segment:
                     struct.pack(pack, min([v for v, _ in known], default=math.inf)),
                     struct.pack(pack, max([v for v, _ in known], default=-math.inf)),
                     struct.pack("<d", total) if kind == "f8" else struct.pack("<Q", total % 2**64),
-                    struct.pack("<Q", len(values) - len(known)),
+                    struct.pack("<Q", sum(weights) - sum(w for _, w in known)),
                 )
             )
         body = struct.pack("<Q", sum(weights)) + b"".join(

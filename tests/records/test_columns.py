@@ -3,8 +3,9 @@ import pytest
 from common import gaps
 
 from fastrec.records import ArrayChunk, Records
-from fastrec.records.columns import Texts, native, physical, readable, recorder_columns
+from fastrec.records.columns import Texts, recorder_columns
 from fastrec.schema import HRESULT, Field, Flags, Schema
+from fastrec.schema.readable import native, physical, readable
 
 DTYPE = np.dtype(
     [

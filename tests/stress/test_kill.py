@@ -39,7 +39,9 @@ with fr.Recorder(path, segment_bytes=1 << 16, flush="5ms", durability="50ms") as
 
 def trial(path: Path, library: Path, moment: float) -> tuple[int, int]:
     """Marks that the victim told before it died."""
-    with subprocess.Popen([sys.executable, "-c", VICTIM, path, library], stdout=subprocess.PIPE, text=True) as victim:
+    with subprocess.Popen(
+        [sys.executable, "-c", VICTIM, path, library], stdout=subprocess.PIPE, text=True
+    ) as victim:
         victim.stdout.readline()
         end = time.monotonic() + moment
         told = "0 0\n"
@@ -61,7 +63,9 @@ def check(path: Path, marks: tuple[int, int]) -> int:
         files = sorted((path / "channels" / name).glob("records.*.npy"))
         shown = sum(len(np.load(file)) for file in files)
         records = run[name]
-        lost = int(records.gaps["count"][np.isin(records.gaps["cause"], (Cause.OVERWRITTEN, Cause.DISK))].sum())
+        lost = int(
+            records.gaps["count"][np.isin(records.gaps["cause"], (Cause.OVERWRITTEN, Cause.DISK))].sum()
+        )
         assert len(records) + lost >= mark, (name, mark)
         assert mark - lost <= shown <= len(records), (name, mark, shown)
         np.testing.assert_array_equal(records["count"], records.seq + first)
@@ -76,13 +80,16 @@ def check(path: Path, marks: tuple[int, int]) -> int:
 def trials(tmp_path: Path, count: int) -> None:
     library = build(tmp_path, "getters.c", "-shared", "-fPIC")
     seed = int(os.environ.get("FASTREC_SEED", random.SystemRandom().randrange(1 << 32)))
-    print(f"FASTREC_SEED={seed}")
     moments = random.Random(seed)
     held = 0
     for number in range(count):
         path = tmp_path / f"{number}.fastrec"
         marks = trial(path, library, moments.uniform(0, 0.3))
-        held += check(path, marks)
+        try:
+            held += check(path, marks)
+        except AssertionError as error:
+            error.add_note(f"trial {number} of FASTREC_SEED={seed}")
+            raise
     assert held > count * 1000
 
 

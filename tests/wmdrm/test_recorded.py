@@ -1,4 +1,4 @@
-"""The flagship whole: what the client lived through, the server sent and the recorder saw must be one story."""
+"""The flagship whole: what the client lived, the server sent and the recorder saw must be one story."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ RATE = 10_000
 PERIOD = 1_000_000_000 // RATE
 
 
-def live(path: Path, client: wmdrm.Individualization, meanwhile: Callable[[fr.channel.Channel], None]) -> fr.Records:
+def live(
+    path: Path, client: wmdrm.Individualization, meanwhile: Callable[[fr.channel.Channel], None]
+) -> fr.Records:
     """Record a client's life at 10 kHz, from before its start until its end has been seen."""
     source = fr.ComMethod(client.pointer, GET_STATUS_SLOT, schema=wmdrm.schema(64), keep=client.cell)
     with fr.Recorder(path) as rec:
@@ -39,11 +41,8 @@ def seen(records: fr.Records) -> list[wmdrm.Status]:
     """The states of the records, each run of equal ones once."""
     columns = records.decode()
     raw = {name: records[name] for name in wmdrm.Status._fields}
-    rows = zip(
-        raw["hr"].tolist(), raw["enIndiStatus"].tolist(), columns["pszIndiRespUrl"], raw["dwHTTPRequest"].tolist(),
-        raw["enHTTPStatus"].tolist(), raw["dwHTTPReadProgress"].tolist(), raw["dwHTTPReadTotal"].tolist(),
-        strict=True,
-    )  # fmt: skip
+    raw["pszIndiRespUrl"] = columns["pszIndiRespUrl"]
+    rows = zip(*(column.tolist() for column in raw.values()), strict=True)
     states: list[wmdrm.Status] = []
     for row in rows:
         if not states or tuple(states[-1]) != row:
@@ -60,7 +59,9 @@ def tell(client: wmdrm.Individualization, records: fr.Records) -> None:
     log = [wmdrm.Status(), *(status for _, status in client.log)]
     place = -1
     for state in states:
-        place = log.index(state, place + 1)  # in the log, after the one before: ValueError says it was invented
+        place = log.index(
+            state, place + 1
+        )  # in the log, after the one before: ValueError says it was invented
     recorded = {tuple(state) for state in states}
     missed = records.gaps[records.gaps["cause"] == Cause.MISSED]
     lasting = 0
@@ -97,9 +98,11 @@ def test_success(tmp_path: Path) -> None:
 
 
 def test_length_unknown(tmp_path: Path) -> None:
-    with UpgradeServer(1 << 20, rate=4 << 20, with_length=False, with_size=False) as server:
-        with wmdrm.Individualization(server.url, tmp_path / "upgrade.bin") as client:
-            records = live(tmp_path / "run.fastrec", client, lambda channel: None)
+    with (
+        UpgradeServer(1 << 20, rate=4 << 20, with_length=False, with_size=False) as server,
+        wmdrm.Individualization(server.url, tmp_path / "upgrade.bin") as client,
+    ):
+        records = live(tmp_path / "run.fastrec", client, lambda channel: None)
     tell(client, records)
     download = records.where(dwHTTPRequest=1, enHTTPStatus="HTTP_RECEIVING")
     assert len(download) > 100 and not download["dwHTTPReadTotal"].any()
@@ -112,7 +115,11 @@ def test_refused(tmp_path: Path, refused_url: str) -> None:
         records = live(tmp_path / "run.fastrec", client, lambda channel: None)
     final = last(records)
     assert int(records["hr"][-1]) & 0xFFFFFFFF == 0x80072EFD
-    assert final["enIndiStatus"] == "INDI_FAIL" and final["dwHTTPRequest"] == 0 and final["pszIndiRespUrl"] is None
+    assert (
+        final["enIndiStatus"] == "INDI_FAIL"
+        and final["dwHTTPRequest"] == 0
+        and final["pszIndiRespUrl"] is None
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["run.fastrec"]
 
 
@@ -134,9 +141,11 @@ def test_cancel(tmp_path: Path) -> None:
 
 
 def test_the_check_sees_an_invented_state(tmp_path: Path) -> None:
-    with UpgradeServer(1 << 20, rate=4 << 20) as server:
-        with wmdrm.Individualization(server.url, tmp_path / "upgrade.bin") as client:
-            records = live(tmp_path / "run.fastrec", client, lambda channel: None)
+    with (
+        UpgradeServer(1 << 20, rate=4 << 20) as server,
+        wmdrm.Individualization(server.url, tmp_path / "upgrade.bin") as client,
+    ):
+        records = live(tmp_path / "run.fastrec", client, lambda channel: None)
     tell(client, records)
     recorded = seen(records)[len(seen(records)) // 2]
     place = [status for _, status in client.log].index(recorded)

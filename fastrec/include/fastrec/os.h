@@ -133,11 +133,15 @@ static inline int64_t fr_thread_cpu(fr_thread *t)
 
 /* ---- memory ---- */
 
-/* An anonymous shared mapping, prefaulted; shared so that a fork costs the writer no page faults, and
+/* An anonymous shared mapping of at most half the machine's memory, prefaulted; shared so that a fork costs the writer no page faults, and
  * sealed so that nobody can shrink it under us. NULL and *error on failure. */
 static inline void *fr_map_new(const char *name, size_t size, int *fd, int *error)
 {
     void *memory;
+    if (size / 4096 > (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4096 / 2) {
+        *error = -ENOMEM; /* a memfd has no limit of its own: asking for too much would end the machine */
+        return NULL;
+    }
     *fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (*fd < 0) {
         *error = -errno;

@@ -1,4 +1,5 @@
-/* zone.h: what 1024 records say together: per numeric field the smallest, the largest, the sum, the NaNs. */
+/* zone.h: what 1024 records say together: per numeric field the smallest, the largest, the sum, the NaNs;
+ * under holds each record weighs as many polls as it stands for. */
 #ifndef FASTREC_ZONE_H
 #define FASTREC_ZONE_H
 
@@ -121,7 +122,7 @@ static inline void fr_zone_add_field(const fr_zone_field *f, const unsigned char
             if (f->kind == 'f') {
                 double d = fr_double_of(v);
                 if (d != d) {
-                    ++*nan;
+                    *nan += w;
                     continue;
                 }
                 *low = d < fr_double_of(*low) ? v : *low;

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastrec as fr
+from fastrec.cli import main, output
+from fastrec.cli.record import Ending, default_path
+from fastrec.errors import RecordingError
+from fastrec.recorder import Recorder
+
+Run = Callable[..., str]
+
+CHILD = [sys.executable, "-m", "fastrec", "record", "linux:rusage"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test records into a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_command_of_the_readme(command: Run) -> None:
+    text = command("record", "linux:rusage", "--rate", "1000", "--duration", "0.3", "-o", "run.fastrec")
+    run = fr.open("run.fastrec")
+    assert run.state == "closed" and run.verify().ok and list(run) == ["rusage"]
+    stats = run.stats["rusage"]
+    assert 300 <= stats["slots"] <= 3000
+    assert (
+        stats["slots"] == stats["recorded"] + stats["missed"] and len(run["rusage"]) == stats["recorded"] > 0
+    )
+    for said in (
+        "run.fastrec: closed, ",
+        "rusage: linux:rusage at 1000 Hz",
+        f"  records   {stats['recorded']:,} of {stats['slots']:,} slots, ",
+        f"  lost      {stats['missed']:,}",
+        "  lateness  p50 ",
+        "p99.9 ",
+        "  fastrec cat run.fastrec rusage --last 5\n",
+    ):
+        assert said in text
+
+
+def test_numpy_alone_loads_what_the_last_line_says(command: Run) -> None:
+    text = command("record", "linux:rusage", "--rate", "1000", "--records", "20", "-o", "it's.fastrec")
+    line = text.splitlines()[-1]
+    program, minus_c, code = shlex.split(line)
+    assert (program, minus_c) == ("python3", "-c")
+    # Everything but the standard library and numpy is out of reach.
+    only = (
+        "import sys\n"
+        "class Only:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        top = name.partition('.')[0]\n"
+        "        if top != 'numpy' and top not in sys.stdlib_module_names:\n"
+        "            raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Only())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", only + code], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    last = np.load("it's.fastrec/channels/rusage/records.000000.npy")[-1]
+    assert done.stdout == f"{last}\n" and last["ru_maxrss"] > 0
+
+
+def test_two_channels_of_different_rates(command: Run) -> None:
+    about = json.loads(
+        command(
+            "record",
+            "fast=linux:rusage@max",
+            "slow=linux:rusage",
+            "--rate",
+            "100",
+            "--records",
+            "5",
+            "--json",
+        )
+    )
+    assert (about["path"], about["closed"], about["ended_by"]) == ("fast.fastrec", True, "records")
+    assert list(about["channels"]) == ["fast", "slow"]
+    fast, slow = (about["channels"][name] for name in ("fast", "slow"))
+    assert fast["recorded"] > slow["recorded"] >= 5
+    assert fast["slots"] == sum(fast[name] for name in ("recorded", "held", "missed", "failed", "dropped"))
+    run = fr.open("fast.fastrec")
+    assert len(run["slow"]) == slow["recorded"] and len(run["fast"]) + fast["overwritten"] == fast["recorded"]
+
+
+def test_metadata_name_and_silence(command: Run) -> None:
+    options = ("--name", "me", "--metadata", "who=a=b", "--metadata", "why=", "--durability", "never")
+    text = command("record", "linux:rusage@200", "--records", "3", "--quiet", *options, "--flush", "10ms")
+    run = fr.open("me.fastrec")
+    assert text == "" and list(run) == ["me"]
+    assert run.info["metadata"] == {"who": "a=b", "why": ""}
+
+
+def test_names_that_are_taken(here: Path) -> None:
+    assert default_path("a") == Path("a.fastrec")
+    Path("a.fastrec").mkdir()
+    Path("a-2.fastrec").symlink_to("nowhere")
+    assert default_path("a") == Path("a-3.fastrec")
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "said"),
+    [
+        (2, ("linux:rusage",), "--rate"),
+        (2, ("linux:rusage", "--rate", "fast"), "'fast' is no rate"),
+        (2, ("linux:rusage", "--rate", "1e999999999"), "is no rate"),
+        (2, ("linux:rusage@",), "is no source"),
+        (2, ("a=linux:rusage", "a=linux:rusage", "--rate", "9"), "two channels are called 'a'"),
+        (2, ("linux:rusage", "b=linux:rusage", "--rate", "9", "--name", "x"), "--name is for one SOURCE"),
+        (2, ("linux:rusage", "--rate", "9", "--duration", "soon"), "'soon' is not a duration"),
+        (2, ("linux:rusage", "--rate", "9", "--flush", "5"), "is not a duration"),
+        (2, ("linux:rusage", "--rate", "9", "--records", "0"), "above 0"),
+        (2, ("linux:rusage", "--rate", "9", "--capacity", "0"), "above 0"),
+        (2, ("linux:rusage", "--rate", "9", "--metadata", "x"), "KEY=VALUE"),
+        (2, ("linux:rusage", "--rate", "9", "--when-full", "cry"), "'cry'"),
+        (1, ("linux:rusgae", "--rate", "9"), "did you mean 'rusage'"),
+        (1, ("linus:rusage", "--rate", "9"), "did you mean 'linux'"),
+        (1, ("rusage", "--rate", "9"), "FAMILY:GETTER"),
+        (1, ("linux:rusage", "--rate", "0"), "rate="),
+        (1, ("linux:rusage", "--rate", "9", "--capacity", "3"), "at least 64"),
+        (1, ("linux:rusage", "--rate", "9", "-o", "no/where.fastrec"), "no"),
+        (1, ("linux:rusage", "a=linux:nothing", "--rate", "9"), "nothing"),
+    ],
+)
+def test_what_cannot_be_recorded_leaves_nothing(
+    here: Path, refused: Run, code: int, arguments: tuple[str, ...], said: str
+) -> None:
+    assert said in refused(code, "record", *arguments)
+    assert list(here.iterdir()) == []
+
+
+def test_a_folder_that_is_there_stays_as_it_is(here: Path, refused: Run) -> None:
+    Path("x.fastrec").mkdir()
+    assert "x.fastrec" in refused(1, "record", "linux:rusage", "--rate", "9", "-o", "x.fastrec")
+    assert list(here.rglob("*")) == [here / "x.fastrec"]
+
+
+def test_what_was_recorded_is_told_before_what_went_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop = Recorder.stop
+
+    def fail(recorder: Recorder) -> None:
+        stop(recorder)
+        raise RecordingError("no room on the disk")
+
+    monkeypatch.setattr(Recorder, "stop", fail)
+    assert main(["record", "linux:rusage", "--rate", "500", "--records", "3"]) == 1
+    out, err = capsys.readouterr()
+    assert err == "fastrec: no room on the disk\n"
+    assert out.startswith("rusage.fastrec: not closed, ") and "  records   " in out
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def is_recording(path: Path) -> bool:
+    records = path / "channels/rusage/records.000000.npy"
+    return records.exists() and len(np.load(records, mmap_mode="r")) > 50
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_a_whole_closed_recording(here: Path, number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [*CHILD, "--rate", "1000", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for(lambda: is_recording(here / "rusage.fastrec"), process)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    about = json.loads(out)
+    assert (about["ended_by"], about["closed"]) == (number.name, True)
+    run = fr.open("rusage.fastrec")
+    assert run.state == "closed" and run.verify().ok
+    assert len(run["rusage"]) == about["channels"]["rusage"]["recorded"] == run.stats["rusage"]["recorded"]
+
+
+def test_nohup_outlives_its_terminal(here: Path) -> None:
+    with subprocess.Popen(
+        ["nohup", *CHILD, "--rate", "1000", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        wait_for(lambda: is_recording(here / "rusage.fastrec"), process)
+        process.send_signal(signal.SIGHUP)
+        seen = len(fr.open("rusage.fastrec")["rusage"])
+        wait_for(lambda: len(fr.open("rusage.fastrec")["rusage"]) > seen + 300, process)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and json.loads(out)["ended_by"] == "SIGINT"
+
+
+def test_a_live_recording_can_be_asked(here: Path, command: Run) -> None:
+    with subprocess.Popen([*CHILD, "--rate", "1000", "--quiet"]) as process:
+        wait_for(lambda: is_recording(here / "rusage.fastrec"), process)
+        assert json.loads(command("info", "rusage.fastrec", "--json"))["state"] == "live"
+        assert len(command("cat", "rusage.fastrec", "--last", "5", "--json").splitlines()) == 5
+        assert ": whole, " in command("verify", "rusage.fastrec")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+def test_signals_are_given_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    with Ending() as ending:
+        assert ending.signal is None
+        signal.raise_signal(signal.SIGTERM)
+        assert ending.signal == signal.SIGTERM
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_somebody_who_looks_on_sees_it_grow(monkeypatch: pytest.MonkeyPatch, command: Run) -> None:
+    monkeypatch.setattr(output, "is_watched", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    text = command("record", "linux:rusage", "--rate", "500", "--duration", "250ms")
+    assert "Ctrl-C ends it" in text and text.count(" recorded, ") >= 2
