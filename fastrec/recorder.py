@@ -32,6 +32,9 @@ __all__ = ["Recorder"]
 
 SEGMENT_BYTES = 256 << 20
 
+LEAD_NS = 1_000_000
+"""From a start to slot 0, so that the threads are awake by then."""
+
 _STUCK = 5.0  # s that a stop waits for a call to return
 
 _made: weakref.WeakSet[Recorder] = weakref.WeakSet()  # every one there is: a fork makes them inert
@@ -250,7 +253,7 @@ class Recorder:
             poller.begin()
             self._pollers[thread] = poller
             if self._state == "running":
-                poller.run(time.monotonic_ns())
+                poller.run(time.monotonic_ns() + LEAD_NS)
         return poller
 
     # Running
@@ -271,7 +274,7 @@ class Recorder:
                 )
                 for channel in self._channels.values():
                     self._spool(channel)
-            start = time.monotonic_ns()
+            start = time.monotonic_ns() + LEAD_NS
             for poller in self._pollers.values():
                 poller.run(start)
         except BaseException:

@@ -86,6 +86,7 @@ class Ring:
         self.schema = schema
         self.capacity = capacity
         self._dtype = schema.record_dtype
+        self._payload_dtype = schema.dtype
         try:
             self.core = CoreRing(
                 record_size=self._dtype.itemsize,
@@ -152,7 +153,9 @@ class Ring:
 
     def _check_dtype(self, payload: Any) -> None:
         dtype = getattr(payload, "dtype", None)
-        if dtype is not None and dtype.names is not None and dtype != self.schema.dtype:
+        if dtype is None or dtype is self._payload_dtype:
+            return
+        if dtype.names is not None and dtype != self.schema.dtype:
             raise SchemaError(f"pushed {dtype}, the schema has {self.schema.dtype}; convert with astype")
 
     def snapshot(self, count: int | None = None) -> Snapshot:

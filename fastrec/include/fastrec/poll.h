@@ -20,6 +20,7 @@ typedef int32_t (*fr_poll_fn)(void *ctx, void *out);
 #define FR_CANARY_SIZE 65536 /* bytes behind the struct that a getter may spoil before memory does */
 #define FR_POLL_CHANNELS 64
 #define FR_POLL_TEXTS 16
+#define FR_POLL_LEAD 1000000LL /* ns from a start to slot 0: whoever asked for it has gone its way */
 #define FR_DURATION_SAMPLE 64 /* flat out, one call in so many enters the histogram */
 
 /* ---- the grid ---- */
@@ -139,8 +140,9 @@ static inline fr_probe fr_poll_probe(fr_poll_channel *c)
     return probe;
 }
 
-/* Enter the outcome of a call that began at `begin` and ended at `end`. */
-static inline void fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t begin, int64_t end)
+/* Enter the outcome of a call that began at `begin` and ended at `end`; true when a record was published and
+ * no other counter changed. */
+static inline int fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t begin, int64_t end)
 {
     fr_ring *r = &c->ring;
     fr_account *a = &r->account;
@@ -149,6 +151,7 @@ static inline void fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t begin
     if (stamp < c->stamp)
         stamp = c->stamp;
     c->stamp = stamp;
+    a->last = (uint64_t)stamp;
     if (__builtin_expect(fr_poll_spoiled(c), 0)) {
         fr_poll_restore(c);
         code = EOVERFLOW;
@@ -166,6 +169,7 @@ static inline void fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t begin
             memcpy(c->scratch, &stamp, 8);
             fr_ring_put(r, c->scratch);
             a->recorded++;
+            return !c->text_count;
         }
     } else if (code == FR_POLL_SAME) {
         a->held++;
@@ -173,7 +177,7 @@ static inline void fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t begin
         a->failed++;
         fr_ring_lose(r, FR_GAP_FAILED, code, 1, stamp, stamp);
     }
-    a->last = (uint64_t)stamp;
+    return 0;
 }
 
 /* Deadlines up to the one before `slots` further are lost, at `now`. */
@@ -194,10 +198,11 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_clock *clock, in
 {
     fr_ring_header *h = c->ring.view.header;
     fr_grid *g = &c->grid;
+    uint64_t overrun = 0;
     int64_t end;
     int32_t code;
     if (g->num) {
-        uint64_t overrun = fr_grid_overrun(g, now);
+        overrun = fr_grid_overrun(g, now);
         if (__builtin_expect(overrun != 0, 0))
             fr_poll_miss(c, overrun, now);
         fr_hist_add(&c->lateness, now - g->next, 1);
@@ -212,9 +217,11 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_clock *clock, in
         g->slot++;
     if (g->num || g->slot % FR_DURATION_SAMPLE == 0)
         fr_hist_add(&c->duration, end - now, 1);
-    fr_poll_enter(c, code, now, end);
     c->ring.account.slots = g->slot;
-    fr_ring_publish_account(&c->ring);
+    if (fr_poll_enter(c, code, now, end) && !overrun)
+        fr_ring_publish_recorded(&c->ring);
+    else
+        fr_ring_publish_account(&c->ring);
     return end;
 }
 
@@ -270,7 +277,7 @@ static inline int fr_poller_obey(fr_poller *p, fr_command *command)
     case FR_CMD_ADD:
         p->channels[p->count++] = command->channel;
         if (p->running)
-            fr_poller_begin(command->channel, p->clock->now());
+            fr_poller_begin(command->channel, p->clock->now() + FR_POLL_LEAD);
         break;
     case FR_CMD_START:
         p->running = 1;

@@ -295,6 +295,17 @@ static inline void fr_ring_publish_account(fr_ring *r)
     fr_seq_end(&h->seq);
 }
 
+/* The same after a record was published and nothing else changed. */
+static inline void fr_ring_publish_recorded(fr_ring *r)
+{
+    fr_account *shared = &r->view.header->account;
+    fr_seq_begin(&r->view.header->seq);
+    fr_store_relaxed(&shared->slots, r->account.slots);
+    fr_store_relaxed(&shared->recorded, r->account.recorded);
+    fr_store_relaxed(&shared->last, r->account.last);
+    fr_seq_end(&r->view.header->seq);
+}
+
 /* Room for `count` more, as far as a bounded ring's consumer has come. */
 static inline int fr_ring_room(fr_ring *r, uint64_t count)
 {
