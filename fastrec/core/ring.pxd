@@ -89,11 +89,12 @@ cdef extern from "fastrec/ring.h" nogil:
     void fr_ring_take(fr_ring *r, void *memory) noexcept
     void fr_ring_publish_account(fr_ring *r) noexcept
     fr_account fr_ring_account(const fr_ring_header *h) noexcept
-    bint fr_ring_room(fr_ring *r, uint64_t count) noexcept
+    uint64_t fr_ring_room(fr_ring *r, uint64_t count) noexcept
     void fr_ring_lose(fr_ring *r, uint32_t cause, int32_t code, uint64_t count, int64_t t_first,
                       int64_t t_last) noexcept
     void fr_ring_flush_gap(fr_ring *r) noexcept
-    void fr_ring_put_payload(fr_ring *r, int64_t stamp, const void *payload) noexcept
+    void fr_ring_put_payloads(fr_ring *r, int64_t stamp, const int64_t *stamps, const unsigned char *payloads,
+                              size_t size, uint64_t count) noexcept  # count at most FR_GUARD
     fr_span fr_lane_read(const fr_lane *lane, uint64_t cursor, void *dst, uint64_t count) noexcept
 
 cdef extern from "fastrec/atomic.h" nogil:

@@ -139,7 +139,7 @@ cdef class Ring:
                 t = r.account.last
             room = fr_ring_room(r, 1)
             if room:
-                fr_ring_put_payload(r, t, view.buf)
+                fr_ring_put_payloads(r, t, NULL, <unsigned char *> view.buf, view.len, 1)
                 r.account.recorded += 1
             else:
                 fr_ring_lose(r, FR_GAP_DROPPED, 0, 1, t, t)
@@ -158,7 +158,8 @@ cdef class Ring:
         cdef Py_buffer view
         cdef fr_ring *r = &self.writer
         cdef size_t size = self.view.header.payload_size
-        cdef uint64_t count, i, put = 0
+        cdef uint64_t count, i, batch, put = 0
+        cdef const int64_t *each
         cdef int64_t t = fr_now() + self.view.header.clock_offset, before = r.account.last
         PyObject_GetBuffer(payloads, &view, PyBUF_SIMPLE)
         try:
@@ -176,19 +177,22 @@ cdef class Ring:
                 t = r.account.last
             if not r.account.slots and count:
                 r.account.start = t if stamps is None else stamps[0]
-            for i in range(count):
-                if stamps is not None:
-                    t = stamps[i]
-                if fr_ring_room(r, 1):
-                    fr_ring_put_payload(r, t, <char *> view.buf + i * size)
-                    put += 1
-                else:
-                    fr_ring_lose(r, FR_GAP_DROPPED, 0, 1, t, t)
+            each = NULL if stamps is None or not count else &stamps[0]
+            while put < count:
+                batch = fr_ring_room(r, min(count - put, <uint64_t> FR_GUARD))
+                if not batch:
+                    break
+                fr_ring_put_payloads(r, t, each + put if each else NULL, <unsigned char *> view.buf + put * size,
+                                     size, batch)
+                put += batch
+            if put < count:
+                fr_ring_lose(r, FR_GAP_DROPPED, 0, count - put, each[put] if each else t,
+                             each[count - 1] if each else t)
             r.account.slots += count
             r.account.recorded += put
             r.account.dropped += count - put
             if count:
-                r.account.last = t
+                r.account.last = each[count - 1] if each else t
             fr_ring_publish_account(r)
             return put
         finally:

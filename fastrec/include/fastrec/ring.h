@@ -306,13 +306,15 @@ static inline void fr_ring_publish_recorded(fr_ring *r)
     fr_seq_end(&r->view.header->seq);
 }
 
-/* Room for `count` more, as far as a bounded ring's consumer has come. */
-static inline int fr_ring_room(fr_ring *r, uint64_t count)
+/* How many of `count` more have room, as far as a bounded ring's consumer has come. */
+static inline uint64_t fr_ring_room(fr_ring *r, uint64_t count)
 {
+    uint64_t room;
     if (!r->view.header->bounded || r->pen.head + count - r->tail <= r->capacity)
-        return 1;
+        return count;
     r->tail = fr_load_acquire(&r->view.header->tail);
-    return r->pen.head + count - r->tail <= r->capacity;
+    room = r->capacity - (r->pen.head - r->tail);
+    return room < count ? room : count;
 }
 
 static inline void fr_ring_flush_gap(fr_ring *r)
@@ -357,21 +359,34 @@ static inline void fr_ring_put(fr_ring *r, const void *record)
     fr_lane_put(&r->view.records, &r->pen, record);
 }
 
-/* Publish a payload with its stamp; its size need not be a multiple of 8. */
-static inline void fr_ring_put_payload(fr_ring *r, int64_t stamp, const void *payload)
+/* Stamp and payload into a slot; the payload's size need not be a multiple of 8. */
+static inline void fr_ring_fill(uint64_t *slot, int64_t stamp, const unsigned char *payload, size_t size)
 {
-    const fr_ring_header *h = r->view.header;
-    uint64_t *slot = fr_lane_slot(&r->view.records, &r->pen), last = 0;
-    size_t words = h->payload_size / 8, rest = h->payload_size % 8;
-    if (r->pending.gap.count)
-        fr_ring_flush_gap(r);
+    size_t words = size / 8, rest = size % 8;
+    uint64_t last = 0;
     fr_store_relaxed(slot++, (uint64_t)stamp);
     fr_copy_in(slot, payload, words);
     if (rest) {
-        memcpy(&last, (const unsigned char *)payload + words * 8, rest);
+        memcpy(&last, payload + words * 8, rest);
         fr_store_relaxed(slot + words, last);
     }
-    fr_lane_commit(&r->view.records, &r->pen);
+}
+
+/* Publish up to FR_GUARD payloads of `size` bytes with one store of head; all of one stamp, or each of its own. */
+static inline void fr_ring_put_payloads(fr_ring *r, int64_t stamp, const int64_t *stamps,
+                                        const unsigned char *payloads, size_t size, uint64_t count)
+{
+    const fr_lane *lane = &r->view.records;
+    uint64_t i;
+    if (r->pending.gap.count)
+        fr_ring_flush_gap(r);
+    for (i = 0; i < count; i++, payloads += size) {
+        fr_ring_fill(fr_lane_slot(lane, &r->pen), stamps ? stamps[i] : stamp, payloads, size);
+        r->pen.slot = r->pen.slot + 1 == lane->nslots ? 0 : r->pen.slot + 1;
+    }
+    r->pen.head += count;
+    fr_store_release(lane->head, r->pen.head);
+    fr_fence_release();
 }
 
 #endif
