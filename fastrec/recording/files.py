@@ -1,8 +1,7 @@
 """What a recorder writes beside its rows: the folder, files of one JSON object, the lock that says "live".
 
 Every file is created exclusively, with mode 0600, under a dot name, and gets its real name when it is whole
-and durable. All but `create_recording` and `resume_recording` are called while holding the lock that these
-two return.
+and durable. All but `create_recording` are called while holding the lock that it returns.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from fastrec.recording.opening import (
     JSON_LIMIT,
     checked_name,
     folder_names,
-    open_file,
     open_folder,
     refusal,
 )
@@ -34,8 +32,6 @@ __all__ = [
     "create_closed",
     "create_recording",
     "create_whole",
-    "remove_closed",
-    "resume_recording",
     "write_all",
 ]
 
@@ -143,31 +139,11 @@ def create_recording(
     try:
         os.mkdir(root, 0o700)
     except FileExistsError as error:
-        raise RecordingError(f"{root}: exists; use another path, or resume=True to go on with it") from error
+        raise RecordingError(f"{root}: exists; use another path") from error
     except OSError as error:
         raise RecordingError(f"{root}: cannot be created: {error.strerror}") from error
     _make_folder(root, "channels")
     return create_whole(root, "recording.json", data=data, lock=True)
-
-
-def resume_recording(root: Path) -> int:
-    """Lock an existing recording and return the descriptor that holds the lock.
-
-    Raises
-    ------
-    RecordingError
-        There is none, or another recorder is writing to it.
-    """
-    try:
-        descriptor = open_file(root, "recording.json", flags=os.O_RDWR)
-    except FileNotFoundError as error:
-        raise RecordingError(f"{root}: holds no recording to resume (no recording.json)") from error
-    try:
-        _lock(descriptor, root)
-    except RecordingError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def create_channel(root: Path, uuid: bytes, members: Mapping[str, Any]) -> None:
@@ -226,10 +202,3 @@ def _sizes(root: Path, *parts: str) -> Iterator[tuple[str, int]]:
             yield from _sizes(root, *parts, name)
         elif stat.S_ISREG(entry.st_mode) and (parts or name != "closed.json"):
             yield "/".join((*parts, name)), entry.st_size
-
-
-def remove_closed(root: Path) -> None:
-    """Take back a clean stop: a resume does so before it writes anything."""
-    with suppress(FileNotFoundError), open_folder(root, ()) as folder:
-        os.unlink("closed.json", dir_fd=folder)
-        os.fsync(folder)

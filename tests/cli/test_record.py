@@ -137,7 +137,12 @@ def test_what_cannot_be_recorded_leaves_nothing(
     here: Path, refused: Run, code: int, arguments: tuple[str, ...], said: str
 ) -> None:
     assert said in refused(code, "record", *arguments)
-    assert list(here.iterdir()) == []
+    assert list(here.iterdir()) == [] and polling_threads() == []
+
+
+def polling_threads() -> list[str]:
+    names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+    return [name for name in names if name.startswith("fr-")]
 
 
 def test_a_folder_that_is_there_stays_as_it_is(here: Path, refused: Run) -> None:

@@ -14,7 +14,7 @@ from recording import samples, writer
 from recording.samples import PERIOD, START_NS, is_status, status
 
 from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError
-from fastrec.recording import files, layout, opening, reader
+from fastrec.recording import layout, opening, reader
 from fastrec.records import Records
 from fastrec.schema import Schema
 from fastrec.schema.gaps import Cause
@@ -302,7 +302,7 @@ def test_closed_live_unclean(tmp_path: Path) -> None:
     assert run.state == "closed"
     (folder.root / "closed.json").unlink()
     assert run.state == "unclean"
-    lock = files.resume_recording(folder.root)
+    lock = writer.hold(folder.root)
     assert run.state == "live"
     assert run.state == "live"
     assert repr(run).startswith(f"<Recording {folder.root}: live")
@@ -322,7 +322,7 @@ def test_a_damaged_closed_json_is_none(tmp_path: Path) -> None:
 
 def test_a_growing_recording(tmp_path: Path) -> None:
     folder, channel = samples.small(tmp_path / "r")
-    lock = files.resume_recording(folder.root)
+    lock = writer.hold(folder.root)
     run = reader.open(folder.root)
     before = run["status"]
     segment = channel.segments[0]

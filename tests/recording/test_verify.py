@@ -12,7 +12,7 @@ import pytest
 from recording import samples, writer
 from recording.samples import START_NS, status
 
-from fastrec.recording import files, layout, reader
+from fastrec.recording import layout, reader
 
 CHANNEL = "channels/status/"
 
@@ -106,7 +106,7 @@ def test_a_recording_killed_then_resumed_then_closed(tmp_path: Path) -> None:
 
 def test_a_live_recording(tmp_path: Path) -> None:
     folder, channel = samples.small(tmp_path / "r")
-    lock = files.resume_recording(folder.root)
+    lock = writer.hold(folder.root)
     with channel.segments[0].path("index").open("ab") as file:
         file.write(b"\x01" * 64)
     report = reader.open(folder.root).verify()

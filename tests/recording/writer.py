@@ -6,8 +6,10 @@ reader.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
+import os
 import struct
 from itertools import pairwise
 from pathlib import Path
@@ -61,6 +63,13 @@ def set_count(path: Path, rows: int) -> None:
     with path.open("r+b") as file:
         file.seek(24)
         file.write(b"%8d" % rows)
+
+
+def hold(root: Path) -> int:
+    """Lock a recording as a running recorder does; closing the descriptor gives the lock back."""
+    descriptor = os.open(root / "recording.json", os.O_RDWR)
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    return descriptor
 
 
 class Folder:
