@@ -42,7 +42,7 @@ cdef int32_t poll_adapter(void *ctx, void *out) noexcept nogil:
         cell[i] = a.cell[i]
         args[a.cell_at[i]] = <intptr_t> &cell[i]
     args[a.out] = <intptr_t> out
-    errno = 0
+    errno = 0  # no-cython-lint: the C variable itself
     value = (<Function> a.function)(args[0], args[1], args[2], args[3], args[4], args[5])
     if a.returns == RETURNS_VOID:
         return FR_POLL_NEW

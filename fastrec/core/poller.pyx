@@ -21,7 +21,8 @@ cdef class PollChannel:
     width) of the pointers in the payload that are followed.
     """
 
-    def __cinit__(self, Ring ring not None, Getter getter not None, *, period=(0, 1), int64_t spin=0, texts=()):
+    def __cinit__(self, Ring ring not None, Getter getter not None, *, period=(0, 1), int64_t spin=0,
+                  texts=()):
         cdef fr_poll_channel *c = <fr_poll_channel *> calloc(1, sizeof(fr_poll_channel))
         cdef size_t record_size = ring.view.header.record_size
         if c == NULL:
@@ -102,7 +103,8 @@ cdef class Poller:
         self.alive = True
         Py_INCREF(self)  # the thread's; given back when it has been joined
 
-    cdef int ask(self, int kind, PollChannel channel, int64_t start, double timeout, fr_probe *answer) except -1:
+    cdef int ask(self, int kind, PollChannel channel, int64_t start, double timeout,
+                 fr_probe *answer) except -1:
         cdef fr_command *command = <fr_command *> calloc(1, sizeof(fr_command))
         cdef int64_t deadline = <int64_t> (timeout * 1e9)
         cdef int error

@@ -1,4 +1,4 @@
-"""The ring in a mapping of its own: fastrec/ring.h and fastrec/text.h, and the object that owns the mapping."""
+"""The ring in a mapping of its own: fastrec/ring.h, fastrec/text.h, and the object that owns the mapping."""
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 

@@ -106,7 +106,8 @@ cdef class Ring:
             cursor = span.first + span.count
             if not span.count:
                 return b"".join(parts), cursor
-            parts.append(PyBytes_FromStringAndSize(<char *> &entries[span.skip], span.count * sizeof(fr_gap_entry)))
+            parts.append(PyBytes_FromStringAndSize(<char *> &entries[span.skip],
+                                                   span.count * sizeof(fr_gap_entry)))
 
     def texts(self):
         """The texts of the arena in the order of their ids, which count from 1."""
@@ -154,7 +155,7 @@ cdef class Ring:
             PyBuffer_Release(&view)
 
     def extend(self, payloads, const int64_t[::1] stamps=None):
-        """Publish a dense array of payloads, all stamped now or each with its own stamp; how many had room."""
+        """Publish a dense array of payloads, stamped now or each with its own stamp; how many had room."""
         cdef Py_buffer view
         cdef fr_ring *r = &self.writer
         cdef size_t size = self.view.header.payload_size
@@ -182,8 +183,8 @@ cdef class Ring:
                 batch = fr_ring_room(r, min(count - put, <uint64_t> FR_GUARD))
                 if not batch:
                     break
-                fr_ring_put_payloads(r, t, each + put if each else NULL, <unsigned char *> view.buf + put * size,
-                                     size, batch)
+                fr_ring_put_payloads(r, t, each + put if each else NULL,
+                                     <unsigned char *> view.buf + put * size, size, batch)
                 put += batch
             if put < count:
                 fr_ring_lose(r, FR_GAP_DROPPED, 0, count - put, each[put] if each else t,
@@ -205,7 +206,7 @@ cdef class Ring:
 
 
 def read_text(uint64_t address):
-    """The text at an address of this process, at most 4,096 bytes; None for NULL and for what cannot be read."""
+    """The text at an address of this process, at most 4,096 bytes; None: NULL, or it cannot be read."""
     cdef char text[FR_TEXT_MAX]
     cdef long length = fr_text_read(address, text) if address else -1
     return None if length < 0 else PyBytes_FromStringAndSize(text, length)

@@ -31,7 +31,8 @@ cdef extern from "fastrec/zone.h" nogil:
         const fr_zone_field *field
         uint64_t *row                              # the zone in the making
     void fr_zone_clear(fr_zone *z) noexcept
-    void fr_zone_add(fr_zone *z, const unsigned char *records, size_t count, size_t stride, size_t weight_at) noexcept
+    void fr_zone_add(fr_zone *z, const unsigned char *records, size_t count, size_t stride,
+                     size_t weight_at) noexcept
 
 cdef extern from "fastrec/segment.h" nogil:
     enum:

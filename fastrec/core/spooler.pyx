@@ -2,7 +2,7 @@
 
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, strerror, strncpy
+from libc.string cimport strerror, strncpy
 
 from fastrec.core.poller cimport FR_TEXT_IDS
 from fastrec.core.ring cimport fr_now
@@ -106,7 +106,8 @@ cdef class Spooler:
     `clocks_header` bytes is written) and of stats.jsonl. The caller keeps them open until `stop`.
     """
 
-    def __cinit__(self, *, int dir, int clocks, size_t clocks_header, int stats, bytes uuid, durability="timed",
+    def __cinit__(self, *, int dir, int clocks, size_t clocks_header, int stats, bytes uuid,
+                  durability="timed",
                   int64_t flush_ns=100_000_000, int64_t sync_ns=1_000_000_000, int64_t clock_offset=0,
                   uint64_t clock_rows=0, uint64_t stat_bytes=0, uint64_t stat_lines=0):
         cdef fr_spooler *s = <fr_spooler *> calloc(1, sizeof(fr_spooler))
