@@ -321,6 +321,8 @@ class TestRefused:
             ({"rate": "fast"}, "number of Hz"),
             ({"rate": float("nan")}, "number of Hz"),
             ({"rate": 1e9}, "number of Hz"),
+            ({"rate": "1e999999999"}, "number of Hz"),
+            ({"rate": "1/0"}, "number of Hz"),
             ({"rate": 10, "when_full": "wait"}, "'overwrite' or 'drop'"),
             ({"rate": 10, "when_full": "drop"}, "needs a path"),
             ({"rate": 10, "capacity": 5}, "at least 64"),

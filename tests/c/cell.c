@@ -1,4 +1,5 @@
-/* What tests/core/test_cell.py asks of cell.h, as C sees it. Prints one word per failure and returns 1, else 0.
+/* What tests/core/test_cell.py asks of cell.h, as C sees it. Prints one word per failure and returns 1, else
+ * 0.
  *
  *   cell lapped            a writer that comes round in the middle of a copy, step by step
  *   cell race MILLIONS     a writer and two readers; payloads prove themselves */

@@ -10,10 +10,10 @@ typedef struct status {
     double level;
 } status;
 
-int calls;         /* of get_status and get_sometimes */
-int block_at;      /* the call that blocks; 0: none */
+int calls;    /* of get_status and get_sometimes */
+int block_at; /* the call that blocks; 0: none */
 int block_ms;
-int overrun_at;    /* the call that writes past its struct; 0: none */
+int overrun_at; /* the call that writes past its struct; 0: none */
 
 static void fill(status *s)
 {
@@ -46,7 +46,11 @@ int get_sometimes(status *s)
     return 0;
 }
 
-int get_error(status *s) { (void)s; return -5; }
+int get_error(status *s)
+{
+    (void)s;
+    return -5;
+}
 
 int get_big(status *s)
 {
@@ -55,9 +59,21 @@ int get_big(status *s)
 }
 
 void get_void(status *s) { fill(s); }
-int get_bool(status *s) { fill(s); return 1; }
-long long get_wide(status *s) { fill(s); return 0x100000000ll; } /* 0 in its low half */
-int8_t get_narrow(status *s) { fill(s); return 0; }
+int get_bool(status *s)
+{
+    fill(s);
+    return 1;
+}
+long long get_wide(status *s)
+{
+    fill(s);
+    return 0x100000000ll;
+} /* 0 in its low half */
+int8_t get_narrow(status *s)
+{
+    fill(s);
+    return 0;
+}
 
 /* Six arguments, one an in-out size that the call shrinks, one a struct that must come prepared. */
 int get_sized(int a, const char *name, status *s, uint32_t *size, int64_t b, void *null)

@@ -105,7 +105,8 @@ static void histogram(void)
         uint64_t v = 1ull << i | 1ull << (i / 2);
         uint32_t bucket = fr_hist_bucket(v);
         uint64_t floor = fr_hist_floor(bucket);
-        wrong += fr_hist_bucket(floor) != bucket || floor > v || v - floor > v / 32 || bucket >= FR_HIST_BUCKETS;
+        wrong +=
+            fr_hist_bucket(floor) != bucket || floor > v || v - floor > v / 32 || bucket >= FR_HIST_BUCKETS;
     }
     for (i = 0; i < 15000; i++)
         fr_hist_add(&one, (int64_t)(1999999900 - i * 100000), 1);
@@ -127,12 +128,12 @@ int main(void)
     grid();
     histogram();
     run("quick", quick, 10000, 1, 6, 1000);
-    run("blocked", slow, 10000, 1, 6, 1000);    /* the third call overruns two deadlines */
-    run("stuck", last, 10000, 1, 2, 1000);      /* stopped during a call: five deadlines passed */
+    run("blocked", slow, 10000, 1, 6, 1000); /* the third call overruns two deadlines */
+    run("stuck", last, 10000, 1, 2, 1000);   /* stopped during a call: five deadlines passed */
     run("failing", bad, 10000, 1, 8, 1000);
     run("nothing", empty, 10000, 1, 3, 1000);
     run("flatout", bad, 0, 1, 8, 0);
-    oversleep = 35000;                          /* the system comes late every time */
+    oversleep = 35000; /* the system comes late every time */
     run("starved", quick, 10000, 1, 3, 1000);
     oversleep = 0;
     return 0;

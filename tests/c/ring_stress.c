@@ -3,14 +3,17 @@
 #include <fastrec/ring.h>
 #include <stdio.h>
 
-#define WORDS 5 /* stamp and a 32-byte payload */
+#define WORDS 5  /* stamp and a 32-byte payload */
 #define BATCH 64 /* the most that one store of head may publish */
 
 static fr_lane lane;
 static uint64_t records, torn, wrong_sum;
 static uint32_t done;
 
-static uint64_t mix(uint64_t n, uint64_t i) { return (n * 0x9E3779B97F4A7C15ull) ^ (i * 0xC2B2AE3D27D4EB4Full) ^ n >> 7; }
+static uint64_t mix(uint64_t n, uint64_t i)
+{
+    return (n * 0x9E3779B97F4A7C15ull) ^ (i * 0xC2B2AE3D27D4EB4Full) ^ n >> 7;
+}
 
 static void *write_all(void *arg)
 {
@@ -34,7 +37,8 @@ static void *write_all(void *arg)
 
 static void *read_all(void *arg)
 {
-    uint64_t most = lane.nslots, *copy = malloc(most * WORDS * 8), cursor = 0, returned = 0, lost = 0, bad = 0, i, w;
+    uint64_t most = lane.nslots, *copy = malloc(most * WORDS * 8), cursor = 0, returned = 0, lost = 0,
+             bad = 0, i, w;
     int last = 0;
     uint64_t want = (uintptr_t)arg; /* records a read: one reader snapshots, the other nibbles */
     while (!last || cursor < records) {

@@ -1,14 +1,14 @@
 /* cell.h: a status cell: one struct that one thread writes and any thread reads whole.
  *
- * The writer publishes each version of the struct into the next of FR_CELL_SLOTS slots and then raises `head`, the
- * absolute number of versions there have been; a reader copies the newest and looks at `head` again to know whether
- * the writer came round meanwhile (the ring's protocol with a guard of one slot). A writer that is preempted in the
- * middle of a version therefore holds up nobody: the version before it is still the newest. A reader tries again only
- * if the writer published seven whole versions during one copy.
+ * The writer publishes each version of the struct into the next of FR_CELL_SLOTS slots and then raises
+ * `head`, the absolute number of versions there have been; a reader copies the newest and looks at `head`
+ * again to know whether the writer came round meanwhile (the ring's protocol with a guard of one slot). A
+ * writer that is preempted in the middle of a version therefore holds up nobody: the version before it is
+ * still the newest. A reader tries again only if the writer published seven whole versions during one copy.
  *
- * To a caller the cell looks like a COM object whose fourth method is GetStatus. Its texts, and the cell itself, live
- * until the last Release. One thread at a time may call fr_cell_write and fr_cell_text; everything else may be called
- * from any thread that holds a reference. Codes returned are HRESULTs. */
+ * To a caller the cell looks like a COM object whose fourth method is GetStatus. Its texts, and the cell
+ * itself, live until the last Release. One thread at a time may call fr_cell_write and fr_cell_text;
+ * everything else may be called from any thread that holds a reference. Codes returned are HRESULTs. */
 #ifndef FASTREC_CELL_H
 #define FASTREC_CELL_H
 
@@ -18,14 +18,15 @@
 
 #include "atomic.h"
 
-#define FR_CELL_SLOTS 8 /* a power of two: one being written, seven that a reader may still be copying */
+#define FR_CELL_SLOTS 8   /* a power of two: one being written, seven that a reader may still be copying */
 #define FR_CELL_MAX 65536 /* bytes of a payload, as for a record */
 
 #define FR_S_OK INT32_C(0)
 #define FR_E_NOINTERFACE ((int32_t)UINT32_C(0x80004002))
 #define FR_E_POINTER ((int32_t)UINT32_C(0x80004003))
 
-/* COM's convention differs from C's on 32-bit x86 Windows only; a build for that defines this as __stdcall. */
+/* COM's convention differs from C's on 32-bit x86 Windows only; a build for that defines this as __stdcall.
+ */
 #ifndef FR_COM
 #define FR_COM
 #endif
@@ -39,9 +40,9 @@ static const fr_iid fr_iid_unknown = {{0, 0, 0, 0, 0, 0, 0, 0, 0xC0, 0, 0, 0, 0,
 
 typedef struct fr_cell_vtable {
     int32_t(FR_COM *query_interface)(void *self, const void *iid, void **out); /* slot 0 */
-    uint32_t(FR_COM *add_ref)(void *self);                                      /* slot 1 */
-    uint32_t(FR_COM *release)(void *self);                                      /* slot 2 */
-    int32_t(FR_COM *get_status)(void *self, void *out);                         /* slot 3 */
+    uint32_t(FR_COM *add_ref)(void *self);                                     /* slot 1 */
+    uint32_t(FR_COM *release)(void *self);                                     /* slot 2 */
+    int32_t(FR_COM *get_status)(void *self, void *out);                        /* slot 3 */
 } fr_cell_vtable;
 
 typedef struct fr_cell_text {
@@ -106,8 +107,8 @@ static inline int32_t fr_cell_poll(void *cell, void *out)
 
 static inline char *fr_cell_bytes(fr_cell_text *text) { return (char *)(text + 1); }
 
-/* A NUL-terminated copy of `length` bytes at `bytes` that lives until the last Release; equal texts share one copy.
- * NULL without memory. */
+/* A NUL-terminated copy of `length` bytes at `bytes` that lives until the last Release; equal texts share one
+ * copy. NULL without memory. */
 static inline const char *fr_cell_intern(fr_cell *cell, const char *bytes, size_t length)
 {
     fr_cell_text *text;
@@ -165,8 +166,8 @@ static inline int32_t FR_COM fr_cell_get_status(void *self, void *out)
     return out ? fr_cell_poll(self, out) : FR_E_POINTER;
 }
 
-/* A cell of `size` bytes, all zero, with one reference, which the caller owns. NULL without memory, or if `size` is 0
- * or above FR_CELL_MAX. */
+/* A cell of `size` bytes, all zero, with one reference, which the caller owns. NULL without memory, or if
+ * `size` is 0 or above FR_CELL_MAX. */
 static inline fr_cell *fr_cell_create(size_t size, const fr_iid *iid)
 {
     static const fr_cell_vtable vtable = {fr_cell_query_interface, fr_cell_add_ref, fr_cell_release,

@@ -35,51 +35,51 @@ static inline int fr_bytes_add(fr_bytes *b, const void *data, size_t size)
 
 typedef struct fr_spool_channel {
     /* Given by the maker. */
-    int dir;                           /* of the channel */
+    int dir; /* of the channel */
     fr_ring_view ring;
-    uint32_t seed_base;                /* of uuid and name */
-    uint64_t segment_rows;             /* a multiple of FR_BLOCK_ROWS */
-    uint64_t stage_rows;               /* most records of one commit */
+    uint32_t seed_base;    /* of uuid and name */
+    uint64_t segment_rows; /* a multiple of FR_BLOCK_ROWS */
+    uint64_t stage_rows;   /* most records of one commit */
     fr_file_kind kinds[FR_FILES];
     char name[72];
-    uint32_t weight_at;                /* of `polls` in the record; 0: no holds */
-    uint32_t stamp_end_at;             /* of the stamp that ends a record: mono_ns, or until_ns */
+    uint32_t weight_at;    /* of `polls` in the record; 0: no holds */
+    uint32_t stamp_end_at; /* of the stamp that ends a record: mono_ns, or until_ns */
     uint32_t text_count;
-    fr_text_field text_fields[16];     /* offsets in the record */
+    fr_text_field text_fields[16]; /* offsets in the record */
     fr_zone zone;
     /* The spooler's. */
-    unsigned char *stage;              /* stage_rows records */
+    unsigned char *stage; /* stage_rows records */
     fr_index_row *blocks;
-    unsigned char *zone_rows;          /* full zones of one commit */
+    unsigned char *zone_rows; /* full zones of one commit */
     fr_segment segment;
-    fr_segment retired[FR_RETIRED];    /* wait for the syncing thread to make them durable and close them */
-    uint32_t retired_count;            /* under the lock */
-    uint64_t synced_index;             /* index rows of the open segment at the last flush; the syncing side's */
-    int unsynced_names;                /* files were created since the folder was synced; under the lock */
+    fr_segment retired[FR_RETIRED]; /* wait for the syncing thread to make them durable and close them */
+    uint32_t retired_count;         /* under the lock */
+    uint64_t synced_index;          /* index rows of the open segment at the last flush; the syncing side's */
+    int unsynced_names;             /* files were created since the folder was synced; under the lock */
     uint32_t next_segment;
     int open;
-    int zones_broken;                  /* a zone row failed: this segment has no further ones */
-    uint64_t cursor;                   /* number of the next record to be written */
-    uint64_t gap_cursor;               /* entry of the gap lane to be read next */
-    uint64_t seen[3];                  /* losses read from the lane: dropped, missed, failed */
+    int zones_broken;    /* a zone row failed: this segment has no further ones */
+    uint64_t cursor;     /* number of the next record to be written */
+    uint64_t gap_cursor; /* entry of the gap lane to be read next */
+    uint64_t seen[3];    /* losses read from the lane: dropped, missed, failed */
     fr_gap gaps[FR_GAPS_HELD];
     uint32_t gap_count;
-    int64_t last;                      /* latest stamp written */
-    uint64_t arena_at;                 /* arena bytes known to text_ids */
+    int64_t last;      /* latest stamp written */
+    uint64_t arena_at; /* arena bytes known to text_ids */
     uint32_t text_known;
-    uint32_t *text_ids;                /* arena id -> id in the segment; 0: not yet */
+    uint32_t *text_ids; /* arena id -> id in the segment; 0: not yet */
     uint32_t segment_texts;
-    uint64_t *text_offsets;            /* arena id -> offset of its entry */
-    fr_bytes lines;                    /* strings not yet written */
-    int count_due;                     /* committed rows that the records' header does not count yet */
-    int64_t retry;                     /* not before this time, after an error */
+    uint64_t *text_offsets; /* arena id -> offset of its entry */
+    fr_bytes lines;         /* strings not yet written */
+    int count_due;          /* committed rows that the records' header does not count yet */
+    int64_t retry;          /* not before this time, after an error */
     /* Read by other threads. */
     uint64_t written;
     uint64_t durable;
     uint64_t overwritten;
     uint64_t disk;
-    uint64_t error;                    /* errno of the last commit, when it failed; 0: it did not */
-    uint64_t sync_error;               /* errno of a flush that failed: `durable` stays where it was */
+    uint64_t error;      /* errno of the last commit, when it failed; 0: it did not */
+    uint64_t sync_error; /* errno of a flush that failed: `durable` stays where it was */
     uint64_t segments;
 } fr_spool_channel;
 
@@ -112,8 +112,8 @@ static inline void fr_commit_gap(fr_spool_channel *c, fr_gap gap)
 static inline void fr_commit_lost(fr_spool_channel *c, uint64_t count, int64_t until)
 {
     uint64_t *counter = c->error ? &c->disk : &c->overwritten;
-    fr_gap lost = {c->cursor, count, c->error ? FR_GAP_DISK : FR_GAP_OVERWRITTEN, (int32_t)c->error, c->last,
-                   until};
+    fr_gap lost = {c->cursor,         count,   c->error ? FR_GAP_DISK : FR_GAP_OVERWRITTEN,
+                   (int32_t)c->error, c->last, until};
     fr_gap *head = c->gaps;
     if (c->gap_count && head->cause == lost.cause && head->code == lost.code
         && head->seq + head->count == lost.seq) { /* an attempt that failed already entered its first part */
@@ -144,8 +144,8 @@ static inline void fr_commit_read_gaps(fr_spool_channel *c)
             for (cause = 0; cause < 3; cause++) {
                 int own = e->gap.cause == (uint32_t)(FR_GAP_DROPPED + cause);
                 uint64_t unseen = e->totals[cause] - c->seen[cause] - (own ? e->gap.count : 0);
-                fr_gap lapped = {e->gap.seq, unseen, (uint32_t)(FR_GAP_DROPPED + cause), 0, c->last,
-                                 e->gap.t_first};
+                fr_gap lapped = {e->gap.seq, unseen,  (uint32_t)(FR_GAP_DROPPED + cause),
+                                 0,          c->last, e->gap.t_first};
                 fr_commit_gap(c, lapped);
                 c->seen[cause] = e->totals[cause];
             }
@@ -191,7 +191,9 @@ static inline int fr_commit_line(fr_spool_channel *c, const unsigned char *text,
             for (j = 1; j <= need && i + j < length && (text[i + j] & 0xC0) == 0x80; j++)
                 point = point << 6 | (text[i + j] & 0x3F);
             if (b < 0xC2 || b > 0xF4 || j <= need || point > 0x10FFFF || point >> 11 == 0x1B
-                || point < (need == 3 ? 0x10000u : need == 2 ? 0x800u : 0x80u)) {
+                || point < (need == 3   ? 0x10000u
+                            : need == 2 ? 0x800u
+                                        : 0x80u)) {
                 n = snprintf(part, sizeof part, "\\udc%02x", b);
                 i++;
             } else {
@@ -206,7 +208,8 @@ static inline int fr_commit_line(fr_spool_channel *c, const unsigned char *text,
     if (!error)
         error = fr_bytes_add(out, "\"", 1);
     if (!error) {
-        crc = fr_crc32c(fr_seed(c->seed_base, c->segment.number, id - 1), out->data + begin, out->size - begin);
+        crc =
+            fr_crc32c(fr_seed(c->seed_base, c->segment.number, id - 1), out->data + begin, out->size - begin);
         error = fr_bytes_add(out, part, (size_t)snprintf(part, sizeof part, ",\"crc\":\"%08x\"}\n", crc));
     }
     if (error) {
@@ -328,12 +331,14 @@ static inline void fr_commit_zones(const fr_io *io, fr_spool_channel *c, const u
         n = n < count - done ? n : count - done;
         fr_zone_add(&c->zone, records + done * size, n, size, c->weight_at);
         if ((row + done + n) % FR_BLOCK_ROWS == 0) {
-            fr_zone_seal(&c->zone, fr_seed(c->seed_base, c->segment.number, c->segment.rows[FR_ZONES] + full));
+            fr_zone_seal(&c->zone,
+                         fr_seed(c->seed_base, c->segment.number, c->segment.rows[FR_ZONES] + full));
             memcpy(c->zone_rows + full++ * zone_size, c->zone.row, zone_size);
             fr_zone_clear(&c->zone);
         }
     }
-    c->segment.rows[FR_ZONES] += fr_segment_append(io, &c->segment, FR_ZONES, c->kinds, c->zone_rows, full, &error);
+    c->segment.rows[FR_ZONES] +=
+        fr_segment_append(io, &c->segment, FR_ZONES, c->kinds, c->zone_rows, full, &error);
     c->zones_broken = error != 0;
 }
 
@@ -367,7 +372,8 @@ static inline int fr_commit_stage(fr_spool_channel *c, fr_batch *batch, uint64_t
     fr_span span;
     int error = 0;
     room = room < c->stage_rows ? room : c->stage_rows;
-    span = fr_lane_read(&c->ring.records, c->cursor, c->stage, head - c->cursor < room ? head - c->cursor : room);
+    span = fr_lane_read(&c->ring.records, c->cursor, c->stage,
+                        head - c->cursor < room ? head - c->cursor : room);
     records = c->stage + span.skip * size;
     if (span.lost) {
         if (span.count)
@@ -405,7 +411,8 @@ static inline void fr_commit_seal(fr_spool_channel *c, fr_batch *batch, fr_gap_r
 }
 
 /* `landed` index rows are on the disk, and so is all they name: they are committed. */
-static inline void fr_commit_land(fr_spool_channel *c, fr_batch *batch, uint64_t landed, pthread_mutex_t *lock)
+static inline void fr_commit_land(fr_spool_channel *c, fr_batch *batch, uint64_t landed,
+                                  pthread_mutex_t *lock)
 {
     uint64_t i;
     for (i = 0, batch->count = 0; i < landed; i++)

@@ -26,8 +26,8 @@ static inline uint32_t fr_crc32c_portable(uint32_t crc, const unsigned char *p, 
 }
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) static inline uint32_t
-fr_crc32c_native(uint32_t crc, const unsigned char *p, size_t n)
+__attribute__((target("sse4.2"))) static inline uint32_t fr_crc32c_native(uint32_t crc,
+                                                                          const unsigned char *p, size_t n)
 {
     uint64_t c = crc, w;
     for (; n >= 8; n -= 8, p += 8) {

@@ -133,8 +133,8 @@ static inline int64_t fr_thread_cpu(fr_thread *t)
 
 /* ---- memory ---- */
 
-/* An anonymous shared mapping of at most half the machine's memory, prefaulted; shared so that a fork costs the writer no page faults, and
- * sealed so that nobody can shrink it under us. NULL and *error on failure. */
+/* An anonymous shared mapping of at most half the machine's memory, prefaulted; shared so that a fork costs
+ * the writer no page faults, and sealed so that nobody can shrink it under us. NULL and *error on failure. */
 static inline void *fr_map_new(const char *name, size_t size, int *fd, int *error)
 {
     void *memory;
@@ -180,8 +180,8 @@ typedef struct fr_io {
     long (*write)(int fd, const void *data, size_t size, uint64_t offset);
     int (*publish)(int dir, const char *from, const char *to); /* link, then remove the old name */
     int (*remove)(int dir, const char *name);
-    int (*sync)(int fd);                                       /* data and size of one file */
-    int (*sync_all)(int fd);                                   /* everything on its file system */
+    int (*sync)(int fd);     /* data and size of one file */
+    int (*sync_all)(int fd); /* everything on its file system */
     int (*sync_dir)(int dir);
     int (*close)(int fd);
 } fr_io;

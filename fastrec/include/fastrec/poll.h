@@ -21,7 +21,7 @@ typedef int32_t (*fr_poll_fn)(void *ctx, void *out);
 #define FR_POLL_CHANNELS 64
 #define FR_POLL_TEXTS 16
 #define FR_POLL_LEAD 1000000LL /* ns from a start to slot 0: whoever asked for it has gone its way */
-#define FR_DURATION_SAMPLE 64 /* flat out, one call in so many enters the histogram */
+#define FR_DURATION_SAMPLE 64  /* flat out, one call in so many enters the histogram */
 
 /* ---- the grid ---- */
 
@@ -31,7 +31,7 @@ typedef struct fr_grid {
     uint64_t slot;     /* the next one to be decided */
     int64_t start;
     int64_t next;
-    uint64_t rest;     /* of next, in 1/den ns */
+    uint64_t rest; /* of next, in 1/den ns */
 } fr_grid;
 
 static inline void fr_grid_skip(fr_grid *g, uint64_t slots)
@@ -69,11 +69,11 @@ typedef struct fr_poll_channel {
     void *ctx;
     unsigned char *scratch; /* a record (stamp, payload), then the canary; private */
     fr_grid grid;
-    int64_t spin;           /* ns before the deadline from which to spin */
-    int64_t stamp;          /* latest stamp given: stamps never decrease */
+    int64_t spin;  /* ns before the deadline from which to spin */
+    int64_t stamp; /* latest stamp given: stamps never decrease */
     int64_t clock_offset;
-    int has_payload;        /* a call has succeeded: "nothing new" means held */
-    fr_texts *texts;        /* NULL: no pointer is followed */
+    int has_payload; /* a call has succeeded: "nothing new" means held */
+    fr_texts *texts; /* NULL: no pointer is followed */
     fr_text_field text_fields[FR_POLL_TEXTS];
     uint32_t text_count;
     fr_histogram lateness;
@@ -113,8 +113,8 @@ static inline void fr_poll_restore(fr_poll_channel *c)
 
 /* What a first call showed. */
 typedef struct fr_probe {
-    int32_t code;       /* what the getter returned */
-    uint32_t excess;    /* bytes written past the struct */
+    int32_t code;    /* what the getter returned */
+    uint32_t excess; /* bytes written past the struct */
 } fr_probe;
 
 /* What stands behind the struct during a watched call: no two neighbours alike, and no zero, which is what
@@ -251,9 +251,9 @@ typedef struct fr_command {
 typedef struct fr_poller {
     fr_thread thread;
     const fr_clock *clock;
-    uint32_t bell;                               /* futex word: a command has come */
-    fr_command *command;                         /* atomic */
-    int running;                                 /* START was seen */
+    uint32_t bell;       /* futex word: a command has come */
+    fr_command *command; /* atomic */
+    int running;         /* START was seen */
     uint32_t count;
     fr_poll_channel *channels[FR_POLL_CHANNELS]; /* polled, in the order of adding */
 } fr_poller;
@@ -271,9 +271,7 @@ static inline int fr_poller_obey(fr_poller *p, fr_command *command)
     int go_on = 1;
     uint32_t i;
     switch (command->kind) {
-    case FR_CMD_PROBE:
-        command->probe = fr_poll_probe(command->channel);
-        break;
+    case FR_CMD_PROBE: command->probe = fr_poll_probe(command->channel); break;
     case FR_CMD_ADD:
         p->channels[p->count++] = command->channel;
         if (p->running)
@@ -284,9 +282,7 @@ static inline int fr_poller_obey(fr_poller *p, fr_command *command)
         for (i = 0; i < p->count; i++)
             fr_poller_begin(p->channels[i], command->start);
         break;
-    case FR_CMD_STOP:
-        go_on = 0;
-        break;
+    case FR_CMD_STOP: go_on = 0; break;
     }
     __atomic_store_n(&p->command, NULL, __ATOMIC_RELAXED);
     fr_wake(&command->done);

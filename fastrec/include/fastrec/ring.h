@@ -25,18 +25,18 @@
 
 #define FR_RING_MAGIC "fastrec\x1a"
 #define FR_RING_VERSION 1
-#define FR_GUARD 64         /* B: most records published by one store of head */
-#define FR_GAP_SLOTS 4096   /* readable entries of the gap lane */
+#define FR_GUARD 64           /* B: most records published by one store of head */
+#define FR_GAP_SLOTS 4096     /* readable entries of the gap lane */
 #define FR_GAP_PIECE 10000000 /* ns: a loss that goes on is published at least this often */
 #define FR_PAGE 4096
 
 /* ---- lanes ---- */
 
 typedef struct fr_lane {
-    uint64_t *head;  /* in shared memory */
-    uint64_t *data;  /* in shared memory */
+    uint64_t *head; /* in shared memory */
+    uint64_t *data; /* in shared memory */
     uint64_t nslots;
-    uint64_t words;  /* of a slot, 8 bytes each */
+    uint64_t words; /* of a slot, 8 bytes each */
 } fr_lane;
 
 /* The writer's place; private to it. */
@@ -76,7 +76,8 @@ static inline void fr_lane_put_many(const fr_lane *lane, fr_pen *pen, const void
     uint64_t until_end = lane->nslots - pen->slot, first = count < until_end ? count : until_end;
     fr_copy_in(fr_lane_slot(lane, pen), records, first * lane->words);
     if (count > first)
-        fr_copy_in(lane->data, (const uint64_t *)records + first * lane->words, (count - first) * lane->words);
+        fr_copy_in(lane->data, (const uint64_t *)records + first * lane->words,
+                   (count - first) * lane->words);
     pen->head += count;
     pen->slot += count;
     if (pen->slot >= lane->nslots)
@@ -155,7 +156,7 @@ typedef struct fr_ring_header {
     /* Never written after creation; `crc` covers all of it, with crc itself zero. */
     char magic[8];
     uint32_t version;
-    uint32_t endian;         /* 0x01020304 as the writer stores it */
+    uint32_t endian; /* 0x01020304 as the writer stores it */
     uint32_t header_size;
     uint32_t crc;
     uint64_t total_size;
@@ -168,30 +169,30 @@ typedef struct fr_ring_header {
     uint64_t gaps_offset;
     uint32_t gap_slots;
     uint32_t gap_size;
-    uint64_t schema_offset;  /* JSON */
+    uint64_t schema_offset; /* JSON */
     uint64_t schema_size;
     uint64_t arena_offset;
-    uint64_t arena_size;     /* 0: the schema has no text */
+    uint64_t arena_size; /* 0: the schema has no text */
     unsigned char digest[16];
-    uint64_t first;          /* number of the first record: nothing below it is readable */
-    uint64_t period_num;     /* period in ns as a fraction; 0: not paced */
+    uint64_t first;      /* number of the first record: nothing below it is readable */
+    uint64_t period_num; /* period in ns as a fraction; 0: not paced */
     uint64_t period_den;
-    int64_t clock_offset;    /* added to the monotonic clock in every stamp */
-    uint32_t clock;          /* 0: monotonic */
-    uint32_t store;          /* 0: every, 1: changes */
+    int64_t clock_offset; /* added to the monotonic clock in every stamp */
+    uint32_t clock;       /* 0: monotonic */
+    uint32_t store;       /* 0: every, 1: changes */
     int64_t pid;
-    int64_t pid_start;       /* of the process, in clock ticks since boot: a pid may come again */
+    int64_t pid_start; /* of the process, in clock ticks since boot: a pid may come again */
     char boot_id[40];
     /* The writer's counters, each on a cache line of its own. */
     FR_ALIGNED uint64_t head;
     FR_ALIGNED uint64_t gap_head;
     FR_ALIGNED uint64_t seq; /* of the account */
     fr_account account;
-    uint64_t in_call;        /* when the call began that has not returned; 0: none */
+    uint64_t in_call; /* when the call began that has not returned; 0: none */
     FR_ALIGNED uint64_t arena_used;
     /* The spooler's, where the writer may not overtake it (when_full="drop"). */
     FR_ALIGNED uint64_t tail;
-    uint64_t bounded;        /* 1: obey the tail */
+    uint64_t bounded; /* 1: obey the tail */
 } fr_ring_header;
 
 #ifndef __cplusplus
@@ -372,7 +373,8 @@ static inline void fr_ring_fill(uint64_t *slot, int64_t stamp, const unsigned ch
     }
 }
 
-/* Publish up to FR_GUARD payloads of `size` bytes with one store of head; all of one stamp, or each of its own. */
+/* Publish up to FR_GUARD payloads of `size` bytes with one store of head; all of one stamp, or each of its
+ * own. */
 static inline void fr_ring_put_payloads(fr_ring *r, int64_t stamp, const int64_t *stamps,
                                         const unsigned char *payloads, size_t size, uint64_t count)
 {

@@ -14,9 +14,9 @@ static const char *const fr_file_ends[FR_FILES] = {"jsonl", "npy", "npy", "npy",
 
 /* What every segment of a channel has in common. */
 typedef struct fr_file_kind {
-    const char *header;   /* with a row count of 0; empty for strings */
+    const char *header; /* with a row count of 0; empty for strings */
     size_t header_size;
-    size_t row_size;      /* 1 for strings */
+    size_t row_size; /* 1 for strings */
 } fr_file_kind;
 
 typedef struct fr_segment {
@@ -78,7 +78,8 @@ static inline uint64_t fr_segment_append(const fr_io *io, const fr_segment *s, i
     if (!count)
         return 0;
     return fr_write_all(io, s->fd[file], rows, count * kind->row_size,
-                        kind->header_size + s->rows[file] * kind->row_size, error) / kind->row_size;
+                        kind->header_size + s->rows[file] * kind->row_size, error)
+           / kind->row_size;
 }
 
 /* Write a row count into a .npy header: 8 aligned bytes, never seen torn. */

@@ -5,10 +5,10 @@
 #include "commit.h"
 
 #define FR_SPOOL_CHANNELS 64
-#define FR_SPOOL_RETRY 100000000LL  /* ns after a failed commit */
-#define FR_SPOOL_LEAST 1000000LL    /* ns between two rounds at least */
-#define FR_SPOOL_LOG (10 * FR_NS)   /* between two readings of the clocks and the statistics */
-#define FR_SYNC_MANY 8              /* more dirty files than this: syncfs instead of each */
+#define FR_SPOOL_RETRY 100000000LL /* ns after a failed commit */
+#define FR_SPOOL_LEAST 1000000LL   /* ns between two rounds at least */
+#define FR_SPOOL_LOG (10 * FR_NS)  /* between two readings of the clocks and the statistics */
+#define FR_SYNC_MANY 8             /* more dirty files than this: syncfs instead of each */
 
 enum { FR_DURABLE_NEVER, FR_DURABLE_TIMED, FR_DURABLE_COMMIT };
 
@@ -18,7 +18,7 @@ typedef struct fr_log {
     uint64_t clocks_header; /* bytes */
     uint64_t clock_rows;
     uint64_t stat_bytes, stat_lines;
-    uint32_t seed_base;     /* of the uuid and no channel */
+    uint32_t seed_base; /* of the uuid and no channel */
     int64_t clock_offset;
 } fr_log;
 
@@ -33,18 +33,18 @@ typedef struct fr_dirty {
 
 typedef struct fr_spooler {
     fr_thread spooling, syncing;
-    int threads;            /* how many were started */
+    int threads; /* how many were started */
     const fr_io *io;
     const fr_clock *clock;
-    uint32_t bell;          /* futex words: something has changed for ... the spooling thread */
-    uint32_t sync_bell;     /* ... the syncing thread */
+    uint32_t bell;      /* futex words: something has changed for ... the spooling thread */
+    uint32_t sync_bell; /* ... the syncing thread */
     uint32_t stop, sync_stop;
     int durability;
     int64_t flush, sync_every;
-    int dir;                /* of the recording: names the file system to sync */
+    int dir; /* of the recording: names the file system to sync */
     fr_log log;
-    pthread_mutex_t lock;   /* over segments changing hands; never held during I/O */
-    uint64_t count;         /* channels, grows only */
+    pthread_mutex_t lock; /* over segments changing hands; never held during I/O */
+    uint64_t count;       /* channels, grows only */
     fr_spool_channel *channels[FR_SPOOL_CHANNELS];
     fr_gap_row gap_rows[FR_GAPS_HELD];
     fr_dirty dirty[FR_SPOOL_CHANNELS];
@@ -70,7 +70,8 @@ static inline fr_clock_row fr_read_clocks(int64_t offset)
         int64_t before = fr_now(), real = fr_read_clock(CLOCK_REALTIME), boot = fr_read_clock(CLOCK_BOOTTIME),
                 tsc = fr_tsc(), after = fr_now();
         if (after - before < best.uncertainty) {
-            fr_clock_row row = {before + (after - before) / 2 + offset, real, boot, tsc, after - before, 0, 0};
+            fr_clock_row row = {
+                before + (after - before) / 2 + offset, real, boot, tsc, after - before, 0, 0};
             best = row;
         }
     }
@@ -95,16 +96,18 @@ static inline void fr_log_stats(fr_spooler *s, const fr_spool_channel *c, int64_
     fr_log *l = &s->log;
     fr_account a = fr_ring_account(c->ring.header);
     char line[1024];
-    int error = 0, n = snprintf(
-        line, sizeof line - 24,
-        "{\"mono_ns\":%lld,\"channel\":\"%s\",\"slots\":%llu,\"recorded\":%llu,\"held\":%llu,\"missed\":%llu,"
-        "\"failed\":%llu,\"dropped\":%llu,\"overwritten\":%llu,\"disk\":%llu,\"published\":%llu,"
-        "\"written\":%llu,\"durable\":%llu",
-        (long long)(now + l->clock_offset), c->name, (unsigned long long)a.slots, (unsigned long long)a.recorded,
-        (unsigned long long)a.held, (unsigned long long)a.missed, (unsigned long long)a.failed,
-        (unsigned long long)a.dropped, (unsigned long long)c->overwritten, (unsigned long long)c->disk,
-        (unsigned long long)fr_load_relaxed(&c->ring.header->head), (unsigned long long)c->written,
-        (unsigned long long)fr_load_relaxed(&c->durable));
+    int error = 0,
+        n = snprintf(line, sizeof line - 24,
+                     "{\"mono_ns\":%lld,\"channel\":\"%s\",\"slots\":%llu,\"recorded\":%llu,\"held\":%llu,"
+                     "\"missed\":%llu,"
+                     "\"failed\":%llu,\"dropped\":%llu,\"overwritten\":%llu,\"disk\":%llu,\"published\":%llu,"
+                     "\"written\":%llu,\"durable\":%llu",
+                     (long long)(now + l->clock_offset), c->name, (unsigned long long)a.slots,
+                     (unsigned long long)a.recorded, (unsigned long long)a.held, (unsigned long long)a.missed,
+                     (unsigned long long)a.failed, (unsigned long long)a.dropped,
+                     (unsigned long long)c->overwritten, (unsigned long long)c->disk,
+                     (unsigned long long)fr_load_relaxed(&c->ring.header->head),
+                     (unsigned long long)c->written, (unsigned long long)fr_load_relaxed(&c->durable));
     uint32_t crc = fr_crc32c(fr_seed(l->seed_base, 0, l->stat_lines), line, (size_t)n);
     n += snprintf(line + n, 24, ",\"crc\":\"%08x\"}\n", crc);
     fr_write_all(s->io, l->stats, line, (size_t)n, l->stat_bytes, &error);
@@ -252,7 +255,8 @@ static inline void fr_spooling_run(void *arg)
         uint32_t bell = fr_word(&s->bell);
         int64_t now = s->clock->now();
         int behind = 0;
-        last = fr_word(&s->stop) != 0; /* writers have ended before stop is said: one more round is the last */
+        last =
+            fr_word(&s->stop) != 0; /* writers have ended before stop is said: one more round is the last */
         count = fr_load_acquire(&s->count);
         for (i = 0; i < count; i++) {
             fr_spool_channel *c = s->channels[i];

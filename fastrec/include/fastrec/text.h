@@ -9,8 +9,8 @@
 
 #include "ring.h"
 
-#define FR_TEXT_MAX 4096         /* bytes followed behind a pointer */
-#define FR_TEXT_IDS 65536        /* most texts of a ring */
+#define FR_TEXT_MAX 4096  /* bytes followed behind a pointer */
+#define FR_TEXT_IDS 65536 /* most texts of a ring */
 #define FR_TEXT_SLOTS (2 * FR_TEXT_IDS)
 #define FR_TEXT_LOST UINT64_MAX
 
@@ -22,9 +22,9 @@ typedef struct fr_text_field {
 
 typedef struct fr_texts {
     fr_ring_view view;
-    uint32_t count;                     /* ids given */
-    uint64_t used;                      /* bytes of the arena */
-    uint32_t id_of[FR_TEXT_SLOTS];      /* open addressing by the text's checksum; 0: free */
+    uint32_t count;                      /* ids given */
+    uint64_t used;                       /* bytes of the arena */
+    uint32_t id_of[FR_TEXT_SLOTS];       /* open addressing by the text's checksum; 0: free */
     uint64_t offset_of[FR_TEXT_IDS + 1]; /* of the entry, by id */
 } fr_texts;
 

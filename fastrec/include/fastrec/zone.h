@@ -20,9 +20,9 @@ typedef struct fr_zone_field {
 
 /* A zone in the making: its row as it will stand in the file. */
 typedef struct fr_zone {
-    uint32_t fields;       /* k */
+    uint32_t fields; /* k */
     const fr_zone_field *field;
-    uint64_t *row;         /* polls, min[k], max[k], sum[k], nan[k], reserved and crc */
+    uint64_t *row; /* polls, min[k], max[k], sum[k], nan[k], reserved and crc */
 } fr_zone;
 
 static inline uint64_t fr_bits_of(double value)
@@ -91,22 +91,22 @@ static inline uint64_t fr_zone_load(const fr_zone_field *f, const unsigned char 
 }
 
 /* Specialised for the common case, so that the compiler sees one load and four operations. */
-#define FR_ZONE_LOOP(TYPE, WIDE, ISNAN)                                                                  \
-    do {                                                                                                 \
-        WIDE least, most, sum;                                                                           \
-        memcpy(&least, low, 8), memcpy(&most, high, 8), memcpy(&sum, total, 8);                          \
-        for (n = 0; n < count; n++, p += stride) {                                                       \
-            TYPE v;                                                                                      \
-            memcpy(&v, p + f->offset, sizeof v);                                                         \
-            if (ISNAN) {                                                                                 \
-                ++*nan;                                                                                  \
-                continue;                                                                                \
-            }                                                                                            \
-            least = v < least ? v : least;                                                               \
-            most = v > most ? v : most;                                                                  \
-            sum += (WIDE)v;                                                                              \
-        }                                                                                                \
-        memcpy(low, &least, 8), memcpy(high, &most, 8), memcpy(total, &sum, 8);                          \
+#define FR_ZONE_LOOP(TYPE, WIDE, ISNAN)                                                                      \
+    do {                                                                                                     \
+        WIDE least, most, sum;                                                                               \
+        memcpy(&least, low, 8), memcpy(&most, high, 8), memcpy(&sum, total, 8);                              \
+        for (n = 0; n < count; n++, p += stride) {                                                           \
+            TYPE v;                                                                                          \
+            memcpy(&v, p + f->offset, sizeof v);                                                             \
+            if (ISNAN) {                                                                                     \
+                ++*nan;                                                                                      \
+                continue;                                                                                    \
+            }                                                                                                \
+            least = v < least ? v : least;                                                                   \
+            most = v > most ? v : most;                                                                      \
+            sum += (WIDE)v;                                                                                  \
+        }                                                                                                    \
+        memcpy(low, &least, 8), memcpy(high, &most, 8), memcpy(total, &sum, 8);                              \
     } while (0)
 
 static inline void fr_zone_add_field(const fr_zone_field *f, const unsigned char *p, size_t count,
