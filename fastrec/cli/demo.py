@@ -15,7 +15,8 @@ import numpy as np
 
 from fastrec import recording, wmdrm
 from fastrec.channel import Channel
-from fastrec.cli.output import byte_count, plain, progress, say, say_json, table, visible
+from fastrec.cli.output import byte_count, plain, say, say_json, table, visible
+from fastrec.cli.progress import progress
 from fastrec.cli.record import Ending, default_path
 from fastrec.cli.summary import show_channel, show_next, show_place
 from fastrec.recorder import Recorder
@@ -103,7 +104,7 @@ def _watch(
     client: wmdrm.Individualization, channel: Channel, fail: str | None, ending: Ending, *, quiet: bool
 ) -> None:
     """Show the recorded progress until the client has ended, and its end has been recorded."""
-    with progress(1.0, wanted=not quiet) as show:
+    with progress(1.0, wanted=not quiet, lines=True) as show:
         while not client.wait(_TICK):
             row = channel.current()
             done, total = (

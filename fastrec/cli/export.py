@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fastrec.cli import selection
-from fastrec.cli.output import byte_count, plural, progress, say, say_json, visible
+from fastrec.cli.output import byte_count, plural, say, say_json, visible
+from fastrec.cli.progress import progress
 from fastrec.errors import FormatError
 from fastrec.formats.registry import writer
 

@@ -1,4 +1,4 @@
-"""What verbs print with: text nobody can hide commands in, tables, JSON, a progress bar."""
+"""What verbs print with: text nobody can hide commands in, tables, JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +23,8 @@ __all__ = [
     "complain",
     "date",
     "folder_bytes",
-    "is_watched",
     "plain",
     "plural",
-    "progress",
     "say",
     "say_json",
     "table",
@@ -163,42 +161,3 @@ def date(clock: Clock | None, stamp: int | None, *, zoned: bool = True) -> str |
     except RecordingError:
         return None
     return (when if zoned else when.replace(tzinfo=None)).isoformat(timespec="microseconds")
-
-
-def is_watched() -> bool:
-    """Whether somebody looks on."""
-    return sys.stdout.isatty()
-
-
-@contextmanager
-def progress(total: float | None, *, wanted: bool = True) -> Iterator[Callable[[float, str], None]]:
-    """A line that shows how far something is, where somebody looks on and rich is installed.
-
-    Parameters
-    ----------
-    total : float or None
-        What `done` reaches at the end; None: nobody knows.
-    wanted : bool
-
-    Yields
-    ------
-    callable
-        ``show(done, text)``.
-    """
-    if not wanted or not is_watched():
-        yield lambda done, text: None
-        return
-    try:
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-    except ImportError:
-        yield lambda done, text: None
-        return
-    shape = SpinnerColumn() if total is None else BarColumn()
-    columns = (shape, TextColumn("{task.description}", markup=False))
-    with Progress(*columns, transient=True, auto_refresh=False) as bar:
-        task = bar.add_task("", total=total)
-
-        def show(done: float, text: str) -> None:
-            bar.update(task, completed=done, description=visible(text), refresh=True)
-
-        yield show

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple, Self
 
-from fastrec.cli.output import complain, progress, say_json
+from fastrec.cli.output import complain, say_json
+from fastrec.cli.progress import progress
 from fastrec.cli.summary import late, lost, show_channel, show_next, show_place
 from fastrec.errors import RecordingError, SchemaError
 from fastrec.recorder import Recorder

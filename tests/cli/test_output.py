@@ -118,31 +118,3 @@ def test_a_folder_is_as_large_as_its_files(tmp_path: Path) -> None:
     (tmp_path / "in" / "link").symlink_to(tmp_path / "big")
     link = (tmp_path / "in" / "link").lstat().st_size
     assert output.folder_bytes(tmp_path) == 100_008 + link
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_progress_shows_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    for stream, wanted, shown in (
-        (Terminal(), True, True),
-        (Terminal(), False, False),
-        (io.StringIO(), True, False),
-    ):
-        monkeypatch.setattr(sys, "stdout", stream)
-        with output.progress(10, wanted=wanted) as show:
-            show(5, "half [bold]way[/bold] \x1b[2J")
-        assert ("half [bold]way[/bold] \\x1b[2J" in stream.getvalue()) is shown
-
-
-def test_progress_does_without_rich(monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = Terminal()
-    monkeypatch.setattr(sys, "stdout", stream)
-    monkeypatch.setitem(sys.modules, "rich.progress", None)
-    with output.progress(10) as show:
-        show(5, "half way")
-    assert stream.getvalue() == ""
