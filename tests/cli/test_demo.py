@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from children import PIPES, child
 
 import fastrec as fr
 from fastrec.cli import main
@@ -77,14 +77,14 @@ def test_existing_recording_is_left_alone(tmp_path: Path, capsys: pytest.Capture
 def test_interrupt_leaves_a_closed_recording(tmp_path: Path) -> None:
     path = tmp_path / "demo.fastrec"
     command = [sys.executable, "-m", "fastrec", "demo", "-o", str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+    with child(command, **PIPES) as process:
         while not list(path.glob("channels/status/records.*.npy")):
-            assert child.poll() is None
+            assert process.poll() is None
             time.sleep(0.01)
         time.sleep(0.5)
-        child.send_signal(signal.SIGINT)
-        out, error = child.communicate(timeout=60)
-    assert child.returncode == 0 and error == "", error
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+    assert process.returncode == 0 and error == "", error
     run = fr.open(path)
     assert run.state == "closed" and run.verify().ok
     assert run["status"].decode()["enIndiStatus"][-1] == "INDI_CANCEL" and "INDI_CANCEL" in out

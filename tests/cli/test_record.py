@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from children import PIPES, child
 
 import fastrec as fr
-from fastrec.cli import main, output
+from fastrec.cli import main
 from fastrec.cli.record import Ending, default_path
 from fastrec.errors import RecordingError
 from fastrec.recorder import Recorder
@@ -180,9 +181,7 @@ def is_recording(path: Path) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_a_whole_closed_recording(here: Path, number: signal.Signals) -> None:
-    with subprocess.Popen(
-        [*CHILD, "--rate", "1000", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with child([*CHILD, "--rate", "1000", "--json"], **PIPES) as process:
         wait_for(lambda: is_recording(here / "rusage.fastrec"), process)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
@@ -195,12 +194,7 @@ def test_a_signal_leaves_a_whole_closed_recording(here: Path, number: signal.Sig
 
 
 def test_nohup_outlives_its_terminal(here: Path) -> None:
-    with subprocess.Popen(
-        ["nohup", *CHILD, "--rate", "1000", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
+    with child(["nohup", *CHILD, "--rate", "1000", "--json"], **PIPES) as process:
         wait_for(lambda: is_recording(here / "rusage.fastrec"), process)
         process.send_signal(signal.SIGHUP)
         seen = len(fr.open("rusage.fastrec")["rusage"])
@@ -211,7 +205,7 @@ def test_nohup_outlives_its_terminal(here: Path) -> None:
 
 
 def test_a_live_recording_can_be_asked(here: Path, command: Run) -> None:
-    with subprocess.Popen([*CHILD, "--rate", "1000", "--quiet"]) as process:
+    with child([*CHILD, "--rate", "1000", "--quiet"]) as process:
         wait_for(lambda: is_recording(here / "rusage.fastrec"), process)
         assert json.loads(command("info", "rusage.fastrec", "--json"))["state"] == "live"
         assert len(command("cat", "rusage.fastrec", "--last", "5", "--json").splitlines()) == 5
@@ -230,7 +224,7 @@ def test_signals_are_given_back() -> None:
 
 
 def test_somebody_who_looks_on_sees_it_grow(monkeypatch: pytest.MonkeyPatch, command: Run) -> None:
-    monkeypatch.setattr(output, "is_watched", lambda: True)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     text = command("record", "linux:rusage", "--rate", "500", "--duration", "250ms")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from children import child
 from programs import build
 
 import fastrec as fr
@@ -39,9 +40,7 @@ with fr.Recorder(path, segment_bytes=1 << 16, flush="5ms", durability="50ms") as
 
 def trial(path: Path, library: Path, moment: float) -> tuple[int, int]:
     """Marks that the victim told before it died."""
-    with subprocess.Popen(
-        [sys.executable, "-c", VICTIM, path, library], stdout=subprocess.PIPE, text=True
-    ) as victim:
+    with child([sys.executable, "-c", VICTIM, path, library], stdout=subprocess.PIPE, text=True) as victim:
         victim.stdout.readline()
         end = time.monotonic() + moment
         told = "0 0\n"
