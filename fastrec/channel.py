@@ -177,6 +177,7 @@ class Channel:
         self._clock = clock
         self._closed = False
         self._cpu_ns = 0
+        self._ended_ns = 0
 
     def __repr__(self) -> str:
         rate = f" at {self.options.rate} Hz" if self.options.rate not in (None, "max") else ""
@@ -214,6 +215,8 @@ class Channel:
 
     def snapshot(self, count: int | None = None) -> Records:
         """A consistent copy of the newest `count` records (without: of all in the ring)."""
+        if count is not None and (not isinstance(count, int) or count < 0):
+            raise SchemaError(f"{count!r} records: a number from 0 on is needed")
         snapshot = self.ring.snapshot(count)
         chunk = ArrayChunk(snapshot.array, snapshot.first_seq, self.ring.texts())
         return Records(
@@ -252,6 +255,8 @@ class Channel:
         account, head, since = core.account(), core.head, core.in_call
         marks = self.spooling.marks() if self.spooling else {}
         start, last, texts_lost = account.pop("start"), account.pop("last"), account.pop("texts_lost")
+        if self.polling is not None and start:
+            last = self._ended_ns or time.monotonic_ns()
         elapsed = last - start
         cpu_ns = self.poller.cpu_ns if self.poller and self.poller.alive else self._cpu_ns
         return Stats(
@@ -279,6 +284,7 @@ class Channel:
         """Publish the last loss; take no more pushes."""
         self.ring.core.flush()
         self._closed = True
+        self._ended_ns = time.monotonic_ns()
 
     def forget(self) -> None:
         """Take no more pushes: the ring is the parent process's."""

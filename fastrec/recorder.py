@@ -9,7 +9,6 @@ import warnings
 import weakref
 from collections.abc import Mapping
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -17,8 +16,10 @@ import numpy as np
 
 from fastrec.channel import Channel, WhenFull, as_options, check_schema
 from fastrec.core.poller import PollChannel, Poller
-from fastrec.errors import FastrecError, RecordingError, SchemaError, SourceError
+from fastrec.errors import FastrecError, RecordingError, SchemaError, SourceError, suggest
 from fastrec.recording import layout
+from fastrec.recording.files import checked_metadata
+from fastrec.recording.opening import absolute
 from fastrec.recording.writer import Writer
 from fastrec.ring import Ring
 from fastrec.schema import Schema
@@ -33,7 +34,7 @@ __all__ = ["Recorder"]
 SEGMENT_BYTES = 256 << 20
 
 LEAD_NS = 1_000_000
-"""From a start to slot 0, so that the threads are awake by then."""
+"""From a start to slot 0, so that the threads are awake by then; nobody goes on before it has passed."""
 
 _STUCK = 5.0  # s that a stop waits for a call to return
 
@@ -77,7 +78,7 @@ class Recorder:
         segment_bytes: int = SEGMENT_BYTES,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else absolute(path)
         self._flush_ns = parse_duration(flush)
         self._durability: Literal["never", "timed", "commit"]
         self._sync_ns = 0
@@ -85,8 +86,10 @@ class Recorder:
             self._durability = "never" if durability is None else "commit"
         else:
             self._durability, self._sync_ns = "timed", parse_duration(durability)
-        self._segment_bytes = int(segment_bytes)
-        self._metadata = dict(metadata or {})
+        if not isinstance(segment_bytes, int) or segment_bytes < 1:
+            raise RecordingError(f"segment_bytes={segment_bytes!r}; it is a number of bytes above 0")
+        self._segment_bytes = segment_bytes
+        self._metadata = checked_metadata(metadata)
         self._channels: dict[str, Channel] = {}
         self._pollers: dict[str, Poller] = {}
         self._state: Literal["new", "running", "stopped"] = "new"
@@ -122,6 +125,8 @@ class Recorder:
         return dict(self._channels)
 
     def __getitem__(self, name: str) -> Channel:
+        if name not in self._channels:
+            raise KeyError(f"no channel {name!r}{suggest(str(name), self._channels)}")
         return self._channels[name]
 
     def add(
@@ -191,6 +196,8 @@ class Recorder:
         self._channels[name] = channel
         if channel.polling is not None:
             channel.poller.add(channel.polling)
+            if self._state == "running":
+                _sleep_until(time.monotonic_ns() + LEAD_NS)
         return channel
 
     def _check_name(self, name: str) -> None:
@@ -285,6 +292,7 @@ class Recorder:
             raise
         self._state = "running"
         _running.add(self)
+        _sleep_until(start)
 
     def stop(self) -> None:
         """Stop polling, write what is left, close the recording. A second call does nothing.
@@ -322,8 +330,10 @@ class Recorder:
     def mark(self, text: str) -> int:
         """Write a mark at this moment; its time."""
         now = time.monotonic_ns()
+        if self.path is None:
+            raise RecordingError("marks are stored with a recording: give the recorder a path")
         if self._writer is None or self._state != "running":
-            raise RecordingError("marks are stored with a recording: give the recorder a path, and start it")
+            raise RecordingError(f"the recorder is {self._state}; marks are set while it runs")
         self._writer.marks.append({"mono_ns": now, "text": str(text), "kind": "mark"})
         return now
 
@@ -340,6 +350,10 @@ class Recorder:
     def _clock() -> Clock:
         pairs = np.array([(time.monotonic_ns(), time.time_ns())], [("monotonic", "<i8"), ("realtime", "<i8")])
         return Clock(pairs, zone_named(local_zone_name()))
+
+
+def _sleep_until(deadline_ns: int) -> None:
+    time.sleep(max(0, deadline_ns - time.monotonic_ns()) / 1e9)
 
 
 @atexit.register

@@ -21,6 +21,8 @@ ARENA_BYTES = 4 << 20
 
 LEAST_CAPACITY = 64
 
+_FORMS = "pass bytes, ctypes structures or NumPy rows: np.array((1, 2.0), schema.dtype)"
+
 _ENTRY_DTYPE = np.dtype([*[(name, GAP_DTYPE[name]) for name in GAP_DTYPE.names], ("totals", "<u8", (3,))])
 _WRITER_CAUSES = (Cause.DROPPED, Cause.MISSED, Cause.FAILED)
 
@@ -125,7 +127,7 @@ class Ring:
             return self.core.push(payload, stamp)
         except (ValueError, TypeError, BufferError) as error:
             raise SchemaError(
-                f"{self.schema.name!r} cannot take this {type(payload).__name__}: {error}"
+                f"{self.schema.name!r} cannot take this {type(payload).__name__}: {error}; {_FORMS}"
             ) from error
 
     def extend(self, payloads: Any, mono_ns: Any = None) -> int:
@@ -149,7 +151,7 @@ class Ring:
         try:
             return self.core.extend(payloads, stamps)
         except (ValueError, TypeError, BufferError) as error:
-            raise SchemaError(f"{self.schema.name!r} cannot take these: {error}") from error
+            raise SchemaError(f"{self.schema.name!r} cannot take these: {error}; {_FORMS}") from error
 
     def _check_dtype(self, payload: Any) -> None:
         dtype = getattr(payload, "dtype", None)

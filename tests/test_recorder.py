@@ -356,6 +356,24 @@ class TestRefused:
             fr.Recorder(path)
         assert sorted(os.listdir(path)) == before and fr.open(path).verify().ok
 
+    @pytest.mark.parametrize(
+        ("options", "complaint"),
+        [
+            ({"path": ""}, "names no folder"),
+            ({"path": "a\0b"}, "names no folder"),
+            ({"path": 5}, "no path"),
+            ({"segment_bytes": 0}, "segment_bytes=0"),
+            ({"metadata": {"a": object()}}, "metadata cannot be written"),
+            ({"metadata": 5}, "metadata=5"),
+            ({"flush": 5}, "durations"),
+            ({"durability": "often"}, "duration"),
+        ],
+    )
+    def test_recorders(self, tmp_path: Path, options: dict, complaint: str) -> None:
+        with pytest.raises(fr.FastrecError, match=complaint):
+            fr.Recorder(**{"path": tmp_path / "run.fastrec", **options})
+        assert os.listdir(tmp_path) == []
+
     def test_unwritable_path(self, tmp_path: Path) -> None:
         for path in (tmp_path / "missing" / "run", Path("/proc/run.fastrec")):
             rec = fr.Recorder(path)
@@ -530,6 +548,25 @@ print([str(w.message) for w in seen])
     assert "has not returned" in result.stdout
     records = fr.open(tmp_path / "run.fastrec")["s"]
     assert records["count"].tolist() == list(range(2, 50))
+    missed = records.gaps[-1]
+    stats = fr.open(tmp_path / "run.fastrec").stats["s"]
+    assert (missed["cause"], missed["seq"]) == (Cause.MISSED, 48) and 400 <= missed["count"] < 5000
+    assert stats["slots"] == stats["recorded"] + stats["missed"] and stats["in_call"] > 400_000_000
+    assert fr.open(tmp_path / "run.fastrec").verify().ok
+
+
+def test_the_working_directory_may_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with fr.Recorder("run.fastrec", segment_bytes=24_576) as rec:
+        rec.add("a", schema=STATUS).extend(np.zeros(3000, STATUS))
+        monkeypatch.chdir("elsewhere")
+        rec.add("b", schema=STATUS).push(bytes(16))
+    monkeypatch.chdir(tmp_path)
+    run = fr.open("run.fastrec")
+    monkeypatch.chdir("elsewhere")
+    assert run.state == "closed" and [len(records) for records in run.values()] == [3000, 1]
+    assert run.verify().ok and os.listdir() == []
 
 
 def test_exit_without_stop(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
                 say_json(dict(zip(keys, row, strict=True)), indent=None)
     else:
         _show(chosen, names, options)
-    return 0
+    return selection.tell_damage(chosen.run)
 
 
 def _names(records: Records, options: argparse.Namespace) -> list[str]:

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         say_json({"path": options.output, "records": len(records), "bytes": size})
     elif not options.quiet:
         say(f"{visible(options.output)}: {plural(len(records), 'record')}, {byte_count(size)}")
-    return 0
+    return selection.tell_damage(chosen.run)
 
 
 def _form(options: argparse.Namespace, known: object) -> dict[str, bool]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import NamedTuple
 
+from fastrec.cli.output import complain, plural
 from fastrec.errors import RecordingError, suggest
 from fastrec.recording import Recording, open
 from fastrec.records import Records
 from fastrec.records.columns import recorder_columns
 
-__all__ = ["Selection", "add_arguments", "select"]
+__all__ = ["Selection", "add_arguments", "select", "tell_damage"]
 
 _OPEN = {"start": None, "end": None}
 _NULL = "NULL"
+_PROBLEMS = 3  # that are told one by one
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,12 +63,26 @@ class Selection(NamedTuple):
 
     records: Records
     conditions: list[tuple[str, object]]
+    run: Recording
 
     def of(self, records: Records) -> Records:
         """Those of some records for which all conditions hold."""
         for name, value in self.conditions:
             records = records.where(**{name: value})
         return records
+
+
+def tell_damage(run: Recording) -> int:
+    """Complain about what a recording has lost to damage; the exit code.
+
+    What could be read was told; that it is not everything must not go unsaid.
+    """
+    problems = run.problems
+    for problem in problems[:_PROBLEMS]:
+        complain(problem)
+    if len(problems) > _PROBLEMS:
+        complain(f"and {plural(len(problems) - _PROBLEMS, 'more problem')}; fastrec verify tells them all")
+    return 1 if problems else 0
 
 
 def select(options: argparse.Namespace) -> Selection:
@@ -87,11 +103,11 @@ def select(options: argparse.Namespace) -> Selection:
     newest = (options.last or "").strip()
     if newest and not newest.isdigit():
         records = records.last(newest)
-    chosen = Selection(records, [(name, _value(records, name, text)) for name, text in options.where])
+    chosen = Selection(records, [(name, _value(records, name, text)) for name, text in options.where], run)
     # A field that can hold no such value is an error also where there is no record to look at.
     chosen.of(records[:0])
     if newest.isdigit():
-        return Selection(chosen.of(records).last(int(newest)), [])
+        return Selection(chosen.of(records).last(int(newest)), [], run)
     return chosen
 
 

@@ -68,6 +68,7 @@ cdef extern from "fastrec/poll.h" nogil:
     void fr_poll_restore(fr_poll_channel *c) noexcept
     fr_probe fr_poll_probe(fr_poll_channel *c) noexcept
     int fr_poller_start(fr_poller *p, const char *name) noexcept
+    int fr_poller_abandon(fr_poller *p) noexcept
     int fr_poller_ask(fr_poller *p, fr_command *command, int64_t deadline) noexcept
 
 cdef class PollChannel:

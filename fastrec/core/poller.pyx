@@ -143,17 +143,21 @@ cdef class Poller:
         self.ask(FR_CMD_START, None, start, timeout, NULL)
 
     def stop(self, double timeout=5.0):
-        """End the thread; False when a call has not returned, and the thread had to be left behind."""
+        """End the thread; False when a call has not returned, and the thread had to be left behind.
+
+        Either way the channels are the caller's afterwards, and the account of each is complete.
+        """
         cdef int64_t deadline = <int64_t> (timeout * 1e9)
         cdef int error
         if not self.alive:
             return True
         try:
             self.ask(FR_CMD_STOP, None, 0, timeout, NULL)
+            with nogil:
+                error = fr_thread_join(&self.p.thread, fr_now() + deadline)
         except TimeoutError:
-            return False
-        with nogil:
-            error = fr_thread_join(&self.p.thread, fr_now() + deadline)
+            with nogil:
+                error = fr_poller_abandon(self.p)
         if error:
             return False
         self.alive = False

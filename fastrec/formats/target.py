@@ -84,7 +84,9 @@ def _name(hidden: Path, target: Path, overwrite: bool) -> None:
 
 
 def _exists(target: Path) -> FormatError:
-    return FormatError(f"{target} is there already; choose another name or pass overwrite=True")
+    return FormatError(
+        f"{target} is there already; choose another name, or overwrite=True (--force) to replace it"
+    )
 
 
 def _refused(target: Path, error: OSError) -> FormatError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import stat
 import struct
@@ -28,6 +29,7 @@ from fastrec.recording.opening import (
 )
 
 __all__ = [
+    "checked_metadata",
     "create_channel",
     "create_closed",
     "create_recording",
@@ -92,6 +94,22 @@ def write_all(descriptor: int, data: bytes, offset: int) -> None:
     while data:
         done = os.pwrite(descriptor, data, offset)
         data, offset = data[done:], offset + done
+
+
+def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a user wants stored with a recording, if JSON can hold it.
+
+    Raises
+    ------
+    RecordingError
+        It cannot.
+    """
+    if not isinstance(metadata, Mapping | None):
+        raise RecordingError(f"metadata={metadata!r:.80}; it is a mapping of names to what JSON can hold")
+    try:
+        return json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RecordingError(f"metadata cannot be written as JSON: {error}") from error
 
 
 def _make_folder(root: Path, *parts: str) -> None:

@@ -71,12 +71,31 @@ def checked_name(name: str) -> str:
     return name
 
 
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The folder of a recording, whatever the working directory becomes meanwhile.
+
+    Raises
+    ------
+    RecordingError
+        The path is empty, or no path at all.
+    """
+    try:
+        text = os.fsdecode(path)
+    except TypeError as error:
+        raise RecordingError(f"{path!r} is no path") from error
+    if not text or "\0" in text:
+        raise RecordingError(f"{text!r} names no folder")
+    return Path(os.path.abspath(text))
+
+
 def refusal(root: Path, parts: tuple[str, ...], error: OSError) -> RecordingError:
     """What to raise for an error of the system."""
     if isinstance(error, RecordingError):
         return error
     where = root.joinpath(*parts)
     if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
+        if not parts[1:] and root.exists() and not root.is_dir():
+            return RecordingError(f"{root}: is a file; a recording is a folder")
         return RecordingError(
             f"{where}: is a link or no folder, or lies behind one; links in a recording are not followed"
         )

@@ -62,7 +62,7 @@ def open(path: str | os.PathLike[str], schema: Schema | Mapping[str, Schema] | N
     SchemaError
         `schema` names no channel, or does not fit.
     """
-    return Recording(Path(path), schema)
+    return Recording(opening.absolute(path), schema)
 
 
 class Recording(Mapping[str, Records]):

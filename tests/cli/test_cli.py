@@ -135,3 +135,16 @@ def test_a_full_disk_is_one_line(bench: Path) -> None:
             command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=bench, env=environment, check=False
         )
     assert (done.returncode, done.stderr) == (1, "fastrec: No space left on device\n")
+
+
+@pytest.mark.parametrize("verb", ["cat", "export"])
+def test_what_damage_took_is_not_passed_over(
+    bench: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    """What can be read is printed or written; that it is not everything is said, and is the exit code."""
+    index = next(bench.glob("small.fastrec/channels/*/index.*.npy"))
+    index.write_bytes(index.read_bytes()[:-1])
+    more = ["-o", "out.csv"] if verb == "export" else []
+    assert cli.main([verb, "small.fastrec", *more]) == 1
+    out, error = capsys.readouterr()
+    assert out and error.startswith("fastrec: ") and "small.fastrec" in error

@@ -20,8 +20,9 @@ typedef int32_t (*fr_poll_fn)(void *ctx, void *out);
 #define FR_CANARY_SIZE 65536 /* bytes behind the struct that a getter may spoil before memory does */
 #define FR_POLL_CHANNELS 64
 #define FR_POLL_TEXTS 16
-#define FR_POLL_LEAD 1000000LL /* ns from a start to slot 0: whoever asked for it has gone its way */
-#define FR_DURATION_SAMPLE 64  /* flat out, one call in so many enters the histogram */
+#define FR_POLL_LEAD 1000000LL    /* ns from a start to slot 0: whoever asked for it has gone its way */
+#define FR_POLL_GRACE 100000000LL /* ns for a call that returns while its thread is being abandoned */
+#define FR_DURATION_SAMPLE 64     /* flat out, one call in so many enters the histogram */
 
 /* ---- the grid ---- */
 
@@ -194,7 +195,8 @@ static inline void fr_poll_miss(fr_poll_channel *c, uint64_t slots, int64_t now)
 }
 
 /* Call one channel whose turn it is; `now` is the loop's last reading of the clock. Returns the next. */
-static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_clock *clock, int64_t now)
+static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_clock *clock, const uint64_t *abandoned,
+                                   int64_t now)
 {
     fr_ring_header *h = c->ring.view.header;
     fr_grid *g = &c->grid;
@@ -210,6 +212,8 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_clock *clock, in
     fr_store_relaxed(&h->in_call, (uint64_t)now);
     code = c->fn(c->ctx, fr_poll_payload(c));
     end = clock->now();
+    if (__builtin_expect(fr_load_relaxed(abandoned) != 0, 0))
+        return end;
     fr_store_relaxed(&h->in_call, 0);
     if (g->num)
         fr_grid_step(g);
@@ -225,11 +229,13 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_clock *clock, in
     return end;
 }
 
-/* The last word on a channel: deadlines that have passed are missed, the pending loss is published. */
+/* The last word on a channel: deadlines that have passed are missed, the pending loss is published. A slot
+ * whose whole period is not over yet was not missed: the end came before its call. */
 static inline void fr_poll_finish(fr_poll_channel *c, int64_t now)
 {
-    if (c->grid.num && now >= c->grid.next)
-        fr_poll_miss(c, fr_grid_overrun(&c->grid, now) + 1, now);
+    uint64_t overrun = c->grid.num && now >= c->grid.next ? fr_grid_overrun(&c->grid, now) : 0;
+    if (overrun)
+        fr_poll_miss(c, overrun + 1, now);
     c->ring.account.slots = c->grid.slot;
     fr_ring_flush_gap(&c->ring);
     fr_ring_publish_account(&c->ring);
@@ -253,6 +259,8 @@ typedef struct fr_poller {
     const fr_clock *clock;
     uint32_t bell;       /* futex word: a command has come */
     fr_command *command; /* atomic */
+    uint64_t abandoned;  /* 1: a call has not returned in time, and the channels are no longer ours */
+    uint64_t finished;   /* 1: the last word on the channels was said */
     int running;         /* START was seen */
     uint32_t count;
     fr_poll_channel *channels[FR_POLL_CHANNELS]; /* polled, in the order of adding */
@@ -309,6 +317,15 @@ static inline fr_poll_channel *fr_poller_next(const fr_poller *p, int64_t now, u
     return flat;
 }
 
+static inline void fr_poller_finish(fr_poller *p)
+{
+    int64_t now = p->clock->now();
+    uint32_t i;
+    for (i = 0; i < p->count; i++)
+        fr_poll_finish(p->channels[i], now);
+    fr_store_release(&p->finished, 1);
+}
+
 static inline void fr_poller_run(void *arg)
 {
     fr_poller *p = (fr_poller *)arg;
@@ -342,16 +359,30 @@ static inline void fr_poller_run(void *arg)
             now = p->clock->now();
             continue;
         }
-        now = fr_poll_call(c, p->clock, now);
+        now = fr_poll_call(c, p->clock, &p->abandoned, now);
+        if (__builtin_expect(fr_load_relaxed(&p->abandoned) != 0, 0))
+            return;
     }
-    now = p->clock->now();
-    for (i = 0; i < p->count; i++)
-        fr_poll_finish(p->channels[i], now);
+    fr_poller_finish(p);
 }
 
 static inline int fr_poller_start(fr_poller *p, const char *name)
 {
     return fr_thread_start(&p->thread, name, fr_poller_run, p);
+}
+
+/* Take the channels from a thread whose call has not returned, and say the last word on them: from here on
+ * the thread, should the call ever return, ends without touching them. The grace is for a call that returned
+ * at this very moment. 0 when the thread has ended after all, else -ETIMEDOUT: what it uses must stay in
+ * memory. */
+static inline int fr_poller_abandon(fr_poller *p)
+{
+    int error;
+    fr_store_release(&p->abandoned, 1);
+    error = fr_thread_join(&p->thread, fr_now() + FR_POLL_GRACE);
+    if (!fr_load_acquire(&p->finished))
+        fr_poller_finish(p);
+    return error;
 }
 
 /* Hand over a command and wait for the answer until `deadline`; -ETIMEDOUT: a call has not returned, and
