@@ -13,7 +13,7 @@ import numpy as np
 
 from fastrec.core.poller import PollChannel, Poller
 from fastrec.core.spooler import SpoolChannel
-from fastrec.errors import RecordingError, SchemaError, SourceError
+from fastrec.errors import SchemaError, SourceError
 from fastrec.records import ArrayChunk, Records
 from fastrec.ring import LEAST_CAPACITY, Ring
 from fastrec.schema import Schema
@@ -175,7 +175,6 @@ class Channel:
         self.source = source
         self.spooling: SpoolChannel | None = None
         self._clock = clock
-        self._closed = False
         self._cpu_ns = 0
         self._ended_ns = 0
 
@@ -205,10 +204,6 @@ class Channel:
         if self.source is not None:
             raise SourceError(
                 f"channel {self.name!r} is filled by {self.source!r}; add a channel without a source to push"
-            )
-        if self._closed:
-            raise RecordingError(
-                f"channel {self.name!r} is closed: its recorder has stopped, or is that of the parent process"
             )
 
     # What the user asks
@@ -263,7 +258,7 @@ class Channel:
             **account,
             overwritten=marks.get("overwritten", 0) if self.spooling else max(0, head - self.ring.capacity),
             disk=marks.get("disk", 0),
-            in_call=max(1, time.monotonic_ns() - since) if since else 0,
+            in_call=max(1, (self._ended_ns or time.monotonic_ns()) - since) if since else 0,
             published=head,
             written=marks.get("written", 0),
             durable=marks.get("durable", 0),
@@ -278,17 +273,17 @@ class Channel:
 
     def note_cpu(self) -> None:
         """Keep the polling thread's processor time, which ends with the thread."""
-        self._cpu_ns = self.poller.cpu_ns if self.poller else 0
+        if self.poller is not None and self.poller.alive:
+            self._cpu_ns = self.poller.cpu_ns
 
     def close(self) -> None:
         """Publish the last loss; take no more pushes."""
-        self.ring.core.flush()
-        self._closed = True
+        self.ring.core.close()
         self._ended_ns = time.monotonic_ns()
 
     def forget(self) -> None:
         """Take no more pushes: the ring is the parent process's."""
-        self._closed = True
+        self.ring.core.forget()
 
 
 def check_schema(given: Schema, of_source: Schema, name: str) -> None:

@@ -7,7 +7,8 @@ import os
 import time
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -15,8 +16,8 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from fastrec.channel import Channel, WhenFull, as_options, check_schema
-from fastrec.core.poller import PollChannel, Poller
-from fastrec.errors import FastrecError, RecordingError, SchemaError, SourceError, suggest
+from fastrec.core.poller import MOST_CHANNELS, PollChannel, Poller
+from fastrec.errors import RecordingError, SchemaError, SourceError, suggest
 from fastrec.recording import layout
 from fastrec.recording.files import checked_metadata
 from fastrec.recording.opening import absolute
@@ -35,6 +36,8 @@ SEGMENT_BYTES = 256 << 20
 
 LEAD_NS = 1_000_000
 """From a start to slot 0, so that the threads are awake by then; nobody goes on before it has passed."""
+
+_LEAST_SYNC = 1_000_000  # ns between two flushes
 
 _STUCK = 5.0  # s that a stop waits for a call to return
 
@@ -85,14 +88,14 @@ class Recorder:
         if durability in (None, "commit"):
             self._durability = "never" if durability is None else "commit"
         else:
-            self._durability, self._sync_ns = "timed", parse_duration(durability)
+            self._durability, self._sync_ns = "timed", max(parse_duration(durability), _LEAST_SYNC)
         if not isinstance(segment_bytes, int) or segment_bytes < 1:
             raise RecordingError(f"segment_bytes={segment_bytes!r}; it is a number of bytes above 0")
         self._segment_bytes = segment_bytes
         self._metadata = checked_metadata(metadata)
         self._channels: dict[str, Channel] = {}
         self._pollers: dict[str, Poller] = {}
-        self._state: Literal["new", "running", "stopped"] = "new"
+        self._state: Literal["new", "running", "stopping", "stopped"] = "new"
         self._pid = os.getpid()
         self._writer: Writer | None = None
         if self.path is not None and os.path.lexists(self.path):
@@ -169,8 +172,10 @@ class Recorder:
         SchemaError, SourceError
             The first call failed or wrote past the struct, a name is taken, a value means nothing.
         """
-        if self._state == "stopped":
-            raise RecordingError("the recorder has stopped; make a new one")
+        if self._state not in ("new", "running"):
+            raise RecordingError(f"the recorder is {self._state}; make a new one")
+        if len(self._channels) == MOST_CHANNELS:
+            raise SourceError(f"channel {name!r}: a recorder has at most {MOST_CHANNELS} channels")
         self._check_name(name)
         if isinstance(source, str):
             source = registry.source(source)
@@ -193,9 +198,10 @@ class Recorder:
             self._probe(channel)
         if self._state == "running":
             self._spool(channel)
-        self._channels[name] = channel
+        self._channels[name] = channel  # before it is polled: a stop must find it, whatever happens now
         if channel.polling is not None:
-            channel.poller.add(channel.polling)
+            with _told(f"channel {name!r}"):
+                channel.poller.add(channel.polling)
             if self._state == "running":
                 _sleep_until(time.monotonic_ns() + LEAD_NS)
         return channel
@@ -247,10 +253,8 @@ class Recorder:
             texts=[(field.offset, field.dtype.itemsize) for field in schema.texts],
         )
         channel.poller = self._poller(options.thread)
-        try:
+        with _told(f"channel {channel.name!r}"):
             code, excess, _ = channel.poller.probe(channel.polling)
-        except TimeoutError as error:
-            raise SourceError(f"channel {channel.name!r}: {error}") from error
         channel.source.check(code, excess)
 
     def _poller(self, thread: str) -> Poller:
@@ -282,8 +286,9 @@ class Recorder:
                 for channel in self._channels.values():
                     self._spool(channel)
             start = time.monotonic_ns() + LEAD_NS
-            for poller in self._pollers.values():
-                poller.run(start)
+            for thread, poller in self._pollers.items():
+                with _told(f"thread {thread}"):
+                    poller.run(start)
         except BaseException:
             self._end_threads()
             if self._writer is not None:
@@ -304,21 +309,28 @@ class Recorder:
         """
         if self._state == "stopped" or os.getpid() != self._pid:
             return
-        was, self._state = self._state, "stopped"
+        # An interrupt in the middle leaves it stopping; a second stop, at the latest that at exit, goes on.
+        self._state = "stopping"
         self._end_threads()
+        try:
+            if self._writer is not None and self._channels:
+                self._writer.close(lambda name: self._channels[name].stats.as_dict())
+            elif self._writer is not None:
+                self._writer.discard()
+        except Exception:
+            self._state = "stopped"
+            _running.discard(self)
+            raise
+        self._state = "stopped"
         _running.discard(self)
-        if was != "running" or self._writer is None:
-            return
-        if self._channels:
-            self._writer.close({name: channel.stats.as_dict() for name, channel in self._channels.items()})
-        else:
-            self._writer.discard()
 
     def _end_threads(self) -> None:
         for channel in self._channels.values():
             channel.note_cpu()
-        for thread, poller in self._pollers.items():
-            if not poller.stop(_STUCK):
+        for thread, poller in list(self._pollers.items()):
+            stopped = poller.stop(_STUCK)
+            del self._pollers[thread]
+            if not stopped:
                 warnings.warn(
                     f"a call on thread {thread!r} has not returned in {_STUCK:g} s; the thread stays",
                     RuntimeWarning,
@@ -352,6 +364,15 @@ class Recorder:
         return Clock(pairs, zone_named(local_zone_name()))
 
 
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """A call that does not return, as an error that says whose it is."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise SourceError(f"{what}: {error}") from error
+
+
 def _sleep_until(deadline_ns: int) -> None:
     time.sleep(max(0, deadline_ns - time.monotonic_ns()) / 1e9)
 
@@ -362,7 +383,7 @@ def _stop_all() -> None:
     for recorder in list(_running):
         try:
             recorder.stop()
-        except FastrecError as error:
+        except Exception as error:  # the others must be closed all the same
             warnings.warn(str(error), RuntimeWarning, stacklevel=1)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastrec.core.ring import Ring as CoreRing
-from fastrec.errors import SchemaError, SourceError
+from fastrec.errors import RecordingError, SchemaError, SourceError
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
@@ -20,8 +20,11 @@ ARENA_BYTES = 4 << 20
 """Room for the texts behind pointers."""
 
 LEAST_CAPACITY = 64
+_MOST_RECORDS = 1 << 32  # of 64 KiB each they are 2**48 bytes: beyond any memory, far below any overflow
 
 _FORMS = "pass bytes, ctypes structures or NumPy rows: np.array((1, 2.0), schema.dtype)"
+
+_CLOSED = "closed: the recorder has stopped, or is that of the parent process"
 
 _ENTRY_DTYPE = np.dtype([*[(name, GAP_DTYPE[name]) for name in GAP_DTYPE.names], ("totals", "<u8", (3,))])
 _WRITER_CAUSES = (Cause.DROPPED, Cause.MISSED, Cause.FAILED)
@@ -85,6 +88,8 @@ class Ring:
             raise SourceError("fastrec records on little-endian machines only; recordings can be read on any")
         if capacity < LEAST_CAPACITY:
             raise SchemaError(f"capacity={capacity}: a ring holds at least {LEAST_CAPACITY} records")
+        if not isinstance(capacity, int) or capacity > _MOST_RECORDS:
+            raise SchemaError(f"capacity={capacity!r}: it is a number of records, at most {_MOST_RECORDS:,}")
         self.schema = schema
         self.capacity = capacity
         self._dtype = schema.record_dtype
@@ -125,6 +130,8 @@ class Ring:
         self._check_dtype(payload)
         try:
             return self.core.push(payload, stamp)
+        except RuntimeError as error:
+            raise RecordingError(_CLOSED) from error
         except (ValueError, TypeError, BufferError) as error:
             raise SchemaError(
                 f"{self.schema.name!r} cannot take this {type(payload).__name__}: {error}; {_FORMS}"
@@ -150,6 +157,8 @@ class Ring:
             raise SchemaError("the array is not contiguous; pass numpy.ascontiguousarray(array)")
         try:
             return self.core.extend(payloads, stamps)
+        except RuntimeError as error:
+            raise RecordingError(_CLOSED) from error
         except (ValueError, TypeError, BufferError) as error:
             raise SchemaError(f"{self.schema.name!r} cannot take these: {error}; {_FORMS}") from error
 

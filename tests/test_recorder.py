@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import itertools
@@ -197,11 +198,12 @@ class TestAccounts:
     def test_dropped(self, tmp_path: Path) -> None:
         """A full ring drops the newest; numbers go on without a hole, the file tells how many and when."""
         path = tmp_path / "run.fastrec"
-        with fr.Recorder(path, flush="10s") as rec:
-            channel = rec.add("s", schema=STATUS, capacity=100, when_full="drop")
-            time.sleep(0.05)  # past the spooler's first round
-            put = [channel.push(np.array((i, i, i), STATUS)) for i in range(150)]
-            assert put == [True] * 100 + [False] * 50
+        rec = fr.Recorder(path)
+        channel = rec.add("s", schema=STATUS, capacity=100, when_full="drop")
+        put = [channel.push(np.array((i, i, i), STATUS)) for i in range(150)]
+        assert put == [True] * 100 + [False] * 50
+        rec.start()
+        rec.stop()
         records = fr.open(path)["s"]
         assert channel.stats.dropped == 50 and len(records) == 100
         assert [(g["seq"], g["count"], g["cause"]) for g in records.gaps] == [(100, 50, Cause.DROPPED)]
@@ -209,12 +211,13 @@ class TestAccounts:
     def test_overwritten(self, tmp_path: Path) -> None:
         """A ring that went round before the disk came: the numbers lost are named, the rest keep theirs."""
         path = tmp_path / "run.fastrec"
-        with fr.Recorder(path, flush="10s") as rec:
-            channel = rec.add("s", schema=STATUS, capacity=100)
-            time.sleep(0.05)
-            rows = np.zeros(1000, STATUS)
-            rows["count"] = np.arange(1000)
-            channel.extend(rows)
+        rec = fr.Recorder(path)
+        channel = rec.add("s", schema=STATUS, capacity=100)
+        rows = np.zeros(1000, STATUS)
+        rows["count"] = np.arange(1000)
+        channel.extend(rows)
+        rec.start()
+        rec.stop()
         run = fr.open(path)
         records = run["s"]
         lost = records.gaps[records.gaps["cause"] == Cause.OVERWRITTEN]
@@ -522,6 +525,134 @@ class TestText:
     def test_push_refused(self) -> None:
         with pytest.raises(fr.SchemaError, match="only a polled source"):
             fr.Recorder().add("t", schema=self.schema())
+
+
+class TestStop:
+    def test_never_started(self) -> None:
+        """A recorder that never ran has missed nothing."""
+        rec = fr.Recorder()
+        channel = rec.add("cpu", "linux:rusage", rate=10_000)
+        rec.stop()
+        assert channel.stats.slots == channel.stats.missed == 0
+
+    def test_final_counters_are_those_of_the_end(self, tmp_path: Path) -> None:
+        path = tmp_path / "run.fastrec"
+        with fr.Recorder(path, flush="5s") as rec:
+            time.sleep(0.05)
+            rec.add("s", schema=STATUS).extend(np.zeros(1000, STATUS))
+        stats = fr.open(path).stats["s"]
+        assert stats["published"] == stats["written"] == stats["durable"] == 1000
+
+    @pytest.mark.parametrize("durability", [None, "commit", "10s"])
+    def test_many_segments_at_once(self, tmp_path: Path, durability: str | None) -> None:
+        """More full segments than may wait to be made durable: a stop waits for the disk, loses nothing."""
+        path = tmp_path / "run.fastrec"
+        rec = fr.Recorder(path, segment_bytes=1, durability=durability)
+        channel = rec.add("s", schema=STATUS, capacity=200_000)
+        rows = np.zeros(200_000, STATUS)
+        rows["count"] = np.arange(len(rows))
+        channel.extend(rows)
+        rec.start()
+        rec.stop()
+        assert channel.stats.written == 200_000 and channel.stats.overwritten == channel.stats.disk == 0
+        records = fr.open(path)["s"]
+        np.testing.assert_array_equal(records["count"], rows["count"])
+        assert len(list(path.glob("channels/s/records.*.npy"))) == 196
+
+    def test_a_ring_that_fills_before_the_flush(self, tmp_path: Path) -> None:
+        with fr.Recorder(tmp_path / "run.fastrec", flush="60s") as rec:
+            channel = rec.add("s", schema=STATUS, capacity=10_000)
+            for _ in range(20):
+                channel.extend(np.zeros(2_000, STATUS))
+                time.sleep(0.11)
+        assert channel.stats.overwritten == 0 and channel.stats.written == 40_000
+
+    def test_pushes_that_race_a_stop(self, tmp_path: Path) -> None:
+        """A push that said it was taken is in the file."""
+        for number in range(20):
+            path = tmp_path / f"{number}.fastrec"
+            rec = fr.Recorder(path)
+            channel = rec.add("s", schema=STATUS)
+            rec.start()
+            taken = []
+
+            def push(channel: fr.channel.Channel = channel, taken: list[bool] = taken) -> None:
+                with contextlib.suppress(fr.RecordingError):
+                    while True:
+                        taken.append(channel.push(bytes(16)))
+
+            thread = threading.Thread(target=push)
+            thread.start()
+            time.sleep(0.002)
+            rec.stop()
+            thread.join()
+            assert len(fr.open(path)["s"]) == len(taken) > 0
+            assert fr.open(path).verify().ok
+
+    def test_interrupted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Ctrl-C in the middle of a stop: the next one goes on where it was."""
+        rec = fr.Recorder(tmp_path / "run.fastrec")
+        rec.add("cpu", "linux:rusage", rate=1000)
+        rec.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(fr.recording.writer.files, "create_closed", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                rec.stop()
+        rec.stop()
+        run = fr.open(tmp_path / "run.fastrec")
+        assert run.state == "closed" and run.verify().ok
+
+
+def interrupt(*args: object, **options: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_marks_from_many_threads(tmp_path: Path) -> None:
+    with fr.Recorder(tmp_path / "run.fastrec") as rec:
+        rec.add("s", schema=STATUS)
+        threads = [
+            threading.Thread(target=lambda n=n: [rec.mark(f"{n} {i}") for i in range(100)]) for n in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    run = fr.open(tmp_path / "run.fastrec")
+    assert sorted(mark.text for mark in run.marks) == sorted(f"{n} {i}" for n in range(4) for i in range(100))
+    assert run.verify().ok
+
+
+def test_channels_added_by_many_threads(tmp_path: Path) -> None:
+    with fr.Recorder(tmp_path / "run.fastrec") as rec:
+        threads = [
+            threading.Thread(target=rec.add, args=(f"c{n}", "linux:rusage"), kwargs={"rate": 100})
+            for n in range(16)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        until(lambda: all(stats.recorded > 5 for stats in rec.stats.values()))
+    run = fr.open(tmp_path / "run.fastrec")
+    assert len(run) == 16 and run.verify().ok
+
+
+def test_too_many(tmp_path: Path) -> None:
+    with fr.Recorder(tmp_path / "run.fastrec") as rec:
+        for n in range(64):
+            rec.add(f"c{n}", schema=STATUS, capacity=64)
+        with pytest.raises(fr.SourceError, match="at most 64"):
+            rec.add("c64", schema=STATUS)
+    assert fr.open(tmp_path / "run.fastrec").verify().ok
+
+
+def test_too_many_texts(getters: ctypes.CDLL) -> None:
+    names = [f"t{n}" for n in range(17)]
+    schema = fr.Schema.from_dtype(np.dtype([(name, "<u8") for name in names]))
+    for name in names:
+        schema = schema.with_field(name, text=True)
+    with pytest.raises(fr.SourceError, match="17 text members"):
+        fr.Call(getters.get_status, fr.OUT, schema=schema)
 
 
 def test_stuck_call_is_left_behind(tmp_path: Path, library: Path) -> None:

@@ -22,11 +22,15 @@ cdef int32_t as_code(int64_t value) noexcept nogil:
     """A failing value as the 32 bits of a code: never one of the two that mean success."""
     if value == -1 and errno:
         return errno
-    if value > 0x7FFFFFFE:
-        return 0x7FFFFFFE
-    if value < -0x80000000LL:
-        return <int32_t> -0x80000000LL
-    return <int32_t> value if value else -1
+    if -0x80000000LL <= value <= 0xFFFFFFFFLL:
+        value = <int32_t> value  # an unsigned code keeps its bits
+    elif value > 0:
+        value = 0x7FFFFFFE
+    else:
+        value = -0x80000000LL
+    if value == FR_POLL_NEW:
+        return -1
+    return <int32_t> value - (value == FR_POLL_SAME)
 
 
 cdef int32_t poll_adapter(void *ctx, void *out) noexcept nogil:

@@ -21,6 +21,7 @@ cdef extern from "fastrec/histogram.h" nogil:
 cdef extern from "fastrec/text.h" nogil:
     enum:
         FR_TEXT_IDS
+        FR_TEXT_FIELDS                             # most text members of a record
     ctypedef struct fr_text_field:
         uint32_t offset                            # in the payload
         uint32_t width                             # of the pointer
@@ -31,7 +32,6 @@ cdef extern from "fastrec/poll.h" nogil:
     enum:
         FR_CANARY_SIZE
         FR_POLL_CHANNELS
-        FR_POLL_TEXTS
         FR_CMD_PROBE
         FR_CMD_ADD
         FR_CMD_START

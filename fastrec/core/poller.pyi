@@ -6,6 +6,8 @@ from typing_extensions import disjoint_base
 from fastrec.core.call import Getter
 from fastrec.core.ring import Ring
 
+MOST_CHANNELS: int
+MOST_TEXTS: int
 QUANTILES: tuple[float, ...]
 
 @disjoint_base

@@ -7,6 +7,8 @@ from libc.string cimport strerror
 
 from fastrec.core.ring cimport fr_now
 
+MOST_CHANNELS = FR_POLL_CHANNELS
+MOST_TEXTS = FR_TEXT_FIELDS
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
 
@@ -45,6 +47,8 @@ cdef class PollChannel:
             if c.texts == NULL:
                 raise MemoryError
             c.texts.view = ring.view
+        if len(texts) > FR_TEXT_FIELDS:
+            raise ValueError(f"{len(texts)} text members; at most {FR_TEXT_FIELDS} are followed")
         for offset, width in texts:
             c.text_fields[c.text_count].offset = offset
             c.text_fields[c.text_count].width = width

@@ -114,4 +114,5 @@ cdef class Ring:
     cdef fr_ring_view view
     cdef fr_ring writer                            # the place of pushes; idle under a poller
     cdef bint polled                               # a poller has taken the writer's place
+    cdef bint closed                               # no push is taken any more
     cdef Py_ssize_t shape[1]

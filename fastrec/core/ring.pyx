@@ -131,6 +131,8 @@ cdef class Ring:
         cdef bint room
         PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
         try:
+            if self.closed:
+                raise RuntimeError("closed")
             if view.len != self.view.header.payload_size:
                 raise ValueError(f"{view.len} bytes pushed, the schema has {self.view.header.payload_size}")
             t = fr_now() + self.view.header.clock_offset if stamp is None else stamp
@@ -164,6 +166,8 @@ cdef class Ring:
         cdef int64_t t = fr_now() + self.view.header.clock_offset, before = r.account.last
         PyObject_GetBuffer(payloads, &view, PyBUF_SIMPLE)
         try:
+            if self.closed:
+                raise RuntimeError("closed")
             if view.len % size:
                 raise ValueError(f"{view.len} bytes are no whole number of payloads of {size}")
             count = view.len // size
@@ -198,6 +202,15 @@ cdef class Ring:
             return put
         finally:
             PyBuffer_Release(&view)
+
+    def close(self):
+        """Take no more pushes; publish the loss that may still go on."""
+        self.closed = True
+        self.flush()
+
+    def forget(self):
+        """Take no more pushes: after a fork the ring is the parent's."""
+        self.closed = self.polled = True
 
     def flush(self):
         """Publish the loss that may still go on, so that readers see it. The pushing thread's."""

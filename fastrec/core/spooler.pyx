@@ -4,7 +4,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport strerror, strncpy
 
-from fastrec.core.poller cimport FR_TEXT_IDS
+from fastrec.core.poller cimport FR_TEXT_FIELDS, FR_TEXT_IDS
 from fastrec.core.ring cimport fr_now
 
 DURABILITY = ("never", "timed", "commit")
@@ -60,6 +60,8 @@ cdef class SpoolChannel:
         c.stage_rows = min(max(STAGE_BYTES // record_size, FR_BLOCK_ROWS), c.segment_rows)
         c.weight_at = 16 if holds else 0
         c.stamp_end_at = 8 if holds else 0
+        if len(texts) > FR_TEXT_FIELDS:
+            raise ValueError(f"{len(texts)} text members; at most {FR_TEXT_FIELDS} are followed")
         for offset, width in texts:
             c.text_fields[c.text_count].offset = offset
             c.text_fields[c.text_count].width = width

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import stat
 import struct
 from collections.abc import Iterator, Mapping
@@ -160,8 +161,12 @@ def create_recording(
         raise RecordingError(f"{root}: exists; use another path") from error
     except OSError as error:
         raise RecordingError(f"{root}: cannot be created: {error.strerror}") from error
-    _make_folder(root, "channels")
-    return create_whole(root, "recording.json", data=data, lock=True)
+    try:
+        _make_folder(root, "channels")
+        return create_whole(root, "recording.json", data=data, lock=True)
+    except BaseException:
+        shutil.rmtree(root, ignore_errors=True)  # made here just now, and empty
+        raise
 
 
 def create_channel(root: Path, uuid: bytes, members: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +65,7 @@ class Writer:
         self._segment_bytes = segment_bytes
         self._descriptors: list[int] = []
         self._spooler: Spooler | None = None
+        self.marks: Lines | None = None
         self._spooling: dict[str, tuple[Ring, SpoolChannel]] = {}
         lock = files.create_recording(
             root,
@@ -153,8 +154,8 @@ class Writer:
         self._spooling[name] = ring, spooling
         return spooling
 
-    def close(self, stats: Mapping[str, Mapping[str, Any]]) -> None:
-        """Drain, write closed.json with the final counters by channel, give the lock back.
+    def close(self, stats: Callable[[str], Mapping[str, Any]]) -> None:
+        """Drain, write closed.json with the final counters of each channel, give the lock back.
 
         Raises
         ------
@@ -170,7 +171,7 @@ class Writer:
                 name: {
                     "records": ring.core.head,
                     "segments": spooling.marks()["segments"],
-                    "stats": stats[name],
+                    "stats": stats(name),
                 }
                 for name, (ring, spooling) in self._spooling.items()
             }
@@ -189,11 +190,19 @@ class Writer:
                     f"{self._root}: {missing:,} records of channel {name!r} could not be written: {why}; "
                     f"what was written before is whole"
                 )
+            if marks["sync_error"]:
+                raise RecordingError(
+                    f"{self._root}: channel {name!r} is whole, but a flush failed"
+                    f" ({os.strerror(marks['sync_error'])}): from record {marks['durable']:,} on it may not"
+                    f" survive a loss of power"
+                )
 
     def discard(self) -> None:
         """Remove a recording that never held anything."""
-        if self._spooler is not None:
-            self._spooler.stop()
+        if self._spooler is not None and not self._spooler.stop():
+            return  # its threads are still in the folder: it stays, and so do its descriptors
+        if self.marks is not None:
+            self.marks.close()
         self.release()
         shutil.rmtree(self._root, ignore_errors=True)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fastrec.core.call import RETURNS, NativeCall
-from fastrec.core.poller import PollChannel
+from fastrec.core.poller import MOST_TEXTS, PollChannel
 from fastrec.core.ring import read_text
 from fastrec.errors import SourceError, suggest
 from fastrec.ring import LEAST_CAPACITY, Ring
@@ -120,6 +120,10 @@ class Call:
     def _begin(
         self, address: int, args: tuple, returns: Returns, width: int, is_signed: bool, keep: list
     ) -> None:
+        if len(self.schema.texts) > MOST_TEXTS:
+            raise SourceError(
+                f"{self.name}: {len(self.schema.texts)} text members; at most {MOST_TEXTS} can be followed"
+            )
         if len(args) > _MOST_ARGS:
             raise SourceError(
                 f"{self.name}: {len(args)} arguments; at most {_MOST_ARGS} integers or pointers can be passed"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from programs import INCLUDE, build, run, seeded
 
-from fastrec import Ring, Schema, SchemaError
+from fastrec import Ring, Schema, SchemaError, SourceError
 
 DTYPE = np.dtype([("mode", "<i4"), ("level", "<u2")])
 SCHEMA = Schema.from_dtype(DTYPE, name="odd")  # 6 bytes: the last word of a record is not full
@@ -157,7 +157,10 @@ def test_lapped_gap_lane_keeps_the_counts() -> None:
 
 
 def test_too_large_is_refused() -> None:
-    with pytest.raises(Exception, match="lower capacity"):
-        Ring(SCHEMA, 1 << 50)
+    for capacity in (1 << 50, 1 << 60, -(1 << 60), 1.5):
+        with pytest.raises(SchemaError, match="capacity"):
+            Ring(SCHEMA, capacity)
+    with pytest.raises(SourceError, match="lower capacity"):
+        Ring(SCHEMA, 1 << 32)
     with pytest.raises(SchemaError, match="at least 64"):
         Ring(SCHEMA, 3)

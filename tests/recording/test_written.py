@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 import time
@@ -37,19 +38,19 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four segments, odd blocks, a gap in the numbers, drops before and after."""
     path = tmp_path_factory.mktemp("written") / "run.fastrec"
     random = np.random.default_rng(1)
-    with fr.Recorder(path, segment_bytes=1024 * 56, flush="2s") as rec:
-        channel = rec.add("s", schema=PAYLOAD, capacity=3000)
-        time.sleep(0.1)  # the first round of the spooler is over
-        for count in (1500, 1500, 1000, 200, 777):
+    rec = fr.Recorder(path, segment_bytes=1024 * 56, flush="20ms")
+    channel = rec.add("s", schema=PAYLOAD, capacity=3000)
+    with contextlib.ExitStack() as running:
+        for count in (1500, 1500, 1000, 200, 777):  # the first 4000 before anybody drains
             rows = np.frombuffer(random.bytes(count * 41), PAYLOAD).copy()
             for name in ("e", "f", "g"):
                 rows[name] = random.normal(size=count)
                 rows[name][random.random(count) < 0.01] = np.nan
             channel.extend(rows)
-            if count != 1500:
-                before = channel.stats.written
-                time.sleep(2.1)
-                assert channel.stats.written > before
+            if count == 1000:
+                running.enter_context(rec)
+            while count != 1500 and channel.stats.written < channel.stats.published:
+                time.sleep(0.005)
     return path
 
 

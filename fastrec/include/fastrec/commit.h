@@ -9,8 +9,12 @@
 #include "text.h"
 #include "zone.h"
 
-#define FR_GAPS_HELD 16384 /* losses waiting for their commit; beyond, neighbours of one cause are merged */
-#define FR_RETIRED 64      /* full segments that may wait to be made durable */
+#define FR_GAPS_HELD                                                                                         \
+    16384             /* the writer's losses waiting for their commit; beyond, they are added up by cause */
+#define FR_GAPS_OWN 2 /* losses of the spooler's own waiting for theirs: overwritten, then disk */
+#define FR_GAPS_MOST (FR_GAPS_HELD + 3 + FR_GAPS_OWN)
+#define FR_COMMIT_WAIT INT_MIN /* too many segments wait to be made durable: no error, but not now */
+#define FR_RETIRED 64          /* full segments that may wait to be made durable */
 
 /* Bytes that grow: lines of text on their way to the disk. */
 typedef struct fr_bytes {
@@ -45,7 +49,7 @@ typedef struct fr_spool_channel {
     uint32_t weight_at;    /* of `polls` in the record; 0: no holds */
     uint32_t stamp_end_at; /* of the stamp that ends a record: mono_ns, or until_ns */
     uint32_t text_count;
-    fr_text_field text_fields[16]; /* offsets in the record */
+    fr_text_field text_fields[FR_TEXT_FIELDS]; /* offsets in the record */
     fr_zone zone;
     /* The spooler's. */
     unsigned char *stage; /* stage_rows records */
@@ -58,12 +62,15 @@ typedef struct fr_spool_channel {
     int unsynced_names;             /* files were created since the folder was synced; under the lock */
     uint32_t next_segment;
     int open;
-    int zones_broken;    /* a zone row failed: this segment has no further ones */
-    uint64_t cursor;     /* number of the next record to be written */
-    uint64_t gap_cursor; /* entry of the gap lane to be read next */
-    uint64_t seen[3];    /* losses read from the lane: dropped, missed, failed */
-    fr_gap gaps[FR_GAPS_HELD];
+    int attempted;                 /* to open next_segment failed before: what is there of it is ours */
+    int zones_broken;              /* a zone row failed: this segment has no further ones */
+    uint64_t cursor;               /* number of the next record to be written */
+    uint64_t gap_cursor;           /* entry of the gap lane to be read next */
+    uint64_t seen[3];              /* losses read from the lane: dropped, missed, failed */
+    fr_gap gaps[FR_GAPS_HELD + 3]; /* behind those held, one each for dropped, missed and failed */
     uint32_t gap_count;
+    fr_gap own[FR_GAPS_OWN]; /* they adjoin, and end at the cursor */
+    uint32_t own_count;
     int64_t last;      /* latest stamp written */
     uint64_t arena_at; /* arena bytes known to text_ids */
     uint32_t text_known;
@@ -72,6 +79,7 @@ typedef struct fr_spool_channel {
     uint64_t *text_offsets; /* arena id -> offset of its entry */
     fr_bytes lines;         /* strings not yet written */
     int count_due;          /* committed rows that the records' header does not count yet */
+    int64_t due;            /* when it is to be drained next, however empty its ring is */
     int64_t retry;          /* not before this time, after an error */
     /* Read by other threads. */
     uint64_t written;
@@ -85,44 +93,45 @@ typedef struct fr_spool_channel {
 
 /* ---- losses ---- */
 
-/* Room for one more: counts never coarsen, so the newest joins an older one of its cause. There is one, for
- * the held are many and the causes few. */
-static inline void fr_commit_gap_room(fr_spool_channel *c)
-{
-    if (c->gap_count == FR_GAPS_HELD) {
-        fr_gap *last = &c->gaps[--c->gap_count];
-        fr_gap *older = last - 1;
-        while (older > c->gaps && older->cause != last->cause)
-            older--;
-        older->count += last->count;
-        older->t_last = last->t_last;
-    }
-}
-
+/* Hold a loss until its commit. When too many are held, the writer's own are added up by cause: their places
+ * and codes coarsen, their counts never do. */
 static inline void fr_commit_gap(fr_spool_channel *c, fr_gap gap)
 {
-    if (gap.count) {
-        fr_commit_gap_room(c);
+    fr_gap *sum;
+    uint32_t i;
+    if (!gap.count)
+        return;
+    if (c->gap_count < FR_GAPS_HELD) {
         c->gaps[c->gap_count++] = gap;
+        return;
+    }
+    for (i = FR_GAPS_HELD; i < c->gap_count && c->gaps[i].cause != gap.cause; i++)
+        ;
+    sum = &c->gaps[i];
+    if (i == c->gap_count) {
+        *sum = gap;
+        sum->code = 0;
+        c->gap_count++;
+    } else {
+        sum->count += gap.count;
+        sum->t_last = gap.t_last;
     }
 }
 
-/* Records that the ring no longer had. While the disk failed, the loss is the disk's. They come before the
- * writer's own losses, whose numbers may lie within. */
+/* Records that the ring no longer had. While the disk fails, the loss is the disk's. An attempt that failed
+ * may have entered its first part; the cause changes once at most before a commit lands. */
 static inline void fr_commit_lost(fr_spool_channel *c, uint64_t count, int64_t until)
 {
     uint64_t *counter = c->error ? &c->disk : &c->overwritten;
     fr_gap lost = {c->cursor,         count,   c->error ? FR_GAP_DISK : FR_GAP_OVERWRITTEN,
                    (int32_t)c->error, c->last, until};
-    fr_gap *head = c->gaps;
-    if (c->gap_count && head->cause == lost.cause && head->code == lost.code
-        && head->seq + head->count == lost.seq) { /* an attempt that failed already entered its first part */
-        head->count += count;
-        head->t_last = until;
+    fr_gap *last = c->own_count ? &c->own[c->own_count - 1] : NULL;
+    if (last && (last->cause == lost.cause || c->own_count == FR_GAPS_OWN)) {
+        last->count += count;
+        last->code = lost.code;
+        last->t_last = until;
     } else {
-        fr_commit_gap_room(c);
-        memmove(head + 1, head, c->gap_count++ * sizeof *head);
-        *head = lost;
+        c->own[c->own_count++] = lost;
     }
     fr_store_relaxed(counter, *counter + count);
     c->cursor += count;
@@ -154,18 +163,18 @@ static inline void fr_commit_read_gaps(fr_spool_channel *c)
     } while (span.count);
 }
 
-/* Gaps that belong before record `seq` or earlier, as sealed rows. They are in order but for the spooler's
- * own, so the first later one ends them. */
+/* The spooler's own losses, then the writer's up to the place before record `seq`, as sealed rows; how many
+ * of the writer's. */
 static inline uint32_t fr_commit_seal_gaps(const fr_spool_channel *c, uint64_t seq, fr_gap_row *rows)
 {
-    uint32_t n;
-    for (n = 0; n < c->gap_count && c->gaps[n].seq <= seq; n++) {
+    uint32_t n, taken = 0;
+    for (n = 0; n < c->own_count || (taken < c->gap_count && c->gaps[taken].seq <= seq); n++) {
         memset(&rows[n], 0, sizeof rows[n]);
-        rows[n].gap = c->gaps[n];
+        rows[n].gap = n < c->own_count ? c->own[n] : c->gaps[taken++];
         rows[n].crc = fr_crc32c(fr_seed(c->seed_base, c->segment.number, c->segment.rows[FR_GAPS] + n),
                                 &rows[n], offsetof(fr_gap_row, crc));
     }
-    return n;
+    return taken;
 }
 
 /* ---- text ---- */
@@ -252,14 +261,24 @@ static inline int fr_commit_texts(fr_spool_channel *c, unsigned char *record)
 
 /* ---- segments ---- */
 
+static inline uint32_t fr_commit_retired(fr_spool_channel *c, pthread_mutex_t *lock)
+{
+    uint32_t count;
+    pthread_mutex_lock(lock);
+    count = c->retired_count;
+    pthread_mutex_unlock(lock);
+    return count;
+}
+
 /* The next segment; the one before waits to be made durable and closed. */
 static inline int fr_commit_rotate(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock)
 {
     fr_segment next;
     int error;
-    if (c->retired_count == FR_RETIRED)
-        return -EBUSY; /* the disk is that many segments behind: wait rather than pile them up */
-    error = fr_segment_open(io, c->dir, &next, c->next_segment, c->kinds);
+    if (c->open && fr_commit_retired(c, lock) == FR_RETIRED)
+        return FR_COMMIT_WAIT;
+    error = fr_segment_open(io, c->dir, &next, c->next_segment, c->kinds, c->attempted);
+    c->attempted = error != 0;
     if (error)
         return error;
     if (c->open)
@@ -319,7 +338,7 @@ static inline uint32_t fr_commit_cut(fr_spool_channel *c, const unsigned char *r
 
 /* Zones take in the records that were committed; they are derived, so their errors only end them. */
 static inline void fr_commit_zones(const fr_io *io, fr_spool_channel *c, const unsigned char *records,
-                                   uint64_t row, uint64_t count)
+                                   uint64_t row, uint64_t count, pthread_mutex_t *lock)
 {
     const size_t size = c->ring.header->record_size, zone_size = c->kinds[FR_ZONES].row_size;
     uint64_t done, n, full = 0;
@@ -337,8 +356,10 @@ static inline void fr_commit_zones(const fr_io *io, fr_spool_channel *c, const u
             fr_zone_clear(&c->zone);
         }
     }
-    c->segment.rows[FR_ZONES] +=
-        fr_segment_append(io, &c->segment, FR_ZONES, c->kinds, c->zone_rows, full, &error);
+    full = fr_segment_append(io, &c->segment, FR_ZONES, c->kinds, c->zone_rows, full, &error);
+    pthread_mutex_lock(lock);
+    c->segment.rows[FR_ZONES] += full;
+    pthread_mutex_unlock(lock);
     c->zones_broken = error != 0;
 }
 
@@ -359,7 +380,8 @@ typedef struct fr_batch {
     const unsigned char *records;
     uint64_t count;
     uint32_t blocks;
-    uint32_t gaps;
+    uint32_t gaps;  /* rows */
+    uint32_t taken; /* of them, the writer's */
     uint64_t text_bytes;
 } fr_batch;
 
@@ -393,7 +415,8 @@ static inline void fr_commit_seal(fr_spool_channel *c, fr_batch *batch, fr_gap_r
 {
     uint32_t i;
     batch->blocks = fr_commit_cut(c, batch->records, c->cursor, batch->count);
-    batch->gaps = fr_commit_seal_gaps(c, c->cursor + batch->count, gap_rows);
+    batch->taken = fr_commit_seal_gaps(c, c->cursor + batch->count, gap_rows);
+    batch->gaps = batch->taken + c->own_count;
     if (!batch->blocks && batch->gaps) { /* losses alone */
         memset(c->blocks, 0, sizeof *c->blocks);
         c->blocks->first_seq = c->cursor;
@@ -419,8 +442,9 @@ static inline void fr_commit_land(fr_spool_channel *c, fr_batch *batch, uint64_t
         batch->count += c->blocks[i].rows;
     if (batch->count)
         c->last = c->blocks[landed - 1].t_max;
-    c->gap_count -= batch->gaps;
-    memmove(c->gaps, c->gaps + batch->gaps, c->gap_count * sizeof *c->gaps);
+    c->gap_count -= batch->taken;
+    memmove(c->gaps, c->gaps + batch->taken, c->gap_count * sizeof *c->gaps);
+    c->own_count = 0;
     c->lines.size = 0;
     c->cursor += batch->count;
     c->count_due = 1;
@@ -432,8 +456,16 @@ static inline void fr_commit_land(fr_spool_channel *c, fr_batch *batch, uint64_t
     pthread_mutex_unlock(lock);
 }
 
+/* Has the segment its records, or has one of its side files as many rows as its header can count? */
+static inline int fr_commit_full(const fr_spool_channel *c)
+{
+    return c->segment.rows[FR_RECORDS] >= c->segment_rows
+           || c->segment.rows[FR_INDEX] > FR_MAX_SEGMENT_ROWS - c->stage_rows
+           || c->segment.rows[FR_GAPS] > FR_MAX_SEGMENT_ROWS - FR_GAPS_MOST;
+}
+
 /* Commit what is new up to record `head`, as much as fits one stage. Returns 1 (there may be more), 0
- * (nothing was new) or -errno: then the same call is to be made again later. */
+ * (nothing was new), FR_COMMIT_WAIT or -errno: then the same call is to be made again later. */
 static inline int fr_commit(const fr_io *io, fr_spool_channel *c, uint64_t head, pthread_mutex_t *lock,
                             fr_gap_row *gap_rows, int64_t now)
 {
@@ -441,9 +473,9 @@ static inline int fr_commit(const fr_io *io, fr_spool_channel *c, uint64_t head,
     uint64_t row, landed;
     int error = c->count_due ? fr_commit_count(io, c) : 0;
     fr_commit_read_gaps(c);
-    if (!error && c->cursor >= head && !(c->gap_count && c->gaps[0].seq <= c->cursor))
+    if (!error && c->cursor >= head && !c->own_count && !(c->gap_count && c->gaps[0].seq <= c->cursor))
         return 0;
-    if (!error && (!c->open || c->segment.rows[FR_RECORDS] >= c->segment_rows))
+    if (!error && (!c->open || fr_commit_full(c)))
         error = fr_commit_rotate(io, c, lock);
     if (!error)
         error = fr_commit_stage(c, &batch, head, now);
@@ -463,7 +495,7 @@ static inline int fr_commit(const fr_io *io, fr_spool_channel *c, uint64_t head,
         int count_error;
         fr_commit_land(c, &batch, landed, lock);
         count_error = fr_commit_count(io, c);
-        fr_commit_zones(io, c, batch.records, row, batch.count);
+        fr_commit_zones(io, c, batch.records, row, batch.count, lock);
         error = error ? error : count_error;
     }
     return error ? error : 1;

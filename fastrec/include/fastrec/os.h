@@ -203,9 +203,14 @@ static inline long fr_pwrite(int fd, const void *data, size_t size, uint64_t off
 
 static inline int fr_publish_name(int dir, const char *from, const char *to)
 {
-    if (linkat(dir, from, dir, to, 0) || unlinkat(dir, from, 0))
+    int error;
+    if (linkat(dir, from, dir, to, 0))
         return -errno;
-    return 0;
+    if (!unlinkat(dir, from, 0))
+        return 0;
+    error = -errno;
+    unlinkat(dir, to, 0);
+    return error;
 }
 
 static inline int fr_remove(int dir, const char *name) { return unlinkat(dir, name, 0) ? -errno : 0; }

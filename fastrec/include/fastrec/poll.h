@@ -19,7 +19,6 @@ typedef int32_t (*fr_poll_fn)(void *ctx, void *out);
 #define FR_CANARY 0xC5A5E1D93B7F2648ull
 #define FR_CANARY_SIZE 65536 /* bytes behind the struct that a getter may spoil before memory does */
 #define FR_POLL_CHANNELS 64
-#define FR_POLL_TEXTS 16
 #define FR_POLL_LEAD 1000000LL    /* ns from a start to slot 0: whoever asked for it has gone its way */
 #define FR_POLL_GRACE 100000000LL /* ns for a call that returns while its thread is being abandoned */
 #define FR_DURATION_SAMPLE 64     /* flat out, one call in so many enters the histogram */
@@ -75,7 +74,7 @@ typedef struct fr_poll_channel {
     int64_t clock_offset;
     int has_payload; /* a call has succeeded: "nothing new" means held */
     fr_texts *texts; /* NULL: no pointer is followed */
-    fr_text_field text_fields[FR_POLL_TEXTS];
+    fr_text_field text_fields[FR_TEXT_FIELDS];
     uint32_t text_count;
     fr_histogram lateness;
     fr_histogram duration;
@@ -292,7 +291,8 @@ static inline int fr_poller_obey(fr_poller *p, fr_command *command)
         break;
     case FR_CMD_STOP: go_on = 0; break;
     }
-    __atomic_store_n(&p->command, NULL, __ATOMIC_RELAXED);
+    /* Cleared before it is answered: the asker may free it then, and the next one install its own. */
+    __atomic_store_n(&p->command, NULL, __ATOMIC_RELEASE);
     fr_wake(&command->done);
     return go_on;
 }
@@ -321,7 +321,7 @@ static inline void fr_poller_finish(fr_poller *p)
 {
     int64_t now = p->clock->now();
     uint32_t i;
-    for (i = 0; i < p->count; i++)
+    for (i = 0; i < p->count && p->running; i++)
         fr_poll_finish(p->channels[i], now);
     fr_store_release(&p->finished, 1);
 }
@@ -336,7 +336,7 @@ static inline void fr_poller_run(void *arg)
         fr_command *command = __atomic_load_n(&p->command, __ATOMIC_ACQUIRE);
         fr_poll_channel *c;
         if (command) {
-            if (!fr_poller_obey(p, command))
+            if (fr_load_relaxed(&p->abandoned) || !fr_poller_obey(p, command))
                 break;
             now = p->clock->now();
             continue;
@@ -361,9 +361,10 @@ static inline void fr_poller_run(void *arg)
         }
         now = fr_poll_call(c, p->clock, &p->abandoned, now);
         if (__builtin_expect(fr_load_relaxed(&p->abandoned) != 0, 0))
-            return;
+            break;
     }
-    fr_poller_finish(p);
+    if (!fr_load_relaxed(&p->abandoned))
+        fr_poller_finish(p);
 }
 
 static inline int fr_poller_start(fr_poller *p, const char *name)
@@ -386,11 +387,18 @@ static inline int fr_poller_abandon(fr_poller *p)
 }
 
 /* Hand over a command and wait for the answer until `deadline`; -ETIMEDOUT: a call has not returned, and
- * the command must stay in memory. One asker at a time. */
+ * the command must stay in memory, for it will still be read. Askers wait for each other. */
 static inline int fr_poller_ask(fr_poller *p, fr_command *command, int64_t deadline)
 {
+    const struct timespec pause = {0, 100000};
+    fr_command *none = NULL;
     command->done = 0;
-    __atomic_store_n(&p->command, command, __ATOMIC_RELEASE);
+    while (!__atomic_compare_exchange_n(&p->command, &none, command, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+        if (fr_now() >= deadline)
+            return -ETIMEDOUT;
+        nanosleep(&pause, NULL);
+        none = NULL;
+    }
     fr_wake(&p->bell);
     while (!fr_word(&command->done)) {
         if (fr_now() >= deadline)

@@ -35,9 +35,10 @@ static inline void fr_segment_close(const fr_io *io, fr_segment *s)
     }
 }
 
-/* 0, or -errno with nothing left behind. */
+/* 0, or -errno with nothing left behind, as far as the disk lets itself be cleaned: `again` says that an
+ * attempt at this number failed before, so that what lies there under its names is ours. */
 static inline int fr_segment_open(const fr_io *io, int dir, fr_segment *s, uint32_t number,
-                                  const fr_file_kind kinds[FR_FILES])
+                                  const fr_file_kind kinds[FR_FILES], int again)
 {
     char name[FR_FILES][40], draft[FR_FILES][48];
     int i, named = 0, error = 0;
@@ -48,8 +49,12 @@ static inline int fr_segment_open(const fr_io *io, int dir, fr_segment *s, uint3
         snprintf(name[i], sizeof name[i], "%s.%06u.%s", fr_file_stems[i], number, fr_file_ends[i]);
         snprintf(draft[i], sizeof draft[i], ".%s.%06u.%s.new", fr_file_stems[i], number, fr_file_ends[i]);
     }
+    if (number > FR_MAX_SEGMENT)
+        error = -EFBIG;
     for (i = 0; i < FR_FILES && !error; i++) {
         io->remove(dir, draft[i]); /* of a run that was killed here */
+        if (again)
+            io->remove(dir, name[i]);
         s->fd[i] = io->create(dir, draft[i]);
         if (s->fd[i] < 0)
             error = s->fd[i];

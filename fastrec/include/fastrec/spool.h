@@ -6,8 +6,10 @@
 
 #define FR_SPOOL_CHANNELS 64
 #define FR_SPOOL_RETRY 100000000LL /* ns after a failed commit */
+#define FR_SPOOL_MOST 100000000LL  /* ns between two rounds at most: a ring may fill at any time */
 #define FR_SPOOL_LEAST 1000000LL   /* ns between two rounds at least */
 #define FR_SPOOL_LOG (10 * FR_NS)  /* between two readings of the clocks and the statistics */
+#define FR_RAISE_TRIES 3           /* at a stop, to bring the counts of side files up to their rows */
 #define FR_SYNC_MANY 8             /* more dirty files than this: syncfs instead of each */
 
 enum { FR_DURABLE_NEVER, FR_DURABLE_TIMED, FR_DURABLE_COMMIT };
@@ -46,7 +48,7 @@ typedef struct fr_spooler {
     pthread_mutex_t lock; /* over segments changing hands; never held during I/O */
     uint64_t count;       /* channels, grows only */
     fr_spool_channel *channels[FR_SPOOL_CHANNELS];
-    fr_gap_row gap_rows[FR_GAPS_HELD];
+    fr_gap_row gap_rows[FR_GAPS_MOST];
     fr_dirty dirty[FR_SPOOL_CHANNELS];
 } fr_spooler;
 
@@ -184,7 +186,8 @@ static inline void fr_sync_round(fr_spooler *s)
         fr_dirty *d = &s->dirty[i];
         files += fr_sync_collect(s, s->channels[i], d);
         for (j = 0; j < d->count; j++)
-            fr_segment_raise(s->io, &d->segments[j]);
+            if (fr_segment_raise(s->io, &d->segments[j]) && j < d->retired)
+                d->retired = j; /* not closed before its counts are right */
     }
     if (files > FR_SYNC_MANY && s->durability != FR_DURABLE_NEVER)
         error = s->io->sync_all(s->dir);
@@ -227,6 +230,18 @@ static inline void fr_syncing_run(void *arg)
 
 /* ---- draining ---- */
 
+/* Too many full segments wait: make them durable, or have it done. */
+static inline void fr_spool_relieve(fr_spooler *s)
+{
+    uint32_t bell = fr_word(&s->bell);
+    if (s->durability != FR_DURABLE_TIMED) {
+        fr_sync_round(s);
+        return;
+    }
+    fr_wake(&s->sync_bell);
+    s->clock->wait(&s->bell, bell, s->clock->now() + FR_SPOOL_LEAST);
+}
+
 /* Bring one channel to the disk up to where its head is now. Returns the records of the round. */
 static inline uint64_t fr_spool_drain(fr_spooler *s, fr_spool_channel *c)
 {
@@ -235,20 +250,35 @@ static inline uint64_t fr_spool_drain(fr_spooler *s, fr_spool_channel *c)
     int result;
     if (now < c->retry)
         return 0;
-    do
+    do {
         result = fr_commit(s->io, c, head, &s->lock, s->gap_rows, now + s->log.clock_offset);
-    while (result > 0);
+        if (result == FR_COMMIT_WAIT)
+            fr_spool_relieve(s);
+    } while (result > 0 || result == FR_COMMIT_WAIT);
     fr_store_relaxed(&c->error, result < 0 ? (uint64_t)-result : 0);
     if (result < 0)
         c->retry = now + FR_SPOOL_RETRY;
+    c->due = now + s->flush;
     return c->cursor - before;
 }
 
-/* Rounds come every `flush`, and sooner where a ring was found more than an eighth full. */
+static inline uint64_t fr_spool_eighth(const fr_spool_channel *c)
+{
+    return (c->ring.records.nslots - FR_GUARD) / 8;
+}
+
+/* A channel is drained every `flush`, and sooner when its ring is an eighth full. */
+static inline int fr_spool_wanted(const fr_spool_channel *c, int64_t now)
+{
+    return now >= c->due || fr_load_relaxed(&c->ring.header->head) - c->cursor > fr_spool_eighth(c);
+}
+
+/* Rounds come at least every tenth of a second, and sooner where a ring was found fuller than that. */
 static inline void fr_spooling_run(void *arg)
 {
     fr_spooler *s = (fr_spooler *)arg;
-    int64_t pause = s->flush, log = s->clock->now();
+    const int64_t most = s->flush < FR_SPOOL_MOST ? s->flush : FR_SPOOL_MOST;
+    int64_t pause = most, log = s->clock->now();
     uint64_t i, count;
     int last = 0;
     while (!last) {
@@ -261,8 +291,9 @@ static inline void fr_spooling_run(void *arg)
         for (i = 0; i < count; i++) {
             fr_spool_channel *c = s->channels[i];
             if (last)
-                c->retry = 0;
-            behind |= fr_spool_drain(s, c) > (c->ring.records.nslots - FR_GUARD) / 8;
+                c->retry = c->due = 0;
+            if (fr_spool_wanted(c, now))
+                behind |= fr_spool_drain(s, c) > fr_spool_eighth(c);
         }
         if (now >= log || last) {
             fr_log_write(s, now);
@@ -273,7 +304,7 @@ static inline void fr_spooling_run(void *arg)
         else if (fr_sync_crowded(s))
             fr_wake(&s->sync_bell);
         pause = behind ? pause / 2 : pause + pause / 4;
-        pause = pause < FR_SPOOL_LEAST ? FR_SPOOL_LEAST : pause > s->flush ? s->flush : pause;
+        pause = pause < FR_SPOOL_LEAST ? FR_SPOOL_LEAST : pause > most ? most : pause;
         if (!last)
             s->clock->wait(&s->bell, bell, now + pause);
     }
@@ -289,10 +320,15 @@ static inline int fr_spooler_start(fr_spooler *s)
     if (error)
         return error;
     s->threads = 1;
-    if (s->durability == FR_DURABLE_TIMED) {
+    if (s->durability == FR_DURABLE_TIMED)
         error = fr_thread_start(&s->syncing, "fastrec-sync", fr_syncing_run, s);
-        s->threads += !error;
+    if (!error) {
+        s->threads += s->durability == FR_DURABLE_TIMED;
+        return 0;
     }
+    fr_wake(&s->stop); /* one without the other is no spooler; it has no channel yet */
+    fr_wake(&s->bell);
+    fr_thread_join(&s->spooling, FR_NEVER);
     return error;
 }
 
@@ -301,7 +337,7 @@ static inline int fr_spooler_start(fr_spooler *s)
 static inline int fr_spooler_stop(fr_spooler *s, int64_t deadline)
 {
     uint64_t i, count = fr_load_acquire(&s->count);
-    int error = 0;
+    int error = 0, tries;
     fr_wake(&s->stop);
     fr_wake(&s->bell);
     if (s->threads > 0)
@@ -312,14 +348,20 @@ static inline int fr_spooler_stop(fr_spooler *s, int64_t deadline)
         error = fr_thread_join(&s->syncing, deadline);
     if (error)
         return error;
-    fr_sync_round(s);
+    for (tries = 0; tries < FR_RAISE_TRIES; tries++)
+        fr_sync_round(s);
     for (i = 0; i < count; i++)
-        if (s->channels[i]->open)
+        if (s->channels[i]->open) {
+            for (tries = 0; tries < FR_RAISE_TRIES && fr_segment_raise(s->io, &s->channels[i]->segment);
+                 tries++)
+                ;
             fr_segment_close(s->io, &s->channels[i]->segment);
+        }
     if (s->durability != FR_DURABLE_NEVER) {
-        s->io->sync(s->log.clocks);
+        s->io->sync(s->log.clocks); /* readings and statistics: nothing is promised of them */
         s->io->sync(s->log.stats);
     }
+    s->threads = 0;
     return 0;
 }
 

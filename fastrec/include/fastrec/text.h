@@ -12,6 +12,7 @@
 #define FR_TEXT_MAX 4096  /* bytes followed behind a pointer */
 #define FR_TEXT_IDS 65536 /* most texts of a ring */
 #define FR_TEXT_SLOTS (2 * FR_TEXT_IDS)
+#define FR_TEXT_FIELDS 16 /* most text members of a record */
 #define FR_TEXT_LOST UINT64_MAX
 
 /* Where pointers stand in the payload. */

@@ -1,0 +1,61 @@
+"""The spooler on a disk that fails: each call in turn, in every way, for once or for long."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from programs import build, run, seeded
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("spool"), "spool_faults.c", "-lm")
+
+
+@pytest.fixture
+def fast_disk(tmp_path: Path) -> Iterator[Path]:
+    """Thousands of small recordings are made and judged: in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.parametrize("mode", ["eio", "enospc", "short", "zero", "halflink", "flood"])
+def test_every_call_fails_once(program: Path, fast_disk: Path, mode: str) -> None:
+    """No number lost or doubled, no loss without its gap, marks honest, and all is well once the disk is."""
+    result = run(program, fast_disk, mode)
+    assert result.returncode == 0, result.stdout[-2000:]
+    if mode != "flood":
+        runs = int(result.stdout.splitlines()[-1].split()[0])
+        assert runs > 1000
+
+
+@pytest.mark.parametrize(
+    ("header", "before", "after", "mode"),
+    [
+        ("commit.h", "c->count_due ? fr_commit_count(io, c) : 0;", "0;", "eio"),
+        ("commit.h", "c->attempted = error != 0;", "", "eio"),
+        ("commit.h", "c->gap_count -= batch->taken;", "c->gap_count = 0;", "eio"),
+        ("spool.h", "d->retired = j;", "(void)j;", "eio"),
+        ("commit.h", "sum->count += gap.count;", "", "flood"),
+        ("segment.h", "if (again)", "if (again < 0)", "halflink"),
+    ],
+)
+def test_a_seeded_bug_shows(
+    tmp_path: Path, fast_disk: Path, header: str, before: str, after: str, mode: str
+) -> None:
+    mutant = build(tmp_path, "spool_faults.c", "-lm", include=seeded(tmp_path, header, before, after))
+    assert run(mutant, fast_disk, mode).returncode == 1
+
+
+def test_clean_under_sanitizers(tmp_path: Path, fast_disk: Path) -> None:
+    """Memory and arithmetic of ring, poller and spooler, with every twentieth call failing."""
+    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-lm"]
+    result = run(build(tmp_path, "spool_faults.c", *flags), fast_disk, "short", 40, 60)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert run(build(tmp_path, "poll_account.c", *flags)).returncode == 0
