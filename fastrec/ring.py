@@ -119,7 +119,7 @@ class Ring:
         """Records that can be read now."""
         return self.core.head - self.core.first
 
-    def push(self, payload: Any, stamp: int | None = None) -> bool:
+    def push(self, payload: Any, mono_ns: int | None = None) -> bool:
         """Publish one payload (any buffer of its size); False if a bounded ring was full.
 
         Raises
@@ -129,7 +129,7 @@ class Ring:
         """
         self._check_dtype(payload)
         try:
-            return self.core.push(payload, stamp)
+            return self.core.push(payload, mono_ns)
         except RuntimeError as error:
             raise RecordingError(_CLOSED) from error
         except (ValueError, TypeError, BufferError) as error:

@@ -20,7 +20,7 @@ SCHEMA = Schema.from_dtype(DTYPE, name="odd")  # 6 bytes: the last word of a rec
 def filled(count: int, capacity: int = 100) -> Ring:
     ring = Ring(SCHEMA, capacity)
     for i in range(count):
-        ring.push(np.array((i, i % 7), DTYPE), stamp=1000 + i)
+        ring.push(np.array((i, i % 7), DTYPE), 1000 + i)
     return ring
 
 
