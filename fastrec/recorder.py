@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import os
+import threading
 import time
 import warnings
-import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
@@ -15,6 +14,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from fastrec import lifetimes
 from fastrec.channel import Channel, WhenFull, as_options, check_schema
 from fastrec.core.poller import MOST_CHANNELS, PollChannel, Poller
 from fastrec.errors import RecordingError, SchemaError, SourceError, suggest
@@ -40,9 +40,6 @@ LEAD_NS = 1_000_000
 _LEAST_SYNC = 1_000_000  # ns between two flushes
 
 _STUCK = 5.0  # s that a stop waits for a call to return
-
-_made: weakref.WeakSet[Recorder] = weakref.WeakSet()  # every one there is: a fork makes them inert
-_running: set[Recorder] = set()  # kept, so that one that nobody holds any more is still closed
 
 
 class Recorder:
@@ -95,12 +92,13 @@ class Recorder:
         self._metadata = checked_metadata(metadata)
         self._channels: dict[str, Channel] = {}
         self._pollers: dict[str, Poller] = {}
+        self._turn = threading.Lock()  # of those who add channels
         self._state: Literal["new", "running", "stopping", "stopped"] = "new"
         self._pid = os.getpid()
         self._writer: Writer | None = None
         if self.path is not None and os.path.lexists(self.path):
             raise RecordingError(f"{self.path}: exists; use another path")
-        _made.add(self)
+        lifetimes.made(self)
 
     def __del__(self) -> None:
         # One that runs is kept until the interpreter's end; this one made a first call at most.
@@ -172,11 +170,6 @@ class Recorder:
         SchemaError, SourceError
             The first call failed or wrote past the struct, a name is taken, a value means nothing.
         """
-        if self._state not in ("new", "running"):
-            raise RecordingError(f"the recorder is {self._state}; make a new one")
-        if len(self._channels) == MOST_CHANNELS:
-            raise SourceError(f"channel {name!r}: a recorder has at most {MOST_CHANNELS} channels")
-        self._check_name(name)
         if isinstance(source, str):
             source = registry.source(source)
         schema = self._schema_of(name, source, schema, rate)
@@ -192,21 +185,30 @@ class Recorder:
             thread=thread,
             spin=spin,
         )
-        ring = Ring(schema, options.capacity, bounded=when_full == "drop", period=options.period)
-        channel = Channel(name, ring, options, clock=self._clock, source=source)
-        if source is not None:
+        with self._turn:
+            self._check_name(name)
+            ring = Ring(schema, options.capacity, bounded=when_full == "drop", period=options.period)
+            channel = Channel(name, ring, options, clock=self._clock, source=source)
+            self._register(channel)
+        if source is not None and self._state == "running":
+            _sleep_until(time.monotonic_ns() + LEAD_NS)
+        return channel
+
+    def _register(self, channel: Channel) -> None:
+        if channel.source is not None:
             self._probe(channel)
         if self._state == "running":
             self._spool(channel)
-        self._channels[name] = channel  # before it is polled: a stop must find it, whatever happens now
+        self._channels[channel.name] = channel  # before it is polled: a stop must find it in any case
         if channel.polling is not None:
-            with _told(f"channel {name!r}"):
+            with _told(f"channel {channel.name!r}"):
                 channel.poller.add(channel.polling)
-            if self._state == "running":
-                _sleep_until(time.monotonic_ns() + LEAD_NS)
-        return channel
 
     def _check_name(self, name: str) -> None:
+        if self._state not in ("new", "running"):
+            raise RecordingError(f"the recorder is {self._state}; make a new one")
+        if len(self._channels) == MOST_CHANNELS:
+            raise SourceError(f"channel {name!r}: a recorder has at most {MOST_CHANNELS} channels")
         if not isinstance(name, str) or not layout.CHANNEL_NAME.fullmatch(name):
             raise SchemaError(
                 f"channel {name!r}: a name is 1 to 64 letters, digits and '_.-', and begins with none of '.-'"
@@ -296,7 +298,7 @@ class Recorder:
             self._state = "stopped"
             raise
         self._state = "running"
-        _running.add(self)
+        lifetimes.runs(self)
         _sleep_until(start)
 
     def stop(self) -> None:
@@ -319,10 +321,10 @@ class Recorder:
                 self._writer.discard()
         except Exception:
             self._state = "stopped"
-            _running.discard(self)
+            lifetimes.ended(self)
             raise
         self._state = "stopped"
-        _running.discard(self)
+        lifetimes.ended(self)
 
     def _end_threads(self) -> None:
         for channel in self._channels.values():
@@ -338,6 +340,14 @@ class Recorder:
                 )
         for channel in self._channels.values():
             channel.close()
+
+    def forget(self) -> None:
+        """Become inert, as a forked child must: threads, files and lock are the parent's."""
+        self._state = "stopped"
+        for channel in self._channels.values():
+            channel.forget()
+        if self._writer is not None:
+            self._writer.release()
 
     def mark(self, text: str) -> int:
         """Write a mark at this moment; its time."""
@@ -375,27 +385,3 @@ def _told(what: str) -> Iterator[None]:
 
 def _sleep_until(deadline_ns: int) -> None:
     time.sleep(max(0, deadline_ns - time.monotonic_ns()) / 1e9)
-
-
-@atexit.register
-def _stop_all() -> None:
-    """Close what the interpreter's end would cut off."""
-    for recorder in list(_running):
-        try:
-            recorder.stop()
-        except Exception as error:  # the others must be closed all the same
-            warnings.warn(str(error), RuntimeWarning, stacklevel=1)
-
-
-def _forget_all() -> None:
-    """A forked child has no threads: its recorders are inert, the files and the lock are its parent's."""
-    for recorder in list(_made):
-        recorder._state = "stopped"
-        for channel in recorder._channels.values():
-            channel.forget()
-        if recorder._writer is not None:
-            recorder._writer.release()
-    _running.clear()
-
-
-os.register_at_fork(after_in_child=_forget_all)

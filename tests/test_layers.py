@@ -22,7 +22,7 @@ SOURCES = TIMES | {"times", "timezones", "expressions", "ring"}
 RECORDS = SOURCES | {"sources"}
 RECORDING = RECORDS | {"records"}
 RECORDER = RECORDING | {"recording"}
-LAST = RECORDER | {"stats", "channel", "recorder", "trigger"}
+LAST = RECORDER | {"stats", "channel", "lifetimes", "recorder", "trigger"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -36,8 +36,9 @@ MAY_IMPORT = {
     "records": RECORDS,
     "recording": RECORDING,
     "stats": RECORDER,
+    "lifetimes": set(),
     "channel": RECORDER | {"stats"},
-    "recorder": RECORDER | {"stats", "channel"},
+    "recorder": RECORDER | {"stats", "channel", "lifetimes"},
     "trigger": RECORDER | {"stats", "channel", "recorder"},
     "formats": LAST,
     "replay": LAST,

@@ -21,6 +21,7 @@ from fastrec.recording.channel import Channel, Content
 from fastrec.recording.verify import Report, published, totals, verify
 from fastrec.records import Records
 from fastrec.schema import Schema
+from fastrec.sources.registry import as_schema
 from fastrec.times import CLOCK_PAIR_DTYPE, Clock
 from fastrec.timezones import zone_named
 
@@ -42,9 +43,9 @@ def open(path: str | os.PathLike[str], schema: Schema | Mapping[str, Schema] | N
     ----------
     path : path
         The folder.
-    schema : Schema or mapping of channel name to Schema, optional
-        Read the same bytes with another meaning: other names, labels or units. One Schema alone is for a
-        recording of one channel. Its size must be the recorded one.
+    schema : Schema, ctypes.Structure class or dtype; or a mapping of channel name to one, optional
+        Read the same bytes with another meaning: other names, labels or units. One alone is for a recording
+        of one channel. Its size must be the recorded one.
 
     Returns
     -------
@@ -103,16 +104,16 @@ class Recording(Mapping[str, Records]):
         if schema is None:
             return {}
         names = list(self)
-        if isinstance(schema, Schema):
+        if not isinstance(schema, Mapping):
             if len(names) != 1:
                 raise SchemaError(
                     f"{self.path} has {len(names)} channels; pass a mapping of channel name to Schema"
                 )
-            return {names[0]: schema}
+            return {names[0]: as_schema(schema)}
         for name in schema:
             if name not in names:
                 raise SchemaError(f"{self.path} has no channel {name!r}{suggest(str(name), names)}")
-        return dict(schema)
+        return {name: as_schema(one) for name, one in schema.items()}
 
     # The mapping
 

@@ -258,6 +258,8 @@ def as_labels(labels: object) -> Labels | None:
         members = {name: member.value for name, member in labels.__members__.items()}
         return Flags(members) if issubclass(labels, enum.Flag) else Enumeration(members)
     if isinstance(labels, Mapping):
+        if labels and not any(isinstance(name, str) for name in labels):
+            raise SchemaError(f"labels are names to values, as in {{'IDLE': 0}}, not {dict(labels)!r:.60}")
         return Enumeration(labels)
     raise SchemaError(
         f"labels are an IntEnum, an IntFlag, a mapping of names to values or a decoder, not {labels!r:.40}"

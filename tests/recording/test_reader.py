@@ -13,7 +13,7 @@ import pytest
 from recording import samples, writer
 from recording.samples import PERIOD, START_NS, is_status, status
 
-from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError
+from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError, SourceError
 from fastrec.recording import layout, opening, reader
 from fastrec.records import Records
 from fastrec.schema import Schema
@@ -856,3 +856,13 @@ def test_zones_of_a_chunk_that_begins_within_one(tmp_path: Path) -> None:
     at, zones = chunks[1].zones()
     assert (at, len(zones)) == (924, 1)
     assert zones["min"][0, 0] == 1124 * 7
+
+
+def test_another_meaning_may_be_a_dtype(tmp_path: Path) -> None:
+    """What `Recorder.add` takes for a schema, `open` takes too."""
+    folder, _ = samples.large(tmp_path / "r")
+    size = reader.open(folder.root)["status"].schema.size
+    other = np.dtype([("bytes", f"V{size}")])
+    assert reader.open(folder.root, schema={"status": other})["status"].schema.fields[0].name == "bytes"
+    with pytest.raises(SourceError, match="pass a Schema"):
+        reader.open(folder.root, schema={"status": 5})

@@ -246,3 +246,8 @@ def test_a_plug_in_can_add_a_kind() -> None:
         labels_from_json({"kind": "test-even"})
     register_kind("test-even", lambda obj: Enumeration({"EVEN": obj["even"]}))
     assert labels_from_json({"kind": "test-even", "even": 2}).name(2) == "EVEN"
+
+
+def test_values_to_names_are_the_wrong_way_round() -> None:
+    with pytest.raises(SchemaError, match=r"names to values, as in \{'IDLE': 0\}"):
+        as_labels({0: "IDLE", 1: "RUN"})

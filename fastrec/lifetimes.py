@@ -1,0 +1,58 @@
+"""What happens to recorders when the interpreter ends or the process forks."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import warnings
+import weakref
+from typing import Protocol
+
+__all__ = ["Mortal", "ended", "made", "runs"]
+
+
+class Mortal(Protocol):
+    """Something with threads and files of its own."""
+
+    def stop(self) -> None:
+        """End the threads, close the files."""
+
+    def forget(self) -> None:
+        """Become inert: threads and files are the parent process's."""
+
+
+_made: weakref.WeakSet[Mortal] = weakref.WeakSet()
+_running: set[Mortal] = set()  # kept, so that one that nobody holds any more is still closed
+
+
+def made(mortal: Mortal) -> None:
+    """From now on a fork makes it inert."""
+    _made.add(mortal)
+
+
+def runs(mortal: Mortal) -> None:
+    """From now on the interpreter's end stops it."""
+    _running.add(mortal)
+
+
+def ended(mortal: Mortal) -> None:
+    """It has been stopped."""
+    _running.discard(mortal)
+
+
+@atexit.register
+def _stop_all() -> None:
+    for mortal in list(_running):
+        try:
+            mortal.stop()
+        except Exception as error:  # the others must be stopped all the same
+            warnings.warn(str(error), RuntimeWarning, stacklevel=1)
+
+
+def _forget_all() -> None:
+    for mortal in list(_made):
+        mortal.forget()
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_forget_all)
