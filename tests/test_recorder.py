@@ -15,6 +15,7 @@ import time
 import warnings
 from pathlib import Path
 
+import cffi
 import numpy as np
 import pytest
 from common import SCHEMA, check_records, raw
@@ -259,6 +260,23 @@ class TestFirstCall:
     def test_success(self, getters: ctypes.CDLL, name: str, returns: str) -> None:
         call = fr.Call(getattr(getters, name), fr.OUT, schema=STATUS, returns=returns)
         assert call.read() == {"mode": 0, "count": 0, "level": 0.0}
+
+    def test_cffi(self, library: Path) -> None:
+        """Functions of cffi are taken as those of ctypes, their return types with them."""
+        ffi = cffi.FFI()
+        ffi.cdef(
+            "int get_bool(void *); void get_void(void *); signed char get_narrow(void *); double get_wide(void *);"
+        )
+        loaded = ffi.dlopen(str(library))
+        for name, returns in (("get_bool", "nonzero"), ("get_void", "void"), ("get_narrow", "zero")):
+            call = fr.Call(getattr(loaded, name), fr.OUT, schema=STATUS, returns=returns)
+            assert set(call.read()) == {"mode", "count", "level"}
+        with pytest.raises(fr.SourceError, match="returns nothing"):
+            fr.Call(loaded.get_void, fr.OUT, schema=STATUS)
+        with pytest.raises(fr.SourceError, match="floating-point"):
+            fr.Call(loaded.get_wide, fr.OUT, schema=STATUS)
+        with pytest.raises(fr.SourceError, match="no function"):
+            fr.Call(ffi.new("int *"), fr.OUT, schema=STATUS)
 
     def test_takes_no_slot(self, getters: ctypes.CDLL) -> None:
         rec = fr.Recorder()

@@ -12,6 +12,7 @@ __all__ = ["function", "pin"]
 
 _NEEDS_GIL = 4  # FUNCFLAG_PYTHONAPI of ctypes
 
+_FLOATING = " returns a floating-point number, which tells no success; declare it void, with returns='void'"
 _SIGNED = {ctypes.c_byte, ctypes.c_short, ctypes.c_int, ctypes.c_long, ctypes.c_longlong}
 
 
@@ -84,9 +85,7 @@ def _result(restype: Any, name: str) -> tuple[int, bool]:
         return 0, False
     if isinstance(restype, type) and issubclass(restype, ctypes._SimpleCData):
         if restype._type_ in "fdg":
-            raise SourceError(
-                f"{name} returns a floating-point number; set its restype to None and returns='void'"
-            )
+            raise SourceError(f"{name}{_FLOATING}")
         return ctypes.sizeof(restype), restype in _SIGNED
     if isinstance(restype, type) and issubclass(restype, ctypes._Pointer):
         return ctypes.sizeof(restype), False
@@ -103,5 +102,7 @@ def _from_cffi(function: Any, name: str) -> tuple[int, int, bool]:
     address = int(_cffi_backend.cast(_cffi_backend.new_primitive_type("uintptr_t"), function))
     if result.kind == "void":
         return address, 0, False
+    if result.kind == "primitive" and result.cname in ("float", "double", "long double"):
+        raise SourceError(f"{name}{_FLOATING}")
     width = _cffi_backend.sizeof(result)
     return address, width, result.kind != "pointer" and int(_cffi_backend.cast(result, -1)) < 0
