@@ -265,7 +265,8 @@ class TestFirstCall:
         """Functions of cffi are taken as those of ctypes, their return types with them."""
         ffi = cffi.FFI()
         ffi.cdef(
-            "int get_bool(void *); void get_void(void *); signed char get_narrow(void *); double get_wide(void *);"
+            "int get_bool(void *); void get_void(void *); signed char get_narrow(void *);"
+            "double get_wide(void *);"
         )
         loaded = ffi.dlopen(str(library))
         for name, returns in (("get_bool", "nonzero"), ("get_void", "void"), ("get_narrow", "zero")):
@@ -601,7 +602,7 @@ class TestStop:
 
             thread = threading.Thread(target=push)
             thread.start()
-            time.sleep(0.002)
+            until(lambda taken=taken: taken)
             rec.stop()
             thread.join()
             assert len(fr.open(path)["s"]) == len(taken) > 0
