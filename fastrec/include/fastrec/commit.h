@@ -9,9 +9,8 @@
 #include "text.h"
 #include "zone.h"
 
-#define FR_GAPS_HELD                                                                                         \
-    16384             /* the writer's losses waiting for their commit; beyond, they are added up by cause */
-#define FR_GAPS_OWN 2 /* losses of the spooler's own waiting for theirs: overwritten, then disk */
+#define FR_GAPS_HELD 16384 /* the writer's losses that wait for a commit; more are added up by cause */
+#define FR_GAPS_OWN 2      /* the spooler's own that do: overwritten, then disk */
 #define FR_GAPS_MOST (FR_GAPS_HELD + 3 + FR_GAPS_OWN)
 #define FR_COMMIT_WAIT INT_MIN /* too many segments wait to be made durable: no error, but not now */
 #define FR_RETIRED 64          /* full segments that may wait to be made durable */
