@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from fastrec.core.poller import PollChannel, Poller
 from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import SchemaError, SourceError
+from fastrec.recording.layout import RATE
 from fastrec.records import ArrayChunk, Records
 from fastrec.ring import LEAST_CAPACITY, Ring
 from fastrec.schema import Schema
@@ -25,7 +25,6 @@ __all__ = ["Channel", "Options", "WhenFull", "as_options"]
 
 WhenFull = Literal["overwrite", "drop"]
 
-_RATE_TEXT = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?(e[+-]?[0-9]{1,2})?|[0-9]{1,15}/[0-9]{1,15}")
 _MOST_BYTES = 256 << 20
 _USUAL_RECORDS = 65_536
 _USUAL_SECONDS = 4
@@ -110,9 +109,7 @@ def as_options(
 
 def _hertz(rate: Any) -> Fraction:
     try:
-        if isinstance(rate, str) and not _RATE_TEXT.fullmatch(
-            rate
-        ):  # Fraction would work for ever on 1e999999999
+        if isinstance(rate, str) and not RATE.fullmatch(rate):
             raise ValueError(rate)
         hertz = Fraction(rate).limit_denominator(_FINEST_RATE)
         if 0 < hertz <= 10_000_000 and (1_000_000_000 / hertz).numerator <= _MOST_NUMERATOR:

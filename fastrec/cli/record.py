@@ -18,6 +18,7 @@ from fastrec.cli.progress import progress
 from fastrec.cli.summary import late, lost, show_channel, show_next, show_place
 from fastrec.errors import RecordingError, SchemaError
 from fastrec.recorder import Recorder
+from fastrec.recording.layout import RATE
 from fastrec.stats import RecorderStats
 from fastrec.times import parse_duration
 
@@ -26,7 +27,6 @@ __all__ = ["Ending", "add_arguments", "default_path", "run"]
 _TICK = 0.1  # s from look to look; a signal ends a recording that much later at most
 
 _SOURCE = re.compile(r"(?:([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})=)?([^=@]+)(?:@(.+))?")
-_RATE = re.compile(r"max|[0-9]{1,15}(\.[0-9]{0,15})?(e[+-]?[0-9]{1,2})?|[0-9]{1,15}/[0-9]{1,15}")
 
 
 class _Wanted(NamedTuple):
@@ -111,7 +111,7 @@ def _wanted(text: str) -> _Wanted:
 
 
 def _rate(text: str) -> str:
-    if not _RATE.fullmatch(text.strip()):
+    if text.strip() != "max" and not RATE.fullmatch(text.strip()):
         raise argparse.ArgumentTypeError(f"{text!r} is no rate; write Hz, such as 1000 or 1/3, or max")
     return text.strip()
 

@@ -7,7 +7,6 @@ a gap of its own: what was lost to damage is as visible as any other loss.
 from __future__ import annotations
 
 import errno
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,7 +24,6 @@ from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS, Cause, join
 
 __all__ = ["Channel", "Content", "Span", "spans_of_gaps"]
 
-_RATE = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?(e[+-]?[0-9]{1,2})?|[0-9]{1,15}/[0-9]{1,15}")
 
 Span = tuple[int, int]
 """Numbers from the first up to, not including, the second."""
@@ -121,7 +119,7 @@ class Channel:
         if rate is None or rate == "max":
             return None
         # Matched first: Fraction would compute 1e999999999 in full.
-        if not isinstance(rate, str) or not _RATE.fullmatch(rate):
+        if not isinstance(rate, str) or not layout.RATE.fullmatch(rate):
             raise FormatError(
                 f"{self.where}: rate {rate!r:.40} is no number in Hz, no fraction and not 'max'"
             )

@@ -30,6 +30,7 @@ __all__ = [
     "INDEX_DTYPE",
     "KINDS",
     "MAX_ROWS",
+    "RATE",
     "check_header",
     "check_json",
     "descr",
@@ -348,6 +349,9 @@ def _refuse(name: str) -> None:
 
 CHANNEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 """Use ``fullmatch``."""
+
+RATE = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?(e[+-]?[0-9]{1,2})?|[0-9]{1,15}/[0-9]{1,15}")
+"""A rate in Hz as text. Use ``fullmatch``, and before `Fraction`, which works for ever on ``1e999999999``."""
 
 KINDS = {"records": "npy", "index": "npy", "zones": "npy", "gaps": "npy", "strings": "jsonl"}
 """The files of a segment and their suffixes."""

@@ -8,10 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define FR_CRC32C_POLY 0x82F63B78u /* reflected */
-
-/* Bit by bit: the definition, and the way on a processor without the instruction. Its table of one
- * nibble needs no initialisation at run time. */
+/* Four bits at a time, by the reflected polynomial 0x82F63B78: the way on a processor without the
+ * instruction. Its table of one nibble needs no initialisation at run time. */
 static inline uint32_t fr_crc32c_portable(uint32_t crc, const unsigned char *p, size_t n)
 {
     static const uint32_t nibble[16] = {
