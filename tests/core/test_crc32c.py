@@ -1,0 +1,25 @@
+"""CRC-32C: the instruction and the table agree with a library of another hand."""
+
+from __future__ import annotations
+
+import google_crc32c
+import numpy as np
+import pytest
+
+from fastrec.core.crc32c import crc32c, crc32c_portable
+
+
+@pytest.mark.parametrize("compute", [crc32c, crc32c_portable])
+def test_check_value(compute) -> None:
+    """RFC 3720, appendix B.4."""
+    assert compute(b"123456789") == 0xE3069283
+    assert compute(b"") == 0
+
+
+@pytest.mark.parametrize("compute", [crc32c, crc32c_portable])
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 63, 64, 1000])
+def test_any_length_continued_from_any_value(compute, size: int) -> None:
+    data = np.random.default_rng(size).bytes(size)
+    for value in (0, 1, 0xFFFFFFFF, 0xDEADBEEF):
+        assert compute(data, value) == google_crc32c.extend(value, data)
+        assert compute(data[size // 2 :], compute(data[: size // 2], value)) == compute(data, value)
