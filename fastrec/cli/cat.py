@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from fastrec.cli import selection
-from fastrec.cli.output import cell, date, plain, say, say_json, visible
+from fastrec.cli.output import cell, date, say, say_json, visible
 from fastrec.records import Records
 from fastrec.records.columns import recorder_columns
+from fastrec.records.plain import plain
 from fastrec.schema.gaps import Cause
 from fastrec.times import format_duration
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import re
 import sys
@@ -12,9 +10,8 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
 from fastrec.errors import RecordingError
+from fastrec.records.plain import to_json
 from fastrec.times import Clock
 
 __all__ = [
@@ -23,7 +20,6 @@ __all__ = [
     "complain",
     "date",
     "folder_bytes",
-    "plain",
     "plural",
     "say",
     "say_json",
@@ -64,46 +60,12 @@ def complain(text: str) -> None:
 
 
 def say_json(value: object, *, indent: int | None = 2) -> None:
-    """Print a JSON value, in ASCII; a lone surrogate, which strict parsers refuse, as its escape in text."""
-    line = json.dumps(_sound(value), indent=indent, allow_nan=False)
-    say(line.replace("\x7f", "\\u007f"))
-
-
-def _sound(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {_sound(str(key)): _sound(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_sound(one) for one in value]
-    return value
-
-
-def plain(values: np.ndarray) -> list:
-    """A column as Python values that JSON has.
-
-    Of a char array the characters before its NUL, of raw bytes hexadecimal digits; floats narrower than a
-    double get the fewest digits that tell them apart.
-    """
-    if values.ndim > 1:
-        return [plain(row) for row in values]
-    kind = values.dtype.kind
-    if kind == "f" and values.dtype.itemsize < 8:
-        return [float(str(value)) for value in values]
-    if kind == "c":
-        return [str(value).strip("()") for value in values]
-    if kind == "S":
-        texts = (value.split(b"\0", 1)[0] for value in values.tolist())
-        return [text.decode("utf-8", "surrogateescape") for text in texts]
-    if kind == "V":
-        return [bytes(value).hex() for value in values]
-    return values.tolist()
+    """Print a JSON value; see `to_json`."""
+    say(to_json(value, indent=indent))
 
 
 def cell(value: object) -> str:
-    """One of the values that `plain` makes, for people."""
+    """One of the values that `records.plain` makes, for people."""
     if isinstance(value, str):
         return visible(value) or '""'
     if value is None:

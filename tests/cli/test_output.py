@@ -5,7 +5,6 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fastrec.cli import output
@@ -42,18 +41,6 @@ def test_what_the_encoding_lacks_is_escaped(monkeypatch: pytest.MonkeyPatch) -> 
     output.say("12 µs \udcff")
     stream.flush()
     assert stream.buffer.getvalue() == b"12 \\xb5s \\udcff\n"
-
-
-def test_columns_as_values() -> None:
-    assert output.plain(np.array([1, 2**64 - 1], "<u8")) == [1, 2**64 - 1]
-    assert output.plain(np.array([0.1, np.inf], "<f4")) == [0.1, float("inf")]
-    assert output.plain(np.array([0.1], "<f8")) == [0.1]
-    assert output.plain(np.array([True, False])) == [True, False]
-    assert output.plain(np.array([b"ab\0c", b"\xff"], "S4")) == ["ab", "\udcff"]
-    assert output.plain(np.array([b"\x01\x02"], "V2")) == ["0102"]
-    assert output.plain(np.array([[1, 2], [3, 4]], "<i2")) == [[1, 2], [3, 4]]
-    assert output.plain(np.array([1 + 2j])) == ["1+2j"]
-    assert output.plain(np.array(["RUN", None], object)) == ["RUN", None]
 
 
 def test_cells() -> None:
