@@ -15,7 +15,7 @@ from fastrec.recording.reader import open
 from fastrec.records import Records
 from fastrec.ring import Ring
 from fastrec.schema import Field, HResult, Masked, Schema
-from fastrec.sources import INOUT, OUT, Call, ComMethod
+from fastrec.sources import INOUT, OUT, Call, ComMethod, PyCall
 
 __version__ = "0.1.0"
 
@@ -30,6 +30,7 @@ __all__ = [
     "FormatError",
     "HResult",
     "Masked",
+    "PyCall",
     "Recorder",
     "RecordingError",
     "Records",

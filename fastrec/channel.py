@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastrec.core.poller import PollChannel, Poller
+from fastrec.core.poller import PollChannel
 from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import SchemaError, SourceError
 from fastrec.recording.layout import RATE
@@ -18,10 +18,12 @@ from fastrec.records import ArrayChunk, Records
 from fastrec.ring import LEAST_CAPACITY, Ring
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
+from fastrec.sources.registry import as_schema
 from fastrec.stats import Quantiles, Stats
+from fastrec.threads import Thread
 from fastrec.times import Clock, parse_duration
 
-__all__ = ["Channel", "Options", "WhenFull", "as_options"]
+__all__ = ["Channel", "Options", "WhenFull", "as_options", "schema_of"]
 
 WhenFull = Literal["overwrite", "drop"]
 
@@ -159,16 +161,15 @@ class Channel:
         options: Options,
         *,
         clock: Callable[[], Clock],
-        polling: PollChannel | None = None,
-        poller: Poller | None = None,
         source: Any = None,
+        thread: Thread | None = None,
     ) -> None:
         self.name = name
         self.schema: Schema = ring.schema
         self.ring = ring
         self.options = options
-        self.polling = polling
-        self.poller = poller
+        self.polling: PollChannel | None = None
+        self.thread = thread
         self.source = source
         self.spooling: SpoolChannel | None = None
         self._clock = clock
@@ -249,7 +250,7 @@ class Channel:
         if self.polling is not None and start:
             last = self._ended_ns or time.monotonic_ns()
         elapsed = last - start
-        cpu_ns = self.poller.cpu_ns if self.poller and self.poller.alive else self._cpu_ns
+        cpu_ns = self.thread.cpu_ns if self.thread and self.thread.alive else self._cpu_ns
         return Stats(
             **account,
             overwritten=marks.get("overwritten", 0) if self.spooling else max(0, head - self.ring.capacity),
@@ -269,8 +270,8 @@ class Channel:
 
     def note_cpu(self) -> None:
         """Keep the polling thread's processor time, which ends with the thread."""
-        if self.poller is not None and self.poller.alive:
-            self._cpu_ns = self.poller.cpu_ns
+        if self.thread is not None and self.thread.alive:
+            self._cpu_ns = self.thread.cpu_ns
 
     def close(self) -> None:
         """Publish the last loss; take no more pushes."""
@@ -282,7 +283,40 @@ class Channel:
         self.ring.core.forget()
 
 
-def check_schema(given: Schema, of_source: Schema, name: str) -> None:
+def schema_of(name: str, source: Any, schema: Any, rate: object) -> Schema:
+    """The schema of a channel from what a user said of it.
+
+    Raises
+    ------
+    SchemaError, SourceError
+        It is pushed and has none, or is polled and has another than its source; its rate is missing, or too
+        much.
+    """
+    if source is None:
+        if schema is None:
+            raise SchemaError(f"channel {name!r} has neither source nor schema; say what is recorded")
+        if rate is not None:
+            raise SourceError(f"channel {name!r}: rate={rate!r} without a source; what is pushed has no rate")
+        schema = as_schema(schema)
+        if schema.texts:
+            raise SchemaError(
+                f"channel {name!r}: {schema.texts[0].name!r} is text, which only a polled source has"
+            )
+        return schema
+    if not hasattr(source, "getter"):
+        raise SourceError(
+            f"channel {name!r}: a {type(source).__name__} cannot be polled; wrap the function in fr.Call"
+        )
+    if source.schema is None:
+        raise SourceError(f"channel {name!r}: {source!r} fills no struct; give it OUT and schema=")
+    if rate is None:
+        raise SourceError(f"channel {name!r} has a source and no rate; say rate=1000 (Hz) or rate='max'")
+    if schema is not None:
+        _check_schema(as_schema(schema), source.schema, name)
+    return source.schema
+
+
+def _check_schema(given: Schema, of_source: Schema, name: str) -> None:
     """Refuse a schema that is not the source's, by the first field that differs."""
     if given == of_source:
         return

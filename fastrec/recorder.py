@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -15,27 +14,24 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from fastrec import lifetimes
-from fastrec.channel import Channel, WhenFull, as_options, check_schema
-from fastrec.core.poller import MOST_CHANNELS, PollChannel, Poller
+from fastrec.channel import Channel, WhenFull, as_options, schema_of
+from fastrec.core.poller import MOST_CHANNELS, PollChannel
 from fastrec.errors import RecordingError, SchemaError, SourceError, suggest
 from fastrec.recording import layout
 from fastrec.recording.files import checked_metadata
 from fastrec.recording.opening import absolute
 from fastrec.recording.writer import Writer
 from fastrec.ring import Ring
-from fastrec.schema import Schema
 from fastrec.sources import registry
-from fastrec.sources.registry import as_schema
+from fastrec.sources.source import Living, Source
 from fastrec.stats import RecorderStats
+from fastrec.threads import LEAD_NS, Thread, Threads
 from fastrec.times import Clock, parse_duration
 from fastrec.timezones import local_zone_name, zone_named
 
 __all__ = ["Recorder"]
 
 SEGMENT_BYTES = 256 << 20
-
-LEAD_NS = 1_000_000
-"""From a start to slot 0, so that the threads are awake by then; nobody goes on before it has passed."""
 
 _LEAST_SYNC = 1_000_000  # ns between two flushes
 
@@ -91,7 +87,7 @@ class Recorder:
         self._segment_bytes = segment_bytes
         self._metadata = checked_metadata(metadata)
         self._channels: dict[str, Channel] = {}
-        self._pollers: dict[str, Poller] = {}
+        self._threads = Threads()
         self._turn = threading.Lock()  # of those who add channels
         self._state: Literal["new", "running", "stopping", "stopped"] = "new"
         self._pid = os.getpid()
@@ -172,7 +168,7 @@ class Recorder:
         """
         if isinstance(source, str):
             source = registry.source(source)
-        schema = self._schema_of(name, source, schema, rate)
+        schema = schema_of(name, source, schema, rate)
         if when_full == "drop" and self.path is None:
             raise SourceError(
                 "when_full='drop' needs a path: without a disk to wait for, nothing is ever full"
@@ -185,13 +181,17 @@ class Recorder:
             thread=thread,
             spin=spin,
         )
-        with self._turn:
-            self._check_name(name)
+        self._check_name(name)
+        polled_on = None if source is None else self._threads.of(name, source, options.thread)
+        with polled_on.turn if polled_on else nullcontext(), self._turn:
+            self._check_name(name)  # again: others may have added channels meanwhile
             ring = Ring(schema, options.capacity, bounded=when_full == "drop", period=options.period)
-            channel = Channel(name, ring, options, clock=self._clock, source=source)
+            channel = Channel(name, ring, options, clock=self._clock, source=source, thread=polled_on)
             self._register(channel)
         if source is not None and self._state == "running":
             _sleep_until(time.monotonic_ns() + LEAD_NS)
+            if isinstance(source, Living):
+                source.begin()
         return channel
 
     def _register(self, channel: Channel) -> None:
@@ -201,12 +201,14 @@ class Recorder:
             self._spool(channel)
         self._channels[channel.name] = channel  # before it is polled: a stop must find it in any case
         if channel.polling is not None:
-            with _told(f"channel {channel.name!r}"):
-                channel.poller.add(channel.polling)
+            channel.thread.add(channel.polling)
 
-    def _check_name(self, name: str) -> None:
+    def _check_open(self) -> None:
         if self._state not in ("new", "running"):
             raise RecordingError(f"the recorder is {self._state}; make a new one")
+
+    def _check_name(self, name: str) -> None:
+        self._check_open()
         if len(self._channels) == MOST_CHANNELS:
             raise SourceError(f"channel {name!r}: a recorder has at most {MOST_CHANNELS} channels")
         if not isinstance(name, str) or not layout.CHANNEL_NAME.fullmatch(name):
@@ -219,55 +221,46 @@ class Recorder:
                     f"channel {name!r}: there is {other!r} already; names differ by more than case"
                 )
 
-    @staticmethod
-    def _schema_of(name: str, source: Any, schema: Any, rate: object) -> Schema:
-        if source is None:
-            if schema is None:
-                raise SchemaError(f"channel {name!r} has neither source nor schema; say what is recorded")
-            if rate is not None:
-                raise SourceError(
-                    f"channel {name!r}: rate={rate!r} without a source; what is pushed has no rate"
-                )
-            schema = as_schema(schema)
-            if schema.texts:
-                raise SchemaError(
-                    f"channel {name!r}: {schema.texts[0].name!r} is text, which only a polled source has"
-                )
-            return schema
-        if not hasattr(source, "getter"):
-            raise SourceError(
-                f"channel {name!r}: a {type(source).__name__} cannot be polled; wrap the function in fr.Call"
-            )
-        if rate is None:
-            raise SourceError(f"channel {name!r} has a source and no rate; say rate=1000 (Hz) or rate='max'")
-        if schema is not None:
-            check_schema(as_schema(schema), source.schema, name)
-        return source.schema
-
     def _probe(self, channel: Channel) -> None:
         """Make the first call, on the thread that will poll."""
-        schema, options = channel.schema, channel.options
         channel.polling = PollChannel(
             channel.ring.core,
             channel.source.getter,
-            period=options.period,
-            spin=options.spin,
-            texts=[(field.offset, field.dtype.itemsize) for field in schema.texts],
+            period=channel.options.period,
+            spin=channel.options.spin,
+            texts=[(field.offset, field.dtype.itemsize) for field in channel.schema.texts],
         )
-        channel.poller = self._poller(options.thread)
-        with _told(f"channel {channel.name!r}"):
-            code, excess, _ = channel.poller.probe(channel.polling)
+        code, excess = channel.thread.probe(channel.polling)
         channel.source.check(code, excess)
 
-    def _poller(self, thread: str) -> Poller:
-        poller = self._pollers.get(thread)
-        if poller is None:
-            poller = Poller(f"fr-{thread}")
-            poller.begin()
-            self._pollers[thread] = poller
-            if self._state == "running":
-                poller.run(time.monotonic_ns() + LEAD_NS)
-        return poller
+    # Threads
+
+    def thread(self, name: str, *, start: Sequence[Source] = (), stop: Sequence[Source] = ()) -> Thread:
+        """A polling thread, by its name.
+
+        Parameters
+        ----------
+        name : str
+            What channels say as ``thread=``.
+        start, stop : sequence of Call
+            Calls that are made first and last on this thread: those of `start` now, before any channel's
+            first call; those of `stop` after the last poll. Only for a thread that is not there yet, which
+            they make.
+
+        Returns
+        -------
+        Thread
+            Its `Thread.paused` gives the caller what it polls, between two polls.
+
+        Raises
+        ------
+        SourceError
+            A call of `start` failed; or there is a thread of this name already, or, without calls, none.
+        """
+        if not start and not stop:
+            return self._threads[name]
+        self._check_open()
+        return self._threads.make(name, start=start, stop=stop)
 
     # Running
 
@@ -288,9 +281,7 @@ class Recorder:
                 for channel in self._channels.values():
                     self._spool(channel)
             start = time.monotonic_ns() + LEAD_NS
-            for thread, poller in self._pollers.items():
-                with _told(f"thread {thread}"):
-                    poller.run(start)
+            self._threads.begin(start)
         except BaseException:
             self._end_threads()
             if self._writer is not None:
@@ -300,6 +291,12 @@ class Recorder:
         self._state = "running"
         lifetimes.runs(self)
         _sleep_until(start)
+        try:
+            for channel in self._living():
+                channel.source.begin()
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Stop polling, write what is left, close the recording. A second call does nothing.
@@ -312,6 +309,8 @@ class Recorder:
         if self._state == "stopped" or os.getpid() != self._pid:
             return
         # An interrupt in the middle leaves it stopping; a second stop, at the latest that at exit, goes on.
+        if self._state == "running":
+            self._finish_sources()
         self._state = "stopping"
         self._end_threads()
         try:
@@ -326,18 +325,24 @@ class Recorder:
         self._state = "stopped"
         lifetimes.ended(self)
 
+    def _living(self) -> list[Channel]:
+        """Channels whose sources have a life of their own."""
+        return [channel for channel in self._channels.values() if isinstance(channel.source, Living)]
+
+    def _finish_sources(self) -> None:
+        """Let sources that have a life of their own end it, and wait until their ends have been polled."""
+        for channel in self._living():
+            channel.source.finish()
+        give_up = time.monotonic() + _STUCK
+        for channel in self._living():
+            seen = channel.stats.slots + 1  # a call that is under way may have begun before the end
+            while channel.stats.slots <= seen and time.monotonic() < give_up:
+                time.sleep(0.001)
+
     def _end_threads(self) -> None:
         for channel in self._channels.values():
             channel.note_cpu()
-        for thread, poller in list(self._pollers.items()):
-            stopped = poller.stop(_STUCK)
-            del self._pollers[thread]
-            if not stopped:
-                warnings.warn(
-                    f"a call on thread {thread!r} has not returned in {_STUCK:g} s; the thread stays",
-                    RuntimeWarning,
-                    stacklevel=3,
-                )
+        self._threads.end(_STUCK)
         for channel in self._channels.values():
             channel.close()
 
@@ -372,15 +377,6 @@ class Recorder:
     def _clock() -> Clock:
         pairs = np.array([(time.monotonic_ns(), time.time_ns())], [("monotonic", "<i8"), ("realtime", "<i8")])
         return Clock(pairs, zone_named(local_zone_name()))
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    """A call that does not return, as an error that says whose it is."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise SourceError(f"{what}: {error}") from error
 
 
 def _sleep_until(deadline_ns: int) -> None:

@@ -22,7 +22,7 @@ SOURCES = TIMES | {"times", "timezones", "expressions", "ring"}
 RECORDS = SOURCES | {"sources"}
 RECORDING = RECORDS | {"records"}
 RECORDER = RECORDING | {"recording"}
-LAST = RECORDER | {"stats", "channel", "lifetimes", "recorder", "trigger"}
+LAST = RECORDER | {"stats", "threads", "channel", "lifetimes", "recorder", "trigger"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -37,9 +37,10 @@ MAY_IMPORT = {
     "recording": RECORDING,
     "stats": RECORDER,
     "lifetimes": set(),
-    "channel": RECORDER | {"stats"},
-    "recorder": RECORDER | {"stats", "channel", "lifetimes"},
-    "trigger": RECORDER | {"stats", "channel", "recorder"},
+    "threads": RECORDS,
+    "channel": RECORDER | {"stats", "threads"},
+    "recorder": RECORDER | {"stats", "threads", "channel", "lifetimes"},
+    "trigger": RECORDER | {"stats", "threads", "channel", "recorder"},
     "formats": LAST,
     "replay": LAST,
     "report": LAST,

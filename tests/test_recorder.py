@@ -235,7 +235,7 @@ class TestFirstCall:
             ("get_error", "zero", "with code -5"),
             ("get_void", "zero", "returns nothing"),
             ("get_bool", "zero", "with code 1"),
-            ("get_wide", "zero", "failed when first called"),
+            ("get_wide", "zero", "get_wide failed, with code"),
             ("get_status", "maybe", "returns='maybe'"),
         ],
     )
@@ -620,6 +620,61 @@ class TestStop:
         rec.stop()
         run = fr.open(tmp_path / "run.fastrec")
         assert run.state == "closed" and run.verify().ok
+
+
+class Living(fr.Call):
+    """A source with a life of its own: it writes down when what was asked of it."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        super().__init__(library.get_status, fr.OUT, schema=STATUS)
+        self.library, self.life, self.ended = library, [], False
+
+    def calls(self) -> int:
+        return ctypes.c_int.in_dll(self.library, "calls").value
+
+    def begin(self) -> None:
+        self.life.append(("begin", self.calls()))
+
+    def finish(self) -> None:
+        self.ended = True
+        self.life.append(("finish", self.calls()))
+
+
+class TestLiving:
+    @pytest.mark.parametrize("early", [True, False])
+    def test_begins_and_ends_while_it_is_polled(
+        self, getters: ctypes.CDLL, tmp_path: Path, early: bool
+    ) -> None:
+        """From before its begin until after its end, so that both are recorded."""
+        rec = fr.Recorder(tmp_path / "run.fastrec")
+        source = Living(getters)
+        add = [lambda: rec.add("s", source, rate=2000), rec.start]
+        for step in add if early else reversed(add):
+            step()
+        until(lambda: rec["s"].stats.recorded > 20)
+        rec.stop()
+        assert [what for what, _ in source.life] == ["begin", "finish"]
+        begun, finished = (calls for _, calls in source.life)
+        counts = fr.open(tmp_path / "run.fastrec")["s"]["count"]
+        assert counts[0] <= begun + 1 and counts[-1] >= finished + 1
+
+    def test_is_not_begun_by_a_start_that_fails(self, getters: ctypes.CDLL, tmp_path: Path) -> None:
+        source = Living(getters)
+        rec = fr.Recorder(tmp_path / "missing" / "run.fastrec")
+        rec.add("s", source, rate=2000)
+        with pytest.raises(fr.RecordingError):
+            rec.start()
+        assert source.life == []
+
+    def test_that_cannot_begin_leaves_nothing_running(self, getters: ctypes.CDLL, tmp_path: Path) -> None:
+        source, before = Living(getters), len(os.listdir("/proc/self/task"))
+        source.begin = lambda: 1 // 0
+        rec = fr.Recorder(tmp_path / "run.fastrec")
+        rec.add("s", source, rate=2000)
+        with pytest.raises(ZeroDivisionError):
+            rec.start()
+        assert len(os.listdir("/proc/self/task")) == before
+        assert fr.open(tmp_path / "run.fastrec").state == "closed"
 
 
 def interrupt(*args: object, **options: object) -> None:

@@ -6,7 +6,12 @@ cdef extern from "fastrec/poll.h" nogil:
     enum:
         FR_POLL_NEW
         FR_POLL_SAME
+        FR_CANARY_SIZE
+    ctypedef struct fr_probe:
+        int32_t code                               # what the getter returned
+        uint32_t excess                            # bytes written past the struct
     ctypedef int32_t (*fr_poll_fn)(void *ctx, void *out) noexcept
+    fr_probe fr_poll_watch(fr_poll_fn fn, void *ctx, void *out, unsigned char *behind, size_t room) noexcept
 
 # How a return value tells success; the order of `RETURNS` in call.pyx.
 cdef enum Returns:
@@ -18,8 +23,8 @@ cdef enum Returns:
 
 cdef struct Adapter:
     void *function
-    intptr_t args[6]
-    int out                                        # which argument is the struct
+    intptr_t args[7]                               # one more than are passed: where `out` goes when there is none
+    int out                                        # which argument is the struct; 6: none
     int returns                                    # Returns
     int width                                      # bytes of the return value: 1, 2, 4 or 8
     int is_signed
@@ -38,3 +43,8 @@ cdef class Getter:
 cdef class NativeCall(Getter):
     cdef Adapter *adapter
     cdef object keep                               # function, library and arguments
+
+cdef class PythonCall(Getter):
+    cdef object function
+    cdef readonly object error                     # what it raised last; None: nothing yet
+    cdef int32_t into(self, void *out) noexcept

@@ -1,14 +1,17 @@
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Self
 
-from typing_extensions import disjoint_base
+from typing_extensions import Buffer, disjoint_base
 
 RETURNS: tuple[str, ...]
+NO_OUT: int
+SAME: int
 
 @disjoint_base
 class Getter:
     @property
     def size(self) -> int: ...
+    def call(self) -> tuple[int, int, bytes]: ...
 
 @disjoint_base
 class NativeCall(Getter):
@@ -26,3 +29,9 @@ class NativeCall(Getter):
         cells: Mapping[int, int] | None = None,
         keep: object = None,
     ) -> Self: ...
+
+@disjoint_base
+class PythonCall(Getter):
+    def __new__(cls, function: Callable[[], Buffer | None], size: int) -> Self: ...
+    @property
+    def error(self) -> BaseException | None: ...

@@ -1,10 +1,14 @@
-"""Calling a C function of up to six integer or pointer arguments as a getter."""
+"""What a poller can call: a C function of up to six integer or pointer arguments, or a Python function."""
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.errno cimport errno
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
 RETURNS = ("zero", "nonnegative", "nonzero", "hresult", "void")
+NO_OUT = 6
+SAME = FR_POLL_SAME
 
 ctypedef intptr_t (*Function)(intptr_t, intptr_t, intptr_t, intptr_t, intptr_t, intptr_t) noexcept nogil
 
@@ -35,7 +39,7 @@ cdef int32_t as_code(int64_t value) noexcept nogil:
 
 cdef int32_t poll_adapter(void *ctx, void *out) noexcept nogil:
     cdef const Adapter *a = <const Adapter *> ctx  # never written: several threads may poll one call
-    cdef intptr_t args[6]
+    cdef intptr_t args[7]
     cdef uint32_t cell[6]
     cdef int64_t value
     cdef int i
@@ -63,11 +67,24 @@ cdef int32_t poll_adapter(void *ctx, void *out) noexcept nogil:
 cdef class Getter:
     """Something a poller can call to fill a struct of `size` bytes."""
 
+    def call(self):
+        """One watched call on the calling thread: (code, excess, payload)."""
+        cdef unsigned char *out = <unsigned char *> calloc(1, self.size + FR_CANARY_SIZE)
+        cdef fr_probe probe
+        if out == NULL:
+            raise MemoryError
+        with nogil:
+            probe = fr_poll_watch(self.fn, self.ctx, out, out + self.size, FR_CANARY_SIZE)
+        try:
+            return probe.code, probe.excess, PyBytes_FromStringAndSize(<char *> out, self.size)
+        finally:
+            free(out)
+
 
 cdef class NativeCall(Getter):
     """The function at `address`, called with `args`, which are integers.
 
-    `out` is the place of the argument that receives the struct; `cells` maps places of u32 in-out
+    `out` is the place of the argument that receives the struct, or NO_OUT; `cells` maps places of u32 in-out
     arguments to the value each has before a call. `keep` is kept alive as long as this object.
     Arguments are trusted: `fastrec.sources.call` is the checked face.
     """
@@ -106,3 +123,39 @@ cdef class NativeCall(Getter):
         if self.adapter != NULL:
             free(self.adapter.init)
             free(self.adapter)
+
+
+cdef int32_t python_adapter(void *ctx, void *out) noexcept with gil:
+    return (<PythonCall> ctx).into(out)
+
+
+cdef class PythonCall(Getter):
+    """A Python function, called with the GIL: it returns a buffer of `size` bytes, or None for nothing new.
+
+    What it raises is a failure with the errno of an OSError for its code, else -1, and is kept in `error`.
+    """
+
+    def __cinit__(self, function, size_t size):
+        self.function = function
+        self.size = size
+        self.fn = python_adapter
+        self.ctx = <void *> self
+
+    cdef int32_t into(self, void *out) noexcept:
+        cdef Py_buffer view
+        try:
+            payload = self.function()
+            if payload is None:
+                return FR_POLL_SAME
+            PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
+            try:
+                if <size_t> view.len != self.size:
+                    raise ValueError(f"{view.len} bytes came, not {self.size}")
+                memcpy(out, view.buf, self.size)
+            finally:
+                PyBuffer_Release(&view)
+            return FR_POLL_NEW
+        except BaseException as error:  # a poller has nobody to raise to
+            self.error = error
+            code = getattr(error, "errno", None)
+            return code if isinstance(error, OSError) and isinstance(code, int) and 0 < code < 4096 else -1

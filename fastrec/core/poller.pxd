@@ -1,7 +1,7 @@
 """The polling thread: fastrec/poll.h, and the objects that own its memory."""
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from fastrec.core.call cimport Getter, fr_poll_fn
+from fastrec.core.call cimport FR_CANARY_SIZE, Getter, fr_poll_fn, fr_probe
 from fastrec.core.ring cimport Ring, fr_ring, fr_ring_view
 
 cdef extern from "fastrec/os.h" nogil:
@@ -30,11 +30,15 @@ cdef extern from "fastrec/text.h" nogil:
 
 cdef extern from "fastrec/poll.h" nogil:
     enum:
-        FR_CANARY_SIZE
         FR_POLL_CHANNELS
+        FR_CMD_NONE
         FR_CMD_PROBE
+        FR_CMD_CALL
         FR_CMD_ADD
         FR_CMD_START
+        FR_CMD_PAUSE
+        FR_CMD_RESUME
+        FR_CMD_HALT
         FR_CMD_STOP
     ctypedef struct fr_grid:
         uint64_t num                               # of the period in ns; 0: flat out
@@ -52,13 +56,14 @@ cdef extern from "fastrec/poll.h" nogil:
         uint32_t text_count
         fr_histogram lateness
         fr_histogram duration
-    ctypedef struct fr_probe:
-        int32_t code                               # what the getter returned
-        uint32_t excess                            # bytes written past the struct
     ctypedef struct fr_command:
         int kind
         fr_poll_channel *channel
         int64_t start
+        fr_poll_fn fn
+        void *ctx
+        unsigned char *out                         # room for the struct, and FR_CANARY_SIZE behind it
+        size_t size                                # of the struct
         fr_probe probe
     ctypedef struct fr_poller:
         fr_thread thread
@@ -66,8 +71,8 @@ cdef extern from "fastrec/poll.h" nogil:
         uint32_t count
     unsigned char *fr_poll_payload(fr_poll_channel *c) noexcept
     void fr_poll_restore(fr_poll_channel *c) noexcept
-    fr_probe fr_poll_probe(fr_poll_channel *c) noexcept
     int fr_poller_start(fr_poller *p, const char *name) noexcept
+    void fr_poller_serve(fr_poller *p, const char *name) noexcept
     int fr_poller_abandon(fr_poller *p) noexcept
     int fr_poller_ask(fr_poller *p, fr_command *command, int64_t deadline) noexcept
 
@@ -79,7 +84,7 @@ cdef class PollChannel:
 cdef class Poller:
     cdef fr_poller *p
     cdef bytes name                                # of the thread
-    cdef list channels                             # keeps what the thread uses
+    cdef list kept                                 # what the thread uses
     cdef readonly bint alive                       # started and not joined
-    cdef int ask(self, int kind, PollChannel channel, int64_t start, double timeout,
-                 fr_probe *answer) except -1
+    cdef int ask(self, fr_command *command, double timeout) except -1
+    cdef int tell(self, int kind, double timeout, PollChannel channel=*, int64_t start=*) except -1

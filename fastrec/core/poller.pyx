@@ -16,6 +16,15 @@ cdef tuple summary(const fr_histogram *h):
     return (*[fr_hist_quantile(h, q) for q in QUANTILES], h.max if fr_hist_quantile(h, 1.0) >= 0 else -1)
 
 
+cdef fr_command *new_command(int kind, size_t room=0) except NULL:
+    """One that is freed once it is answered; `room` bytes lie behind it."""
+    cdef fr_command *command = <fr_command *> calloc(1, sizeof(fr_command) + room)
+    if command == NULL:
+        raise MemoryError
+    command.kind = kind
+    return command
+
+
 cdef class PollChannel:
     """A getter, the ring it fills and its grid.
 
@@ -71,14 +80,6 @@ cdef class PollChannel:
         """ns that calls took, like `lateness`."""
         return summary(&self.c.duration)
 
-    def call_here(self):
-        """One watched call on the calling thread, for a channel no poller has: (code, excess, payload)."""
-        cdef fr_probe probe
-        with nogil:
-            probe = fr_poll_probe(self.c)
-        return probe.code, probe.excess, PyBytes_FromStringAndSize(
-            <char *> fr_poll_payload(self.c), self.ring.view.header.payload_size)
-
 
 cdef class Poller:
     """One polling thread. It serves its channels one after another, and answers commands between two polls.
@@ -89,7 +90,7 @@ cdef class Poller:
 
     def __cinit__(self, str name not None):
         self.name = name.encode()[:15]
-        self.channels = []
+        self.kept = []
         self.p = <fr_poller *> calloc(1, sizeof(fr_poller))
         if self.p == NULL:
             raise MemoryError
@@ -99,66 +100,109 @@ cdef class Poller:
         if not self.alive:
             free(self.p)
 
-    def begin(self):
-        """Start the thread; it polls nothing yet."""
-        cdef int error = fr_poller_start(self.p, self.name)
-        if error:
-            raise OSError(-error, (<bytes> strerror(-error)).decode(), "a polling thread")
+    def begin(self, spawn=None):
+        """Start the thread; it polls nothing yet.
+
+        `spawn(body)` starts a Python thread that calls `body`, which then is the polling thread: for getters
+        that take the GIL. Without it the thread is one that Python does not know.
+        """
+        cdef int error
+        if spawn is None:
+            error = fr_poller_start(self.p, self.name)
+            if error:
+                raise OSError(-error, (<bytes> strerror(-error)).decode(), "a polling thread")
+        else:
+            spawn(self.serve)
         self.alive = True
         Py_INCREF(self)  # the thread's; given back when it has been joined
+        self.tell(FR_CMD_NONE, 10.0)  # answered, so it has come that far
 
-    cdef int ask(self, int kind, PollChannel channel, int64_t start, double timeout,
-                 fr_probe *answer) except -1:
-        cdef fr_command *command = <fr_command *> calloc(1, sizeof(fr_command))
-        cdef int64_t deadline = <int64_t> (timeout * 1e9)
+    def serve(self):
+        """Be the polling thread until `stop`; for `begin`."""
+        cdef const char *name = self.name
+        with nogil:
+            fr_poller_serve(self.p, name)
+
+    cdef int ask(self, fr_command *command, double timeout) except -1:
+        cdef int64_t wait = <int64_t> (timeout * 1e9)
         cdef int error
-        if command == NULL:
-            raise MemoryError
-        command.kind = kind
+        with nogil:
+            error = fr_poller_ask(self.p, command, fr_now() + wait)
+        if error:  # the thread may still read the command: it is left to it
+            raise TimeoutError(f"a call on thread {self.name.decode()!r} has not returned for {timeout:g} s")
+        return 0
+
+    cdef int tell(self, int kind, double timeout, PollChannel channel=None, int64_t start=0) except -1:
+        cdef fr_command *command = new_command(kind)
         command.start = start
         if channel is not None:
             command.channel = channel.c
-            self.channels.append(channel)
-        with nogil:
-            error = fr_poller_ask(self.p, command, fr_now() + deadline)
-        if error:  # the thread may still read the command: it is left to it
-            raise TimeoutError(f"a call on thread {self.name.decode()!r} has not returned for {timeout:g} s")
-        if answer != NULL:
-            answer[0] = command.probe
+            self.kept.append(channel)
+        self.ask(command, timeout)
         free(command)
         return 0
 
     def probe(self, PollChannel channel not None, double timeout=10.0):
-        """One watched call on the polling thread, which takes no slot: (code, excess, payload)."""
-        cdef fr_probe probe
-        self.ask(FR_CMD_PROBE, channel, 0, timeout, &probe)
-        self.channels.remove(channel)
-        return probe.code, probe.excess, PyBytes_FromStringAndSize(
-            <char *> fr_poll_payload(channel.c), channel.ring.view.header.payload_size)
+        """A channel's first call, watched, on the polling thread; it takes no slot: (code, excess)."""
+        cdef fr_command *command = new_command(FR_CMD_PROBE)
+        command.channel = channel.c
+        self.kept.append(channel)
+        self.ask(command, timeout)
+        self.kept.remove(channel)
+        answer = command.probe.code, command.probe.excess
+        free(command)
+        return answer
+
+    def call(self, Getter getter not None, double timeout=10.0):
+        """One watched call of no channel on the polling thread, between two polls: (code, excess, payload)."""
+        cdef fr_command *command = new_command(FR_CMD_CALL, getter.size + FR_CANARY_SIZE)
+        command.fn = getter.fn
+        command.ctx = getter.ctx
+        command.out = <unsigned char *> (command + 1)
+        command.size = getter.size
+        self.kept.append(getter)
+        self.ask(command, timeout)
+        self.kept.remove(getter)
+        answer = (command.probe.code, command.probe.excess,
+                  PyBytes_FromStringAndSize(<char *> command.out, getter.size))
+        free(command)
+        return answer
 
     def add(self, PollChannel channel not None, double timeout=10.0):
         """Poll this channel too, from now on or from `run` on."""
         if self.p.count == FR_POLL_CHANNELS:
             raise ValueError(f"a polling thread serves at most {FR_POLL_CHANNELS} channels")
-        self.ask(FR_CMD_ADD, channel, 0, timeout, NULL)
+        self.tell(FR_CMD_ADD, timeout, channel)
 
     def run(self, int64_t start, double timeout=10.0):
         """Begin polling; `start` (monotonic ns) is the deadline of slot 0 of every channel."""
-        self.ask(FR_CMD_START, None, start, timeout, NULL)
+        self.tell(FR_CMD_START, timeout, None, start)
+
+    def pause(self, double timeout=10.0):
+        """Poll nothing until `resume`; returns when the call that was under way has returned."""
+        self.tell(FR_CMD_PAUSE, timeout)
+
+    def resume(self, double timeout=10.0):
+        """Poll again; deadlines that passed meanwhile are missed, with the code EBUSY."""
+        self.tell(FR_CMD_RESUME, timeout)
+
+    def halt(self, double timeout=5.0):
+        """Poll nothing any more and complete the accounts; the thread stays, for `call`."""
+        self.tell(FR_CMD_HALT, timeout)
 
     def stop(self, double timeout=5.0):
         """End the thread; False when a call has not returned, and the thread had to be left behind.
 
         Either way the channels are the caller's afterwards, and the account of each is complete.
         """
-        cdef int64_t deadline = <int64_t> (timeout * 1e9)
+        cdef int64_t wait = <int64_t> (timeout * 1e9)
         cdef int error
         if not self.alive:
             return True
         try:
-            self.ask(FR_CMD_STOP, None, 0, timeout, NULL)
+            self.tell(FR_CMD_STOP, timeout)
             with nogil:
-                error = fr_thread_join(&self.p.thread, fr_now() + deadline)
+                error = fr_thread_join(&self.p.thread, fr_now() + wait)
         except TimeoutError:
             with nogil:
                 error = fr_poller_abandon(self.p)

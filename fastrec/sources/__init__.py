@@ -1,5 +1,6 @@
-"""Where payloads come from: C calls, and the getters that are built in."""
+"""Where payloads come from: C calls, Python functions, and the getters that are built in."""
 
 from fastrec.sources.call import INOUT, OUT, Call, ComMethod
+from fastrec.sources.pycall import PyCall
 
-__all__ = ["INOUT", "OUT", "Call", "ComMethod"]
+__all__ = ["INOUT", "OUT", "Call", "ComMethod", "PyCall"]

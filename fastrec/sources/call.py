@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from fastrec.core.call import RETURNS, NativeCall
-from fastrec.core.poller import MOST_TEXTS, PollChannel
-from fastrec.core.ring import read_text
+from fastrec.core.call import NO_OUT, RETURNS, NativeCall
+from fastrec.core.poller import MOST_TEXTS
 from fastrec.errors import SourceError, suggest
-from fastrec.ring import LEAST_CAPACITY, Ring
 from fastrec.schema import Schema
-from fastrec.schema.readable import readable
 from fastrec.sources import loaded
+from fastrec.sources.payloads import payload_of
 from fastrec.sources.registry import as_schema
+from fastrec.sources.source import Source
 
 __all__ = ["INOUT", "OUT", "Call", "ComMethod"]
 
@@ -51,15 +49,7 @@ class Out:
         if self.init is None:
             return None
         if isinstance(self.init, Mapping):
-            rows = np.zeros(1, schema.dtype)
-            for name, value in self.init.items():
-                field = schema.field(name)
-                if field.bits is not None:
-                    raise SourceError(
-                        f"OUT(init=...): {name!r} is a bit-field; give the whole payload as bytes"
-                    )
-                field.of(rows)[0] = value
-            return rows.tobytes()
+            return payload_of(schema, self.init, "OUT(init=...)")
         if len(self.init) != schema.size:
             raise SourceError(
                 f"OUT(init=...) has {len(self.init)} bytes, {schema.name!r} has {schema.size}; give them all"
@@ -77,7 +67,7 @@ class INOUT:
     value: int
 
 
-class Call:
+class Call(Source):
     """A C function that fills a struct.
 
     Parameters
@@ -88,6 +78,8 @@ class Call:
         At most six: integers, None, bytes, ctypes values and structures (passed by address), one `OUT`, any
         `INOUT`.
     schema : Schema, ctypes.Structure class, dtype or name such as ``"linux:rusage"``
+        Of the struct. Left out, there is no `OUT`: a call that opens, closes or sets something, for
+        ``Recorder.thread``.
     returns : {"zero", "nonnegative", "nonzero", "hresult", "void"}
         What success looks like. The value is read at the width of the function's ``restype``.
     unsafe : bool
@@ -106,9 +98,9 @@ class Call:
     """
 
     def __init__(
-        self, function: Any, *args: Any, schema: Any, returns: Returns = "zero", unsafe: bool = False
+        self, function: Any, *args: Any, schema: Any = None, returns: Returns = "zero", unsafe: bool = False
     ) -> None:
-        self.schema = as_schema(schema)
+        self.schema = None if schema is None else as_schema(schema)
         self.name = getattr(function, "__name__", None) or "the function"
         if returns not in RETURNS:
             raise SourceError(f"returns={returns!r}{suggest(str(returns), RETURNS)}")
@@ -120,7 +112,7 @@ class Call:
     def _begin(
         self, address: int, args: tuple, returns: Returns, width: int, is_signed: bool, keep: list
     ) -> None:
-        if len(self.schema.texts) > MOST_TEXTS:
+        if self.schema is not None and len(self.schema.texts) > MOST_TEXTS:
             raise SourceError(
                 f"{self.name}: {len(self.schema.texts)} text members; at most {MOST_TEXTS} can be followed"
             )
@@ -129,7 +121,9 @@ class Call:
                 f"{self.name}: {len(args)} arguments; at most {_MOST_ARGS} integers or pointers can be passed"
             )
         places = [i for i, arg in enumerate(args) if isinstance(arg, Out)]
-        if len(places) != 1:
+        if self.schema is None and places:
+            raise SourceError(f"{self.name} fills a struct (OUT) of which nothing is known; say schema=")
+        if self.schema is not None and len(places) != 1:
             raise SourceError(
                 f"{self.name}: {len(places)} of the arguments are OUT; exactly one says where the struct goes"
             )
@@ -143,58 +137,15 @@ class Call:
         self.getter = NativeCall(
             address,
             values,
-            out=places[0],
-            size=self.schema.size,
+            out=places[0] if places else NO_OUT,
+            size=self.schema.size if self.schema else 0,
             returns=RETURNS.index(returns),
             width=width,
             is_signed=is_signed,
-            init=args[places[0]].template(self.schema),
+            init=args[places[0]].template(self.schema) if places else None,
             cells=cells,
             keep=keep,
         )
-
-    def check(self, code: int, excess: int) -> None:
-        """Judge a first call.
-
-        Raises
-        ------
-        SourceError
-            It wrote past the struct, or failed.
-        """
-        if excess:
-            size = self.schema.size
-            raise SourceError(
-                f"{self.name} wrote {size + excess} bytes into {size}: {self.schema.name!r} is not its struct"
-            )
-        if code:
-            raise SourceError(
-                f"{self.name} failed when first called, with {_told(code)}; check arguments and returns="
-            )
-
-    def read(self) -> dict[str, Any]:
-        """Make one call on this thread and return the struct decoded, by field name.
-
-        Raises
-        ------
-        SourceError
-            As `check`.
-        """
-        polling = PollChannel(Ring(self.schema, LEAST_CAPACITY).core, self.getter)
-        code, excess, payload = polling.call_here()
-        self.check(code, excess)
-        row = np.frombuffer(payload, self.schema.dtype)
-        values = {}
-        for field in self.schema.fields:
-            raw = field.of(row)
-            if field.text:
-                text = read_text(int(raw[0]))
-                values[field.name] = None if text is None else text.decode("utf-8", "surrogateescape")
-            else:
-                values[field.name] = readable(field, raw).tolist()[0]
-        return values
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name} -> {self.schema.name}, {self.schema.size} bytes>"
 
 
 class ComMethod(Call):
@@ -272,9 +223,3 @@ def _passed(arg: Any, where: str, keep: list) -> int:
     if isinstance(arg, ctypes._SimpleCData) and isinstance(arg.value, int | bool):
         return int(arg.value)
     raise SourceError(f"{where} is a {type(arg).__name__}; pass an integer, None, bytes or a ctypes object")
-
-
-def _told(code: int) -> str:
-    if 0 < code < 4096:
-        return f"code {code} ({os.strerror(code)})"
-    return f"code {code}" + (f" ({code & 0xFFFFFFFF:#010x})" if code < -4096 else "")

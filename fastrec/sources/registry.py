@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import inspect
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
@@ -12,26 +13,51 @@ import numpy as np
 from fastrec.errors import SourceError, suggest
 from fastrec.schema import Schema
 
-__all__ = ["as_schema", "source"]
+__all__ = ["as_schema", "options_of", "source"]
 
 GROUP = "fastrec.sources"
-"""Entry points: a function from the part after the colon to a source."""
+"""Entry points: a function from the part after the colon, and options by keyword, to a source."""
 
 
-def source(name: str) -> Any:
+def source(name: str, **options: object) -> Any:
     """The source called `name`, as ``fastrec record`` takes it.
+
+    Parameters
+    ----------
+    name : str
+        ``FAMILY:GETTER``, or what else its family understands behind the colon.
+    **options
+        Those of `options_of`.
 
     Raises
     ------
     SourceError
-        There is none of this name.
+        There is none of this name, or it has no such option.
     """
+    build, rest = _builder(name)
+    known = _keywords(build)
+    for option in options:
+        if option not in known:
+            raise SourceError(f"{name!r} has no option {option!r}{suggest(option, known)}")
+    return build(rest, **options)
+
+
+def options_of(name: str) -> frozenset[str]:
+    """Names of the options that `source` takes for this name; what it raises, too."""
+    return _keywords(_builder(name)[0])
+
+
+def _builder(name: str) -> tuple[Callable[..., Any], str]:
     family, colon, rest = name.partition(":")
     known = {entry.name: entry for entry in entry_points(group=GROUP)}
     if not colon or family not in known:
         raise SourceError(f"no source is called {name!r}{suggest(family, known)} (a name is FAMILY:GETTER)")
-    build: Callable[[str], Any] = known[family].load()
-    return build(rest)
+    return known[family].load(), rest
+
+
+def _keywords(build: Callable[..., Any]) -> frozenset[str]:
+    parameters = inspect.signature(build).parameters.values()
+    return frozenset(one.name for one in parameters if one.kind is one.KEYWORD_ONLY)
 
 
 def as_schema(schema: Any) -> Schema:

@@ -9,9 +9,19 @@ static uint32_t calls, script_calls;
 static fr_poller poller;
 static fr_command stop = {.kind = FR_CMD_STOP};
 
+/* After so many calls a command comes, and the next one after so much time. */
+static fr_command interlude[2];
+static uint32_t interlude_at;
+static int64_t interlude_ns;
+
 static int64_t now(void) { return fake_now += 10; } /* reading a clock takes time too: spinning ends */
 static void wait_until(const uint32_t *word, uint32_t expected, int64_t deadline)
 {
+    if (deadline == FR_NEVER) { /* paused or halted */
+        fake_now += interlude_ns;
+        __atomic_store_n(&poller.command, &interlude[1], __ATOMIC_RELEASE);
+        return;
+    }
     if (fr_word(word) == expected && fake_now < deadline)
         fake_now = deadline + oversleep;
 }
@@ -29,7 +39,9 @@ static int32_t scripted(void *ctx, void *out)
     uint32_t n = calls++;
     memcpy(out, &n, sizeof n);
     fake_now += s->took ? s->took[n] : 100;
-    if (calls == script_calls)
+    if (calls == interlude_at)
+        __atomic_store_n(&poller.command, &interlude[0], __ATOMIC_RELEASE);
+    else if (calls == script_calls)
         __atomic_store_n(&poller.command, &stop, __ATOMIC_RELEASE);
     return s->code ? s->code[n] : FR_POLL_NEW;
 }
@@ -133,6 +145,15 @@ int main(void)
     run("failing", bad, 10000, 1, 8, 1000);
     run("nothing", empty, 10000, 1, 3, 1000);
     run("flatout", bad, 0, 1, 8, 0);
+    interlude_at = 3, interlude_ns = 45000;
+    interlude[0].kind = FR_CMD_PAUSE, interlude[1].kind = FR_CMD_RESUME;
+    run("paused", quick, 10000, 1, 6, 1000); /* from 20 us to 65 us, which is slot 6's time */
+    interlude_ns = 55000;
+    interlude[1].kind = FR_CMD_STOP;
+    run("pausedtotheend", quick, 10000, 1, 6, 1000);
+    interlude[0].kind = FR_CMD_HALT;
+    run("halted", quick, 10000, 1, 6, 1000);
+    interlude_at = 0;
     oversleep = 35000; /* the system comes late every time */
     run("starved", quick, 10000, 1, 3, 1000);
     oversleep = 0;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 
@@ -69,6 +70,20 @@ def test_stop_during_a_call_counts_the_deadlines_that_passed(told: dict) -> None
     assert gaps == [gap(2, 5, 3, 0, 20_000, 60_000)]
 
 
+def test_a_pause_costs_the_deadlines_within_it_and_says_so(told: dict) -> None:
+    account, gaps = told["paused"]
+    assert (account["slots"], account["recorded"], account["missed"]) == (9, 6, 3)
+    assert gaps == [gap(3, 3, 3, errno.EBUSY, 30_000, 50_000)]  # that of 60 us is served late
+    account, gaps = told["pausedtotheend"]
+    assert (account["slots"], account["recorded"], account["missed"]) == (8, 3, 5)
+    assert gaps == [gap(3, 5, 3, errno.EBUSY, 30_000, 70_000)]
+
+
+def test_after_a_halt_nothing_is_called_or_missed(told: dict) -> None:
+    account, gaps = told["halted"]
+    assert (account["slots"], account["recorded"], account["missed"]) == (3, 3, 0) and gaps == []
+
+
 @pytest.mark.parametrize("name", ["failing", "flatout"])
 def test_failures_keep_place_and_code(told: dict, name: str) -> None:
     account, gaps = told[name]
@@ -94,8 +109,23 @@ def test_starved_thread(told: dict) -> None:
 @pytest.mark.parametrize(
     ("header", "before", "after", "scenario"),
     [
-        ("poll.h", "fr_poll_miss(c, overrun, now);", "fr_grid_skip(g, overrun);", "blocked"),
-        ("poll.h", "fr_poll_finish(p->channels[i], now);", "(void)now;", "stuck"),
+        ("poll.h", "fr_poll_miss(c, overrun, now, 0);", "fr_grid_skip(g, overrun);", "blocked"),
+        (
+            "poll.h",
+            "fr_poll_finish(p->channels[i], now, p->paused ? FR_MISSED_PAUSED : 0);",
+            "(void)now;",
+            "stuck",
+        ),
+        ("poll.h", "fr_poll_resume(p->channels[i], p->clock->now());", ";", "paused"),
+        (
+            "poll.h",
+            "fr_poll_miss(c, overdue, now, FR_MISSED_PAUSED);",
+            "fr_poll_miss(c, overdue, now, 0);",
+            "paused",
+        ),
+        ("poll.h", "p->paused ? FR_MISSED_PAUSED : 0", "0", "pausedtotheend"),
+        ("poll.h", "|| p->paused) {", ") {", "paused"),
+        ("poll.h", "p->running = 0;", "", "halted"),
         ("poll.h", "a->failed++;", "", "failing"),
         ("ring.h", "|| g->code != code ||", "||", "failing"),
         ("poll.h", "code = ENODATA;", "code = FR_POLL_SAME;", "nothing"),

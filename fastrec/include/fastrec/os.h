@@ -83,6 +83,7 @@ static inline void fr_relax(void)
 typedef struct fr_thread {
     pthread_t id;
     const char *name; /* at most 15 letters */
+    int borrowed;     /* somebody else made it, and joins it */
     uint32_t ended;   /* a futex word: 1 when the body has returned */
     void (*body)(void *);
     void *arg;
@@ -104,6 +105,7 @@ static inline int fr_thread_start(fr_thread *t, const char *name, void (*body)(v
     sigset_t all, old;
     int error;
     t->name = name;
+    t->borrowed = 0;
     t->ended = 0;
     t->body = body;
     t->arg = arg;
@@ -114,6 +116,21 @@ static inline int fr_thread_start(fr_thread *t, const char *name, void (*body)(v
     return -error;
 }
 
+/* Run `body` on the calling thread, as on one of fr_thread_start's; it is given over until it returns. */
+static inline void fr_thread_serve(fr_thread *t, const char *name, void (*body)(void *), void *arg)
+{
+    sigset_t all, old;
+    t->name = name;
+    t->borrowed = 1;
+    t->body = body;
+    t->arg = arg;
+    t->id = pthread_self();
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    fr_thread_main(t);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
 /* Join before `deadline`; -ETIMEDOUT leaves the thread running (its memory must then be leaked). */
 static inline int fr_thread_join(fr_thread *t, int64_t deadline)
 {
@@ -122,7 +139,7 @@ static inline int fr_thread_join(fr_thread *t, int64_t deadline)
             return -ETIMEDOUT;
         fr_wait(&t->ended, 0, deadline);
     }
-    return -pthread_join(t->id, NULL);
+    return t->borrowed ? 0 : -pthread_join(t->id, NULL);
 }
 
 static inline int64_t fr_thread_cpu(fr_thread *t)

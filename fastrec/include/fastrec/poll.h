@@ -22,6 +22,7 @@ typedef int32_t (*fr_poll_fn)(void *ctx, void *out);
 #define FR_POLL_LEAD 1000000LL    /* ns from a start to slot 0: whoever asked for it has gone its way */
 #define FR_POLL_GRACE 100000000LL /* ns for a call that returns while its thread is being abandoned */
 #define FR_DURATION_SAMPLE 64     /* flat out, one call in so many enters the histogram */
+#define FR_MISSED_PAUSED EBUSY    /* code of deadlines that passed while somebody had the thread paused */
 
 /* ---- the grid ---- */
 
@@ -111,7 +112,7 @@ static inline void fr_poll_restore(fr_poll_channel *c)
         memcpy(c->scratch + h->record_size + i, &canary, 8);
 }
 
-/* What a first call showed. */
+/* What a watched call showed. */
 typedef struct fr_probe {
     int32_t code;    /* what the getter returned */
     uint32_t excess; /* bytes written past the struct */
@@ -121,21 +122,30 @@ typedef struct fr_probe {
  * getters write most. */
 static inline unsigned char fr_poll_pattern(size_t i) { return (unsigned char)(1 + i * 37 % 253); }
 
-/* One call that takes no slot, with every byte behind the struct watched. */
+/* One call of `fn`, with every one of the `room` bytes from `behind` on watched. */
+static inline fr_probe fr_poll_watch(fr_poll_fn fn, void *ctx, void *out, unsigned char *behind, size_t room)
+{
+    fr_probe probe;
+    size_t i;
+    for (i = 0; i < room; i++)
+        behind[i] = fr_poll_pattern(i);
+    probe.code = fn(ctx, out);
+    for (i = room; i && behind[i - 1] == fr_poll_pattern(i - 1); i--)
+        ;
+    probe.excess = (uint32_t)i;
+    return probe;
+}
+
+/* A channel's first call, which takes no slot. */
 static inline fr_probe fr_poll_probe(fr_poll_channel *c)
 {
     fr_ring_header *h = c->ring.view.header;
-    size_t size = h->record_size - h->payload_offset - h->payload_size + FR_CANARY_SIZE, i;
-    unsigned char *behind = fr_poll_payload(c) + h->payload_size;
+    size_t room = h->record_size - h->payload_offset - h->payload_size + FR_CANARY_SIZE;
+    unsigned char *payload = fr_poll_payload(c);
     fr_probe probe;
-    for (i = 0; i < size; i++)
-        behind[i] = fr_poll_pattern(i);
     fr_store_relaxed(&h->in_call, (uint64_t)fr_now());
-    probe.code = c->fn(c->ctx, fr_poll_payload(c));
+    probe = fr_poll_watch(c->fn, c->ctx, payload, payload + h->payload_size, room);
     fr_store_relaxed(&h->in_call, 0);
-    for (i = size; i && behind[i - 1] == fr_poll_pattern(i - 1); i--)
-        ;
-    probe.excess = (uint32_t)i;
     fr_poll_restore(c);
     return probe;
 }
@@ -181,7 +191,7 @@ static inline int fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t begin,
 }
 
 /* Deadlines up to the one before `slots` further are lost, at `now`. */
-static inline void fr_poll_miss(fr_poll_channel *c, uint64_t slots, int64_t now)
+static inline void fr_poll_miss(fr_poll_channel *c, uint64_t slots, int64_t now, int32_t code)
 {
     fr_grid *g = &c->grid;
     int64_t first = g->next + c->clock_offset, last;
@@ -190,7 +200,7 @@ static inline void fr_poll_miss(fr_poll_channel *c, uint64_t slots, int64_t now)
     last = g->next + c->clock_offset;
     fr_grid_step(g);
     c->ring.account.missed += slots;
-    fr_ring_lose(&c->ring, FR_GAP_MISSED, 0, slots, first, last);
+    fr_ring_lose(&c->ring, FR_GAP_MISSED, code, slots, first, last);
 }
 
 /* Call one channel whose turn it is; `now` is the loop's last reading of the clock. Returns the next. */
@@ -205,7 +215,7 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_clock *clock, co
     if (g->num) {
         overrun = fr_grid_overrun(g, now);
         if (__builtin_expect(overrun != 0, 0))
-            fr_poll_miss(c, overrun, now);
+            fr_poll_miss(c, overrun, now, 0);
         fr_hist_add(&c->lateness, now - g->next, 1);
     }
     fr_store_relaxed(&h->in_call, (uint64_t)now);
@@ -228,13 +238,31 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_clock *clock, co
     return end;
 }
 
-/* The last word on a channel: deadlines that have passed are missed, the pending loss is published. A slot
- * whose whole period is not over yet was not missed: the end came before its call. */
-static inline void fr_poll_finish(fr_poll_channel *c, int64_t now)
+/* How many deadlines have passed of which the period is over too; the one after them may still be served,
+ * late. */
+static inline uint64_t fr_poll_overdue(const fr_poll_channel *c, int64_t now)
 {
-    uint64_t overrun = c->grid.num && now >= c->grid.next ? fr_grid_overrun(&c->grid, now) : 0;
-    if (overrun)
-        fr_poll_miss(c, overrun + 1, now);
+    return c->grid.num && now >= c->grid.next ? fr_grid_overrun(&c->grid, now) : 0;
+}
+
+/* A pause is over: what it cost. */
+static inline void fr_poll_resume(fr_poll_channel *c, int64_t now)
+{
+    uint64_t overdue = fr_poll_overdue(c, now);
+    if (!overdue)
+        return;
+    fr_poll_miss(c, overdue, now, FR_MISSED_PAUSED);
+    c->ring.account.slots = c->grid.slot;
+    fr_ring_publish_account(&c->ring);
+}
+
+/* The last word on a channel: deadlines that have passed are missed, with `code`, the pending loss is
+ * published. A slot whose whole period is not over yet was not missed: the end came before its call. */
+static inline void fr_poll_finish(fr_poll_channel *c, int64_t now, int32_t code)
+{
+    uint64_t overdue = fr_poll_overdue(c, now);
+    if (overdue)
+        fr_poll_miss(c, overdue + 1, now, code);
     c->ring.account.slots = c->grid.slot;
     fr_ring_flush_gap(&c->ring);
     fr_ring_publish_account(&c->ring);
@@ -242,15 +270,29 @@ static inline void fr_poll_finish(fr_poll_channel *c, int64_t now)
 
 /* ---- the thread ---- */
 
-enum { FR_CMD_NONE, FR_CMD_PROBE, FR_CMD_ADD, FR_CMD_START, FR_CMD_STOP };
+enum {
+    FR_CMD_NONE,
+    FR_CMD_PROBE,  /* a channel's first call */
+    FR_CMD_CALL,   /* a call of no channel: one that opens, closes or sets something */
+    FR_CMD_ADD,    /* poll a channel too */
+    FR_CMD_START,  /* begin to poll */
+    FR_CMD_PAUSE,  /* poll nothing until RESUME */
+    FR_CMD_RESUME, /* what deadlines passed meanwhile is counted */
+    FR_CMD_HALT,   /* the last word on the channels; the thread stays for calls */
+    FR_CMD_STOP    /* the same, and the thread ends */
+};
 
 /* A request to the poller, answered between two polls. One at a time; the asker waits for `done`. */
 typedef struct fr_command {
     int kind;
     fr_poll_channel *channel; /* PROBE, ADD */
     int64_t start;            /* START: time of slot 0 */
-    fr_probe probe;           /* the answer to PROBE */
-    uint32_t done;            /* futex word */
+    fr_poll_fn fn; /* CALL, with `ctx`; `out` has `size` bytes for the struct, FR_CANARY_SIZE behind */
+    void *ctx;
+    unsigned char *out;
+    size_t size;
+    fr_probe probe; /* the answer to PROBE and CALL */
+    uint32_t done;  /* futex word */
 } fr_command;
 
 typedef struct fr_poller {
@@ -260,7 +302,8 @@ typedef struct fr_poller {
     fr_command *command; /* atomic */
     uint64_t abandoned;  /* 1: a call has not returned in time, and the channels are no longer ours */
     uint64_t finished;   /* 1: the last word on the channels was said */
-    int running;         /* START was seen */
+    int running;         /* START was seen, HALT was not */
+    int paused;
     uint32_t count;
     fr_poll_channel *channels[FR_POLL_CHANNELS]; /* polled, in the order of adding */
 } fr_poller;
@@ -272,6 +315,17 @@ static inline void fr_poller_begin(fr_poll_channel *c, int64_t start)
     fr_ring_publish_account(&c->ring);
 }
 
+/* The last word on all channels; once. */
+static inline void fr_poller_finish(fr_poller *p)
+{
+    int64_t now = p->clock->now();
+    uint32_t i;
+    for (i = 0; i < p->count && p->running; i++)
+        fr_poll_finish(p->channels[i], now, p->paused ? FR_MISSED_PAUSED : 0);
+    p->running = 0;
+    fr_store_release(&p->finished, 1);
+}
+
 /* Answer a command; false when it says stop. */
 static inline int fr_poller_obey(fr_poller *p, fr_command *command)
 {
@@ -279,6 +333,10 @@ static inline int fr_poller_obey(fr_poller *p, fr_command *command)
     uint32_t i;
     switch (command->kind) {
     case FR_CMD_PROBE: command->probe = fr_poll_probe(command->channel); break;
+    case FR_CMD_CALL:
+        command->probe = fr_poll_watch(command->fn, command->ctx, command->out, command->out + command->size,
+                                       FR_CANARY_SIZE);
+        break;
     case FR_CMD_ADD:
         p->channels[p->count++] = command->channel;
         if (p->running)
@@ -289,6 +347,17 @@ static inline int fr_poller_obey(fr_poller *p, fr_command *command)
         for (i = 0; i < p->count; i++)
             fr_poller_begin(p->channels[i], command->start);
         break;
+    case FR_CMD_PAUSE:
+        p->paused = 1;
+        for (i = 0; i < p->count; i++)
+            fr_ring_flush_gap(&p->channels[i]->ring);
+        break;
+    case FR_CMD_RESUME:
+        p->paused = 0;
+        for (i = 0; i < p->count && p->running; i++)
+            fr_poll_resume(p->channels[i], p->clock->now());
+        break;
+    case FR_CMD_HALT: fr_poller_finish(p); break;
     case FR_CMD_STOP: go_on = 0; break;
     }
     /* Cleared before it is answered: the asker may free it then, and the next one install its own. */
@@ -317,15 +386,6 @@ static inline fr_poll_channel *fr_poller_next(const fr_poller *p, int64_t now, u
     return flat;
 }
 
-static inline void fr_poller_finish(fr_poller *p)
-{
-    int64_t now = p->clock->now();
-    uint32_t i;
-    for (i = 0; i < p->count && p->running; i++)
-        fr_poll_finish(p->channels[i], now);
-    fr_store_release(&p->finished, 1);
-}
-
 static inline void fr_poller_run(void *arg)
 {
     fr_poller *p = (fr_poller *)arg;
@@ -341,7 +401,7 @@ static inline void fr_poller_run(void *arg)
             now = p->clock->now();
             continue;
         }
-        if (!p->running || !p->count) {
+        if (!p->running || !p->count || p->paused) {
             p->clock->wait(&p->bell, bell, FR_NEVER);
             continue;
         }
@@ -370,6 +430,12 @@ static inline void fr_poller_run(void *arg)
 static inline int fr_poller_start(fr_poller *p, const char *name)
 {
     return fr_thread_start(&p->thread, name, fr_poller_run, p);
+}
+
+/* Be the polling thread, on the calling one, until STOP: for getters that need what only it has. */
+static inline void fr_poller_serve(fr_poller *p, const char *name)
+{
+    fr_thread_serve(&p->thread, name, fr_poller_run, p);
 }
 
 /* Take the channels from a thread whose call has not returned, and say the last word on them: from here on

@@ -1,0 +1,253 @@
+"""The threads that poll: calls that run first and last on them, and pauses."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+from fastrec.core.poller import PollChannel, Poller
+from fastrec.errors import SourceError, suggest
+from fastrec.sources.source import Source
+
+__all__ = ["LEAD_NS", "Thread", "Threads"]
+
+LEAD_NS = 1_000_000
+"""From a start to slot 0, so that the threads are awake by then; nobody goes on before it has passed."""
+
+_OPENING = 30.0  # s for one of the calls of `start` or `stop`, or of `run`
+
+
+class Thread:
+    """A polling thread of a recorder. Made by `Recorder.thread`, or by the first channel that names it.
+
+    Parameters
+    ----------
+    name : str
+    start : sequence of Call
+        Run at once, on this thread, before anything else is called there.
+    stop : sequence of Call
+        Run last on it, in any case where the first of `start` succeeded.
+    python : bool
+        Its getters need the GIL: it is a thread that Python knows.
+
+    Attributes
+    ----------
+    name : str
+    turn : RLock
+        Held by whoever has calls made on it, or has it paused.
+
+    Raises
+    ------
+    SourceError
+        One of `start` failed, or has not returned within 30 s; the thread has ended, after those of `stop`.
+    """
+
+    def __init__(
+        self, name: str, *, start: Sequence[Source] = (), stop: Sequence[Source] = (), python: bool = False
+    ) -> None:
+        for call in (*start, *stop):
+            if not isinstance(call, Source):
+                raise SourceError(f"thread {name!r}: {call!r:.60} is no call; wrap the function in fr.Call")
+        self.name = name
+        self._stop = tuple(stop)
+        self.turn = threading.RLock()  # of whoever may have calls made on it
+        self._pauses = 0
+        self._poller = Poller(f"fr-{name}")
+        self._poller.begin(self._spawn if python else None)
+        for done, call in enumerate(start):
+            try:
+                self.run(call)
+            except BaseException:
+                if not done:
+                    self._stop = ()
+                self.end(_OPENING)
+                raise
+
+    def __repr__(self) -> str:
+        state = "ended" if not self._poller.alive else "paused" if self._pauses else "alive"
+        return f"<Thread {self.name!r}, {state}>"
+
+    def _spawn(self, body: Callable[[], None]) -> None:
+        threading.Thread(target=body, name=f"fr-{self.name}", daemon=True).start()
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """A call that does not return, as an error that says whose it is."""
+        try:
+            yield
+        except TimeoutError as error:
+            raise SourceError(f"thread {self.name!r}: {error}") from error
+
+    def run(self, call: Source) -> dict[str, Any]:
+        """Make one call on this thread, between two polls.
+
+        Returns
+        -------
+        dict
+            What it filled, decoded, by field name; empty if it fills nothing.
+
+        Raises
+        ------
+        SourceError
+            It failed, wrote past its struct, or has not returned within 30 s; or the thread has ended.
+        """
+        with self.turn, self._asked():
+            self._check_alive()
+            return call.result(*self._poller.call(call.getter, _OPENING))
+
+    @contextmanager
+    def paused(self) -> Iterator[Self]:
+        """Within it the thread makes no call: what it polls is the caller's alone.
+
+        Begins when the call that is under way has returned. Deadlines that pass meanwhile are missed, with
+        the code EBUSY. Other threads that pause it, or add a channel to it, wait. It may be nested.
+
+        Raises
+        ------
+        SourceError
+            A call has not returned within 10 s, or the thread has ended.
+        """
+        with self.turn:
+            if not self._pauses:
+                self._check_alive()
+                with self._asked():
+                    self._poller.pause()
+            self._pauses += 1
+            try:
+                yield self
+            finally:
+                self._pauses -= 1
+                if not self._pauses and self._poller.alive:
+                    with self._asked():
+                        self._poller.resume()
+
+    def _check_alive(self) -> None:
+        if not self._poller.alive:
+            raise SourceError(f"thread {self.name!r} has ended: the recorder has stopped")
+
+    # For the recorder
+
+    def probe(self, polling: PollChannel) -> tuple[int, int]:
+        """A channel's first call: (code, excess)."""
+        with self._asked():
+            return self._poller.probe(polling)
+
+    def add(self, polling: PollChannel) -> None:
+        """Poll this channel too."""
+        with self._asked():
+            self._poller.add(polling)
+
+    def begin(self, start_ns: int) -> None:
+        """Begin polling, with slot 0 at `start_ns` (monotonic)."""
+        with self._asked():
+            self._poller.run(start_ns)
+
+    @property
+    def cpu_ns(self) -> int:
+        """Processor time so far; 0 once it has ended."""
+        return self._poller.cpu_ns
+
+    @property
+    def alive(self) -> bool:
+        """It has not ended."""
+        return self._poller.alive
+
+    def end(self, timeout: float) -> None:
+        """Stop polling, make the last calls, end the thread; what goes wrong is warned of, no record is lost.
+
+        A call that has not returned within `timeout` s is left behind with its thread.
+        """
+        patience = timeout
+        if self._stop and self.turn.acquire(timeout=timeout):
+            try:
+                patience = timeout if self._make_last_calls(timeout) else 0.0
+            finally:
+                self.turn.release()
+        elif self._stop:
+            _warn(f"thread {self.name!r} is still paused: its last calls were not made")
+        if not self._poller.stop(patience):
+            _warn(f"a call on thread {self.name!r} has not returned in {timeout:g} s; the thread stays")
+
+    def _make_last_calls(self, timeout: float) -> bool:
+        """False: a call has not returned, so there was nobody to make the others."""
+        calls, self._stop = self._stop, ()
+        try:
+            self._poller.halt(timeout)
+            for call in calls:
+                try:
+                    call.result(*self._poller.call(call.getter, _OPENING))
+                except SourceError as error:
+                    _warn(f"thread {self.name!r}: {error}")
+        except TimeoutError:
+            return False
+        return True
+
+
+class Threads:
+    """The polling threads of a recorder, by name."""
+
+    def __init__(self) -> None:
+        self._threads: dict[str, Thread] = {}
+        self._turn = threading.Lock()  # of whoever makes one
+        self._running = self._ended = False
+
+    def __getitem__(self, name: str) -> Thread:
+        """Raises SourceError if there is none."""
+        if name not in self._threads:
+            raise SourceError(
+                f"there is no thread {name!r}{suggest(str(name), self._threads)}; a channel that names it"
+                " makes it, or start= and stop="
+            )
+        return self._threads[name]
+
+    def make(self, name: str, *, start: Sequence[Source], stop: Sequence[Source]) -> Thread:
+        """Make a thread that is not there yet."""
+        with self._turn:
+            if name in self._threads:
+                raise SourceError(f"thread {name!r} runs already; say start= and stop= before it is used")
+            return self._new(name, start=start, stop=stop)
+
+    def of(self, channel: str, source: Any, name: str) -> Thread:
+        """The thread that will poll a channel; a source that needs the GIL has its own."""
+        with self._turn:
+            if not getattr(source, "needs_gil", False):
+                return self._threads.get(name) or self._new(name)
+            if name != "main":
+                raise SourceError(
+                    f"channel {channel!r}: {source!r} has a thread of its own; leave thread= out"
+                )
+            name = f"python:{channel}"
+            return self._threads.get(name) or self._new(name, python=True)
+
+    def _new(self, name: str, **options: Any) -> Thread:
+        thread = Thread(name, **options)
+        if self._ended:  # meanwhile: nobody else would end it
+            thread.end(_OPENING)
+            raise SourceError(f"thread {name!r} is not begun: the recorder has stopped")
+        if self._running:
+            thread.begin(time.monotonic_ns() + LEAD_NS)
+        self._threads[name] = thread
+        return thread
+
+    def begin(self, start_ns: int) -> None:
+        """Begin polling on all of them, and from now on on every new one."""
+        with self._turn:
+            self._running = True
+            for thread in self._threads.values():
+                thread.begin(start_ns)
+
+    def end(self, timeout: float) -> None:
+        """End all of them; see `Thread.end`. An interrupt leaves what has not ended to the next call."""
+        self._ended = True
+        while self._threads:
+            name = next(iter(self._threads))
+            self._threads[name].end(timeout)
+            del self._threads[name]
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=4)
