@@ -627,7 +627,7 @@ class Living(fr.Call):
 
     def __init__(self, library: ctypes.CDLL) -> None:
         super().__init__(library.get_status, fr.OUT, schema=STATUS)
-        self.library, self.life, self.ended = library, [], False
+        self.library, self.life, self.ended, self.outcome = library, [], False, "well"
 
     def calls(self) -> int:
         return ctypes.c_int.in_dll(self.library, "calls").value

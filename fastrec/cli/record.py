@@ -11,14 +11,16 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-from fastrec.cli.output import complain, say_json
+from fastrec.cli import sources
+from fastrec.cli.output import say, say_json, visible
 from fastrec.cli.progress import progress
+from fastrec.cli.sources import Wanted
 from fastrec.cli.summary import late, lost, show_channel, show_next, show_place
 from fastrec.errors import RecordingError, SchemaError
 from fastrec.recorder import Recorder
-from fastrec.recording.layout import RATE
+from fastrec.sources.source import Living
 from fastrec.stats import RecorderStats
 from fastrec.times import parse_duration
 
@@ -26,35 +28,15 @@ __all__ = ["Ending", "add_arguments", "default_path", "run"]
 
 _TICK = 0.1  # s from look to look; a signal ends a recording that much later at most
 
-_SOURCE = re.compile(r"(?:([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})=)?([^=@]+)(?:@(.+))?")
-
-
-class _Wanted(NamedTuple):
-    """One SOURCE of the command line."""
-
-    name: str | None
-    source: str
-    rate: str | None
-
-    @property
-    def channel(self) -> str:
-        return self.name or self.source.rpartition(":")[2]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
+    sources.add_arguments(parser)
     parser.add_argument(
-        "sources",
-        metavar="[NAME=]SOURCE[@RATE]",
-        nargs="+",
-        type=_wanted,
-        help="what to poll, such as linux:rusage; NAME is that of the channel, RATE goes before --rate",
-    )
-    parser.add_argument(
-        "--rate", type=_rate, metavar="HZ", help='polls a second: 1000, 0.1, 1/3, or "max": flat out'
-    )
-    parser.add_argument(
-        "--duration", type=_duration, metavar="TIME", help='how long: "90s", "20min"; 3 is 3 s'
+        "--duration",
+        type=_duration,
+        metavar="TIME",
+        help='how long: "90s", "20min"; 3 is 3 s; default: to the end of sources that end, or Ctrl-C',
     )
     parser.add_argument(
         "--records", type=_count, metavar="N", help="end once every channel has recorded at least N"
@@ -62,7 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="PATH", help="folder to create; default: NAME.fastrec, then NAME-2.fastrec"
     )
-    parser.add_argument("--name", help="of the channel, where there is one SOURCE only")
     parser.add_argument(
         "--capacity",
         type=_capacity,
@@ -99,21 +80,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--json", action="store_true", help="print the statistics as JSON")
-
-
-def _wanted(text: str) -> _Wanted:
-    match = _SOURCE.fullmatch(text)
-    if not match:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no source; write SOURCE, NAME=SOURCE or NAME=SOURCE@RATE"
-        )
-    return _Wanted(match[1], match[2], None if match[3] is None else _rate(match[3]))
-
-
-def _rate(text: str) -> str:
-    if text.strip() != "max" and not RATE.fullmatch(text.strip()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no rate; write Hz, such as 1000 or 1/3, or max")
-    return text.strip()
 
 
 def _time(text: str) -> str:
@@ -188,7 +154,7 @@ def default_path(name: str) -> Path:
 
 def run(options: argparse.Namespace) -> int:
     """Record."""
-    wanted = _channels(options)
+    wanted = sources.chosen(options)
     if wanted is None:
         return 2
     path = Path(options.output) if options.output else default_path(next(iter(wanted)))
@@ -199,17 +165,21 @@ def run(options: argparse.Namespace) -> int:
             ended_by = _watch(recorder, options, ending)
         finally:
             failure = _stopped(recorder)
+    outcomes = {name: source.outcome for name, source in _living(recorder).items()}
     if options.json:
-        channels = recorder.stats.as_dict()
+        channels = {
+            name: stats.as_dict() | ({"outcome": outcomes[name]} if name in outcomes else {})
+            for name, stats in recorder.stats.items()
+        }
         say_json({"path": str(path), "closed": failure is None, "ended_by": ended_by, "channels": channels})
     elif not options.quiet:
-        _show(path, wanted, recorder.stats, closed=failure is None)
+        _show(path, wanted, recorder.stats, outcomes, closed=failure is None)
     if failure:
         raise failure
     return 0
 
 
-def _prepared(path: Path, wanted: dict[str, _Wanted], options: argparse.Namespace) -> Recorder:
+def _prepared(path: Path, wanted: dict[str, Wanted], options: argparse.Namespace) -> Recorder:
     recorder = Recorder(
         path,
         flush=options.flush,
@@ -236,34 +206,28 @@ def _stopped(recorder: Recorder) -> RecordingError | None:
     return None
 
 
-def _channels(options: argparse.Namespace) -> dict[str, _Wanted] | None:
-    """By name; None: there is something wrong, and it has been said."""
-    if options.name and len(options.sources) > 1:
-        complain("--name is for one SOURCE; write NAME=SOURCE for each of several")
-        return None
-    wanted: dict[str, _Wanted] = {}
-    for one in options.sources:
-        name, rate = options.name or one.channel, one.rate or options.rate
-        if rate is None:
-            complain(f"{one.source} has no rate; say --rate 1000 (Hz), or --rate max")
-            return None
-        if name in wanted:
-            complain(f"two channels are called {name!r}; write NAME=SOURCE for one of them")
-            return None
-        wanted[name] = one._replace(rate=rate)
-    return wanted
-
-
-def _show(path: Path, wanted: dict[str, _Wanted], stats: RecorderStats, *, closed: bool) -> None:
+def _show(
+    path: Path, wanted: dict[str, Wanted], stats: RecorderStats, outcomes: dict[str, str], *, closed: bool
+) -> None:
     show_place(path, closed=closed)
     for name, one in wanted.items():
         pace = "flat out" if one.rate == "max" else f"at {one.rate} Hz"
-        show_channel(name, f"{one.source} {pace}", stats[name])
+        show_channel(name, f"{one.text} {pace}", stats[name])
+        if name in outcomes:
+            say(f"  outcome   {visible(outcomes[name])}")
     show_next(path, next((name for name, one in stats.items() if one.written), None))
+
+
+def _living(recorder: Recorder) -> dict[str, Living]:
+    """Sources that come to an end of their own, by channel."""
+    found = {name: channel.source for name, channel in recorder.channels.items()}
+    return {name: source for name, source in found.items() if isinstance(source, Living)}
 
 
 def _watch(recorder: Recorder, options: argparse.Namespace, ending: Ending) -> str:
     """Wait for the end; what it was that came first."""
+    living = _living(recorder).values()
+    told = options.duration is not None or options.records is not None
     began = time.monotonic_ns()
     total = options.records if options.duration is None else options.duration
     with progress(total, wanted=not (options.quiet or options.json)) as show:
@@ -275,6 +239,8 @@ def _watch(recorder: Recorder, options: argparse.Namespace, ending: Ending) -> s
                 return signal.Signals(ending.signal).name
             if options.records is not None and least >= options.records:
                 return "records"
+            if living and not told and all(source.ended for source in living):
+                return "source"
             left = _TICK if options.duration is None else (options.duration - now) / 1e9
             if left <= 0:
                 return "duration"

@@ -23,7 +23,7 @@ cdef enum Returns:
 
 cdef struct Adapter:
     void *function
-    intptr_t args[7]                               # one more than are passed: where `out` goes when there is none
+    intptr_t args[7]                               # six are passed; `out` may be the seventh, for none
     int out                                        # which argument is the struct; 6: none
     int returns                                    # Returns
     int width                                      # bytes of the return value: 1, 2, 4 or 8

@@ -154,7 +154,7 @@ cdef class Poller:
         return answer
 
     def call(self, Getter getter not None, double timeout=10.0):
-        """One watched call of no channel on the polling thread, between two polls: (code, excess, payload)."""
+        """One watched call on the polling thread, between two polls: (code, excess, payload)."""
         cdef fr_command *command = new_command(FR_CMD_CALL, getter.size + FR_CANARY_SIZE)
         command.fn = getter.fn
         command.ctx = getter.ctx

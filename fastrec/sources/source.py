@@ -83,9 +83,12 @@ class Living(Protocol):
     ----------
     ended : bool
         It has come to its end, and nothing more will change.
+    outcome : str
+        How it ended, for people.
     """
 
     ended: bool
+    outcome: str
 
     def begin(self) -> None:
         """Called once it is polled."""
