@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
 
-from fastrec.core.poller import PollChannel
+from fastrec.core.poller import MOST_CHANNELS, PollChannel
 from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import SchemaError, SourceError
-from fastrec.recording.layout import RATE
+from fastrec.recording.layout import CHANNEL_NAME, RATE
 from fastrec.records import ArrayChunk, Records
 from fastrec.ring import LEAST_CAPACITY, Ring
 from fastrec.schema import Schema
@@ -23,7 +23,7 @@ from fastrec.stats import Quantiles, Stats
 from fastrec.threads import Thread
 from fastrec.times import Clock, parse_duration
 
-__all__ = ["Channel", "Options", "WhenFull", "as_options", "schema_of"]
+__all__ = ["Channel", "Options", "WhenFull", "as_options", "check_name", "schema_of"]
 
 WhenFull = Literal["overwrite", "drop"]
 
@@ -281,6 +281,25 @@ class Channel:
     def forget(self) -> None:
         """Take no more pushes: the ring is the parent process's."""
         self.ring.core.forget()
+
+
+def check_name(name: str, others: Collection[str]) -> None:
+    """Refuse a name that a channel cannot have beside the others.
+
+    Raises
+    ------
+    SchemaError, SourceError
+        It is none, or taken; or there are too many channels.
+    """
+    if len(others) == MOST_CHANNELS:
+        raise SourceError(f"channel {name!r}: a recorder has at most {MOST_CHANNELS} channels")
+    if not isinstance(name, str) or not CHANNEL_NAME.fullmatch(name):
+        raise SchemaError(
+            f"channel {name!r}: a name is 1 to 64 letters, digits and '_.-', and begins with none of '.-'"
+        )
+    for other in others:
+        if other.lower() == name.lower():
+            raise SchemaError(f"channel {name!r}: there is {other!r} already; names differ by more than case")
 
 
 def schema_of(name: str, source: Any, schema: Any, rate: object) -> Schema:

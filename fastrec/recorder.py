@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from fractions import Fraction
@@ -14,12 +15,12 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from fastrec import lifetimes
-from fastrec.channel import Channel, WhenFull, as_options, schema_of
-from fastrec.core.poller import MOST_CHANNELS, PollChannel
-from fastrec.errors import RecordingError, SchemaError, SourceError, suggest
-from fastrec.recording import layout
+from fastrec.channel import Channel, WhenFull, as_options, check_name, schema_of
+from fastrec.core.poller import PollChannel
+from fastrec.errors import RecordingError, SourceError, suggest
 from fastrec.recording.files import checked_metadata
 from fastrec.recording.opening import absolute
+from fastrec.recording.reader import Mark
 from fastrec.recording.writer import Writer
 from fastrec.ring import Ring
 from fastrec.sources import registry
@@ -34,6 +35,8 @@ __all__ = ["Recorder"]
 SEGMENT_BYTES = 256 << 20
 
 _LEAST_SYNC = 1_000_000  # ns between two flushes
+
+_MARKS = 4096
 
 _STUCK = 5.0  # s that a stop waits for a call to return
 
@@ -87,6 +90,7 @@ class Recorder:
         self._segment_bytes = segment_bytes
         self._metadata = checked_metadata(metadata)
         self._channels: dict[str, Channel] = {}
+        self._marks: deque[Mark] = deque(maxlen=_MARKS)
         self._threads = Threads()
         self._turn = threading.Lock()  # of those who add channels
         self._state: Literal["new", "running", "stopping", "stopped"] = "new"
@@ -181,10 +185,12 @@ class Recorder:
             thread=thread,
             spin=spin,
         )
-        self._check_name(name)
+        self._check_open()
+        check_name(name, self._channels)
         polled_on = None if source is None else self._threads.of(name, source, options.thread)
         with polled_on.turn if polled_on else nullcontext(), self._turn:
-            self._check_name(name)  # again: others may have added channels meanwhile
+            self._check_open()  # again: meanwhile others may have added channels, or stopped it
+            check_name(name, self._channels)
             ring = Ring(schema, options.capacity, bounded=when_full == "drop", period=options.period)
             channel = Channel(name, ring, options, clock=self._clock, source=source, thread=polled_on)
             self._register(channel)
@@ -206,20 +212,6 @@ class Recorder:
     def _check_open(self) -> None:
         if self._state not in ("new", "running"):
             raise RecordingError(f"the recorder is {self._state}; make a new one")
-
-    def _check_name(self, name: str) -> None:
-        self._check_open()
-        if len(self._channels) == MOST_CHANNELS:
-            raise SourceError(f"channel {name!r}: a recorder has at most {MOST_CHANNELS} channels")
-        if not isinstance(name, str) or not layout.CHANNEL_NAME.fullmatch(name):
-            raise SchemaError(
-                f"channel {name!r}: a name is 1 to 64 letters, digits and '_.-', and begins with none of '.-'"
-            )
-        for other in self._channels:
-            if other.lower() == name.lower():
-                raise SchemaError(
-                    f"channel {name!r}: there is {other!r} already; names differ by more than case"
-                )
 
     def _probe(self, channel: Channel) -> None:
         """Make the first call, on the thread that will poll."""
@@ -354,15 +346,36 @@ class Recorder:
         if self._writer is not None:
             self._writer.release()
 
-    def mark(self, text: str) -> int:
-        """Write a mark at this moment; its time."""
-        now = time.monotonic_ns()
-        if self.path is None:
-            raise RecordingError("marks are stored with a recording: give the recorder a path")
-        if self._writer is None or self._state != "running":
+    def mark(self, text: object) -> int:
+        """Mark this moment, from any thread.
+
+        Parameters
+        ----------
+        text : str, or what `str` makes one of
+            Any characters; about 1 MB at most.
+
+        Returns
+        -------
+        int
+            Its time, monotonic ns.
+
+        Raises
+        ------
+        RecordingError
+            The recorder does not run, the text is too long, or the disk does not take it.
+        """
+        mark = Mark(time.monotonic_ns(), str(text), "mark")
+        if self._state != "running":
             raise RecordingError(f"the recorder is {self._state}; marks are set while it runs")
-        self._writer.marks.append({"mono_ns": now, "text": str(text), "kind": "mark"})
-        return now
+        if self._writer is not None:
+            self._writer.marks.append(mark._asdict())
+        self._marks.append(mark)
+        return mark.mono_ns
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """The newest marks, at most 4,096; a recording keeps them all."""
+        return tuple(self._marks)
 
     @property
     def stats(self) -> RecorderStats:

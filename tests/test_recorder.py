@@ -681,19 +681,51 @@ def interrupt(*args: object, **options: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_marks_from_many_threads(tmp_path: Path) -> None:
-    with fr.Recorder(tmp_path / "run.fastrec") as rec:
+class TestMarks:
+    @pytest.mark.parametrize("stored", [True, False])
+    def test_are_kept_with_their_times(self, tmp_path: Path, stored: bool) -> None:
+        texts = ["valve opened", "", "a\nb\0\x1b[31m", "\udcff\ud800", "Grüße", 7]
+        before = time.monotonic_ns()
+        with fr.Recorder(tmp_path / "run.fastrec" if stored else None) as rec:
+            rec.add("s", schema=STATUS)
+            times = [rec.mark(text) for text in texts]
+            marks = rec.marks
+        assert times == sorted(times) and before <= times[0] and times[-1] <= time.monotonic_ns()
+        assert [(mark.mono_ns, mark.text) for mark in marks] == list(zip(times, map(str, texts), strict=True))
+        if stored:
+            assert fr.open(tmp_path / "run.fastrec").marks == marks
+
+    def test_from_many_threads(self, tmp_path: Path) -> None:
+        with fr.Recorder(tmp_path / "run.fastrec") as rec:
+            rec.add("s", schema=STATUS)
+            threads = [
+                threading.Thread(target=lambda n=n: [rec.mark(f"{n} {i}") for i in range(100)])
+                for n in range(4)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        run = fr.open(tmp_path / "run.fastrec")
+        assert sorted(mark.text for mark in run.marks) == sorted(
+            f"{n} {i}" for n in range(4) for i in range(100)
+        )
+        assert run.verify().ok
+
+    def test_only_while_it_runs(self, tmp_path: Path) -> None:
+        rec = fr.Recorder(tmp_path / "run.fastrec")
         rec.add("s", schema=STATUS)
-        threads = [
-            threading.Thread(target=lambda n=n: [rec.mark(f"{n} {i}") for i in range(100)]) for n in range(4)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    run = fr.open(tmp_path / "run.fastrec")
-    assert sorted(mark.text for mark in run.marks) == sorted(f"{n} {i}" for n in range(4) for i in range(100))
-    assert run.verify().ok
+        with pytest.raises(fr.RecordingError, match="the recorder is new; marks are set while it runs"):
+            rec.mark("early")
+        rec.start()
+        with pytest.raises(fr.RecordingError, match="at most"):
+            rec.mark("x" * (2 << 20))
+        rec.mark("in time")
+        rec.stop()
+        with pytest.raises(fr.RecordingError, match="stopped"):
+            rec.mark("late")
+        run = fr.open(rec.path)
+        assert [mark.text for mark in run.marks] == ["in time"] and run.verify().ok
 
 
 def test_channels_added_by_many_threads(tmp_path: Path) -> None:
