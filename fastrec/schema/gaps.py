@@ -26,7 +26,7 @@ class Cause(enum.IntEnum):
 
     OVERWRITTEN = 1  #: the ring lapped whoever was reading it
     DROPPED = 2  #: the ring was full and its channel drops
-    MISSED = 3  #: a deadline passed while the call before it was still running
+    MISSED = 3  #: a deadline passed while a call went on or nobody ran us; ``code`` 16 (EBUSY): paused
     FAILED = 4  #: the call said so; ``code`` is what it returned
     DISK = 5  #: the recording could not take them; ``code`` is the errno
     PRODUCER = 6  #: the process that publishes died or started again

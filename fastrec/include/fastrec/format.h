@@ -17,7 +17,7 @@
 enum {
     FR_GAP_OVERWRITTEN = 1, /* the ring went round before the spooler or a reader came */
     FR_GAP_DROPPED = 2,     /* the ring was full, and when_full="drop" */
-    FR_GAP_MISSED = 3,      /* a deadline passed while a call went on, or nobody ran us */
+    FR_GAP_MISSED = 3,      /* a deadline passed while a call went on or nobody ran us; code EBUSY: paused */
     FR_GAP_FAILED = 4,      /* the getter said so; code says what */
     FR_GAP_DISK = 5,        /* read from the ring, but the disk would not have it */
     FR_GAP_PRODUCER = 6,    /* a foreign producer came back */
