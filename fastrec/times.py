@@ -42,6 +42,7 @@ _FORMS = (
 )
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MAX_NS = 2**63 - 1
+_HALF, _QUARTER = 2**62, 2**61
 
 # A monotonic clock counts from boot: no machine has been up since 2000, so a stamp this large is an epoch
 # time.
@@ -171,6 +172,58 @@ class Clock:
         if k == len(mono) - 1:
             return real[k] + mono_ns - mono[k]
         return real[k] + (mono_ns - mono[k]) * (real[k + 1] - real[k]) // (mono[k + 1] - mono[k])
+
+    @cached_property
+    def _paces(self) -> np.ndarray:
+        """Of each reading, what makes of stamps from it to the next realtime by arithmetic of 64 bits."""
+        mono, real = self._readings
+        paces = np.zeros(len(mono), [("shift", "<i8"), ("drift", "<i8"), ("span", "<i8"), ("fits", "?")])
+        paces["span"] = 1
+        for k, (start, shown) in enumerate(zip(mono, real, strict=True)):
+            last = k == len(mono) - 1
+            span = 1 if last else mono[k + 1] - start
+            drift = 0 if last else real[k + 1] - shown - span
+            if (
+                abs(shown - start) < _HALF
+                and abs(drift) < _QUARTER
+                and 0 < span * max(1, abs(drift)) <= _MAX_NS
+            ):
+                paces[k] = (shown - start, drift, span, True)
+        return paces
+
+    def walls(self, mono_ns: np.ndarray) -> np.ndarray:
+        """`wall` of many stamps at once, as exact.
+
+        Parameters
+        ----------
+        mono_ns : ndarray of int64, shape (n,)
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+
+        Raises
+        ------
+        RecordingError
+            If there is no reading, or one puts a stamp where 64 bits do not reach: before 1677 or after 2262.
+        """
+        stamps = np.asarray(mono_ns, dtype=np.int64)
+        mono = np.array(self._readings[0], dtype=np.int64)
+        place = np.searchsorted(mono, stamps, side="right") - 1
+        pace = self._paces[np.maximum(place, 0)]
+        drift = np.where(place < 0, 0, pace["drift"])
+        # Only what the clocks drifted apart is scaled, so that the product fits. Where it would not, which
+        # takes a clock that was set, or a stamp of a century, stamps are asked one by one.
+        walls = stamps + pace["shift"] + (stamps - mono[place]) * drift // pace["span"]
+        rare = np.flatnonzero(~pace["fits"] | (stamps <= -_QUARTER) | (stamps >= _QUARTER))
+        for row, stamp in zip(rare.tolist(), stamps[rare].tolist(), strict=True):
+            realtime = self.wall(stamp)
+            if abs(realtime) > _MAX_NS:
+                raise RecordingError(
+                    f"stamp {stamp} is {realtime} ns from 1970: more than 64 bits; see the clock readings"
+                )
+            walls[row] = realtime
+        return walls
 
     def mono(self, realtime_ns: int) -> int:
         """First stamp at or after which the realtime clock showed ``realtime_ns``; within 1 ns of the inverse

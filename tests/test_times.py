@@ -128,6 +128,49 @@ def test_a_clock_is_exact_at_todays_epoch():
     assert two.wall(10 * S + 1) == NOON + 1
 
 
+def check_walls(one, stamps):
+    """`walls` of many stamps is `wall` of each, or refuses because 64 bits do not hold one of them."""
+    array = np.array(stamps, dtype=np.int64)
+    expected = [one.wall(stamp) for stamp in stamps]
+    if all(abs(wall) < 2**63 for wall in expected):
+        assert one.walls(array).tolist() == expected and one.walls(array).dtype == np.int64
+    else:
+        with pytest.raises(RecordingError, match="more than 64 bits; see the clock readings"):
+            one.walls(array)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10**11), st.integers(-(10**11), 10**12)), max_size=5),
+    st.lists(st.integers(-(10**10), 10**12), max_size=20),
+)
+def test_walls_are_wall_value_by_value(steps, stamps):
+    pairs = np.cumsum(np.array([(5, NOON), *steps], dtype=np.int64), axis=0).tolist()
+    near = [pair[0] + by for pair in pairs for by in (-1, 0, 1)]
+    check_walls(clock(*map(tuple, pairs)), [*stamps, *near])
+
+
+ANY = st.one_of(st.integers(-(2**63), 2**63 - 1), st.sampled_from([-(2**63), 2**63 - 1, 2**61, 2**62, 0]))
+
+
+@given(st.lists(st.tuples(ANY, ANY), min_size=1, max_size=4), st.lists(ANY, min_size=1, max_size=6))
+def test_walls_of_any_stamps_by_any_readings(pairs, stamps):
+    ordered = sorted(pairs, key=lambda pair: pair[0])
+    for stamp in stamps:
+        check_walls(clock(*ordered), [stamp])
+    check_walls(clock(*ordered), [*stamps, *(pair[0] for pair in ordered)])
+
+
+def test_walls_where_products_pass_64_bits():
+    # Ten seconds at ten seconds a reading is 10**20; a clock set by hours takes more than the drift alone.
+    even = clock((10 * S, NOON), (20 * S, NOON + 10 * S + 7), (30 * S, NOON + 20 * S - 5))
+    check_walls(even, range(9 * S, 31 * S, 12_345_678))
+    suspended = clock((10 * S, NOON), (20 * S, NOON + 30_000 * S), (30 * S, NOON + 30_010 * S))
+    check_walls(suspended, range(9 * S, 31 * S, 12_345_678))
+    twice = clock((100, 1_000), (100, 2_000), (200, 2_100), (200, 9_000))
+    check_walls(twice, range(90, 210))
+    assert even.walls(np.empty(0, dtype=np.int64)).shape == (0,)
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 10**10), st.integers(1, 10**10)), min_size=1, max_size=5),
     st.integers(-(10**10), 10**11),
@@ -165,7 +208,7 @@ def test_dates_are_in_the_zone():
 
 def test_a_clock_that_knows_nothing_says_so():
     empty = clock()
-    for ask in (empty.wall, empty.mono, empty.datetime, empty.text):
+    for ask in (empty.wall, empty.mono, empty.datetime, empty.text, empty.walls):
         with pytest.raises(RecordingError, match="no clock reading"):
             ask(5)
     with pytest.raises(RecordingError, match="no date"):
