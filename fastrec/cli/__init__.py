@@ -27,7 +27,7 @@ VERBS = {
     "record": "poll sources into a recording",
     "info": "say what is in a recording",
     "cat": "print records",
-    "export": "write records to a .csv or .npy file",
+    "export": "write records to a .csv, .jsonl, .npy or .npz file",
     "verify": "check every byte and every number of a recording",
 }
 """Verb and what it does; its module has ``add_arguments(parser)`` and ``run(options) -> exit code``."""

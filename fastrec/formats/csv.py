@@ -14,7 +14,7 @@ import numpy as np
 
 from fastrec.formats.target import replacing
 from fastrec.records import Records
-from fastrec.records.columns import recorder_columns
+from fastrec.records.columns import column_names, elements
 
 __all__ = ["write"]
 
@@ -68,16 +68,20 @@ def write(
     with replacing(path, overwrite=overwrite) as file:
         empty = _columns(records[:0], raw)
         file.write(
-            line(_text(name, exact) for name, values in empty for name in _names(name, values.shape[1:]))
+            line(
+                _text(called, exact)
+                for name, values in empty
+                for called, _ in elements(name, values.shape[1:])
+            )
         )
         if progress:
             progress(0, total)
         for start in range(0, total, _BLOCK):
             part = records[start : start + _BLOCK]
             cells = [
-                _cells(values[(slice(None), *place)], exact)
-                for _, values in _columns(part, raw)
-                for place in np.ndindex(values.shape[1:])
+                _cells(values[place], exact)
+                for name, values in _columns(part, raw)
+                for _, place in elements(name, values.shape[1:])
             ]
             lines = "\n".join(map(",".join, zip(*cells, strict=True))) + "\n"
             file.write(lines.encode("utf-8", "backslashreplace"))
@@ -89,14 +93,9 @@ def _columns(part: Records, raw: bool) -> Iterator[tuple[str, np.ndarray]]:
     if not raw:
         yield from part.decode().items()
         return
-    for name in (*recorder_columns(part.store), *(field.name for field in part.schema.fields)):
+    for name in column_names(part.schema, part.store):
         values = part[name]
         yield name, values.view(np.uint8) if values.dtype.kind == "b" else values
-
-
-def _names(name: str, shape: tuple[int, ...]) -> Iterator[str]:
-    for place in np.ndindex(shape):
-        yield name + "".join(f"[{index}]" for index in place)
 
 
 def _cells(values: np.ndarray, exact: bool) -> list[str]:

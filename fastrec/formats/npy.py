@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -11,14 +11,20 @@ from fastrec.errors import FormatError
 from fastrec.formats.target import replacing
 from fastrec.records import Records
 from fastrec.records.chunks import BLOCK
+from fastrec.records.columns import column_names
 
-__all__ = ["write"]
+__all__ = ["blocks", "decoded", "decoded_dtype", "header", "write"]
 
 _MOST_HEADER = 10_000
 
 
 def write(
-    records: Records, path: str | os.PathLike[str], *, decoded: bool = False, overwrite: bool = False
+    records: Records,
+    path: str | os.PathLike[str],
+    *,
+    decoded: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[int, int], object] | None = None,
 ) -> None:
     """Write records to a ``.npy`` file.
 
@@ -32,6 +38,9 @@ def write(
         empty), float64 where there is a scale.
     overwrite : bool
         Whether a file of this name may be replaced.
+    progress : callable, optional
+        Called with the number of records written so far and their total, at the start, after each block, and
+        so at the end. What it raises ends the export, and no file is left.
 
     Raises
     ------
@@ -39,21 +48,34 @@ def write(
         If the file is there and `overwrite` is False, if it cannot be written, or if there are so many
         columns that numpy would not read it.
     """
+    total, done = len(records), 0
     with replacing(path, overwrite=overwrite) as file:
         dtype = _decoded_dtype(records) if decoded else records.schema.storage(records.store)
-        file.write(_header(dtype, len(records)))
-        for part in _parts(records):
+        file.write(header(dtype, (total,)))
+        if progress:
+            progress(0, total)
+        for part in blocks(records):
             array = _decoded(part, dtype) if decoded else part.to_numpy()
             file.write(array.tobytes())
+            done += len(part)
+            if progress:
+                progress(done, total)
 
 
-def _header(dtype: np.dtype, count: int) -> bytes:
+def header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    """What stands before the values of an array, in C order, in a ``.npy`` file.
+
+    Raises
+    ------
+    FormatError
+        If numpy would not read so long a header.
+    """
     descr = np.lib.format.dtype_to_descr(dtype)
-    text = repr({"descr": descr, "fortran_order": False, "shape": (count,)}) + "\n"
+    text = repr({"descr": descr, "fortran_order": False, "shape": shape}) + "\n"
     if len(text) > _MOST_HEADER:
         raise FormatError(
             f"{len(dtype.names)} columns make a header of {len(text)} characters, and numpy.load reads at"
-            f" most {_MOST_HEADER}; export without decoded=True, or to .csv"
+            f" most {_MOST_HEADER}; export without decoded=True, or to .npz or .csv"
         )
     # Version 1.0 is Latin-1; 3.0, with a longer length, is UTF-8.
     version, size = ((1, 0), 2) if text.isascii() else ((3, 0), 4)
@@ -63,33 +85,40 @@ def _header(dtype: np.dtype, count: int) -> bytes:
     return start + len(body).to_bytes(size, "little") + body
 
 
-def _parts(records: Records) -> Iterator[Records]:
+def blocks(records: Records) -> Iterator[Records]:
+    """The records, so many at a time that their values are no burden."""
     for start in range(0, len(records), BLOCK):
         yield records[start : start + BLOCK]
 
 
+def decoded_dtype(records: Records, name: str) -> tuple[np.dtype, tuple[int, ...]]:
+    """Type and shape of one value of a column, as `decoded` makes it.
+
+    Looks at every value once where there are texts, because NumPy's texts have one width per column.
+    """
+    values = records[:0].decode(name)[name]
+    if values.dtype != object:
+        return values.dtype, values.shape[1:]
+    width = 1
+    for part in blocks(records):
+        texts = set(part.decode(name)[name].flat) - {None}
+        width = max(width, *map(len, texts), 1)
+    return np.dtype(f"U{width}"), values.shape[1:]
+
+
+def decoded(part: Records, name: str) -> np.ndarray:
+    """Values of a column as people read them, but NULL is an empty text."""
+    values = part.decode(name)[name]
+    return np.where(np.equal(values, None), "", values) if values.dtype == object else values
+
+
 def _decoded_dtype(records: Records) -> np.dtype:
-    """Looks at every value once, because NumPy's texts have one width per column."""
-    columns = records[:0].decode()
-    widths = {name: 1 for name, values in columns.items() if values.dtype == object}
-    if widths:
-        for part in _parts(records):
-            values = part.decode()
-            for name, width in widths.items():
-                longest = max((len(text) for text in set(values[name].flat) if text is not None), default=1)
-                widths[name] = max(width, longest)
-    return np.dtype(
-        [
-            (name, f"U{widths[name]}" if name in widths else values.dtype, values.shape[1:])
-            for name, values in columns.items()
-        ]
-    )
+    names = column_names(records.schema, records.store)
+    return np.dtype([(name, *decoded_dtype(records, name)) for name in names])
 
 
 def _decoded(part: Records, dtype: np.dtype) -> np.ndarray:
     array = np.empty(len(part), dtype=dtype)
-    for name, values in part.decode().items():
-        if values.dtype == object:
-            values = np.where(np.equal(values, None), "", values)
-        array[name] = values
+    for name in dtype.names:
+        array[name] = decoded(part, name)
     return array

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from fastrec.schema import Field, Schema
 from fastrec.schema.forms import COLUMNS, Store
 from fastrec.schema.readable import readable
 
-__all__ = ["Columns", "Read", "Texts", "recorder_columns"]
+__all__ = ["Columns", "Read", "Texts", "column_names", "elements", "recorder_columns"]
 
 Read = Callable[[Span], np.ndarray]
 """From some rows to the values of a column in them."""
@@ -24,6 +24,17 @@ _CACHE_BYTES = 64 << 20
 def recorder_columns(store: Store) -> tuple[str, ...]:
     """Names of the columns that the recorder puts before the payload."""
     return tuple(name for name, _ in (COLUMNS if store == "changes" else COLUMNS[:1]))
+
+
+def column_names(schema: Schema, store: Store) -> list[str]:
+    """Names of all columns: the recorder's, then the leaves of the payload in order of offset."""
+    return [*recorder_columns(store), *(field.name for field in schema.fields)]
+
+
+def elements(name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, tuple]]:
+    """Every element of a column of arrays: what it is called, ``name[0]``, and the index of its values."""
+    for place in np.ndindex(shape):
+        yield name + "".join(f"[{index}]" for index in place), (slice(None), *place)
 
 
 class Texts:

@@ -1,5 +1,5 @@
-"""Finding who writes a format. Formats lie to the right of records, so they are reached by entry points,
-never imported.
+"""Exits: what records become elsewhere. Formats and conversions lie to the right of records, so they are
+reached by entry points, never imported.
 """
 
 from __future__ import annotations
@@ -8,13 +8,128 @@ import os
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fastrec.errors import FormatError
+from fastrec.records.chunks import join_rows
+from fastrec.records.columns import Columns, column_names
+from fastrec.records.rows import Rows
+from fastrec.schema import Schema
+from fastrec.schema.forms import Store
 
-__all__ = ["GROUP", "known", "writer"]
+if TYPE_CHECKING:
+    import pandas
 
-GROUP = "fastrec.formats"
+__all__ = ["CONVERSIONS", "FORMATS", "Exits", "converter", "known", "writer"]
+
+FORMATS = "fastrec.formats"
 """Entry point group: the name is a suffix without its dot, the value ``"module:function"``."""
+
+CONVERSIONS = "fastrec.conversions"
+"""Entry point group: the name is what follows ``to_``, the value ``"module:function"``."""
+
+
+class Exits:
+    """The part of `Records` that hands them on: as arrays, as frames, as files."""
+
+    schema: Schema
+    store: Store
+    _rows: Rows
+    _columns: Columns
+
+    def decode(self, *names: str) -> dict[str, np.ndarray]:
+        """Columns as people read them.
+
+        Parameters
+        ----------
+        *names : str
+            Leaves, or the recorder's columns. Default: every column, the recorder's first.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n, *shape)
+            In the order asked: str objects for labels, float64 where there is a scale, str objects or None
+            for texts, else the raw values in native byte order.
+
+        Raises
+        ------
+        SchemaError
+            If there is no such column.
+        """
+        asked = names or column_names(self.schema, self.store)
+        return {name: self._columns.readable(name) for name in asked}
+
+    def to_numpy(self) -> np.ndarray:
+        """All records as one new array.
+
+        Returns
+        -------
+        structured ndarray, shape (n,)
+            Of the record dtype, contiguous. The ids of texts mean what they meant in their segment; see
+            `decode`.
+        """
+        parts = [span.rows() for span in self._rows.spans]
+        return join_rows(parts) if parts else self._columns.nothing().rows().copy()
+
+    def to_pandas(self, *, raw: bool = False) -> pandas.DataFrame:
+        """All records as a pandas DataFrame. It needs pandas, and no pyarrow.
+
+        Parameters
+        ----------
+        raw : bool
+            False: labels, physical values, texts. True: numbers as C stored them; a text is its id.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per record. Its index is when: a DatetimeIndex of ns in the recording's zone, exact to the
+            ns between the clock readings, named ``"time"``. If there is no reading, or one puts a stamp
+            outside the years that ns can tell (1677 to 2262), nobody knows the date, and the index is a
+            TimedeltaIndex of ``mono_ns``, of the same name. If a field is called ``time``, the index is
+            ``time_``.
+
+            Its columns are the recorder's, then every leaf under its dotted name; of an array a column per
+            element: ``pos[0]``, ``pos[1]``. Empty records give the same dtypes:
+
+            =================  =====================================================================
+            labels             category: the declared names in their order, then what else was seen,
+                               in order of value (``"7?"``, ``"A|0x40"``). HRESULTs declare none, so
+                               two frames of them agree after ``pandas.api.types.union_categoricals``
+            a scale, a bias    float64
+            texts              object: str, None for NULL and for what could not be read
+            char arrays        object: str, to the first NUL
+            raw bytes          object: bytes
+            other numbers      as C stored them, in native byte order
+            =================  =====================================================================
+
+            ``attrs["units"]`` has the unit, str, of each column that has one; of raw numbers only where there
+            is no scale. Losses are no rows: ``pandas.DataFrame(records.gaps)``.
+
+        Raises
+        ------
+        FormatError
+            If pandas is not installed.
+        """
+        return converter("pandas")(self, raw=raw)
+
+    def export(self, path: str | os.PathLike[str], **options: object) -> None:
+        """Write a file in the format of its suffix.
+
+        Parameters
+        ----------
+        path : path
+            An installed format has its suffix: ``".npy"``, ``".csv"`` ...
+        **options
+            Those of the format's ``write``; all know ``overwrite``.
+
+        Raises
+        ------
+        FormatError
+            If no format has the suffix, or the file is there and ``overwrite`` is not True.
+        """
+        writer(path)(self, path, **options)
 
 
 def known() -> dict[str, str]:
@@ -22,7 +137,7 @@ def known() -> dict[str, str]:
     imported.
     """
     return {
-        entry.name: entry.value for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+        entry.name: entry.value for entry in sorted(entry_points(group=FORMATS), key=lambda entry: entry.name)
     }
 
 
@@ -36,17 +151,30 @@ def writer(path: str | os.PathLike[str]) -> Callable[..., None]:
     """
     name = PurePath(path).name
     suffix = PurePath(path).suffix[1:].lower()
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if suffix not in found:
+    what = f"no format is called .{suffix}" if suffix else "it has no suffix to tell the format by"
+    return _loaded(FORMATS, suffix, f"{name!r} cannot be written", what, ".")
+
+
+def converter(name: str) -> Callable[..., Any]:
+    """Function ``convert(records, **options)`` behind ``to_<name>``.
+
+    Raises
+    ------
+    FormatError
+        If no installed conversion has the name, or it cannot be imported.
+    """
+    return _loaded(CONVERSIONS, name, f"to_{name}() cannot be answered", "nothing converts to it", "to_")
+
+
+def _loaded(group: str, name: str, problem: str, missing: str, before: str) -> Callable[..., Any]:
+    found = {entry.name: entry for entry in entry_points(group=group)}
+    if name not in found:
         listed = (
-            ", ".join(f".{one}" for one in sorted(found))
+            ", ".join(f"{before}{one}" for one in sorted(found))
             or "none: fastrec is not installed, so it has no entry points"
         )
-        what = f"no format is called .{suffix}" if suffix else "it has no suffix to tell the format by"
-        raise FormatError(f"{name!r} cannot be written: {what}; there is {listed}")
+        raise FormatError(f"{problem}: {missing}; there is {listed}")
     try:
-        return found[suffix].load()
+        return found[name].load()
     except (ImportError, AttributeError) as error:
-        raise FormatError(
-            f"{name!r} cannot be written: {found[suffix].value} does not load ({error})"
-        ) from error
+        raise FormatError(f"{problem}: {found[name].value} does not load ({error})") from error

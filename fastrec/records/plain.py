@@ -1,13 +1,19 @@
-"""Columns as plain Python values, and values as the JSON that every parser takes."""
+"""Columns as plain Python values, records as rows of them, and values as the JSON that every parser takes."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
-__all__ = ["plain", "to_json"]
+from fastrec.errors import RecordingError
+from fastrec.records.columns import column_names
+from fastrec.records.records import Records
+from fastrec.times import Clock
+
+__all__ = ["date", "headings", "plain", "rows", "spare", "to_json"]
 
 
 def plain(values: np.ndarray) -> list:
@@ -31,6 +37,77 @@ def plain(values: np.ndarray) -> list:
     return values.tolist()
 
 
+def spare(name: str, taken: Collection[str]) -> str:
+    """A name for what stands beside the columns: with as many ``_`` behind it as keep it from theirs."""
+    while name in taken:
+        name += "_"
+    return name
+
+
+def headings(records: Records, names: Sequence[str], *, raw: bool = False) -> list[str]:
+    """What the values of `rows` are called.
+
+    Parameters
+    ----------
+    records : Records
+    names : sequence of str
+        The columns asked for.
+    raw : bool
+
+    Returns
+    -------
+    list of str
+        ``"seq"``, unless raw ``"time"``, and the names. If a field of the schema, asked for or not, is called
+        ``seq`` or ``time``, ours are ``seq_`` and ``time_``.
+    """
+    taken = column_names(records.schema, records.store)
+    return [*(spare(name, taken) for name in ("seq", *(() if raw else ("time",)))), *names]
+
+
+def rows(
+    records: Records, names: Sequence[str], *, raw: bool = False, zoned: bool = True
+) -> Iterator[tuple[object, ...]]:
+    """Records as plain values, one by one. All of them are gathered at once; ask for a block.
+
+    Parameters
+    ----------
+    records : Records
+    names : sequence of str
+        Columns: leaves, or the recorder's.
+    raw : bool
+        False: dates, labels, physical values, texts. True: no dates, and values as C stored them; a text is
+        its id.
+    zoned : bool
+        Whether a date has its offset from UTC.
+
+    Yields
+    ------
+    tuple
+        The record's number, unless raw its `date`, then a value per name, as `plain` makes them.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such column.
+    """
+    columns = [records[name] if raw else records.decode(name)[name] for name in names]
+    first = [records.seq.tolist()]
+    if not raw:
+        first.append([date(records.clock, stamp, zoned=zoned) for stamp in records["mono_ns"].tolist()])
+    return zip(*first, *map(plain, columns), strict=True)
+
+
+def date(clock: Clock | None, stamp: int | None, *, zoned: bool = True) -> str | None:
+    """Date of a stamp in the recording's zone, as every option that takes a time reads it; None: unknown."""
+    if clock is None or stamp is None:
+        return None
+    try:
+        when = clock.datetime(stamp)
+    except RecordingError:
+        return None
+    return (when if zoned else when.replace(tzinfo=None)).isoformat(timespec="microseconds")
+
+
 def to_json(value: object, *, indent: int | None = None) -> str:
     """JSON in ASCII, strict: a lone surrogate is its escape in text, ``NaN`` and ``Infinity`` are texts."""
     return json.dumps(_sound(value), indent=indent, allow_nan=False).replace("\x7f", "\\u007f")
@@ -38,7 +115,7 @@ def to_json(value: object, *, indent: int | None = None) -> str:
 
 def _sound(value: object) -> object:
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):

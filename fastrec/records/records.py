@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
-import os
 from collections.abc import Iterable, Iterator
 from typing import Self, overload
 
 import numpy as np
 
 from fastrec.errors import SchemaError
-from fastrec.records import exits, queries
-from fastrec.records.chunks import Chunk, join_rows
-from fastrec.records.columns import Columns, Read, Texts, recorder_columns
+from fastrec.records import queries
+from fastrec.records.chunks import Chunk
+from fastrec.records.columns import Columns, Read, Texts
 from fastrec.records.conditions import condition
+from fastrec.records.exits import Exits
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
@@ -26,7 +26,7 @@ __all__ = ["Records"]
 _FOREVER = 2**63
 
 
-class Records:
+class Records(Exits):
     """Records of one channel, in the order of their numbers.
 
     Slicing and `between` copy nothing. Columns are gathered when they are asked for; the newest 64 MiB of
@@ -355,44 +355,3 @@ class Records:
             time, if there is any, is the last row, with ``known`` False.
         """
         return queries.durations(self.intervals(field, max_gap))
-
-    def decode(self) -> dict[str, np.ndarray]:
-        """Every column as people read it.
-
-        Returns
-        -------
-        dict of str to ndarray, shape (n, *shape)
-            The recorder's columns, then every leaf: str objects for labels, float64 where there is a scale,
-            str objects or None for texts, else the raw values in native byte order.
-        """
-        names = [*recorder_columns(self.store), *(field.name for field in self.schema.fields)]
-        return {name: self._columns.readable(name) for name in names}
-
-    def to_numpy(self) -> np.ndarray:
-        """All records as one new array.
-
-        Returns
-        -------
-        structured ndarray, shape (n,)
-            Of the record dtype, contiguous. The ids of texts mean what they meant in their segment; see
-            `decode`.
-        """
-        parts = [span.rows() for span in self._rows.spans]
-        return join_rows(parts) if parts else self._columns.nothing().rows().copy()
-
-    def export(self, path: str | os.PathLike[str], **options: object) -> None:
-        """Write a file in the format of its suffix.
-
-        Parameters
-        ----------
-        path : path
-            An installed format has its suffix: ``".npy"``, ``".csv"`` ...
-        **options
-            Those of the format's ``write``; all know ``overwrite``.
-
-        Raises
-        ------
-        FormatError
-            If no format has the suffix, or the file is there and ``overwrite`` is not True.
-        """
-        exits.writer(path)(self, path, **options)

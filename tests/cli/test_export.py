@@ -2,12 +2,30 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+import fastrec.formats.csv
+import fastrec.formats.jsonl
+import fastrec.formats.npy
+from fastrec.cli import export, main
 
 Run = Callable[..., str]
+
+SUFFIXES = ["csv", "jsonl", "npy", "npz"]
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastrec.formats.npy, "BLOCK", 4)
+    monkeypatch.setattr(fastrec.formats.csv, "_BLOCK", 4)
+    monkeypatch.setattr(fastrec.formats.jsonl, "_BLOCK", 4)
 
 
 def rows(path: str) -> list[dict[str, str]]:
@@ -33,6 +51,85 @@ def test_npy(bench: Path, command: Run) -> None:
     assert np.load("y.npy")["mode"].tolist()[:3] == ["FAULT", "IDLE", "RUN"]
 
 
+def test_npz(bench: Path, command: Run) -> None:
+    command("export", "small.fastrec", "-o", "x.npz")
+    command("export", "small.fastrec", "-o", "raw.npz", "--raw", "--quiet")
+    assert Path("raw.npz").read_bytes() == Path("x.npz").read_bytes()
+    command("export", "small.fastrec", "-o", "y.npz", "--decoded")
+    with np.load("x.npz") as raw, np.load("y.npz") as decoded:
+        assert raw["mode"].tolist()[:3] == [-1, 0, 1]
+        assert decoded["mode"].tolist()[:3] == ["FAULT", "IDLE", "RUN"]
+        assert raw["gaps"]["count"].tolist() == decoded["gaps"]["count"].tolist() == [3, 1]
+        assert raw["seq"].tolist() == [*range(5), *range(8, 20)]
+
+
+def test_jsonl_is_what_cat_prints(bench: Path, command: Run) -> None:
+    for form in ([], ["--raw"]):
+        chosen = ["small.fastrec", "--between", "+2ms", "-2ms", "--where", "url=http://a"]
+        command("export", *chosen, "-o", "x.jsonl", "--force", *form)
+        printed = command("cat", *chosen, "--json", *form)
+        assert printed and Path("x.jsonl").read_text() == printed
+    command("export", "small.fastrec", "-o", "decoded.jsonl", "--decoded")
+    assert json.loads(Path("decoded.jsonl").read_text().splitlines()[0])["mode"] == "FAULT"
+
+
+def test_help_lists_every_suffix(command: Run) -> None:
+    text = " ".join(command("export", "--help").split())
+    assert ", ".join(f".{suffix}" for suffix in SUFFIXES) in text
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_progress_shows(
+    bench: Path, command: Run, monkeypatch: pytest.MonkeyPatch, small_blocks: None, suffix: str
+) -> None:
+    shown: list[tuple[float, str]] = []
+
+    @contextmanager
+    def progress(total: float, *, wanted: bool) -> Iterator[Callable[[float, str], None]]:
+        assert total == 17
+        yield lambda done, text: shown.append((done, text)) if wanted else None
+
+    monkeypatch.setattr(export, "progress", progress)
+    command("export", "small.fastrec", "-o", f"x.{suffix}")
+    assert shown[0] == (0, "0 of 17 records") and shown[-1] == (17, "17 of 17 records")
+    assert len(shown) > 4
+    shown.clear()
+    command("export", "small.fastrec", "-o", f"x.{suffix}", "--force", "--quiet")
+    assert shown == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("force", [False, True])
+def test_ctrl_c_leaves_nothing_half_written(
+    bench: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    small_blocks: None,
+    suffix: str,
+    force: bool,
+) -> None:
+    """A real signal, when some of the records are in the hidden file and others are not."""
+    if force:
+        Path(f"x.{suffix}").write_text("mine")
+    before = sorted(path.name for path in bench.iterdir())
+
+    @contextmanager
+    def progress(total: float, *, wanted: bool) -> Iterator[Callable[[float, str], None]]:
+        def show(done: float, text: str) -> None:
+            if done > 8:
+                assert any(path.name.startswith(f".x.{suffix}.") for path in bench.iterdir())
+                os.kill(os.getpid(), signal.SIGINT)
+
+        yield show
+
+    monkeypatch.setattr(export, "progress", progress)
+    arguments = ["export", "small.fastrec", "-o", f"x.{suffix}", *["--force"][: int(force)]]
+    assert main(arguments) == 130
+    assert capsys.readouterr() == ("", "fastrec: interrupted\n")
+    assert sorted(path.name for path in bench.iterdir()) == before
+    assert not force or Path(f"x.{suffix}").read_text() == "mine"
+
+
 def test_a_part(bench: Path, command: Run) -> None:
     command("export", "small.fastrec", "-o", "x.csv", "--between", "+2ms", "-2ms", "--where", "mode=RUN")
     assert [row["tick"] for row in rows("x.csv")] == ["14", "56", "77", "98"]
@@ -47,7 +144,7 @@ def test_a_file_is_replaced_only_by_force(bench: Path, command: Run, refused: Ru
 
 
 def test_what_cannot_be_written(bench: Path, refused: Run) -> None:
-    assert ".csv, .npy" in refused(1, "export", "small.fastrec", "-o", "x.xyz")
+    assert ".csv, .jsonl, .npy, .npz" in refused(1, "export", "small.fastrec", "-o", "x.xyz")
     assert "suffix" in refused(1, "export", "small.fastrec", "-o", "x")
     assert "nowhere" in refused(1, "export", "small.fastrec", "-o", "nowhere/x.csv")
     assert sorted(path.name for path in bench.iterdir()) == ["small.fastrec"]

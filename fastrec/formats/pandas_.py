@@ -1,0 +1,94 @@
+"""pandas: records as a DataFrame. No pyarrow, and no Python object per row where numbers will do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fastrec.errors import FormatError, RecordingError
+from fastrec.records import Records
+from fastrec.records.columns import column_names, elements, recorder_columns
+from fastrec.records.plain import plain, spare
+from fastrec.schema import Field
+from fastrec.schema.labels import Labels, Masked
+from fastrec.schema.readable import is_scaled, native, physical
+
+try:
+    import pandas as pd
+except ImportError as error:
+    raise FormatError(f"to_pandas() needs pandas: pip install fastrec[pandas] ({error})") from error
+
+__all__ = ["convert"]
+
+
+def convert(records: Records, *, raw: bool = False) -> pd.DataFrame:
+    """Make a DataFrame; see `Records.to_pandas`."""
+    index = _index(records)
+    columns: dict[str, object] = {name: native(records[name]) for name in recorder_columns(records.store)}
+    units: dict[str, str] = {}
+    for field in records.schema.fields:
+        for name, values in _columns(records, field, raw):
+            # Left to guess, pandas would give texts a type of its own, which holds no broken UTF-8.
+            objects = isinstance(values, np.ndarray) and values.dtype == object
+            columns[name] = pd.Series(values, index, dtype=object) if objects else values
+            if field.unit and not (raw and is_scaled(field)):
+                units[name] = field.unit
+    frame = pd.DataFrame(columns, index)
+    frame.attrs["units"] = units
+    return frame
+
+
+def _index(records: Records) -> pd.Index:
+    name = spare("time", column_names(records.schema, records.store))
+    stamps = native(records["mono_ns"])
+    try:
+        walls = None if records.clock is None else records.clock.walls(stamps)
+    except RecordingError:
+        walls = None
+    if walls is None:
+        return pd.TimedeltaIndex(stamps.view("m8[ns]"), name=name)
+    return pd.DatetimeIndex(walls.view("M8[ns]"), tz="UTC", name=name).tz_convert(records.clock.zone)
+
+
+def _columns(records: Records, field: Field, raw: bool) -> Iterator[tuple[str, np.ndarray | pd.Categorical]]:
+    """A field's columns, one per element."""
+    if field.text and not raw:
+        yield field.name, records.decode(field.name)[field.name]
+        return
+    values = records[field.name]
+    labelled = field.labels is not None and not raw
+    if labelled:
+        values, dtype = _coded(field.labels, values)
+    elif not raw:
+        values = physical(field, values)
+    for name, place in elements(field.name, field.shape):
+        column = values[place]
+        if labelled:
+            yield name, pd.Categorical.from_codes(column, dtype=dtype)
+        elif column.dtype.kind == "S":
+            yield name, np.array(plain(column), dtype=object)
+        elif column.dtype.kind == "V":
+            yield name, np.array(column.tolist(), dtype=object)
+        else:
+            yield name, native(column)
+
+
+def _coded(labels: Labels, values: np.ndarray) -> tuple[np.ndarray, pd.CategoricalDtype]:
+    """Places of the values' names among the categories, of the same shape, and the categories."""
+    numbers = native(values).view(np.uint8) if values.dtype.kind == "b" else native(values)
+    codes, distinct = pd.factorize(numbers.ravel(), sort=True)
+    texts = labels.names(distinct).tolist()
+    places: dict[str, int] = {}
+    for text in (*_declared(labels), *texts):
+        places.setdefault(text, len(places))
+    found = np.array([places[text] for text in texts], dtype=np.intp)
+    # Named, the type is that of texts also where there is none.
+    return found[codes].reshape(values.shape), pd.CategoricalDtype(pd.Index(list(places), dtype=str))
+
+
+def _declared(labels: Labels) -> Iterator[str]:
+    """Declared names but for those that never show, because their value has another one before."""
+    for name, value in labels.enumerators:
+        if isinstance(labels, Masked) or labels.name(value) == name:
+            yield name
