@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import zipfile
@@ -109,7 +110,7 @@ def _add(
     member = zipfile.ZipInfo(f"{name}.npy")
     member.compress_type = archive.compression
     # Known beforehand, it lets zipfile choose the longer fields that 4 GiB need.
-    member.file_size = len(head) + int(np.prod(shape, dtype=object)) * dtype.itemsize
+    member.file_size = len(head) + math.prod(shape) * dtype.itemsize
     with archive.open(member, "w") as file:
         file.write(head)
         for part in parts:

@@ -46,23 +46,19 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = False) -> Itera
         raise _exists(target)
     hidden = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.new")
     try:
-        file = open(hidden, "xb")  # noqa: SIM115 - closed below, before the file gets its name
+        with open(hidden, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _name(hidden, target, overwrite)
+    except FastrecError:
+        # Damage found while reading is an OSError too, and no fault of the target.
+        raise
     except OSError as error:
         raise _refused(target, error) from error
-    try:
-        try:
-            with file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            _name(hidden, target, overwrite)
-        except FastrecError:
-            # Damage found while reading is an OSError too, and no fault of the target.
-            raise
-        except OSError as error:
-            raise _refused(target, error) from error
     finally:
-        with suppress(FileNotFoundError):
+        # An interrupt may come as soon as the file is there.
+        with suppress(OSError):
             hidden.unlink()
 
 

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from common import SCHEMA, gaps, sample
+from recording.samples import large
 
+import fastrec
 from fastrec.records import ArrayChunk, Records
 from fastrec.schema import HRESULT, Flags, Masked, Schema
 from fastrec.times import CLOCK_PAIR_DTYPE, Clock
@@ -182,6 +184,23 @@ def test_the_index_is_exact_in_the_zone():
     fixed = build(array, when=clock(zone=dt.timezone(dt.timedelta(hours=-5)))).to_pandas()
     assert fixed.index[0].utcoffset() == dt.timedelta(hours=-5)
     assert len(frame.loc[frame.index[3] : frame.index[5]]) == 3
+
+
+def test_a_recording(tmp_path):
+    large(tmp_path / "run.fastrec")
+    records = fastrec.open(tmp_path / "run.fastrec")["status"]
+    frame = records.to_pandas()
+    assert frame.index.dtype == pd.DatetimeTZDtype("ns", records.clock.zone) and len(frame) == 5_900
+    for place in (0, 2_499, 2_500, 5_899):
+        stamp = int(records["mono_ns"][place])
+        assert frame.index[place].isoformat(timespec="microseconds") == records.clock.text(stamp)
+        assert frame["url"].iloc[place] == records.decode("url")["url"][place]
+    assert frame["mode"].value_counts().index.isin(["IDLE", "RUN", "FAULT"]).all()
+    part = frame.loc["2026-09-21 16:13:21":"2026-09-21 16:13:21.999"]
+    assert part["tick"].tolist() == records.between("16:13:21", "16:13:22")["tick"].tolist()
+    frame.loc[:, ["tick", "mono_ns"]] = 5
+    frame["url"] = "mine"
+    assert records["tick"][1] == 7 and records.to_pandas()["mono_ns"].is_unique
 
 
 @pytest.mark.parametrize("when", [None, Clock(np.empty(0, CLOCK_PAIR_DTYPE)), clock((0, 2**63 - 1_500))])

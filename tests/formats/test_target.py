@@ -4,6 +4,7 @@ import stat
 import pytest
 
 from fastrec.errors import FormatError
+from fastrec.formats import target
 from fastrec.formats.target import replacing
 
 
@@ -38,6 +39,17 @@ def test_a_failure_leaves_what_was_there(tmp_path, error):
         file.write(b"new")
         raise error
     assert names(tmp_path) == ["a.csv"] and (tmp_path / "a.csv").read_bytes() == b"old"
+
+
+def test_an_interrupt_as_soon_as_the_file_is_there(tmp_path, monkeypatch):
+    def interrupted(*given):
+        open(*given).close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(target, "open", interrupted, raising=False)
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "a.csv"):
+        pytest.fail("the block must not run")
+    assert names(tmp_path) == []
 
 
 def test_overwrite(tmp_path):
@@ -84,7 +96,9 @@ def test_a_link_is_neither_followed_nor_taken_for_free(tmp_path):
 
 
 def test_what_cannot_be_a_file(tmp_path):
-    for path, overwrite in ((tmp_path, True), (tmp_path / "no" / "a.csv", False)):
+    (tmp_path / "file").touch()
+    refused = ((tmp_path, True), (tmp_path / "no" / "a.csv", False), (tmp_path / "file" / "a.csv", False))
+    for path, overwrite in refused:
         with pytest.raises(FormatError, match=str(path)), replacing(path, overwrite=overwrite):
             pass
 
