@@ -183,11 +183,7 @@ class Clock:
             last = k == len(mono) - 1
             span = 1 if last else mono[k + 1] - start
             drift = 0 if last else real[k + 1] - shown - span
-            if (
-                abs(shown - start) < _HALF
-                and abs(drift) < _QUARTER
-                and 0 < span * max(1, abs(drift)) <= _MAX_NS
-            ):
+            if abs(shown - start) < _HALF and 0 < span * max(1, abs(drift)) <= _MAX_NS:
                 paces[k] = (shown - start, drift, span, True)
         return paces
 

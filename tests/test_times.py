@@ -171,6 +171,19 @@ def test_walls_where_products_pass_64_bits():
     assert even.walls(np.empty(0, dtype=np.int64)).shape == (0,)
 
 
+def test_stamps_are_asked_one_by_one_only_where_a_clock_was_set(monkeypatch):
+    asked = []
+    real = Clock.wall
+    monkeypatch.setattr(Clock, "wall", lambda self, stamp: asked.append(stamp) or real(self, stamp))
+    readings = [(k * 10 * S, NOON + k * (10 * S + drift)) for k, drift in enumerate((0, 0, 900, -900, 10**8))]
+    clock(*readings).walls(np.arange(-S, 50 * S, S // 7))
+    assert asked == []
+    suspended = clock((0, NOON), (10 * S, NOON + 10 * S), (20 * S, NOON + 9_000 * S), (30 * S, NOON))
+    stamps = np.arange(0, 9 * S, S)
+    assert len(suspended.walls(np.concatenate([stamps, stamps + 10 * S, stamps + 40 * S]))) == 27
+    assert asked == (stamps + 10 * S).tolist()
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 10**10), st.integers(1, 10**10)), min_size=1, max_size=5),
     st.integers(-(10**10), 10**11),

@@ -114,11 +114,14 @@ def test_words_of_bits():
     assert found.tolist() == ["A|B", "0", "A|0x40", "A", "C"]
     assert found.cat.categories.tolist()[:3] == ["A", "B", "C"]
     assert set(found.cat.categories[3:]) == {"0", "A|B", "A|0x40"}
+    # A word is as wide as its type.
+    assert labelled(Flags({"A": 1, "TOP": 0x80}), [-128, -127], "i1").tolist() == ["TOP", "A|TOP"]
     # Many words are one state, and states may share a value under masks of their own.
     states = Masked({"OFF": (0x0F, 0), "FAULT": (0xF0, 0), "ON": (0x01, 1)})
     found = labelled(states, [0x10, 0x20, 0x02, 0x31, 0x11, 0x12], "u1")
     assert found.tolist() == ["OFF", "OFF", "FAULT", "ON", "ON", "0x12?"]
     assert found.cat.categories.tolist() == ["OFF", "FAULT", "ON", "0x12?"]
+    assert labelled(states, [0], "u1").cat.categories.tolist() == ["OFF", "FAULT", "ON"]
 
 
 def test_hresults_declare_none():
