@@ -15,7 +15,7 @@ from fastrec.recording.reader import open
 from fastrec.records import Records
 from fastrec.ring import Ring
 from fastrec.schema import Field, HResult, Masked, Schema
-from fastrec.sources import INOUT, OUT, Call, ComMethod, PyCall
+from fastrec.sources import INOUT, OUT, Call, ComMethod, PyCall, linux
 
 __version__ = "0.1.0"
 
@@ -39,6 +39,7 @@ __all__ = [
     "SchemaError",
     "SourceError",
     "get_include",
+    "linux",
     "open",
 ]
 
