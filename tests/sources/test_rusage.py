@@ -5,8 +5,6 @@ from __future__ import annotations
 import resource
 import time
 
-import pytest
-
 import fastrec as fr
 
 WHOLE = [name for name in dir(resource.getrusage(resource.RUSAGE_SELF)) if name.startswith("ru_")]
@@ -46,7 +44,6 @@ def test_units() -> None:
         units["ru_maxrss"] == "KiB" and units["ru_utime.tv_usec"] == "us" and units["ru_inblock"] == "512 B"
     )
     assert after["ru_maxrss"] * 1024 >= size
-    assert after["ru_maxrss"] == pytest.approx(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, rel=0.1)
     assert after["ru_minflt"] > before["ru_minflt"]
     used = [
         sum(one[f"{kind}.tv_sec"] * 10**6 + one[f"{kind}.tv_usec"] for kind in ("ru_utime", "ru_stime"))
