@@ -297,9 +297,10 @@ class TestDescriptor:
         with (
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
             socket.socket(socket.AF_UNIX) as unix,
+            socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as netlink,
             (tmp_path / "file").open("wb") as file,
         ):
-            for other in (udp, unix, file):
+            for other in (udp, unix, netlink, file):
                 check(other, f"descriptor {other.fileno()} is no TCP socket; pass an open one")
         number = pair[0].fileno()
         pair[0].close()
