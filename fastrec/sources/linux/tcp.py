@@ -107,7 +107,6 @@ class _FailMode(enum.IntFlag):
 
 _U8, _U16, _U32, _U64 = ctypes.c_uint8, ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64
 
-_SINCE = "ms"
 _MEMBERS = {  # name: (C type, width of a bit-field or 0, what is known)
     "tcpi_state": (_U8, 0, Known("state of the connection", labels=_State)),
     "tcpi_ca_state": (_U8, 0, Known("state of the congestion control", labels=_Congestion)),
@@ -128,10 +127,10 @@ _MEMBERS = {  # name: (C type, width of a bit-field or 0, what is known)
     "tcpi_lost": (_U32, 0, Known("segments on their way that seem lost")),
     "tcpi_retrans": (_U32, 0, Known("segments on their way that were sent again")),
     "tcpi_fackets": (_U32, 0, Known("unused since Linux 4.15")),
-    "tcpi_last_data_sent": (_U32, 0, Known("time since data was sent", _SINCE)),
-    "tcpi_last_ack_sent": (_U32, 0, Known("unused: the kernel does not remember it", _SINCE)),
-    "tcpi_last_data_recv": (_U32, 0, Known("time since data was received", _SINCE)),
-    "tcpi_last_ack_recv": (_U32, 0, Known("time since an acknowledgement was received", _SINCE)),
+    "tcpi_last_data_sent": (_U32, 0, Known("time since data was sent", "ms")),
+    "tcpi_last_ack_sent": (_U32, 0, Known("unused: the kernel does not remember it", "ms")),
+    "tcpi_last_data_recv": (_U32, 0, Known("time since data was received", "ms")),
+    "tcpi_last_ack_recv": (_U32, 0, Known("time since an acknowledgement was received", "ms")),
     "tcpi_pmtu": (_U32, 0, Known("largest packet of the path", "B")),
     "tcpi_rcv_ssthresh": (_U32, 0, Known("the window we announce grows fast up to this", "B")),
     "tcpi_rtt": (_U32, 0, Known("round trip, smoothed", "us")),
@@ -181,7 +180,6 @@ _MEMBERS = {  # name: (C type, width of a bit-field or 0, what is known)
 
 _ECN_MODE = Known("explicit congestion notification agreed on", labels=_EcnMode)
 _OPT_SEEN = Known("the Accurate ECN option as received", labels=_OptionSeen)
-_MORE = Known("what this kernel tells beyond the members that are known here")
 _FAIL_MODE = Known("what of Accurate ECN does not work", labels=_FailMode)
 
 _LAST_WORD = {  # by whether it is bit-fields
@@ -193,6 +191,8 @@ _LAST_WORD = {  # by whether it is bit-fields
         "tcpi_options2": (_U32, 24, Known("more options, of which none has a meaning yet")),
     },
 }
+
+_MORE = Known("what this kernel tells beyond the members that are known here")
 
 
 class _Borrowed(ctypes.c_int):
