@@ -56,6 +56,7 @@ class Thread:
         self._stop = tuple(stop)
         self.turn = threading.RLock()  # of whoever may have calls made on it
         self._pauses = 0
+        self._python: threading.Thread | None = None
         self._poller = Poller(f"fr-{name}")
         self._poller.begin(self._spawn if python else None)
         for done, call in enumerate(start):
@@ -72,7 +73,8 @@ class Thread:
         return f"<Thread {self.name!r}, {state}>"
 
     def _spawn(self, body: Callable[[], None]) -> None:
-        threading.Thread(target=body, name=f"fr-{self.name}", daemon=True).start()
+        self._python = threading.Thread(target=body, name=f"fr-{self.name}", daemon=True)
+        self._python.start()
 
     @contextmanager
     def _asked(self) -> Iterator[None]:
@@ -171,6 +173,8 @@ class Thread:
             _warn(f"thread {self.name!r} is still paused: its last calls were not made")
         if not self._poller.stop(patience):
             _warn(f"a call on thread {self.name!r} has not returned in {timeout:g} s; the thread stays")
+        elif self._python is not None:
+            self._python.join()
 
     def _make_last_calls(self, timeout: float) -> bool:
         """False: a call has not returned, so there was nobody to make the others."""

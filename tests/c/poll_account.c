@@ -147,7 +147,8 @@ int main(void)
     run("flatout", bad, 0, 1, 8, 0);
     interlude_at = 3, interlude_ns = 45000;
     interlude[0].kind = FR_CMD_PAUSE, interlude[1].kind = FR_CMD_RESUME;
-    run("paused", quick, 10000, 1, 6, 1000); /* from 20 us to 65 us, which is slot 6's time */
+    run("paused", quick, 10000, 1, 6, 1000);    /* from 20 us to 65 us, which is slot 6's time */
+    run("pausedlate", slow, 10000, 1, 6, 1000); /* after a call that overran, from 45 us to 90 us */
     interlude_ns = 55000;
     interlude[1].kind = FR_CMD_STOP;
     run("pausedtotheend", quick, 10000, 1, 6, 1000);

@@ -74,6 +74,9 @@ def test_a_pause_costs_the_deadlines_within_it_and_says_so(told: dict) -> None:
     account, gaps = told["paused"]
     assert (account["slots"], account["recorded"], account["missed"]) == (9, 6, 3)
     assert gaps == [gap(3, 3, 3, errno.EBUSY, 30_000, 50_000)]  # that of 60 us is served late
+    account, gaps = told["pausedlate"]
+    assert (account["slots"], account["recorded"], account["missed"]) == (12, 6, 6)
+    assert gaps == [gap(3, 1, 3, 0, 30_000, 30_000), gap(3, 5, 3, errno.EBUSY, 40_000, 80_000)]
     account, gaps = told["pausedtotheend"]
     assert (account["slots"], account["recorded"], account["missed"]) == (8, 3, 5)
     assert gaps == [gap(3, 5, 3, errno.EBUSY, 30_000, 70_000)]
@@ -116,11 +119,12 @@ def test_starved_thread(told: dict) -> None:
             "(void)now;",
             "stuck",
         ),
-        ("poll.h", "fr_poll_resume(p->channels[i], p->clock->now());", ";", "paused"),
+        ("poll.h", "p->paused ? 0 : FR_MISSED_PAUSED", "0", "paused"),
+        ("poll.h", "p->paused ? 0 : FR_MISSED_PAUSED", "FR_MISSED_PAUSED", "pausedlate"),
         (
             "poll.h",
-            "fr_poll_miss(c, overdue, now, FR_MISSED_PAUSED);",
-            "fr_poll_miss(c, overdue, now, 0);",
+            "fr_poll_miss(c, overdue, now, code);",
+            "fr_grid_skip(&c->grid, overdue + 0 * code);",
             "paused",
         ),
         ("poll.h", "p->paused ? FR_MISSED_PAUSED : 0", "0", "pausedtotheend"),

@@ -245,14 +245,14 @@ static inline uint64_t fr_poll_overdue(const fr_poll_channel *c, int64_t now)
     return c->grid.num && now >= c->grid.next ? fr_grid_overrun(&c->grid, now) : 0;
 }
 
-/* A pause is over: what it cost. */
-static inline void fr_poll_resume(fr_poll_channel *c, int64_t now)
+/* A pause begins or is over: what passed until then is missed, with `code`. */
+static inline void fr_poll_skip(fr_poll_channel *c, int64_t now, int32_t code)
 {
     uint64_t overdue = fr_poll_overdue(c, now);
-    if (!overdue)
-        return;
-    fr_poll_miss(c, overdue, now, FR_MISSED_PAUSED);
+    if (overdue)
+        fr_poll_miss(c, overdue, now, code);
     c->ring.account.slots = c->grid.slot;
+    fr_ring_flush_gap(&c->ring);
     fr_ring_publish_account(&c->ring);
 }
 
@@ -348,14 +348,10 @@ static inline int fr_poller_obey(fr_poller *p, fr_command *command)
             fr_poller_begin(p->channels[i], command->start);
         break;
     case FR_CMD_PAUSE:
-        p->paused = 1;
-        for (i = 0; i < p->count; i++)
-            fr_ring_flush_gap(&p->channels[i]->ring);
-        break;
     case FR_CMD_RESUME:
-        p->paused = 0;
+        p->paused = command->kind == FR_CMD_PAUSE;
         for (i = 0; i < p->count && p->running; i++)
-            fr_poll_resume(p->channels[i], p->clock->now());
+            fr_poll_skip(p->channels[i], p->clock->now(), p->paused ? 0 : FR_MISSED_PAUSED);
         break;
     case FR_CMD_HALT: fr_poller_finish(p); break;
     case FR_CMD_STOP: go_on = 0; break;
