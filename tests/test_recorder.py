@@ -410,16 +410,6 @@ class TestRefused:
         assert os.listdir(tmp_path) == []
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path):
-    """A file system of 4 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 class TestFullDisk:
     def test_what_was_written_is_whole(self, small_disk: Path) -> None:
         path = small_disk / "run.fastrec"
