@@ -7,19 +7,13 @@ Windows' own does.
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import http.client
 import os
-import selectors
-import socket
 import ssl
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from io import FileIO
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,7 +24,9 @@ from fastrec.core.cell import StatusCell
 from fastrec.errors import SourceError
 from fastrec.schema import HResult
 from fastrec.wmdrm import failures
-from fastrec.wmdrm.failures import Cancelled, IndividualizationFailure
+from fastrec.wmdrm.connection import Connections
+from fastrec.wmdrm.download import download
+from fastrec.wmdrm.failures import IndividualizationFailure
 from fastrec.wmdrm.status import (
     DRM_HTTP_STATUS,
     DRM_INDIVIDUALIZATION_STATUS,
@@ -38,7 +34,7 @@ from fastrec.wmdrm.status import (
     Status,
     schema,
 )
-from fastrec.wmdrm.upgrade import BAD_ANSWER, Place, parse, split
+from fastrec.wmdrm.upgrade import BAD_ANSWER, Place, as_bytes, parse, quoted, split
 
 __all__ = ["Individualization"]
 
@@ -58,11 +54,13 @@ class Individualization:
     Parameters
     ----------
     url : str
-        ``http`` or ``https``.
+        ``http`` or ``https``; ASCII.
     target : path
         In an existing folder; the download lies next to it until it is installed.
     timeout : float
         Longest wait for one connection, one write or one read, in seconds.
+    context : ssl.SSLContext or None
+        What ``https`` trusts; None: ``ssl.create_default_context()``.
 
     Attributes
     ----------
@@ -84,14 +82,23 @@ class Individualization:
     Notes
     -----
     States come and go as fast as they do: nothing waits so that one can be seen. A DWORD that would overflow
-    stays at its largest value. Cancelling interrupts connecting, reading and writing at once; the resolver of
-    host names cannot be interrupted, and once the file is in place it is too late.
+    stays at its largest value. Where it is known how much will come, the file system of `target` is asked for
+    room before the first byte. ``pszIndiRespUrl`` holds the URL's bytes as the server said them, 1 to 4,096
+    without blanks and controls; the request percent-encodes those that are not ASCII, and in a `Status` those
+    that are not UTF-8 are surrogate escapes. Cancelling interrupts connecting, reading and writing at once;
+    the resolver of host names cannot be interrupted, and once the file is in place it is too late.
     """
 
-    def __init__(self, url: str, target: str | os.PathLike[str], *, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        target: str | os.PathLike[str],
+        *,
+        timeout: float = 30.0,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         self.url = url
         self.target = Path(target)
-        self.timeout = timeout
         layout = schema(64).dtype
         self.cell = StatusCell(layout.itemsize, iid=IID_IWMDRMIndividualizationStatus.bytes_le)
         self.pointer = self.cell.pointer
@@ -101,15 +108,18 @@ class Individualization:
         self.error: Exception | None = None
         self._status = Status()
         self._row = np.zeros((), dtype=layout)
-        self._cancelled = threading.Event()
+        self._connections = Connections(timeout, context)
         self._ended = threading.Event()
-        self._lock = threading.Lock()
-        self._handle: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, name="individualization", daemon=True)
+
+    @property
+    def started(self) -> bool:
+        """Whether `start` was called."""
+        return self._thread.ident is not None
 
     def start(self) -> None:
         """Begin. Once only: a second start is a SourceError."""
-        if self._thread.ident is not None:
+        if self.started:
             raise SourceError("this individualization was started before; make a new one")
         self._thread.start()
 
@@ -119,11 +129,13 @@ class Individualization:
 
     def cancel(self) -> None:
         """Ask for an end, from any thread; `wait` tells when it is there. After the end this does nothing."""
-        self._cancelled.set()
-        with self._lock:
-            if self._handle is not None:
-                with suppress(OSError):  # not connected yet: whoever connects looks at the event afterwards
-                    self._handle.shutdown(socket.SHUT_RDWR)
+        self._connections.cancel()
+
+    def finish(self) -> None:
+        """Cancel what still runs, and wait for its end; leaving a ``with`` block does the same."""
+        self.cancel()
+        if self.started:
+            self._thread.join()
 
     def __enter__(self) -> Individualization:
         return self
@@ -131,10 +143,7 @@ class Individualization:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Cancel what still runs, and wait for the thread."""
-        self.cancel()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self.finish()
 
     def _change(self, **members: Any) -> None:
         for name in {"dwHTTPReadProgress", "dwHTTPReadTotal"} & members.keys():
@@ -144,7 +153,7 @@ class Individualization:
             return
         self._status = status
         url = status.pszIndiRespUrl
-        address = 0 if url is None else self.cell.text(url.encode("ascii"))
+        address = 0 if url is None else self.cell.text(as_bytes(url))
         self._row[()] = (*status[:2], address, *status[3:])
         payload = self._row.tobytes()
         before = time.monotonic_ns()
@@ -157,7 +166,7 @@ class Individualization:
         try:
             self._individualize()
         except Exception as error:
-            if self._cancelled.is_set():
+            if self._connections.cancelled:
                 end, hr = DRM_INDIVIDUALIZATION_STATUS.INDI_CANCEL, HResult.named(CANCELLED)
             else:
                 self.error = error
@@ -171,7 +180,7 @@ class Individualization:
 
     def _individualize(self) -> None:
         self._change(enIndiStatus=DRM_INDIVIDUALIZATION_STATUS.INDI_BEGIN)
-        self._check()
+        self._connections.check()
         answer = bytearray()
 
         def keep(block: bytes) -> None:
@@ -182,22 +191,26 @@ class Individualization:
         self._round_trip(split("", self.url), keep)
         upgrade = parse(bytes(answer))
         self._change(pszIndiRespUrl=upgrade.url)
-        with self._download_file() as (file, name):
-
-            def store(block: bytes) -> None:
-                rest = memoryview(block)
-                with disk():
-                    while rest:
-                        rest = rest[file.write(rest) :]
-
-            received = self._round_trip(split(self.url, upgrade.url), store)
+        with download(self.target) as file:
+            place = split(self.url, quoted(upgrade.url))
+            received = self._round_trip(
+                place, file.write, lambda total: file.expect(total or upgrade.size or 0)
+            )
             if upgrade.size not in (None, received):
                 raise IndividualizationFailure(BAD_ANSWER, f"{received} bytes came, not {upgrade.size}")
             self._change(enIndiStatus=DRM_INDIVIDUALIZATION_STATUS.INDI_INSTALL)
-            self._install(file, name, upgrade.sha256)
+            file.install(upgrade.sha256, self._connections.check)
 
-    def _round_trip(self, place: Place, take: Callable[[bytes], None]) -> int:
-        """One request, its body handed over as it comes; returns its bytes. Completed when all were taken."""
+    def _round_trip(
+        self,
+        place: Place,
+        take: Callable[[bytes], None],
+        expect: Callable[[int], None] = lambda total: None,
+    ) -> int:
+        """One request, its body handed over as it comes; returns its bytes. Completed when all were taken.
+
+        `expect` is told the total, 0 while unknown, before the first byte.
+        """
         received = 0
         self._change(
             enIndiStatus=DRM_INDIVIDUALIZATION_STATUS.INDI_DOWNLOAD,
@@ -205,16 +218,14 @@ class Individualization:
             dwHTTPReadProgress=0,
             dwHTTPReadTotal=0,
         )
-        with self._answered(place) as response:
+        requesting = partial(self._change, enHTTPStatus=DRM_HTTP_STATUS.HTTP_REQUESTING)
+        with self._connections.answered(place, requesting) as response:
             if response.status != http.client.OK:
                 raise failures.of_answer(response.status, response.reason)
             total = response.length or 0
             self._change(enHTTPStatus=DRM_HTTP_STATUS.HTTP_RECEIVING, dwHTTPReadTotal=total)
-            while True:
-                with self._network():
-                    block = response.read1(BLOCK)
-                if not block:
-                    break
+            expect(total)
+            while block := self._read(response):
                 received += len(block)
                 self._change(dwHTTPReadProgress=received)
                 take(block)
@@ -226,112 +237,6 @@ class Individualization:
         )
         return received
 
-    @contextmanager
-    def _answered(self, place: Place) -> Iterator[http.client.HTTPResponse]:
-        """Connect, ask, and wait for the head of the answer."""
-        with ExitStack() as opened:
-            opened.callback(self._unwatch)
-            with self._network():
-                connection = self._connect(place.host, place.port)
-                opened.callback(connection.close)
-                kind: type[http.client.HTTPConnection] = http.client.HTTPConnection
-                if place.secure:
-                    kind = http.client.HTTPSConnection
-                    context = ssl.create_default_context()
-                    connection = context.wrap_socket(connection, server_hostname=place.host)
-                    opened.callback(connection.close)
-                asking = kind(place.host, place.port, timeout=self.timeout)
-                asking.sock = connection
-                self._change(enHTTPStatus=DRM_HTTP_STATUS.HTTP_REQUESTING)
-                asking.request("GET", place.path, headers={"Connection": "close"})
-                response = opened.enter_context(asking.getresponse())
-            yield response
-
-    def _connect(self, host: str, port: int) -> socket.socket:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        for attempt, (family, kind, protocol, _, address) in enumerate(addresses, 1):
-            connection = socket.socket(family, kind, protocol)
-            try:
-                self._watch(connection)
-                self._reach(connection, address)
-                connection.settimeout(self.timeout)
-                return connection
-            except BaseException as error:
-                connection.close()
-                if attempt == len(addresses) or not isinstance(error, OSError):
-                    raise
-        raise OSError(f"{host} has no address")
-
-    def _reach(self, connection: socket.socket, address: Any) -> None:
-        connection.setblocking(False)
-        code = connection.connect_ex(address)
-        self._check()  # from here on, but not before, shutting the socket down ends the wait
-        if code == errno.EINPROGRESS:
-            with selectors.DefaultSelector() as ready:
-                ready.register(connection, selectors.EVENT_WRITE)
-                if not ready.select(self.timeout):
-                    raise TimeoutError(f"no connection within {self.timeout} s")
-            self._check()
-            code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code))
-
-    def _watch(self, connection: socket.socket) -> None:
-        """Let `cancel` reach this socket: by a handle of its own, that nobody else closes under its hands."""
-        with self._lock:
-            if self._handle is not None:
-                self._handle.close()
-            self._handle = connection.dup()
-
-    def _unwatch(self) -> None:
-        with self._lock:
-            if self._handle is not None:
-                self._handle.close()
-            self._handle = None
-
-    def _check(self) -> None:
-        if self._cancelled.is_set():
-            raise Cancelled
-
-    @contextmanager
-    def _network(self) -> Iterator[None]:
-        try:
-            yield
-        except failures.OF_NETWORK as error:
-            raise failures.of_network(error) from error
-        self._check()
-
-    @contextmanager
-    def _download_file(self) -> Iterator[tuple[FileIO, str]]:
-        with disk():
-            handle, name = tempfile.mkstemp(prefix=f".{self.target.name[:64]}.", dir=self.target.parent)
-        try:
-            with FileIO(handle, "r+") as file:
-                yield file, name
-        finally:
-            with suppress(FileNotFoundError):  # installed
-                os.unlink(name)
-
-    def _install(self, file: FileIO, name: str, sha256: str) -> None:
-        """Verify what the disk holds, make it durable, move it into place."""
-        found = hashlib.sha256()
-        with disk():
-            file.seek(0)
-            while block := file.read(BLOCK):
-                found.update(block)
-                self._check()
-            if found.hexdigest() != sha256.lower():
-                reason = f"the download's SHA-256 is {found.hexdigest()}, not {sha256}"
-                raise IndividualizationFailure("TRUST_E_BAD_DIGEST", reason)
-            os.fsync(file.fileno())
-            self._check()
-            os.replace(name, self.target)
-
-
-@contextmanager
-def disk() -> Iterator[None]:
-    """Name what a file system raises."""
-    try:
-        yield
-    except OSError as error:
-        raise failures.of_disk(error) from error
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        with self._connections.network():
+            return response.read1(BLOCK)

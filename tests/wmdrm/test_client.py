@@ -7,34 +7,27 @@ import ctypes
 import gc
 import itertools
 import socket
-import ssl
+import threading
 import time
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from waiting import PATIENCE, until
 
 from fastrec.errors import SourceError
 from fastrec.wmdrm import DRM_HTTP_STATUS, DRM_INDIVIDUALIZATION_STATUS, Individualization, Status, schema
 from fastrec.wmdrm.server import UpgradeServer
 
 STATE, HTTP = DRM_INDIVIDUALIZATION_STATUS, DRM_HTTP_STATUS
-PATIENCE = 30.0
 SUCCESS, INCOMPLETE = 0x000D2727, 0xC00D274C
-CERTIFICATE = Path(__file__).with_name("localhost.pem")  # self-signed, for localhost, used nowhere else
 
 Finish = Callable[[Individualization], list[Status]]
 Script = Callable[[socket.socket], None]
 Scripted = Any  # of conftest.py
-
-
-def until(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.001)
 
 
 def cell_of(client: Individualization) -> np.void:
@@ -119,26 +112,65 @@ class TestSuccess:
         assert asked[0].startswith(b"GET /files/up?v=1 HTTP/1.1\r\n")
         assert statuses[-1].pszIndiRespUrl == "../files/up?v=1"
 
-    def test_tls(
-        self, tmp_path: Path, finish: Finish, server: Scripted, monkeypatch: pytest.MonkeyPatch
+    def test_end_of_the_connection_is_the_end_of_the_body(
+        self, tmp_path: Path, finish: Finish, server: Scripted
     ) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(CERTIFICATE)
-        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
-
-        def over_tls(script: Script) -> Script:
-            def run(connection: socket.socket) -> None:
-                with context.wrap_socket(connection, server_side=True) as secure:
-                    script(secure)
-
-            return run
-
-        url = server.play(over_tls(server.told(b"secret")), over_tls(server.say(server.answer(b"secret"))))
-        url = url.replace("http://127.0.0.1", "https://localhost")
-        with Individualization(url, tmp_path / "upgrade") as client:
+        """Over TLS even where nobody says good-bye, as many servers do not."""
+        scripts = server.told(b"abc"), server.say(server.answer(b"abc", "A: b"))
+        with Individualization(server.play(*scripts), tmp_path / "upgrade") as client:
             finish(client)
         assert client.result == SUCCESS
-        assert (tmp_path / "upgrade").read_bytes() == b"secret"
+        assert (tmp_path / "upgrade").read_bytes() == b"abc"
+
+    def test_host_as_the_server_knows_it(
+        self, tmp_path: Path, finish: Finish, server: Scripted, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With the port, except for the one that goes without saying."""
+        requests: list[bytes] = []
+
+        def listen(connection: socket.socket) -> None:
+            requests.append(connection.recv(65536))
+
+        parts = urllib.parse.urlsplit(server.url)
+        usual = "HTTPConnection.default_port" if parts.scheme == "http" else "HTTPS_PORT"
+        url = server.play(listen, listen)
+        with Individualization(url, tmp_path / "upgrade") as client:
+            finish(client)
+        monkeypatch.setattr(f"http.client.{usual}", parts.port)
+        with Individualization(url, tmp_path / "upgrade") as client:
+            finish(client)
+        assert f"\r\nHost: {parts.netloc}\r\n".encode() in requests[0]
+        assert f"\r\nHost: {parts.hostname}\r\n".encode() in requests[1]
+
+    @pytest.mark.parametrize(
+        ("said", "unescaped", "asked"),
+        [
+            (b"/" + b"x" * 4095, b"/" + b"x" * 4095, b"/" + b"x" * 4095),
+            (b"/gr\xc3\xbcn?\xe2\x82\xac", b"/gr\xc3\xbcn?\xe2\x82\xac", b"/gr%C3%BCn?%E2%82%AC"),
+            (b"/\xff\xfe%41~", b"/\xff\xfe%41~", b"/%FF%FE%41~"),
+            (b"/" + b"\xff" * 4095, b"/" + b"\xff" * 4095, b"/" + b"%FF" * 4095),
+            (b"/\\u00fc", b"/\xc3\xbc", b"/%C3%BC"),
+            (b"/\\udcff", b"/\xff", b"/%FF"),
+        ],
+        ids=["4096 bytes", "UTF-8", "not UTF-8", "4096 not UTF-8", "escaped", "escaped byte"],
+    )
+    def test_url_of_the_server(
+        self, tmp_path: Path, finish: Finish, server: Scripted, said: bytes, unescaped: bytes, asked: bytes
+    ) -> None:
+        requests: list[bytes] = []
+
+        def listen(connection: socket.socket) -> None:
+            requests.append(connection.recv(65536))
+            connection.sendall(server.answer(b"abc"))
+
+        url = server.play(server.told(b"abc", raw_url=said), listen)
+        with Individualization(url, tmp_path / "upgrade") as client:
+            status = finish(client)[-1]
+        assert client.result == SUCCESS
+        assert requests[0].startswith(b"GET " + asked + b" HTTP/1.1\r\n")
+        held = ctypes.string_at(int(cell_of(client)["pszIndiRespUrl"]))
+        assert held == unescaped
+        assert held == status.pszIndiRespUrl.encode("utf-8", "surrogateescape")
 
     def test_empty_upgrade_replaces_an_old_file(
         self, tmp_path: Path, finish: Finish, server: Scripted
@@ -249,6 +281,21 @@ class TestCancel:
             assert client.wait(PATIENCE)
         assert client.result == INCOMPLETE
         assert [s.enIndiStatus for _, s in client.log][-1] is STATE.INDI_CANCEL
+
+    def test_blocked_handshake(self, tmp_path: Path, plain_server: Scripted) -> None:
+        accepted = threading.Event()
+
+        def stall(connection: socket.socket) -> None:
+            accepted.set()
+            plain_server.release.wait(PATIENCE)
+
+        url = plain_server.play(stall).replace("http:", "https:")
+        with Individualization(url, tmp_path / "upgrade", timeout=3600) as client:
+            client.start()
+            assert accepted.wait(PATIENCE)
+            client.cancel()
+            assert client.wait(PATIENCE)
+        assert client.result == INCOMPLETE
 
     def test_slow_download_by_leaving_the_block(self, tmp_path: Path) -> None:
         with UpgradeServer(10_000_000, rate=500_000) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
 import struct
@@ -15,15 +16,18 @@ import pytest
 
 from fastrec.schema import HResult
 from fastrec.wmdrm import DRM_HTTP_STATUS, DRM_INDIVIDUALIZATION_STATUS, Individualization, Status
+from fastrec.wmdrm.server import UpgradeServer
 
 STATE, HTTP = DRM_INDIVIDUALIZATION_STATUS, DRM_HTTP_STATUS
 BAD_ANSWER, UNAVAILABLE, BAD_DIGEST = 0xC00D275E, 0xC00D2845, 0x80096010
+DISK_FULL = 0x80070070
 TIMEOUT, CANNOT_CONNECT, ABORTED, RESET = 0x80072EE2, 0x80072EFD, 0x80072EFE, 0x80072EFF
 CERTIFICATE = Path(__file__).with_name("localhost.pem")  # self-signed, for localhost, used nowhere else
 
 Finish = Callable[[Individualization], list[Status]]
 Script = Callable[[socket.socket], None]
-Scripted = Any  # of conftest.py
+Contexts = Any  # of conftest.py
+Scripted = Any
 
 
 def failed(statuses: list[Status], client: Individualization, code: int) -> None:
@@ -61,13 +65,85 @@ def test_time_out_while_reading(tmp_path: Path, finish: Finish, server: Scripted
     assert client.log[-1][1].dwHTTPReadProgress == 1
 
 
-def test_reset(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+@pytest.mark.parametrize("head", [("Content-Length: 1000",), ("A: b",), ("Transfer-Encoding: chunked",)])
+def test_reset(tmp_path: Path, finish: Finish, server: Scripted, head: tuple[str, ...]) -> None:
+    """However the end of the body would have been told."""
+
     def reset(connection: socket.socket) -> None:
-        server.say(server.answer(b"x" * 10, "Content-Length: 1000"))(connection)
+        server.say(server.answer(b"5\r\nhello\r\n", *head))(connection)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     with Individualization(server.play(server.told(b"x" * 1000), reset), tmp_path / "upgrade") as client:
         failed(finish(client), client, RESET)
+
+
+def test_reset_instead_of_an_answer(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    def reset(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with Individualization(server.play(reset), tmp_path / "upgrade") as client:
+        failed(finish(client), client, RESET)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("reset", RESET),
+        ("unavailable", UNAVAILABLE),
+        ("digest", BAD_DIGEST),
+        ("timeout", TIMEOUT),
+        ("disk", DISK_FULL),
+    ],
+)
+def test_faults_of_the_server(
+    tmp_path: Path, finish: Finish, contexts: Contexts, fault: Any, code: int
+) -> None:
+    patience = 0.2 if fault == "timeout" else 30
+    with (
+        UpgradeServer(300_000, fault=fault, context=contexts.server) as server,
+        Individualization(
+            server.url, tmp_path / "upgrade", timeout=patience, context=contexts.client
+        ) as client,
+    ):
+        failed(finish(client), client, code)
+
+
+def test_context_is_what_https_trusts(tmp_path: Path, finish: Finish, contexts: Contexts) -> None:
+    """And not what the system does."""
+    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with (
+        UpgradeServer(10, context=contexts.server) as server,
+        Individualization(server.url, tmp_path / "upgrade", context=nobody) as client,
+    ):
+        statuses = finish(client)
+    if contexts.server is None:
+        assert client.result == 0x000D2727
+    else:
+        failed(statuses, client, 0x80072F0D)
+
+
+def test_time_out_in_the_handshake(tmp_path: Path, finish: Finish, plain_server: Scripted) -> None:
+    url = plain_server.play(plain_server.say_and_stall(b"")).replace("http:", "https:")
+    with Individualization(url, tmp_path / "upgrade", timeout=0.05) as client:
+        failed(finish(client), client, TIMEOUT)
+
+
+def test_reset_in_the_handshake(tmp_path: Path, finish: Finish, plain_server: Scripted) -> None:
+    def reset(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with Individualization(
+        plain_server.play(reset).replace("http:", "https:"), tmp_path / "upgrade"
+    ) as client:
+        failed(finish(client), client, RESET)
+
+
+def test_tls_that_ends_in_the_handshake(tmp_path: Path, finish: Finish, plain_server: Scripted) -> None:
+    url = plain_server.play(plain_server.say(b"")).replace("http:", "https:")
+    with Individualization(url, tmp_path / "upgrade") as client:
+        failed(finish(client), client, 0x80072F7D)
 
 
 def test_ends_too_early(tmp_path: Path, finish: Finish, server: Scripted) -> None:
@@ -134,6 +210,11 @@ def test_503_of_the_second_round_trip(tmp_path: Path, finish: Finish, server: Sc
         b'{"url": "/x", "sha256": "12"}',
         b'{"url": 7, "sha256": "' + b"0" * 64 + b'"}',
         b'{"url": "/x y", "sha256": "' + b"0" * 64 + b'"}',
+        b'{"url": "", "sha256": "' + b"0" * 64 + b'"}',
+        b'{"url": "/\\u007f", "sha256": "' + b"0" * 64 + b'"}',
+        b'{"url": "/' + b"x" * 4096 + b'", "sha256": "' + b"0" * 64 + b'"}',
+        b'{"url": "/' + b"\xc3\xa9" * 2048 + b'", "sha256": "' + b"0" * 64 + b'"}',
+        b'{"url": "/\\udcc3\\udca9", "sha256": "' + b"0" * 64 + b'"}',
         b'{"url": "/\\ud800", "sha256": "' + b"0" * 64 + b'"}',
         b'{"url": "/x", "sha256": "' + b"0" * 64 + b'", "size": -1}',
         b'{"url": "/x", "sha256": "' + b"0" * 64 + b'", "size": true}',
@@ -146,7 +227,7 @@ def test_bad_answer(tmp_path: Path, finish: Finish, server: Scripted, body: byte
         failed(finish(client), client, BAD_ANSWER)
 
 
-def test_tls_with_a_certificate_of_nobody(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+def test_tls_with_a_certificate_of_nobody(tmp_path: Path, finish: Finish, plain_server: Scripted) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
 
@@ -154,7 +235,7 @@ def test_tls_with_a_certificate_of_nobody(tmp_path: Path, finish: Finish, server
         with suppress(ssl.SSLError):
             context.wrap_socket(connection, server_side=True).close()
 
-    url = server.play(shake).replace("http://127.0.0.1", "https://localhost")
+    url = plain_server.play(shake).replace("http://127.0.0.1", "https://localhost")
     with Individualization(url, tmp_path / "upgrade") as client:
         failed(finish(client), client, 0x80072F0D)
 
@@ -164,8 +245,8 @@ def test_not_http(tmp_path: Path, finish: Finish, server: Scripted) -> None:
         failed(finish(client), client, 0x80072F78)
 
 
-def test_tls_with_a_server_that_has_none(tmp_path: Path, finish: Finish, server: Scripted) -> None:
-    url = server.play(server.say(b"HTTP/1.1 400 Bad Request\r\n\r\n")).replace("http:", "https:")
+def test_tls_with_a_server_that_has_none(tmp_path: Path, finish: Finish, plain_server: Scripted) -> None:
+    url = plain_server.play(plain_server.say(b"HTTP/1.1 400 Bad Request\r\n\r\n")).replace("http:", "https:")
     with Individualization(url, tmp_path / "upgrade") as client:
         failed(finish(client), client, 0x80072F7D)
 
@@ -210,14 +291,64 @@ def test_target_is_a_folder(tmp_path: Path, finish: Finish, server: Scripted) ->
     assert list(tmp_path.iterdir()) == [tmp_path / "upgrade"]
 
 
-def test_full_disk(tmp_path: Path, finish: Finish, server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+class TestFullDisk:
+    """The client asks before the first byte, and is told in the middle."""
+
+    def test_no_room_for_the_length(self, small_disk: Path, finish: Finish, contexts: Contexts) -> None:
+        with (
+            UpgradeServer(8 << 20, with_size=False, context=contexts.server) as server,
+            Individualization(server.url, small_disk / "upgrade") as client,
+        ):
+            statuses = finish(client)
+            failed(statuses, client, DISK_FULL)
+        assert statuses[-1].dwHTTPReadTotal == 8 << 20
+        assert statuses[-1].enHTTPStatus is HTTP.HTTP_RECEIVING and statuses[-1].dwHTTPReadProgress == 0
+        assert "8,388,608 bytes are to come" in str(client.error)
+
+    def test_no_room_for_the_size(self, small_disk: Path, finish: Finish, server: Scripted) -> None:
+        url = server.play(server.told(b"", size=(4 << 20) + 1), server.say(server.answer(b"x", "A: b")))
+        with Individualization(url, small_disk / "upgrade") as client:
+            failed(finish(client), client, DISK_FULL)
+        assert client.log[-1][1].dwHTTPReadProgress == 0
+
+    def test_room_enough(self, small_disk: Path, finish: Finish, contexts: Contexts) -> None:
+        with (
+            UpgradeServer(3 << 20, context=contexts.server) as server,
+            Individualization(server.url, small_disk / "upgrade") as client,
+        ):
+            finish(client)
+        assert client.result == 0x000D2727
+
+    def test_in_the_middle(self, small_disk: Path, finish: Finish, contexts: Contexts) -> None:
+        server = UpgradeServer(8 << 20, with_length=False, with_size=False, context=contexts.server)
+        with server, Individualization(server.url, small_disk / "upgrade") as client:
+            failed(finish(client), client, DISK_FULL)
+        assert 3 << 20 < client.log[-1][1].dwHTTPReadProgress < 5 << 20
+
+    def test_a_file_system_that_does_not_know(
+        self, tmp_path: Path, finish: Finish, contexts: Contexts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Some say that they have 0 blocks in all."""
+        real = os.statvfs
+        monkeypatch.setattr("os.statvfs", lambda path: os.statvfs_result([*real(path)[:2], *[0] * 9]))
+        with (
+            UpgradeServer(5000, context=contexts.server) as server,
+            Individualization(server.url, tmp_path / "upgrade") as client,
+        ):
+            finish(client)
+        assert client.result == 0x000D2727
+
+
+def test_disk_that_is_full_at_the_end(
+    tmp_path: Path, finish: Finish, server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     url = server.play(server.told(b"abc"), server.say(server.answer(b"abc")))
     with Individualization(url, tmp_path / "upgrade") as client:
-        failed(finish(client), client, 0x80070070)
+        failed(finish(client), client, DISK_FULL)
 
 
 def test_surprise_is_shown(
