@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import socket
+import ssl
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,11 +23,11 @@ from fastrec.cli.summary import show_channel, show_next, show_place
 from fastrec.recorder import Recorder
 from fastrec.records import Records
 from fastrec.records.plain import plain
-from fastrec.sources import ComMethod
 from fastrec.stats import Stats
 from fastrec.times import format_duration
-from fastrec.wmdrm.server import UpgradeServer
-from fastrec.wmdrm.status import GET_STATUS_SLOT
+from fastrec.wmdrm.certificate import contexts
+from fastrec.wmdrm.server import FAULTS, Fault, UpgradeServer
+from fastrec.wmdrm.source import IndividualizationSource
 
 __all__ = ["add_arguments", "run"]
 
@@ -34,10 +35,18 @@ RATE = 10_000
 SIZE = 6 << 20
 SPEED = 3 << 20
 LANES = ("enIndiStatus", "enHTTPStatus")
+FAILS = {
+    "refused": "nobody listens at the port",
+    "cancel": "the user cancels after a third of the download",
+    "no-length": "no failure, but nobody says how much will come",
+    **FAULTS,
+}
 
 _TICK = 0.05
 _AFTERWARDS = 200  # records of the final state
 _CANCEL_AT = 1 / 3
+_PATIENCE = 30.0  # s that the client waits for the server
+_SHORT = 1.0  # the same, where it is to end so
 _BAR = 40
 
 
@@ -48,8 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--fail",
-        choices=("refused", "cancel"),
-        help="let it go wrong: nobody listens at the port; the user cancels after a third of the download",
+        choices=FAILS,
+        metavar="HOW",
+        help="let it go wrong: " + "; ".join(f"{how}: {what}" for how, what in FAILS.items()),
+    )
+    parser.add_argument(
+        "--https",
+        action="store_true",
+        help="over TLS, with a throw-away certificate that the program openssl makes",
     )
     parser.add_argument("--json", action="store_true", help="print what happened as JSON")
 
@@ -58,16 +73,14 @@ def run(options: argparse.Namespace) -> int:
     """Run the demo; the failure that was asked for is no failure of the demo."""
     path = Path(options.output) if options.output else default_path("demo")
     with (
-        _server(options.fail) as url,
         tempfile.TemporaryDirectory() as folder,
+        _source(Path(folder), options.fail, secure=options.https) as source,
         Ending() as ending,
-        wmdrm.Individualization(url, Path(folder) / "upgrade.bin") as client,
     ):
-        source = ComMethod(client.pointer, GET_STATUS_SLOT, schema=wmdrm.schema(64), keep=client.cell)
         with Recorder(path, metadata={"demo": options.fail or "success"}) as rec:
             channel = rec.add("status", source, rate=RATE)
-            client.start()
-            _watch(client, channel, options.fail, ending, quiet=options.json)
+            source.begin()
+            _watch(source, channel, options.fail, ending, quiet=options.json)
         stats = channel.stats
     records = recording.open(path)["status"]
     if options.json:
@@ -76,37 +89,57 @@ def run(options: argparse.Namespace) -> int:
         say_json(
             {
                 "path": str(path),
-                "result": str(client.result),
+                "result": str(source.client.result),
+                "outcome": source.outcome,
                 "last": last,
                 "lanes": lanes,
                 "stats": stats.as_dict(),
             }
         )
     else:
-        _show(path, records, stats)
+        _show(path, records, stats, source.client.error)
     return 0
 
 
 @contextmanager
-def _server(fail: str | None) -> Iterator[str]:
+def _source(folder: Path, fail: str | None, *, secure: bool) -> Iterator[IndividualizationSource]:
+    """A client of a server of our own, both with what they need in `folder`."""
+    of_server, of_client = contexts(folder) if secure else (None, None)
+    with _server(fail, of_server) as url:
+        timeout = _SHORT if fail == "timeout" else _PATIENCE
+        client = wmdrm.Individualization(url, folder / "upgrade.bin", timeout=timeout, context=of_client)
+        source = IndividualizationSource(client)
+        try:
+            yield source
+        finally:
+            source.finish()
+
+
+@contextmanager
+def _server(fail: str | None, context: ssl.SSLContext | None) -> Iterator[str]:
     """The URL of the first round trip."""
     if fail == "refused":
         with (
             socket.socket() as held
         ):  # bound, so that nobody else listens there; not listening, so that it refuses
             held.bind(("127.0.0.1", 0))
-            yield f"http://127.0.0.1:{held.getsockname()[1]}/individualize"
+            scheme = "http" if context is None else "https"
+            yield f"{scheme}://127.0.0.1:{held.getsockname()[1]}/individualize"
     else:
-        with UpgradeServer(SIZE, rate=SPEED) as server:
+        fault = cast(Fault, fail) if fail in FAULTS else None
+        told = fail != "no-length"
+        with UpgradeServer(
+            SIZE, rate=SPEED, with_length=told, with_size=told, context=context, fault=fault
+        ) as server:
             yield server.url
 
 
 def _watch(
-    client: wmdrm.Individualization, channel: Channel, fail: str | None, ending: Ending, *, quiet: bool
+    source: IndividualizationSource, channel: Channel, fail: str | None, ending: Ending, *, quiet: bool
 ) -> None:
     """Show the recorded progress until the client has ended, and its end has been recorded."""
     with progress(1.0, wanted=not quiet, lines=True) as show:
-        while not client.wait(_TICK):
+        while not source.client.wait(_TICK):
             row = channel.current()
             done, total = (
                 (int(row["dwHTTPReadProgress"]), int(row["dwHTTPReadTotal"])) if row is not None else (0, 0)
@@ -117,7 +150,7 @@ def _watch(
                 f"{byte_count(done)} of {byte_count(total) if total else 'unknown'}, round trip {_trip(row)}",
             )
             if ending.signal is not None or (fail == "cancel" and _trip(row) == 2 and fraction >= _CANCEL_AT):
-                client.cancel()
+                source.client.cancel()
         seen = channel.stats.slots
         while channel.stats.slots < seen + _AFTERWARDS:
             time.sleep(_AFTERWARDS / RATE)
@@ -155,7 +188,7 @@ def _drawn(lane: list[dict[str, Any]], whole: int) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _show(path: Path, records: Records, stats: Stats) -> None:
+def _show(path: Path, records: Records, stats: Stats, error: Exception | None) -> None:
     last = {name: values[0] for name, values in records[-1:].decode().items()}
     for field in LANES:
         say(f"{field}:")
@@ -164,6 +197,8 @@ def _show(path: Path, records: Records, stats: Stats) -> None:
         )
         say()
     say(f"It ended with {visible(last['hr'])}, {int(records['hr'][-1]) & 0xFFFFFFFF:#010x}.")
+    if error is not None:
+        say(f"What the client says about it: {visible(str(error))}.")
     if last["pszIndiRespUrl"] is not None:
         say(f"The upgrade came from {visible(last['pszIndiRespUrl'])}.")
     for trip in wmdrm.progress(records).round_trips:
