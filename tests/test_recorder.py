@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from common import SCHEMA, check_records, raw
 from programs import build
+from waiting import until
 
 import fastrec as fr
 from fastrec.schema.gaps import Cause
@@ -51,13 +52,6 @@ def put(library: ctypes.CDLL, **values: int) -> None:
 
 def balanced(stats: fr.Recorder) -> bool:
     return stats.slots == stats.recorded + stats.held + stats.missed + stats.failed + stats.dropped
-
-
-def until(condition, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
 
 
 def recorded(path: Path | None, rows: np.ndarray, **options: object) -> fr.Records:

@@ -11,24 +11,17 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from programs import build
+from waiting import until
 
 import fastrec as fr
 from fastrec.schema.gaps import Cause
 
 STATUS = np.dtype([("gain", "<i4"), ("thread", "<i4"), ("count", "<u8")])
-
-
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.002)
 
 
 @pytest.fixture(scope="module")

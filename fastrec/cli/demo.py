@@ -79,7 +79,6 @@ def run(options: argparse.Namespace) -> int:
     ):
         with Recorder(path, metadata={"demo": options.fail or "success"}) as rec:
             channel = rec.add("status", source, rate=RATE)
-            source.begin()
             _watch(source, channel, options.fail, ending, quiet=options.json)
         stats = channel.stats
     records = recording.open(path)["status"]
@@ -108,11 +107,7 @@ def _source(folder: Path, fail: str | None, *, secure: bool) -> Iterator[Individ
     with _server(fail, of_server) as url:
         timeout = _SHORT if fail == "timeout" else _PATIENCE
         client = wmdrm.Individualization(url, folder / "upgrade.bin", timeout=timeout, context=of_client)
-        source = IndividualizationSource(client)
-        try:
-            yield source
-        finally:
-            source.finish()
+        yield IndividualizationSource(client)
 
 
 @contextmanager

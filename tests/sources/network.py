@@ -15,7 +15,7 @@ import struct
 import sys
 from pathlib import Path
 
-from sources.polling import until
+from waiting import until
 
 import fastrec as fr
 

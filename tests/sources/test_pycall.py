@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waiting import until
 
 import fastrec as fr
 from fastrec.schema.gaps import Cause
@@ -24,13 +25,6 @@ DTYPE = np.dtype([("n", "<i4"), ("pad", "<i4"), ("level", "<f8")])
 
 class Status(ctypes.Structure):
     _fields_ = [("n", ctypes.c_int32), ("pad", ctypes.c_int32), ("level", ctypes.c_double)]
-
-
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.002)
 
 
 def balanced(stats: fr.stats.Stats) -> bool:

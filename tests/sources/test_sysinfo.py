@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sources.polling import until
+from waiting import until
 
 import fastrec as fr
 

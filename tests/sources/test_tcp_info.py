@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from sources.polling import until
+from waiting import until
 
 import fastrec as fr
 from fastrec.schema.gaps import Cause

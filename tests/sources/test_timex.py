@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from sources.polling import until
+from waiting import until
 
 import fastrec as fr
 
