@@ -13,6 +13,7 @@ from fastrec.errors import (
 from fastrec.recorder import Recorder
 from fastrec.recording.reader import open
 from fastrec.records import Records
+from fastrec.replay import Player
 from fastrec.ring import Ring
 from fastrec.schema import Field, HResult, Masked, Schema
 from fastrec.sources import INOUT, OUT, Call, ComMethod, PyCall, linux
@@ -30,6 +31,7 @@ __all__ = [
     "FormatError",
     "HResult",
     "Masked",
+    "Player",
     "PyCall",
     "Recorder",
     "RecordingError",

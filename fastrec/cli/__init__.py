@@ -27,6 +27,7 @@ VERBS = {
     "record": "poll sources into a recording",
     "info": "say what is in a recording",
     "cat": "print records",
+    "play": "print records at the times at which they were recorded",
     "export": "write records to a .csv, .jsonl, .npy or .npz file",
     "verify": "check every byte and every number of a recording",
 }

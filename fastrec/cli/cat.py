@@ -1,149 +1,162 @@
-"""``fastrec cat RUN [CHANNEL]``: records, one a line, as they come."""
+"""``fastrec cat RUN [CHANNEL ...]``: records, one a line, as they come."""
 
 from __future__ import annotations
 
 import argparse
+import heapq
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 import numpy as np
 
-from fastrec.cli import selection
-from fastrec.cli.output import cell, date, say, say_json, visible
+from fastrec.cli import lines, selection
+from fastrec.cli.lines import Line
+from fastrec.cli.output import cell, date, say, visible
+from fastrec.cli.selection import Selections
+from fastrec.recording import Recording
+from fastrec.recording.reader import Mark
 from fastrec.records import Records
-from fastrec.records.columns import recorder_columns
-from fastrec.records.plain import plain
+from fastrec.records.merging import Reader, merge
 from fastrec.schema.gaps import Cause
 from fastrec.times import format_duration
 
 __all__ = ["add_arguments", "run"]
 
-# The first block is small, so that `| head` has what it wants at once.
-_FIRST_BLOCK = 64
-_LARGEST_BLOCK = 4096
+_BEFORE_ALL = -(2**63)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
-    selection.add_arguments(parser)
-    parser.add_argument("--fields", metavar="A,B", help="these fields, or structs of them; default: all")
+    selection.add_arguments(parser, several=True)
+    lines.add_arguments(parser)
     parser.add_argument("--limit", type=_limit, metavar="N", help="at most the first N")
-    parser.add_argument(
-        "--raw",
-        action="store_true",
-        help="numbers as C stored them: no labels, no scales; of texts their ids",
-    )
     parser.add_argument("--json", action="store_true", help="a JSON object a line")
 
 
 def _limit(text: str) -> int:
-    if not text.isdigit():
+    limit = selection.whole_number(text)
+    if limit is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of records")
-    return int(text)
+    return limit
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the records."""
-    chosen = selection.select(options)
-    names = _names(chosen.records, options)
-    if options.json:
-        keys = _headings(names, options)
-        for part in _parts(chosen, options.limit):
-            for row in _rows(part, names, options):
-                say_json(dict(zip(keys, row, strict=True)), indent=None)
-    else:
-        _show(chosen, names, options)
+    chosen = selection.select_all(options)
+    left = options.limit
+    for _, _, line in _lines(chosen, options) if left != 0 else ():
+        say(line.text)
+        if left is not None and line.is_record:
+            left -= 1
+            if not left:
+                break
     return selection.tell_damage(chosen.run)
 
 
-def _names(records: Records, options: argparse.Namespace) -> list[str]:
-    """The columns that are asked for, all of them leaves or the recorder's own."""
-    own = recorder_columns(records.store)
-    leaves = [field.name for field in records.schema.fields]
-    if options.fields is None:
-        return [*(own if options.raw or options.json else own[1:]), *leaves]
-    names: list[str] = []
-    for name in map(str.strip, options.fields.split(",")):
-        inner = [leaf for leaf in leaves if leaf.startswith((f"{name}.", f"{name}["))]
-        names += [name] if name in own else inner or [records.schema.field(name).name]
-    return list(dict.fromkeys(names))
+def _lines(chosen: Selections, options: argparse.Namespace) -> Iterator[tuple[int, str, Line]]:
+    if options.json:
+        return merge(*lines.json_lines(chosen, options))
+    marks = () if options.where else chosen.marks
+    told = [(mark.mono_ns, "", Line(_told_mark(chosen.run, mark), is_record=False)) for mark in marks]
+    return heapq.merge(told, merge(*_for_people(chosen, options)), key=itemgetter(0))
 
 
-def _headings(names: Sequence[str], options: argparse.Namespace) -> list[str]:
-    return ["seq", *names] if options.raw else ["seq", "time", *names]
+def _for_people(chosen: Selections, options: argparse.Namespace) -> tuple[dict[str, Records], Reader[Line]]:
+    """Channels, and how to read each: one as a table, several as a list; losses are lines between records."""
+    names = lines.fields(chosen, options)
+    width = max(map(len, names), default=0)
 
-
-def _parts(chosen: selection.Selection, limit: int | None) -> Iterator[Records]:
-    """What is wanted, block by block; at least one record each."""
-    start, size, left = 0, _FIRST_BLOCK, limit
-    while start < len(chosen.records) and left != 0:
-        part = chosen.of(chosen.records[start : start + size])[:left]
-        start, size = start + size, min(2 * size, _LARGEST_BLOCK)
-        if len(part):
-            left = None if left is None else left - len(part)
-            yield part
-
-
-def _rows(part: Records, names: Sequence[str], options: argparse.Namespace) -> Iterator[tuple]:
-    """Per record its number, its date unless raw, and its values."""
-    columns = {name: part[name] for name in names} if options.raw else part.decode()
-    values = [part.seq.tolist()]
-    if not options.raw:
-        values.append([date(part.clock, stamp, zoned=options.json) for stamp in part["mono_ns"].tolist()])
-    return zip(*values, *(plain(columns[name]) for name in names), strict=True)
-
-
-def _show(chosen: selection.Selection, names: Sequence[str], options: argparse.Namespace) -> None:
-    """As a table, its columns as wide as the first block needs them; losses are lines between records."""
-    records, shown = chosen.records, 0
-    losses = iter(() if chosen.conditions else records.gaps)
-    loss = next(losses, None)
-    layout: _Layout | None = None
-    for part in _parts(chosen, options.limit):
-        rows = list(_rows(part, names, options))
-        lines = [[cell(value) for value in row] for row in rows]
-        if layout is None:
-            headings = [visible(_with_unit(records, name)) for name in _headings(names, options)]
-            layout = _Layout(headings, lines, rows[0])
-            layout.say(headings)
-        for row, line in zip(rows, lines, strict=True):
-            while loss is not None and loss["seq"] <= row[0]:
-                say(_told(records, loss))
-                loss = next(losses, None)
-            layout.say(line)
-        shown += len(rows)
-    while loss is not None and shown == len(records):
-        say(_told(records, loss))
+    def read(channel: str, parts: Iterator[Records]) -> Iterator[tuple[int, Line]]:
+        one, shown = chosen.channels[channel], names[channel]
+        if options.fields is None and (chosen.merged or not options.raw):
+            shown = shown[1:]  # not the stamp: before it stands the date, or in a list itself
+        form: _Table | _List = (
+            _List(one.records, shown, options, channel.ljust(width))
+            if chosen.merged
+            else _Table(one.records, shown, options)
+        )
+        who = f"{channel}: " if chosen.merged else ""
+        losses = iter(() if options.where else one.records.gaps)
         loss = next(losses, None)
+        for part in filter(len, map(one.of, parts)):
+            found = list(lines.rows(part, shown, options, zoned=False))
+            if heading := form.heading(found):
+                yield _BEFORE_ALL, Line(heading, is_record=False)
+            for stamp, row in zip(part["mono_ns"].tolist(), found, strict=True):
+                while loss is not None and loss["seq"] <= row[0]:
+                    yield min(int(loss["t_first"]), stamp), _told_loss(who, one.records, loss)
+                    loss = next(losses, None)
+                yield stamp, Line(form.text(stamp, row))
+        while loss is not None:
+            yield int(loss["t_first"]), _told_loss(who, one.records, loss)
+            loss = next(losses, None)
+
+    return {name: chosen.channels[name].records for name in names}, read
 
 
-def _with_unit(records: Records, name: str) -> str:
-    units = {field.name: field.unit for field in records.schema.fields}
-    return f"{name} ({units[name]})" if units.get(name) else name
+def _told_mark(run: Recording, mark: Mark) -> str:
+    when = date(run.clock, mark.mono_ns, zoned=False) or str(mark.mono_ns)
+    return f'-- {visible(mark.kind)} "{visible(mark.text)}" at {when}'
 
 
-def _told(records: Records, loss: np.void) -> str:
-    """A loss in words."""
+def _told_loss(who: str, records: Records, loss: np.void) -> Line:
     code = f", code {loss['code']}" if loss["code"] else ""
     first, last = int(loss["t_first"]), int(loss["t_last"])
     length = f" within {format_duration(last - first)}" if last > first else ""
     known = {int(cause): cause.name.lower() for cause in Cause}
     cause = known.get(int(loss["cause"]), f"cause {loss['cause']}")
-    return f"-- {int(loss['count']):,} {cause}{code} at {date(records.clock, first, zoned=False)}{length}"
+    when = date(records.clock, first, zoned=False)
+    return Line(f"-- {who}{int(loss['count']):,} {cause}{code} at {when}{length}", is_record=False)
 
 
-class _Layout:
-    """Widths of columns; texts are flush left, numbers flush right."""
+class _List:
+    """Records of one of several channels: date, channel, then ``name=value``."""
 
     def __init__(
-        self, headings: Sequence[str], lines: Sequence[Sequence[str]], like: Sequence[object]
+        self, records: Records, names: Sequence[str], options: argparse.Namespace, channel: str
     ) -> None:
-        self._widths = [max(map(len, column)) for column in zip(headings, *lines, strict=True)]
-        self._left = [isinstance(value, str | list | None) for value in like]
+        units = {field.name: field.unit for field in records.schema.fields}
+        self._channel = channel
+        self._ours = 1 if options.raw else 2  # values before those of the fields
+        self._names = [visible(name) for name in names]
+        self._units = [
+            "" if options.raw or not units.get(name) else f" {visible(units[name])}" for name in names
+        ]
 
-    def say(self, line: Sequence[str]) -> None:
-        cells = zip(line, self._widths, self._left, strict=True)
-        say(
-            "  ".join(
-                text.ljust(width) if left else text.rjust(width) for text, width, left in cells
-            ).rstrip()
-        )
+    def heading(self, found: Sequence[tuple]) -> str:
+        return ""
+
+    def text(self, stamp: int, row: tuple) -> str:
+        named = zip(self._names, row[self._ours :], self._units, strict=True)
+        values = [f"{name}={cell(value)}{unit}" for name, value, unit in named]
+        when = row[1] if self._ours > 1 and row[1] else str(stamp)
+        return "  ".join([when, self._channel, *values])
+
+
+class _Table:
+    """Columns as wide as the first rows need them; texts are flush left, numbers flush right."""
+
+    def __init__(self, records: Records, names: Sequence[str], options: argparse.Namespace) -> None:
+        units = {field.name: field.unit for field in records.schema.fields}
+        named = [f"{name} ({units[name]})" if units.get(name) else name for name in names]
+        self._headings = [visible(name) for name in lines.headings(named, options)]
+        self._widths: list[int] = []
+        self._left: list[bool] = []
+
+    def heading(self, found: Sequence[tuple]) -> str:
+        """Above the first rows; empty if it was told."""
+        if self._widths:
+            return ""
+        cells = ([cell(value) for value in row] for row in found)
+        self._widths = [max(map(len, column)) for column in zip(self._headings, *cells, strict=True)]
+        self._left = [isinstance(value, str | list | None) for value in found[0]]
+        return self._aligned(self._headings)
+
+    def text(self, stamp: int, row: tuple) -> str:
+        return self._aligned([cell(value) for value in row])
+
+    def _aligned(self, texts: Sequence[str]) -> str:
+        cells = zip(texts, self._widths, self._left, strict=True)
+        return "  ".join(
+            text.ljust(width) if left else text.rjust(width) for text, width, left in cells
+        ).rstrip()

@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from fastrec.cli.output import complain, plural
-from fastrec.errors import RecordingError, suggest
+from fastrec.errors import RecordingError, SchemaError, suggest
 from fastrec.recording import Recording, open
+from fastrec.recording.reader import Mark
 from fastrec.records import Records
 from fastrec.records.columns import recorder_columns
+from fastrec.times import parse_duration, parse_time
 
-__all__ = ["Selection", "add_arguments", "select", "tell_damage"]
+__all__ = [
+    "Selection",
+    "Selections",
+    "add_arguments",
+    "check_known",
+    "columns",
+    "select",
+    "select_all",
+    "tell_damage",
+    "whole_number",
+]
 
-_OPEN = {"start": None, "end": None}
+_OPEN = ("start", "end")
 _NULL = "NULL"
 _PROBLEMS = 3  # that are told one by one
+_WHOLE = re.compile(r"[0-9]{1,19}")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what says which records."""
+def add_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add what says which records, of one channel or of `several`."""
     parser.add_argument("run", metavar="RUN", help="folder of the recording")
-    parser.add_argument("channel", metavar="CHANNEL", nargs="?", help="may be left out if there is one only")
+    if several:
+        parser.add_argument(
+            "channels", metavar="CHANNEL", nargs="*", help="several are merged by time; default: all"
+        )
+    else:
+        parser.add_argument(
+            "channel", metavar="CHANNEL", nargs="?", help="may be left out if there is one only"
+        )
     parser.add_argument(
         "--between",
         nargs=2,
@@ -49,8 +73,13 @@ def _condition(text: str) -> tuple[str, str]:
     return name, value
 
 
+def whole_number(text: str) -> int | None:
+    """The number that a text is: digits and nothing else; None: it is none."""
+    return int(text) if _WHOLE.fullmatch(text) else None
+
+
 class Selection(NamedTuple):
-    """Records to look at, and what is to hold of those that are wanted.
+    """Records of one channel to look at, and what is to hold of those that are wanted.
 
     Attributes
     ----------
@@ -72,6 +101,25 @@ class Selection(NamedTuple):
         return records
 
 
+class Selections(NamedTuple):
+    """What several channels have to tell.
+
+    Attributes
+    ----------
+    channels : dict of str to Selection
+        Without those that have not the fields of the conditions.
+    merged : bool
+        Whether it was asked about several, however many are left.
+    marks : list of Mark
+        The user's marks within the window, in order of time.
+    """
+
+    run: Recording
+    channels: dict[str, Selection]
+    merged: bool
+    marks: list[Mark]
+
+
 def tell_damage(run: Recording) -> int:
     """Complain about what a recording has lost to damage; the exit code.
 
@@ -86,7 +134,7 @@ def tell_damage(run: Recording) -> int:
 
 
 def select(options: argparse.Namespace) -> Selection:
-    """Find the records that the options of `add_arguments` describe.
+    """Find the records of one channel that the options of `add_arguments` describe.
 
     Raises
     ------
@@ -96,38 +144,128 @@ def select(options: argparse.Namespace) -> Selection:
         A time, field or value that means nothing.
     """
     run = open(options.run)
-    records = run[_channel(run, options.channel)]
+    names = _names(run, [options.channel] if options.channel else [])
+    if len(names) > 1:
+        raise RecordingError(f"{run.path}: name one of its {len(names)} channels: {', '.join(names)}")
+    return _select(run, names, options).channels[names[0]]
+
+
+def select_all(options: argparse.Namespace) -> Selections:
+    """Find the records of the channels named, or of all.
+
+    Times are relative to the first start and the last end of all these channels, and the newest N are those
+    of the merge. A field must exist in one of them; what has it not is left out.
+
+    Raises
+    ------
+    RecordingError, SchemaError
+        As `select`.
+    """
+    run = open(options.run)
+    return _select(run, _names(run, options.channels), options)
+
+
+def _names(run: Recording, wanted: Iterable[str]) -> list[str]:
+    names = list(run)
+    if not names:
+        raise RecordingError(f"{run.path}: it has no channels")
+    for name in wanted:
+        if name not in names:
+            raise RecordingError(f"{run.path} has no channel {name!r:.80}{suggest(name, names)}")
+    return list(dict.fromkeys(wanted)) or names
+
+
+def _select(run: Recording, names: Iterable[str], options: argparse.Namespace) -> Selections:
+    windows, marks = {name: run[name] for name in names}, sorted(run.marks)
+    merged = len(windows) > 1
     if options.between:
-        start, end = (_OPEN.get(text.strip(), _time(text)) for text in options.between)
-        records = records.between(start, end)
+        span = _span(windows)
+        begin, end = (_time(text, run, *span) for text in options.between)
+        windows, marks = _within(windows, marks, begin, end)
     newest = (options.last or "").strip()
-    if newest and not newest.isdigit():
-        records = records.last(newest)
-    chosen = Selection(records, [(name, _value(records, name, text)) for name, text in options.where], run)
-    # A field that can hold no such value is an error also where there is no record to look at.
-    chosen.of(records[:0])
-    if newest.isdigit():
-        return Selection(chosen.of(records).last(int(newest)), [], run)
+    count = whole_number(newest)
+    if newest and count is None:
+        windows, marks = _within(windows, marks, _span(windows)[1] - parse_duration(newest), None)
+    chosen = _conditioned(run, windows, options.where)
+    if count is not None:
+        windows = _newest({name: one.of(one.records) for name, one in chosen.items()}, count)
+        chosen = {name: Selection(records, [], run) for name, records in windows.items()}
+        begin = min((records.start for records in windows.values() if len(records)), default=None)
+        marks = [] if begin is None else [mark for mark in marks if mark.mono_ns >= begin]
+    return Selections(run, chosen, merged, marks)
+
+
+def _span(windows: Mapping[str, Records]) -> tuple[int, int]:
+    """First start and last end of all; 0 where there are no records."""
+    some = [records for records in windows.values() if len(records)]
+    return min((one.start for one in some), default=0), max((one.end for one in some), default=0)
+
+
+def _within(
+    windows: Mapping[str, Records], marks: Iterable[Mark], begin: int | None, end: int | None
+) -> tuple[dict[str, Records], list[Mark]]:
+    return {name: records.between(begin, end) for name, records in windows.items()}, [
+        mark
+        for mark in marks
+        if (begin is None or mark.mono_ns >= begin) and (end is None or mark.mono_ns < end)
+    ]
+
+
+def _newest(windows: Mapping[str, Records], count: int) -> dict[str, Records]:
+    """Of each channel what belongs to the newest `count` of all: of its own newest those with latest stamps.
+
+    Equal stamps count in the order of the merge.
+    """
+    newest = {name: records.last(count) for name, records in windows.items()}
+    if sum(map(len, newest.values())) <= count:
+        return newest
+    stamps = [np.maximum.accumulate(records["mono_ns"]) for records in newest.values()]
+    channels = np.repeat(np.arange(len(stamps)), [len(one) for one in stamps])
+    kept = channels[np.argsort(np.concatenate(stamps), kind="stable")[-count:]]
+    counts = np.bincount(kept, minlength=len(stamps)).tolist()
+    return {name: records.last(n) for (name, records), n in zip(newest.items(), counts, strict=True)}
+
+
+def _conditioned(
+    run: Recording, windows: Mapping[str, Records], where: Iterable[tuple[str, str]]
+) -> dict[str, Selection]:
+    """Without the channels that have not all the fields, or can hold no such values."""
+    check_known(windows, [name for name, _ in where])
+    chosen: dict[str, Selection] = {}
+    refused: SchemaError | None = None
+    for name, records in windows.items():
+        try:
+            one = Selection(records, [(field, _value(records, field, text)) for field, text in where], run)
+            # A field that can hold no such value is an error also where there is no record to look at.
+            one.of(records[:0])
+        except SchemaError as error:
+            refused = refused or error
+        else:
+            chosen[name] = one
+    if refused and not chosen:
+        raise refused
     return chosen
 
 
-def _channel(run: Recording, name: str | None) -> str:
-    names = list(run)
-    if name is None:
-        if len(names) == 1:
-            return names[0]
-        listed = (
-            f"name one of its {len(names)} channels: {', '.join(names)}" if names else "it has no channels"
-        )
-        raise RecordingError(f"{run.path}: {listed}")
-    if name not in names:
-        raise RecordingError(f"{run.path} has no channel {name!r:.80}{suggest(name, names)}")
-    return name
+def columns(records: Records) -> list[str]:
+    """Names of all columns: the recorder's own, then the leaves."""
+    return [*recorder_columns(records.store), *(field.name for field in records.schema.fields)]
 
 
-def _time(text: str) -> int | str:
+def check_known(channels: Mapping[str, Records], names: Iterable[str]) -> None:
+    """Refuse a name that is a column of none of the channels."""
+    known = dict.fromkeys(column for records in channels.values() for column in columns(records))
+    for name in names:
+        if name not in known:
+            raise SchemaError(f"no field {name!r:.80} in {', '.join(channels)}{suggest(name, known)}")
+
+
+def _time(text: str, run: Recording, start: int, end: int) -> int | None:
     stamp = text.strip()
-    return int(stamp) if stamp.isdigit() else stamp
+    if stamp in _OPEN:
+        return None
+    number = whole_number(stamp)
+    return parse_time(stamp if number is None else number, start=start, end=end, clock=run.clock)
 
 
 def _value(records: Records, name: str, text: str) -> object:
