@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -227,23 +227,27 @@ def _newest(windows: Mapping[str, Records], count: int) -> dict[str, Records]:
 
 
 def _conditioned(
-    run: Recording, windows: Mapping[str, Records], where: Iterable[tuple[str, str]]
+    run: Recording, windows: Mapping[str, Records], where: Sequence[tuple[str, str]]
 ) -> dict[str, Selection]:
     """Without the channels that have not all the fields, or can hold no such values."""
-    check_known(windows, [name for name, _ in where])
+    names = list(dict.fromkeys(name for name, _ in where))
+    check_known(windows, names)
+    able = {one: records for one, records in windows.items() if set(names) <= set(columns(records))}
+    if not able:
+        raise SchemaError(f"none of {', '.join(windows)} has all the fields {', '.join(names)}")
     chosen: dict[str, Selection] = {}
-    refused: SchemaError | None = None
-    for name, records in windows.items():
+    refused = []
+    for name, records in able.items():
         try:
             one = Selection(records, [(field, _value(records, field, text)) for field, text in where], run)
             # A field that can hold no such value is an error also where there is no record to look at.
             one.of(records[:0])
         except SchemaError as error:
-            refused = refused or error
+            refused.append(error)
         else:
             chosen[name] = one
-    if refused and not chosen:
-        raise refused
+    if not chosen:
+        raise refused[0]
     return chosen
 
 

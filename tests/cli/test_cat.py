@@ -4,11 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from recording.samples import PERIOD, status, status_channel
-from recording.writer import START_NS, Folder
+from recording.samples import PERIOD, held, held_channel, status, status_channel
+from recording.writer import CREATED_NS, START_NS, Folder
 
+import fastrec as fr
 from fastrec.cli import main
+from fastrec.recording.chunk import SegmentChunk
 
 Run = Callable[..., str]
 
@@ -120,7 +123,8 @@ def test_many_blocks_are_all_there(two_channels: Path, command: Run) -> None:
     found = lines(command("cat", "large.fastrec", "status", "--fields", "tick", "--json"))
     assert [one["seq"] for one in found] == [*range(2500), *range(2600, 6000)]
     assert all(one["tick"] == one["seq"] * 7 for one in found)
-    assert len(command("cat", "large.fastrec", "status", "--limit", "3000").splitlines()) == 3002
+    text = command("cat", "large.fastrec", "status", "--limit", "3000").splitlines()
+    assert len(text) == 3003 and sum(line.startswith("-- ") for line in text) == 2  # a mark and a loss
 
 
 def test_holds_show_their_columns(two_channels: Path, command: Run) -> None:
@@ -131,7 +135,6 @@ def test_holds_show_their_columns(two_channels: Path, command: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "name one of its 2 channels: held, status"),
         (("statsu",), "no channel 'statsu'; did you mean 'status'"),
         (("status", "--fields", "tik"), "did you mean 'tick'"),
         (("status", "--where", "tik=1"), "did you mean 'tick'"),
@@ -140,10 +143,166 @@ def test_holds_show_their_columns(two_channels: Path, command: Run) -> None:
         (("status", "--between", "+0s", "+0s", "--where", "mode=RNU"), "did you mean 'RUN'"),
         (("status", "--between", "noon", "end"), "'noon' is no time"),
         (("status", "--last", "2 parsecs"), "not a duration"),
+        (("status", "--last", "²"), "not a duration"),
+        (("status", "--last", "9" * 5000), "not a duration"),
+        (("--fields", "tik"), "no field 'tik' in held, status; did you mean 'tick'"),
+        (("--where", "tik=1"), "no field 'tik' in held, status; did you mean 'tick'"),
+        (("--where", "mode=RNU"), "did you mean 'RUN'"),
+        (("--where", "level=1", "--where", "tick=1"), "none of held, status has all the fields level, tick"),
+        (("held", "statsu"), "no channel 'statsu'; did you mean 'status'"),
     ],
 )
 def test_what_is_not_there(two_channels: Path, refused: Run, arguments: tuple[str, ...], said: str) -> None:
     assert said in refused(1, "cat", "large.fastrec", *arguments)
+
+
+MOMENT = "2026-09-21T16:13:20"
+
+
+@pytest.fixture
+def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``plant.fastrec``: ``status`` every ms from 0 on, 5 to 7 lost; ``held`` every 10 ms; two marks."""
+    monkeypatch.chdir(tmp_path)
+    folder = Folder(tmp_path / "plant.fastrec")
+    folder.session()
+    folder.clock(START_NS, CREATED_NS)
+    segment = status_channel(folder).segment()
+    segment.commit(0, [status(n) for n in range(5)], texts=[])
+    lost = (5, 3, 1, 0, START_NS + 5 * PERIOD, START_NS + 7 * PERIOD)
+    segment.commit(8, [status(n) for n in range(8, 20)], gaps=[lost])
+    segment.commit(20, [], gaps=[(20, 4, 4, -5, START_NS + 25 * PERIOD, START_NS + 29 * PERIOD)])
+    other = held_channel(folder).segment()
+    other.commit(0, [held(n) for n in range(4)])
+    folder.line("marks.jsonl", mono_ns=START_NS + 22 * PERIOD, text="later", kind="mark")
+    folder.line("marks.jsonl", mono_ns=START_NS + 3 * PERIOD, text="valve\n\x1b[31m", kind="mark")
+    return tmp_path
+
+
+def test_several_channels_are_merged(plant: Path, command: Run) -> None:
+    assert command("cat", "plant.fastrec", "--fields", "tick,level,mode").splitlines() == [
+        f"{MOMENT}.000000  held    level=0.0",
+        f"{MOMENT}.000000  status  tick=0  mode=FAULT",
+        f"{MOMENT}.001000  status  tick=7  mode=IDLE",
+        f"{MOMENT}.002000  status  tick=14  mode=RUN",
+        f'-- mark "valve\\n\\x1b[31m" at {MOMENT}.003000',
+        f"{MOMENT}.003000  status  tick=21  mode=FAULT",
+        f"{MOMENT}.004000  status  tick=28  mode=IDLE",
+        f"-- status: 3 overwritten at {MOMENT}.005000 within 2 ms",
+        f"{MOMENT}.008000  status  tick=56  mode=RUN",
+        f"{MOMENT}.009000  status  tick=63  mode=FAULT",
+        f"{MOMENT}.010000  held    level=1.0",
+        *(f"{MOMENT}.0{n}000  status  tick={n * 7}  mode={('IDLE', 'RUN', 'FAULT')[n % 3 - 1]}"
+          for n in range(10, 20)),
+        f"{MOMENT}.020000  held    level=2.0",
+        f'-- mark "later" at {MOMENT}.022000',
+        f"-- status: 4 failed, code -5 at {MOMENT}.025000 within 4 ms",
+        f"{MOMENT}.030000  held    level=3.0",
+    ]  # fmt: skip
+
+
+def test_merged_json_names_the_channel(plant: Path, command: Run) -> None:
+    found = lines(command("cat", "plant.fastrec", "--json"))
+    assert [one["mono_ns"] for one in found] == sorted(one["mono_ns"] for one in found)
+    assert len(found) == 21 and {next(iter(one)) for one in found} == {"channel"}
+    for channel in ("held", "status"):
+        mine = [
+            {key: one[key] for key in one if key != "channel"} for one in found if one["channel"] == channel
+        ]
+        assert mine == lines(command("cat", "plant.fastrec", channel, "--json"))
+
+
+def test_channels_that_are_named(plant: Path, command: Run) -> None:
+    """Equal stamps come in the order in which they are named; one alone looks as it does by itself."""
+    found = lines(command("cat", "plant.fastrec", "status", "held", "status", "--json", "--limit", "2"))
+    assert [(one["channel"], one["seq"]) for one in found] == [("status", 0), ("held", 0)]
+    assert command("cat", "plant.fastrec", "held").startswith("seq  time")
+    assert "channel" not in lines(command("cat", "plant.fastrec", "held", "--json"))[0]
+
+
+def test_marks_and_losses_in_a_table(plant: Path, command: Run) -> None:
+    text = command("cat", "plant.fastrec", "status", "--fields", "tick").splitlines()
+    notes = [(place, line.split()[1]) for place, line in enumerate(text) if line.startswith("-- ")]
+    # Below the heading and records 0 to 2; behind 4; behind the last.
+    assert notes == [(4, "mark"), (7, "3"), (20, "mark"), (21, "4")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "numbers", "marks"),
+    [
+        (("--last", "3"), [("status", 19), ("held", 2), ("held", 3)], 1),
+        (("--last", "0"), [], 0),
+        (("--last", "99"), None, 2),
+        (("--last", "13ms"), [("status", 19), ("held", 2), ("held", 3)], 1),  # the last hold ends at 32 ms
+        (("--between", "+1ms", "+4ms"), [("status", n) for n in (1, 2, 3)], 1),
+        (("--between", "+9ms", "+11ms"), [("status", 9), ("held", 1), ("status", 10)], 0),
+        (("--between", "-3ms", "end"), [("held", 3)], 0),
+        (("--between", "start", "+20ms", "--last", "1"), [("status", 19)], 0),
+        (("--between", "start", f"{MOMENT}.001"), [("held", 0), ("status", 0)], 0),
+        (("--where", "mode=RUN", "--limit", "2"), [("status", 2), ("status", 8)], 0),
+        (("--where", "level=2"), [("held", 2)], 0),
+        (("--where", "mode=RUN", "--last", "2"), [("status", 14), ("status", 17)], 0),
+        (("--where", f"mono_ns={START_NS}"), [("held", 0), ("status", 0)], 0),
+        (("--fields", "level"), [("held", n) for n in range(4)], 2),
+        (("--limit", "3"), [("held", 0), ("status", 0), ("status", 1)], 0),
+        (("--limit", "0"), [], 0),
+    ],
+)
+def test_a_selection_of_the_merge(
+    plant: Path, command: Run, arguments: tuple[str, ...], numbers: list[tuple[str, int]] | None, marks: int
+) -> None:
+    everything = [(one["channel"], one["seq"]) for one in lines(command("cat", "plant.fastrec", "--json"))]
+    found = lines(command("cat", "plant.fastrec", *arguments, "--json"))
+    assert [(one["channel"], one["seq"]) for one in found] == (everything if numbers is None else numbers)
+    text = command("cat", "plant.fastrec", *arguments).splitlines()
+    assert sum(line.startswith("-- mark") for line in text) == marks
+    assert sum(not line.startswith("-- ") for line in text) == len(found)
+
+
+def test_units_and_raw_values(tmp_path: Path, command: Run) -> None:
+    schema = fr.Schema.from_dtype(
+        np.dtype([("temp", "<i4"), ("seq", "<u2"), ("channel", "S4")]), name="s", units={"temp": "degC"}
+    ).with_field("temp", scale=0.5)
+    with fr.Recorder(tmp_path / "u.fastrec") as rec:
+        for name in ("a", "b"):
+            rec.add(name, schema=schema).push(np.array((5, 7, b"in"), schema.dtype))
+    text = command("cat", tmp_path / "u.fastrec").splitlines()
+    assert [line.split("  ")[1:] for line in text] == [
+        [name, "temp=2.5 degC", "seq=7", "channel=in"] for name in ("a", "b")
+    ]
+    stamp, *rest = command("cat", tmp_path / "u.fastrec", "--raw").splitlines()[0].split("  ")
+    assert stamp.isdigit() and rest == ["a", "temp=5", "seq=7", "channel=in"]
+    # What is ours keeps its key, also where a field is called the same.
+    (one, _) = lines(command("cat", tmp_path / "u.fastrec", "--json"))
+    assert (one["channel"], one["seq"], one["seq_"], one["channel_"]) == ("a", 0, 7, "in")
+
+
+def test_nothing_but_losses(tmp_path: Path, command: Run) -> None:
+    folder = Folder(tmp_path / "x.fastrec")
+    folder.session()
+    folder.clock(START_NS, CREATED_NS)
+    for name in ("a", "b"):
+        segment = status_channel(folder, name).segment()
+        segment.commit(0, [], gaps=[(0, 6, 4, -1, START_NS + 9, START_NS + 9)])
+    assert [line[:14] for line in command("cat", tmp_path / "x.fastrec").splitlines()] == [
+        "-- a: 6 failed",
+        "-- b: 6 failed",
+    ]
+    assert command("cat", tmp_path / "x.fastrec", "a").startswith("-- 6 failed, code -1 at")
+    assert command("cat", tmp_path / "x.fastrec", "--json") == ""
+
+
+def test_a_merge_is_printed_as_it_is_read(two_channels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 8,000 records no more than the parts at hand are read for the first lines."""
+    read = []
+    rows = SegmentChunk.rows
+
+    def count(chunk: SegmentChunk, start: int, stop: int) -> np.ndarray:
+        read.append(stop - start)
+        return rows(chunk, start, stop)
+
+    monkeypatch.setattr(SegmentChunk, "rows", count)
+    assert main(["cat", "large.fastrec", "--limit", "10"]) == 0
+    assert 10 <= max(read) <= 64
 
 
 def test_damage_ends_the_listing_with_one_line(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
