@@ -54,12 +54,10 @@ def _speed(text: str) -> Fraction | None:
 def run(options: argparse.Namespace) -> int:
     """Play the records."""
     chosen = selection.select_all(options)
-    pacing = Pacing(options.speed)
+    items, pacing = merge(*lines.json_lines(chosen, options)), Pacing(options.speed)
     with _Output(flush=options.speed is not None) as output:
         try:
-            pacing.run(
-                merge(*lines.json_lines(chosen, options)), lambda stamp, channel, line: output.tell(line)
-            )
+            pacing.run(items, lambda stamp, channel, line: output.tell(line))
             sys.stdout.flush()
         except BrokenPipeError:
             raise  # the reader has had enough, and is told nothing more
@@ -71,9 +69,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 class _Output:
-    """Whole lines: an interrupt ends the replay between two of them.
-
-    A second one does not wait for a reader that takes nothing.
+    """Whole lines: an interrupt ends the replay between two of them, and waits for the reader of one.
 
     Parameters
     ----------
@@ -104,7 +100,7 @@ class _Output:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if not self._busy or self._interrupted:
+        if not self._busy:
             raise KeyboardInterrupt
         self._interrupted = True
 

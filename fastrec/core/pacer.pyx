@@ -41,6 +41,7 @@ cdef class Pacer:
         What a signal's handler raises, KeyboardInterrupt as a rule, ends the wait.
         """
         cdef bint come = fr_now() >= deadline
+        PyErr_CheckSignals()
         while not come:
             with nogil:
                 come = reach(&self.word, deadline, self.spin)

@@ -25,9 +25,9 @@ class Report:
     Attributes
     ----------
     records : int
-        How many the callback took: those it returned from.
+        How many were handed to the callback, with the one that it raised something at.
     duration_ns : int
-        From the start until the callback had taken the last of them.
+        From the start until the callback was done with the last of them.
     intended_ns : int
         From the start to the deadline of the last of them; 0 where nothing was paced.
     lateness : Quantiles
@@ -109,9 +109,11 @@ class Pacing:
             if speed is not None:
                 due = max(due, (stamp - first) * speed.denominator // speed.numerator)
                 self._pacer.wait(min(began + due, _FOREVER))
-            callback(stamp, channel, item)
-            self._records += 1
-            self._intended_ns, self._duration_ns = due, time.monotonic_ns() - began
+            self._records, self._intended_ns = self._records + 1, due
+            try:
+                callback(stamp, channel, item)
+            finally:
+                self._duration_ns = time.monotonic_ns() - began
 
     def report(self) -> Report:
         """How it went so far."""

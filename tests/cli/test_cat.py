@@ -312,3 +312,18 @@ def test_damage_ends_the_listing_with_one_line(bench: Path, capsys: pytest.Captu
     records.write_bytes(data)
     assert main(["cat", "small.fastrec", "--fields", "tick"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_damage_in_a_merge_is_told_as_well(two_channels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = two_channels / "large.fastrec/channels/status/records.000002.npy"
+    data = bytearray(records.read_bytes())
+    data[-40] ^= 1
+    records.write_bytes(data)
+    assert main(["cat", "large.fastrec", "--json"]) == 1
+    out, error = capsys.readouterr()
+    assert len(lines(out)) > 5000 and error.count("\n") == 1
+    index = two_channels / "large.fastrec/channels/held/index.000000.npy"
+    index.write_bytes(index.read_bytes()[:-1])
+    assert main(["cat", "large.fastrec", "--limit", "1"]) == 1
+    out, error = capsys.readouterr()
+    assert out and "channels/held" in error

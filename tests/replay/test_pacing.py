@@ -146,9 +146,9 @@ def test_the_report_of_a_run_that_an_exception_ended(clock: Callable[[int], Time
     with pytest.raises(LookupError):
         replay.run(items(range(0, 1000, 100)), callback)
     assert replay.report().as_dict() == {
-        "records": 3,
-        "duration_ns": 400,
-        "intended_ns": 400,
+        "records": 4,
+        "duration_ns": 600,
+        "intended_ns": 600,
         "lateness": {"p50": -1, "p90": -1, "p99": -1, "p999": -1, "max": -1},
     }
 

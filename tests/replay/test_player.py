@@ -198,7 +198,7 @@ def test_what_the_callback_raises_passes_through() -> None:
 
     with pytest.raises(LookupError, match="300000"):
         player.run(callback)
-    assert player.report.records == 300 and player.report.intended_ns == 299
+    assert player.report.records == 301 and player.report.intended_ns == 300
 
 
 def test_an_interrupt_passes_through() -> None:
