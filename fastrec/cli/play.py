@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import threading
 from contextlib import suppress
 from fractions import Fraction
-from types import FrameType, TracebackType
-from typing import Self
 
 from fastrec.cli import lines, selection
 from fastrec.cli.lines import Line
@@ -55,65 +52,28 @@ def run(options: argparse.Namespace) -> int:
     """Play the records."""
     chosen = selection.select_all(options)
     items, pacing = merge(*lines.json_lines(chosen, options)), Pacing(options.speed)
-    with _Output(flush=options.speed is not None) as output:
-        try:
-            pacing.run(items, lambda stamp, channel, line: output.tell(line))
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise  # the reader has had enough, and is told nothing more
-        except BaseException:
-            _report(pacing.report(), options)
-            raise
-    _report(pacing.report(), options)
-    return selection.tell_damage(chosen.run)
+    # An interrupt in the middle of a write would leave a part of a line; where it is blocked it stays so.
+    interrupt = {signal.SIGINT} - signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
-
-class _Output:
-    """Whole lines: an interrupt ends the replay between two of them, and waits for the reader of one.
-
-    Parameters
-    ----------
-    flush : bool
-        Whether every line is due, so that it must not wait for others.
-    """
-
-    def __init__(self, *, flush: bool) -> None:
-        self._flush = flush
-        self._busy = False
-        self._interrupted = False
-        self._ours = False
-
-    def __enter__(self) -> Self:
-        # Python lets the main thread alone handle signals; where they are ignored, that is somebody's wish.
-        if (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        ):
-            signal.signal(signal.SIGINT, self._note)
-            self._ours = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if not self._busy:
-            raise KeyboardInterrupt
-        self._interrupted = True
-
-    def tell(self, line: Line) -> None:
-        self._busy = True
+    def tell(stamp: int, channel: str, line: Line) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, interrupt)
         try:
             say(line.text)
-            if self._flush:
+            if options.speed is not None:
                 sys.stdout.flush()
         finally:
-            self._busy = False
-        if self._interrupted:
-            raise KeyboardInterrupt
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupt)
+
+    try:
+        pacing.run(items, tell)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # the reader has had enough, and is told nothing more
+    except BaseException:
+        _report(pacing.report(), options)
+        raise
+    _report(pacing.report(), options)
+    return selection.tell_damage(chosen.run)
 
 
 def _report(report: Report, options: argparse.Namespace) -> None:

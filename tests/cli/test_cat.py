@@ -237,6 +237,7 @@ def test_marks_and_losses_in_a_table(plant: Path, command: Run) -> None:
         (("--between", "+9ms", "+11ms"), [("status", 9), ("held", 1), ("status", 10)], 0),
         (("--between", "-3ms", "end"), [("held", 3)], 0),
         (("--between", "start", "+20ms", "--last", "1"), [("status", 19)], 0),
+        (("--between", "start", "+11ms", "--last", "2ms"), [("held", 1), ("status", 10)], 0),
         (("--between", "start", f"{MOMENT}.001"), [("held", 0), ("status", 0)], 0),
         (("--where", "mode=RUN", "--limit", "2"), [("status", 2), ("status", 8)], 0),
         (("--where", "level=2"), [("held", 2)], 0),
@@ -256,6 +257,41 @@ def test_a_selection_of_the_merge(
     text = command("cat", "plant.fastrec", *arguments).splitlines()
     assert sum(line.startswith("-- mark") for line in text) == marks
     assert sum(not line.startswith("-- ") for line in text) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values"),
+    [
+        (("--between", "+6ms", "+16ms"), [10, 15]),
+        (("--between", "-6ms", "end"), [20, 25]),
+        (("--last", "6ms"), [20, 25]),
+    ],
+)
+def test_times_are_relative_to_all_channels(
+    tmp_path: Path, command: Run, arguments: tuple[str, ...], values: list[int]
+) -> None:
+    """To the start of the first, and to the end of the last."""
+    schema = fr.Schema.from_dtype([("n", "<u4")], name="s")
+    with fr.Recorder(tmp_path / "x.fastrec") as rec:
+        for name, milliseconds in (("a", [5, 15, 25]), ("b", [0, 10, 20])):
+            stamps = np.array(milliseconds) * PERIOD + START_NS
+            rec.add(name, schema=schema).extend(np.array(milliseconds, "<u4").view(schema.dtype), stamps)
+    found = lines(command("cat", tmp_path / "x.fastrec", *arguments, "--json"))
+    assert [one["n"] for one in found] == values
+
+
+def test_a_loss_stands_at_its_time_among_others(tmp_path: Path, command: Run) -> None:
+    """Long before the next record of its channel."""
+    folder = Folder(tmp_path / "x.fastrec")
+    folder.session()
+    folder.clock(START_NS, CREATED_NS)
+    held_channel(folder).segment().commit(0, [held(n) for n in range(3)])
+    segment = status_channel(folder).segment()
+    segment.commit(0, [status(0)])
+    lost = (1, 3, 4, -5, START_NS + 5 * PERIOD, START_NS + 5 * PERIOD)
+    segment.commit(1, [status(1, stamp=START_NS + 15 * PERIOD)], gaps=[lost])
+    found = command("cat", tmp_path / "x.fastrec").splitlines()
+    assert [line.split()[1] for line in found] == ["held", "status", "status:", "held", "status", "held"]
 
 
 def test_units_and_raw_values(tmp_path: Path, command: Run) -> None:

@@ -46,7 +46,7 @@ def test_how_late_it_was() -> None:
 
 @pytest.mark.parametrize("spin", [0, 10_000 * MS])
 def test_other_threads_go_on(spin: int) -> None:
-    """Asleep or spinning, the GIL is theirs."""
+    """Asleep or spinning, the GIL is theirs: they do about as much as without us."""
     count, done = 0, threading.Event()
 
     def work() -> None:
@@ -57,10 +57,11 @@ def test_other_threads_go_on(spin: int) -> None:
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        pacer, deadline = Pacer(spin), time.monotonic_ns() + 300 * MS
         before = count
-        pacer.wait(deadline)
-        assert count > before + 1000
+        time.sleep(0.3)
+        alone, before = count - before, count
+        Pacer(spin).wait(time.monotonic_ns() + 300 * MS)
+        assert count - before > alone / 10
     finally:
         done.set()
         thread.join()
