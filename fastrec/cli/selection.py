@@ -204,11 +204,25 @@ def _span(windows: Mapping[str, Records]) -> tuple[int, int]:
 def _within(
     windows: Mapping[str, Records], marks: Iterable[Mark], begin: int | None, end: int | None
 ) -> tuple[dict[str, Records], list[Mark]]:
-    return {name: records.between(begin, end) for name, records in windows.items()}, [
+    return {
+        name: records.between(_relative(records, begin), _relative(records, end))
+        for name, records in windows.items()
+    }, [
         mark
         for mark in marks
         if (begin is None or mark.mono_ns >= begin) and (end is None or mark.mono_ns < end)
     ]
+
+
+def _relative(records: Records, stamp: int | None) -> str | None:
+    """The same stamp as every channel takes it.
+
+    By itself, the stamp of a channel that counts from 1970 is refused by one that counts from boot.
+    """
+    if stamp is None:
+        return None
+    start, end = records.start or 0, records.end or 0
+    return f"+{stamp - start}ns" if stamp >= start else f"-{end - stamp}ns"
 
 
 def _newest(windows: Mapping[str, Records], count: int) -> dict[str, Records]:

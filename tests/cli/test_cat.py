@@ -280,6 +280,22 @@ def test_times_are_relative_to_all_channels(
     assert [one["n"] for one in found] == values
 
 
+def test_channels_of_different_clocks_and_of_no_records(tmp_path: Path, command: Run) -> None:
+    schema = fr.Schema.from_dtype([("n", "<u4")], name="s")
+    with fr.Recorder(tmp_path / "x.fastrec") as rec:
+        for name, start in (("boot", START_NS), ("epoch", CREATED_NS)):
+            rows = np.arange(100, dtype="<u4").view(schema.dtype)
+            rec.add(name, schema=schema).extend(rows, start + np.arange(100) * PERIOD)
+        rec.add("empty", schema=schema)
+    for arguments, expected in (
+        (("--last", "2ms"), [("epoch", n) for n in (97, 98, 99)]),
+        (("--between", "+98ms", "-98ms"), [("boot", 98), ("boot", 99), ("epoch", 0)]),
+        (("--between", str(START_NS + PERIOD), "+3ms"), [("boot", 1), ("boot", 2)]),
+    ):
+        found = lines(command("cat", tmp_path / "x.fastrec", *arguments, "--json"))
+        assert [(one["channel"], one["n"]) for one in found] == expected
+
+
 def test_a_loss_stands_at_its_time_among_others(tmp_path: Path, command: Run) -> None:
     """Long before the next record of its channel."""
     folder = Folder(tmp_path / "x.fastrec")

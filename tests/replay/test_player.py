@@ -69,9 +69,9 @@ def simple(count: int, name: str = "plant", period: int = 1_000) -> Records:
     return Records(name, SCHEMA, [ArrayChunk(rows)], gaps=np.empty(0, GAP_DTYPE), clock=None)
 
 
-@pytest.mark.parametrize("speed", [0.5, 1, 10])
-def test_it_takes_as_long_as_it_took(five_seconds: Path, speed: float) -> None:
-    run = fr.open(five_seconds)
+@pytest.mark.parametrize(("speed", "part"), [(0.5, "5s"), (1, "5s"), (10, "5s"), (0.1, "0.1s"), (100, "5s")])
+def test_it_takes_as_long_as_it_took(five_seconds: Path, speed: float, part: str) -> None:
+    run = {name: records.last(part) for name, records in fr.open(five_seconds).items()}
     times = np.concatenate([records["mono_ns"] for records in run.values()])
     intended = round(int(np.ptp(times)) / speed)
     errors = []
@@ -79,7 +79,7 @@ def test_it_takes_as_long_as_it_took(five_seconds: Path, speed: float) -> None:
         began = time.monotonic_ns()
         report = fr.Player(run, speed=speed).run(nothing)
         took = time.monotonic_ns() - began
-        assert report.records == len(times) == 5_500 and abs(report.intended_ns - intended) <= 1
+        assert report.records == len(times) and abs(report.intended_ns - intended) <= 1
         assert 0 <= report.lateness.p50 <= report.lateness.p99 <= report.lateness.max
         assert report.intended_ns <= report.duration_ns <= took
         errors.append(took - intended)
