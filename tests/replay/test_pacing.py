@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastrec.errors import SchemaError
@@ -85,6 +85,7 @@ SPEEDS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(
     speed=SPEEDS,
     stamps=st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=30),

@@ -15,6 +15,7 @@ import pytest
 from common import SCHEMA, raw, sample
 
 import fastrec as fr
+from fastrec.recording import Recording
 from fastrec.records import ArrayChunk, Records
 from fastrec.schema.gaps import GAP_DTYPE
 
@@ -53,7 +54,7 @@ def five_seconds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def short(tmp_path: Path) -> fr.Records:
+def short(tmp_path: Path) -> Recording:
     """A recording of 0.2 s."""
     record(tmp_path / "short.fastrec", 0.2)
     return fr.open(tmp_path / "short.fastrec")
@@ -88,7 +89,7 @@ def test_it_takes_as_long_as_it_took(five_seconds: Path, speed: float, part: str
     raise AssertionError(f"off by {errors} ns of {intended}")
 
 
-def test_iterating(short: fr.Records) -> None:
+def test_iterating(short: Recording) -> None:
     player = fr.Player(short)
     found = list(player)
     assert [t for t, _, _ in found] == sorted(np.concatenate([short[name]["mono_ns"] for name in short]))
@@ -103,7 +104,7 @@ def test_iterating(short: fr.Records) -> None:
     assert [t for t, _, _ in player] == [t for t, _, _ in found] and player.report is None
 
 
-def test_running_is_iterating_with_waits(short: fr.Records) -> None:
+def test_running_is_iterating_with_waits(short: Recording) -> None:
     player = fr.Player(short, 20)
     got: list[tuple[int, str, bytes]] = []
     report = player.run(lambda t, channel, record: got.append((t, channel, bytes(record))))
@@ -113,14 +114,14 @@ def test_running_is_iterating_with_waits(short: fr.Records) -> None:
     assert again.records == 220 and player.report is again
 
 
-def test_no_call_comes_early(short: fr.Records) -> None:
+def test_no_call_comes_early(short: Recording) -> None:
     got: list[tuple[int, int]] = []
     began = time.monotonic_ns()
     fr.Player(short, 2).run(lambda t, channel, record: got.append((t, time.monotonic_ns())))
     assert all(called >= began + (t - got[0][0]) // 2 for t, called in got)
 
 
-def test_a_slow_callback_catches_up(short: fr.Records) -> None:
+def test_a_slow_callback_catches_up(short: Recording) -> None:
     """Ten calls each take two periods of the fast channel; counted from each wake-up that would add up."""
     slept = 0
 
@@ -147,7 +148,7 @@ def test_as_fast_as_taken(five_seconds: Path) -> None:
     assert report.lateness == fr.Player({}).run(nothing).lateness and report.lateness.max == -1
 
 
-def test_decoded(short: fr.Records) -> None:
+def test_decoded(short: Recording) -> None:
     found = {name: [] for name in short}
     for t, channel, record in fr.Player(short, decoded=True):
         assert record["mono_ns"] == t
