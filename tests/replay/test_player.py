@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from common import SCHEMA, raw, sample
+from waiting import until
 
 import fastrec as fr
 from fastrec.recording import Recording
@@ -178,10 +179,7 @@ def test_a_live_recording(tmp_path: Path) -> None:
 
         def push(first: int) -> None:
             channel.extend(payload, first + np.arange(100))
-            end = time.monotonic() + 30
-            while channel.stats.written < channel.stats.published:
-                assert time.monotonic() < end, "waited in vain"
-                time.sleep(0.002)
+            until(lambda: channel.stats.written == channel.stats.published)
 
         push(0)
         player = fr.Player(fr.open(tmp_path / "live.fastrec"), None)
