@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import heapq
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
@@ -11,12 +12,13 @@ import numpy as np
 
 from fastrec.cli import lines, selection
 from fastrec.cli.lines import Line
-from fastrec.cli.output import cell, date, say, visible
+from fastrec.cli.output import cell, say, visible
 from fastrec.cli.selection import Selections
 from fastrec.recording import Recording
 from fastrec.recording.reader import Mark
 from fastrec.records import Records
 from fastrec.records.merging import Reader, merge
+from fastrec.records.plain import date, headings, rows
 from fastrec.schema.gaps import Cause
 from fastrec.times import format_duration
 
@@ -79,7 +81,7 @@ def _for_people(chosen: Selections, options: argparse.Namespace) -> tuple[dict[s
         losses = iter(() if options.where else one.records.gaps)
         loss = next(losses, None)
         for part in filter(len, map(one.of, parts)):
-            found = list(lines.rows(part, shown, options, zoned=False))
+            found = list(rows(part, shown, raw=options.raw, zoned=False))
             if heading := form.heading(found):
                 yield _BEFORE_ALL, Line(heading, is_record=False)
             for stamp, row in zip(part["mono_ns"].tolist(), found, strict=True):
@@ -100,13 +102,20 @@ def _told_mark(run: Recording, mark: Mark) -> str:
 
 
 def _told_loss(who: str, records: Records, loss: np.void) -> Line:
-    code = f", code {loss['code']}" if loss["code"] else ""
+    cause, code = _told_cause(loss)
     first, last = int(loss["t_first"]), int(loss["t_last"])
     length = f" within {format_duration(last - first)}" if last > first else ""
-    known = {int(cause): cause.name.lower() for cause in Cause}
-    cause = known.get(int(loss["cause"]), f"cause {loss['cause']}")
     when = date(records.clock, first, zoned=False)
     return Line(f"-- {who}{int(loss['count']):,} {cause}{code} at {when}{length}", is_record=False)
+
+
+def _told_cause(loss: np.void) -> tuple[str, str]:
+    """The cause, and what its code adds."""
+    if loss["cause"] == Cause.MISSED and loss["code"] == errno.EBUSY:
+        return "missed while paused", ""
+    known = {int(cause): cause.name.lower() for cause in Cause}
+    code = f", code {loss['code']}" if loss["code"] else ""
+    return known.get(int(loss["cause"]), f"cause {loss['cause']}"), code
 
 
 class _List:
@@ -139,7 +148,7 @@ class _Table:
     def __init__(self, records: Records, names: Sequence[str], options: argparse.Namespace) -> None:
         units = {field.name: field.unit for field in records.schema.fields}
         named = [f"{name} ({units[name]})" if units.get(name) else name for name in names]
-        self._headings = [visible(name) for name in lines.headings(named, options)]
+        self._headings = [visible(name) for name in headings(records, named, raw=options.raw)]
         self._widths: list[int] = []
         self._left: list[bool] = []
 

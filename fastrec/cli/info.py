@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from fastrec.cli.output import byte_count, cell, date, folder_bytes, plural, say, say_json, table, visible
+from fastrec.cli.output import byte_count, cell, folder_bytes, plural, say, say_json, table, visible
 from fastrec.errors import FastrecError
 from fastrec.recording import Recording, open
 from fastrec.recording.channel import Channel
 from fastrec.records import Records
+from fastrec.records.plain import date
 from fastrec.schema import Field
 from fastrec.schema.gaps import Cause
 from fastrec.times import format_duration

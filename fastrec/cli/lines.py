@@ -6,13 +6,12 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from fastrec.cli.output import date
 from fastrec.cli.selection import Selections, check_known, columns
 from fastrec.records import Records
 from fastrec.records.merging import Reader
-from fastrec.records.plain import plain, to_json
+from fastrec.records.plain import headings, rows, spare, to_json
 
-__all__ = ["Line", "add_arguments", "fields", "headings", "json_lines", "rows"]
+__all__ = ["Line", "add_arguments", "fields", "json_lines"]
 
 
 class Line(NamedTuple):
@@ -43,11 +42,12 @@ def fields(chosen: Selections, options: argparse.Namespace) -> dict[str, list[st
         None of the channels has such a field.
     """
     channels = {name: one.records for name, one in chosen.channels.items()}
+    known = {name: columns(records) for name, records in channels.items()}
     if options.fields is None:
-        return {name: columns(records) for name, records in channels.items()}
+        return known
     found: dict[str, list[str]] = {name: [] for name in channels}
     for wanted in dict.fromkeys(map(str.strip, options.fields.split(","))):
-        inner = {name: _inside(columns(records), wanted) for name, records in channels.items()}
+        inner = {name: _inside(own, wanted) for name, own in known.items()}
         if not any(inner.values()):
             check_known(channels, [wanted])
         for name, some in inner.items():
@@ -62,41 +62,22 @@ def _inside(known: Sequence[str], wanted: str) -> list[str]:
     ]
 
 
-def headings(names: Sequence[str], options: argparse.Namespace) -> list[str]:
-    """What the values of `rows` are called."""
-    return ["seq", *names] if options.raw else ["seq", "time", *names]
-
-
-def rows(part: Records, names: Sequence[str], options: argparse.Namespace, *, zoned: bool) -> Iterator[tuple]:
-    """Per record its number, its date unless raw, and its values."""
-    read = {name: part[name] for name in names} if options.raw else part.decode()
-    values = [part.seq.tolist()]
-    if not options.raw:
-        values.append([date(part.clock, stamp, zoned=zoned) for stamp in part["mono_ns"].tolist()])
-    return zip(*values, *(plain(read[name]) for name in names), strict=True)
-
-
 def json_lines(chosen: Selections, options: argparse.Namespace) -> tuple[dict[str, Records], Reader[Line]]:
-    """Channels, and how to read each as JSON objects; merged ones have the name of their channel first."""
+    """Channels, and how to read each as JSON objects; merged ones have the name of their channel first.
+
+    It is called ``channel``, or, if a field of one of them is called so, ``channel_``.
+    """
     names = fields(chosen, options)
+    taken = {column for name in names for column in columns(chosen.channels[name].records)}
+    told = [spare("channel", taken)] if chosen.merged else []
 
     def read(channel: str, parts: Iterator[Records]) -> Iterator[tuple[int, Line]]:
-        told = ["channel"] if chosen.merged else []
-        keys = _distinct([*told, *headings(names[channel], options)])
-        for part in filter(len, map(chosen.channels[channel].of, parts)):
-            found = rows(part, names[channel], options, zoned=True)
+        one = chosen.channels[channel]
+        keys = [*told, *headings(one.records, names[channel], raw=options.raw)]
+        for part in filter(len, map(one.of, parts)):
+            found = rows(part, names[channel], raw=options.raw)
             for stamp, row in zip(part["mono_ns"].tolist(), found, strict=True):
                 values = (channel, *row) if chosen.merged else row
                 yield stamp, Line(to_json(dict(zip(keys, values, strict=True))))
 
     return {name: chosen.channels[name].records for name in names}, read
-
-
-def _distinct(keys: Sequence[str]) -> list[str]:
-    """The keys, with ``_`` behind a field that is called as one of ours before it."""
-    found: list[str] = []
-    for key in keys:
-        while key in found:
-            key += "_"
-        found.append(key)
-    return found

@@ -10,15 +10,12 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from fastrec.errors import RecordingError
 from fastrec.records.plain import to_json
-from fastrec.times import Clock
 
 __all__ = [
     "byte_count",
     "cell",
     "complain",
-    "date",
     "folder_bytes",
     "plural",
     "say",
@@ -112,14 +109,3 @@ def byte_count(count: int) -> str:
             break
         size, unit = size / 1000, larger
     return f"{size:.3g} {unit}"
-
-
-def date(clock: Clock | None, stamp: int | None, *, zoned: bool = True) -> str | None:
-    """Date of a stamp in the recording's zone, as every option that takes a time reads it; None: unknown."""
-    if clock is None or stamp is None:
-        return None
-    try:
-        when = clock.datetime(stamp)
-    except RecordingError:
-        return None
-    return (when if zoned else when.replace(tzinfo=None)).isoformat(timespec="microseconds")

@@ -14,7 +14,7 @@ from fastrec.errors import RecordingError, SchemaError, suggest
 from fastrec.recording import Recording, open
 from fastrec.recording.reader import Mark
 from fastrec.records import Records
-from fastrec.records.columns import recorder_columns
+from fastrec.records.columns import column_names, recorder_columns
 from fastrec.times import parse_duration, parse_time
 
 __all__ = [
@@ -266,8 +266,8 @@ def _conditioned(
 
 
 def columns(records: Records) -> list[str]:
-    """Names of all columns: the recorder's own, then the leaves."""
-    return [*recorder_columns(records.store), *(field.name for field in records.schema.fields)]
+    """Names of all columns."""
+    return column_names(records.schema, records.store)
 
 
 def check_known(channels: Mapping[str, Records], names: Iterable[str]) -> None:

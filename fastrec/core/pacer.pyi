@@ -2,8 +2,6 @@ from typing import Self
 
 from typing_extensions import disjoint_base
 
-QUANTILES: tuple[float, ...]
-
 @disjoint_base
 class Pacer:
     def __new__(cls, spin: int = 100_000) -> Self: ...

@@ -2,10 +2,8 @@
 
 from cpython.exc cimport PyErr_CheckSignals
 
-from fastrec.core.poller cimport fr_hist_quantile
+from fastrec.core.poller cimport summary
 from fastrec.core.ring cimport fr_now
-
-from fastrec.core.poller import QUANTILES
 
 cdef enum:
     SLICE = 50_000_000  # ns: a signal may go to another thread, and then does not end our sleep
@@ -51,5 +49,5 @@ cdef class Pacer:
 
     @property
     def lateness(self):
-        """ns after the deadlines at the quantiles of `QUANTILES`, and at most; -1: nothing yet."""
-        return tuple([fr_hist_quantile(&self.late, q) for q in (*QUANTILES, 1.0)])
+        """ns after the deadlines at the quantiles of `poller.QUANTILES`, and at most; -1: nothing yet."""
+        return summary(&self.late)

@@ -76,6 +76,8 @@ cdef extern from "fastrec/poll.h" nogil:
     int fr_poller_abandon(fr_poller *p) noexcept
     int fr_poller_ask(fr_poller *p, fr_command *command, int64_t deadline) noexcept
 
+cdef tuple summary(const fr_histogram *h)          # at `QUANTILES`, and the largest; -1: nothing yet
+
 cdef class PollChannel:
     cdef fr_poll_channel *c
     cdef readonly Ring ring

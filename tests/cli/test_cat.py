@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -323,9 +324,9 @@ def test_units_and_raw_values(tmp_path: Path, command: Run) -> None:
     ]
     stamp, *rest = command("cat", tmp_path / "u.fastrec", "--raw").splitlines()[0].split("  ")
     assert stamp.isdigit() and rest == ["a", "temp=5", "seq=7", "channel=in"]
-    # What is ours keeps its key, also where a field is called the same.
+    # A field keeps its name, as in every file that is exported; ours gives way.
     (one, _) = lines(command("cat", tmp_path / "u.fastrec", "--json"))
-    assert (one["channel"], one["seq"], one["seq_"], one["channel_"]) == ("a", 0, 7, "in")
+    assert (one["channel"], one["seq"], one["seq_"], one["channel_"]) == ("in", 7, 0, "a")
 
 
 def test_nothing_but_losses(tmp_path: Path, command: Run) -> None:
@@ -379,3 +380,11 @@ def test_damage_in_a_merge_is_told_as_well(two_channels: Path, capsys: pytest.Ca
     assert main(["cat", "large.fastrec", "--limit", "1"]) == 1
     out, error = capsys.readouterr()
     assert out and "channels/held" in error
+
+
+def test_a_pause_is_told_in_words(tmp_path: Path, command: Run) -> None:
+    with fr.Recorder(tmp_path / "run.fastrec") as rec:
+        rec.add("cpu", "linux:rusage", rate=1000)
+        with rec.thread("main").paused():
+            time.sleep(0.02)
+    assert " missed while paused at " in command("cat", tmp_path / "run.fastrec")
