@@ -25,6 +25,7 @@ __all__ = [
     "RecordingError",
     "SchemaError",
     "SourceError",
+    "shown",
     "suggest",
 ]
 
@@ -54,6 +55,15 @@ class CorruptionError(RecordingError):
 
 class FormatError(RecordingError):
     """A file that is whole, but breaks a rule of its format, or is not of that format at all."""
+
+
+def shown(value: object) -> str:
+    """A value that a user passed, for a message: one line of at most 80 letters, whatever its repr does."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # an int of too many digits, or an object of the user's own
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

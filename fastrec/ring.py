@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import operator
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastrec.core.ring import Ring as CoreRing
-from fastrec.errors import RecordingError, SchemaError, SourceError
+from fastrec.errors import RecordingError, SchemaError, SourceError, shown
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
@@ -24,7 +26,7 @@ _MOST_RECORDS = 1 << 32  # of 64 KiB each they are 2**48 bytes: beyond any memor
 
 _FORMS = "pass bytes, ctypes structures or NumPy rows: np.array((1, 2.0), schema.dtype)"
 
-_CLOSED = "closed: the recorder has stopped, or is that of the parent process"
+_CLOSED = "closed: the recorder has stopped, was dropped, or is that of the parent process"
 
 _ENTRY_DTYPE = np.dtype([*[(name, GAP_DTYPE[name]) for name in GAP_DTYPE.names], ("totals", "<u8", (3,))])
 _WRITER_CAUSES = (Cause.DROPPED, Cause.MISSED, Cause.FAILED)
@@ -86,10 +88,14 @@ class Ring:
     ) -> None:
         if sys.byteorder != "little":
             raise SourceError("fastrec records on little-endian machines only; recordings can be read on any")
+        if not isinstance(schema, Schema):
+            raise SchemaError(f"{shown(schema)} is no Schema; make one with Schema.from_dtype or from_ctypes")
+        if type(capacity) is not int or capacity > _MOST_RECORDS:
+            raise SchemaError(
+                f"capacity={shown(capacity)}: it is a number of records, at most {_MOST_RECORDS:,}"
+            )
         if capacity < LEAST_CAPACITY:
-            raise SchemaError(f"capacity={capacity}: a ring holds at least {LEAST_CAPACITY} records")
-        if not isinstance(capacity, int) or capacity > _MOST_RECORDS:
-            raise SchemaError(f"capacity={capacity!r}: it is a number of records, at most {_MOST_RECORDS:,}")
+            raise SchemaError(f"capacity={shown(capacity)}: a ring holds at least {LEAST_CAPACITY} records")
         self.schema = schema
         self.capacity = capacity
         self._dtype = schema.record_dtype
@@ -109,6 +115,8 @@ class Ring:
                 clock_offset=clock_offset,
             )
         except (OSError, OverflowError, MemoryError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+                raise SourceError(f"no file descriptor for a ring: {error.strerror}; close some") from error
             needed = capacity * self._dtype.itemsize
             raise SourceError(
                 f"no memory for {capacity:,} records ({needed:,} bytes): {error}; lower capacity"
@@ -128,10 +136,14 @@ class Ring:
             It has another size or dtype, or its stamp is before the last one.
         """
         self._check_dtype(payload)
+        if mono_ns is not None:
+            mono_ns = _stamp(mono_ns)
         try:
             return self.core.push(payload, mono_ns)
         except RuntimeError as error:
             raise RecordingError(_CLOSED) from error
+        except SchemaError:
+            raise
         except (ValueError, TypeError, BufferError) as error:
             raise SchemaError(
                 f"{self.schema.name!r} cannot take this {type(payload).__name__}: {error}; {_FORMS}"
@@ -152,22 +164,35 @@ class Ring:
             Another size or dtype; or a decreasing stamp, named by its row. Nothing is published then.
         """
         self._check_dtype(payloads)
-        stamps = None if mono_ns is None else np.ascontiguousarray(mono_ns, "<i8")
-        if isinstance(payloads, np.ndarray) and not payloads.flags.c_contiguous:
-            raise SchemaError("the array is not contiguous; pass numpy.ascontiguousarray(array)")
+        stamps = None if mono_ns is None else _stamps(mono_ns)
+        if isinstance(payloads, np.ndarray):
+            if payloads.dtype.names is not None and payloads.ndim != 1:
+                raise SchemaError(
+                    f"an array of shape {payloads.shape}; extend takes rows of shape (n,): pass array.ravel()"
+                )
+            if not payloads.flags.c_contiguous:
+                raise SchemaError("the array is not contiguous; pass numpy.ascontiguousarray(array)")
         try:
             return self.core.extend(payloads, stamps)
         except RuntimeError as error:
             raise RecordingError(_CLOSED) from error
+        except SchemaError:
+            raise
         except (ValueError, TypeError, BufferError) as error:
             raise SchemaError(f"{self.schema.name!r} cannot take these: {error}; {_FORMS}") from error
 
     def _check_dtype(self, payload: Any) -> None:
         dtype = getattr(payload, "dtype", None)
-        if dtype is None or dtype is self._payload_dtype:
+        if dtype is None or dtype is self._payload_dtype or not isinstance(dtype, np.dtype):
             return
-        if dtype.names is not None and dtype != self.schema.dtype:
-            raise SchemaError(f"pushed {dtype}, the schema has {self.schema.dtype}; convert with astype")
+        # Raw bytes by whatever name are a payload; so are numbers where every field is one of them.
+        if dtype.names is None and (dtype.kind in "SV" or dtype.itemsize == 1):
+            return
+        if dtype != self._payload_dtype and any(dtype != field.dtype for field in self.schema.fields):
+            raise SchemaError(
+                f"pushed {str(dtype)[:200]}, the schema has {str(self._payload_dtype)[:200]};"
+                " convert with astype"
+            )
 
     def snapshot(self, count: int | None = None) -> Snapshot:
         """Copy the newest `count` records (all that can be read without): never torn, `lost` exact."""
@@ -206,6 +231,32 @@ class Ring:
             else []
         )
         return lambda identifier: known[identifier - 1] if 0 < identifier <= len(known) else None
+
+
+def _stamp(mono_ns: Any) -> int:
+    try:
+        stamp = operator.index(mono_ns)
+    except TypeError:
+        stamp = None
+    if stamp is None or isinstance(mono_ns, bool) or not 0 <= stamp < 2**63:
+        raise SchemaError(f"mono_ns={shown(mono_ns)}: a stamp is a whole number of ns from 0 to 2**63 - 1")
+    return stamp
+
+
+def _stamps(mono_ns: Any) -> np.ndarray:
+    try:
+        stamps = np.asarray(mono_ns)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise SchemaError(f"mono_ns is no array of stamps: {error}") from error
+    if stamps.ndim != 1 or (stamps.size and stamps.dtype.kind not in "iu"):
+        raise SchemaError(
+            f"mono_ns is an array of {stamps.dtype}, shape {stamps.shape}; stamps are whole ns from 0"
+            " to 2**63 - 1, shape (n,)"
+        )
+    if stamps.dtype.kind == "u" and stamps.size and stamps.max() >= 2**63:
+        row = int(np.argmax(stamps >= 2**63))
+        raise SchemaError(f"mono_ns: row {row}: stamp {stamps[row]} is beyond 2**63 - 1; check the clock")
+    return np.ascontiguousarray(stamps, "<i8")
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from fastrec import errors
@@ -35,3 +36,15 @@ def test_suggest_offers_the_nearest_names() -> None:
     assert errors.suggest("x" * 100_000, ["speed", "voltage"]) == "; there is 'speed', 'voltage'"
     assert errors.suggest("q", [f"channel{i}" for i in range(10)]).endswith("'channel7' and 2 more")
     assert errors.suggest("q", []) == ""
+
+
+def test_shown_is_one_short_line_whatever_the_value() -> None:
+    class Rude:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    assert errors.shown("a\nb") == r"'a\nb'"
+    assert errors.shown(np.zeros((9, 9))).startswith("array([[0., 0., 0., 0.,")
+    assert errors.shown(10**10_000) == "<int>" and errors.shown(Rude()) == "<Rude>"
+    for value in (np.zeros((9, 9)), "x" * 10_000, ["\n"] * 100):
+        assert len(errors.shown(value)) == 80 and "\n" not in errors.shown(value)

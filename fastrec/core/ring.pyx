@@ -6,7 +6,10 @@ from libc.string cimport memcpy, memset, strerror
 
 import os
 
+from fastrec.errors import SchemaError
+
 ACCOUNT = ("slots", "recorded", "held", "missed", "failed", "dropped", "start", "last", "texts_lost")
+ASCENDING = "stamps may be equal, but never decrease"
 
 
 cdef class Ring:
@@ -138,7 +141,7 @@ cdef class Ring:
             t = fr_now() + self.view.header.clock_offset if stamp is None else stamp
             if t < <int64_t> r.account.last:
                 if stamp is not None:
-                    raise ValueError(f"stamp {t} is before {r.account.last}, the one before it")
+                    raise SchemaError(f"stamp {t} is before {r.account.last}, the one before it; {ASCENDING}")
                 t = r.account.last
             room = fr_ring_room(r, 1)
             if room:
@@ -163,8 +166,10 @@ cdef class Ring:
         cdef size_t size = self.view.header.payload_size
         cdef uint64_t count, i, batch, put = 0
         cdef const int64_t *each
-        cdef int64_t t = fr_now() + self.view.header.clock_offset, before = r.account.last
+        cdef int64_t t, before
         PyObject_GetBuffer(payloads, &view, PyBUF_SIMPLE)
+        t = fr_now() + self.view.header.clock_offset
+        before = r.account.last
         try:
             if self.closed:
                 raise RuntimeError("closed")
@@ -176,7 +181,8 @@ cdef class Ring:
                     raise ValueError(f"{stamps.shape[0]} stamps for {count} payloads")
                 for i in range(count):
                     if stamps[i] < before:
-                        raise ValueError(f"row {i}: stamp {stamps[i]} is before {before}, the one before it")
+                        raise SchemaError(f"row {i}: stamp {stamps[i]} is before {before}, the one before it;"
+                                          f" {ASCENDING}")
                     before = stamps[i]
             if t < <int64_t> r.account.last:
                 t = r.account.last
