@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 
 from fastrec.core.poller import MOST_CHANNELS, PollChannel
 from fastrec.core.spooler import SpoolChannel
-from fastrec.errors import SchemaError, SourceError
+from fastrec.errors import SchemaError, SourceError, shown
 from fastrec.recording.layout import CHANNEL_NAME, RATE
 from fastrec.records import ArrayChunk, Records
 from fastrec.ring import LEAST_CAPACITY, Ring
@@ -31,7 +33,8 @@ _MOST_BYTES = 256 << 20
 _USUAL_RECORDS = 65_536
 _USUAL_SECONDS = 4
 _FINEST_RATE = 1_000_000  # denominators up to this, so that 0.1 Hz is a tenth and not its nearest double
-_MOST_NUMERATOR = 10**18
+_MOST_HERTZ = 10_000_000
+_MOST_LETTERS = 64
 _AUTO_SPIN_SHORTEST = 100_000  # ns: shorter periods are spun through, a sleep would overshoot several slots
 _AUTO_SPIN_MOST = 100_000
 
@@ -96,50 +99,69 @@ def as_options(
         A value that means nothing; the message names it.
     """
     period, text = (0, 1), None
-    if rate == "max":
+    if isinstance(rate, str) and rate == "max":
         text = "max"
     elif rate is not None:
         hertz = _hertz(rate)
         fraction = 1_000_000_000 / hertz
         period, text = (fraction.numerator, fraction.denominator), str(hertz)
     if when_full not in ("overwrite", "drop"):
-        raise SourceError(f"when_full={when_full!r}; it is 'overwrite' or 'drop'")
+        raise SourceError(f"when_full={shown(when_full)}; it is 'overwrite' or 'drop'")
+    if not isinstance(thread, str) or not thread.isprintable() or not 0 < len(thread) <= _MOST_LETTERS:
+        raise SourceError(f"thread={shown(thread)}; it is a name of 1 to {_MOST_LETTERS} printable letters")
     return Options(
         text, period, _spin(spin, period), _capacity(capacity, period, record_size), when_full, thread
     )
 
 
 def _hertz(rate: Any) -> Fraction:
+    number = rate.item() if isinstance(rate, np.generic) else rate
     try:
-        if isinstance(rate, str) and not RATE.fullmatch(rate):
-            raise ValueError(rate)
-        hertz = Fraction(rate).limit_denominator(_FINEST_RATE)
-        if 0 < hertz <= 10_000_000 and (1_000_000_000 / hertz).numerator <= _MOST_NUMERATOR:
-            return hertz
+        if isinstance(number, str) and RATE.fullmatch(number):
+            number = Fraction(number)
+        # Compared as a double: Fraction works for ever on Decimal("1e999999999").
+        known = isinstance(number, Real | Decimal) and not isinstance(number, bool)
+        if known and 1 / _FINEST_RATE <= float(number) <= _MOST_HERTZ:
+            return Fraction(number).limit_denominator(_FINEST_RATE)
     except (ValueError, TypeError, OverflowError, ZeroDivisionError):
         pass
-    raise SourceError(f"rate={rate!r}; it is a number of Hz above 0 and at most 10,000,000, or 'max'")
+    raise SourceError(
+        f"rate={shown(rate)}; it is a number of Hz from 1/{_FINEST_RATE:,} to {_MOST_HERTZ:,}, or 'max'"
+    )
 
 
 def _spin(spin: str | int, period: tuple[int, int]) -> int:
     ns = period[0] // period[1]
-    if spin == "auto":
+    if isinstance(spin, str) and spin == "auto":
         return min(ns // 10, _AUTO_SPIN_MOST) if ns >= _AUTO_SPIN_SHORTEST else ns
-    if spin == 0:
+    if type(spin) is int and spin == 0:
         return 0
-    return min(parse_duration(spin), ns)  # type: ignore[arg-type]
+    return min(_duration("spin", spin, "'auto', 0 or a duration such as '20us'"), ns)
 
 
 def _capacity(capacity: int | str | None, period: tuple[int, int], record_size: int) -> int:
     most = _MOST_BYTES // record_size
+    forms = "a number of records, or at a rate in Hz a duration above 0 such as '10s'"
     if isinstance(capacity, str):
         if not period[0]:
-            raise SourceError(f"capacity={capacity!r} needs a rate in Hz; give a number of records")
-        return max(LEAST_CAPACITY, -(-parse_duration(capacity) * period[1] // period[0]))
+            raise SourceError(f"capacity={shown(capacity)} needs a rate in Hz; give a number of records")
+        length = _duration("capacity", capacity, forms)
+        if not length:
+            raise SourceError(f"capacity={shown(capacity)}; it is {forms}")
+        return max(LEAST_CAPACITY, -(-length * period[1] // period[0]))
     if capacity is not None:
+        if not isinstance(capacity, int | np.integer) or isinstance(capacity, bool):
+            raise SourceError(f"capacity={shown(capacity)}; it is {forms}")
         return int(capacity)
     wanted = _USUAL_SECONDS * 1_000_000_000 * period[1] // period[0] if period[0] else 1_000_000
     return max(LEAST_CAPACITY, min(max(wanted, _USUAL_RECORDS), most))
+
+
+def _duration(name: str, value: Any, forms: str) -> int:
+    try:
+        return parse_duration(value)
+    except SchemaError as error:
+        raise SourceError(f"{name}={shown(value)}; it is {forms}") from error
 
 
 class Channel:
@@ -207,9 +229,11 @@ class Channel:
 
     def snapshot(self, count: int | None = None) -> Records:
         """A consistent copy of the newest `count` records (without: of all in the ring)."""
-        if count is not None and (not isinstance(count, int) or count < 0):
-            raise SchemaError(f"{count!r} records: a number from 0 on is needed")
-        snapshot = self.ring.snapshot(count)
+        if count is not None and (
+            not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 0
+        ):
+            raise SchemaError(f"{shown(count)} records: a number from 0 on is needed")
+        snapshot = self.ring.snapshot(None if count is None else int(count))
         chunk = ArrayChunk(snapshot.array, snapshot.first_seq, self.ring.texts())
         return Records(
             self.name,
@@ -222,7 +246,7 @@ class Channel:
 
     def last(self, amount: int | str) -> Records:
         """The newest `amount` records, or those of the newest `amount` of time (``"2s"``)."""
-        return self.snapshot(amount) if isinstance(amount, int) else self.snapshot().last(amount)
+        return self.snapshot(amount) if isinstance(amount, int | np.integer) else self.snapshot().last(amount)
 
     def current(self) -> np.void | None:
         """The newest record; None: there is none yet."""

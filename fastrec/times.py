@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from fastrec.errors import RecordingError, SchemaError
+from fastrec.errors import RecordingError, SchemaError, shown
 
 __all__ = ["CLOCK_PAIR_DTYPE", "Clock", "format_duration", "parse_duration", "parse_time"]
 
@@ -70,10 +70,10 @@ def parse_duration(value: str | dt.timedelta) -> int:
     if isinstance(value, dt.timedelta):
         length = (value.days * 86_400 + value.seconds) * _UNITS["s"] + value.microseconds * 1_000
         if not 0 <= length <= _MAX_NS:
-            raise SchemaError(f"a duration is from 0 to 292 years, not {value!r}")
+            raise SchemaError(f"a duration is from 0 to 292 years, not {shown(value)}")
         return length
     if not isinstance(value, str):
-        raise SchemaError(f'durations are strings with a unit, such as "1.5s" or "20ms", not {value!r}')
+        raise SchemaError(f'durations are strings with a unit, such as "1.5s" or "20ms", not {shown(value)}')
     text = value.strip()
     total = Fraction(0)
     place = 0
@@ -81,9 +81,11 @@ def parse_duration(value: str | dt.timedelta) -> int:
         total += Fraction("0" + term[1].rstrip(".")) * _UNITS[term[2]]
         place = term.end()
     if place == 0 or place != len(text):
-        raise SchemaError(f'{value!r} is not a duration; write "1.5s", "20ms", "3us", "5ns", "2min" or "1h"')
+        raise SchemaError(
+            f'{shown(value)} is not a duration; write "1.5s", "20ms", "3us", "5ns", "2min" or "1h"'
+        )
     if total > _MAX_NS:
-        raise SchemaError(f"{value!r} is longer than 292 years")
+        raise SchemaError(f"{shown(value)} is longer than 292 years")
     return round(total)
 
 
