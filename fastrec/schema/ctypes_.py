@@ -45,7 +45,7 @@ def struct_from_ctypes(cls: type, level: int = 1) -> Struct:
     for base in reversed(cls.__mro__):
         for name, type_, *width in base.__dict__.get("_fields_", ()):
             where = f"{cls.__name__}.{name}"
-            place = getattr(cls, name)
+            place = _place(base, name)
             if width:
                 unit = _bit_unit(type_, where)
                 bit = Bit(name, _shift(place), width[0], unit.kind == "i")
@@ -67,6 +67,16 @@ def struct_from_ctypes(cls: type, level: int = 1) -> Struct:
     return Struct(ctypes.sizeof(cls), tuple(members))
 
 
+def _place(base: type, name: str) -> Any:
+    """Where a field lies, by the descriptor of the class that declared it: a derived class may hide it."""
+    place = base.__dict__.get(name)
+    if not hasattr(place, "offset"):
+        raise SchemaError(
+            f"{base.__name__}.{name} is no field any more; leave the class as its _fields_ made it"
+        )
+    return place
+
+
 def _shift(place: Any) -> int:
     # Until Python 3.14 a descriptor packs shift and width into ``size``.
     return getattr(place, "bit_offset", place.size & 0xFFFF)
@@ -79,12 +89,12 @@ def _check_bit_fields(cls: type) -> None:
     into 16 bytes can have 24. System V ABI, 3.1.2: a bit-field lies wholly in a unit of its type, at the
     first place where it can. On Windows ctypes follows the compiler's rule.
     """
-    own = [base.__dict__.get("_fields_", ()) for base in reversed(cls.__mro__)]
-    if sys.platform == "win32" or not any(len(field) > 2 for fields in own for field in fields):
+    own = [(base, base.__dict__.get("_fields_", ())) for base in reversed(cls.__mro__)]
+    if sys.platform == "win32" or not any(len(field) > 2 for _, fields in own for field in fields):
         return
     end, alignment = 0, 8
     places = []
-    for fields in own:
+    for base, fields in own:
         for name, type_, *width in fields:
             if width:
                 _bit_unit(type_, f"{cls.__name__}.{name}")
@@ -94,7 +104,7 @@ def _check_bit_fields(cls: type) -> None:
                 start = -(-start // step) * step
             end = max(end, start + (width[0] if width else unit))
             alignment = max(alignment, step)
-            place = getattr(cls, name)
+            place = _place(base, name)
             places.append(8 * place.offset + (_shift(place) if width else 0) == start)
         end = -(-end // alignment) * alignment
     if getattr(cls, "_pack_", 0) or not all(places) or end != 8 * ctypes.sizeof(cls):

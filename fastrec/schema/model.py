@@ -162,10 +162,10 @@ class Schema:
             A type, size, name or label outside the limits.
         """
         try:
-            layout = members.from_dtype(np.dtype(dtype))
-        except (TypeError, RecursionError) as error:
+            struct = np.dtype(dtype)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise SchemaError(f"this is no structured dtype: {str(error)[:200]}") from error
-        return cls(name, layout, _by_field(labels, units, docs), abi=abi)
+        return cls(name, members.from_dtype(struct), _by_field(labels, units, docs), abi=abi)
 
     @classmethod
     def from_ctypes(

@@ -366,3 +366,55 @@ def test_what_is_no_struct_is_refused() -> None:
     for wrong in (c_int, Timeval(), Timeval * 2, int, None, "Timeval", Structure, deep):
         with pytest.raises(SchemaError):
             Schema.from_ctypes(wrong)
+
+
+def test_a_field_that_a_derived_class_hides_is_where_it_was() -> None:
+    class Base(Structure):
+        _fields_ = [("first", c_int), ("mode", c_int)]
+
+    class Named(Base):
+        mode = property(lambda self: "IDLE")
+
+    class Bits(Structure):
+        _fields_ = [("low", c_uint32, 3), ("high", c_uint32, 29)]
+
+    class NamedBits(Bits):
+        high = 5
+
+    assert Schema.from_ctypes(Named) == Schema.from_ctypes(Base)
+    assert Schema.from_ctypes(NamedBits) == Schema.from_ctypes(Bits)
+
+
+def test_a_class_that_is_no_longer_what_its_fields_made_it() -> None:
+    for change in (
+        lambda struct: setattr(struct, "mode", 5),
+        lambda struct: delattr(struct, "mode"),
+        lambda struct: struct._fields_.append(("mode2", c_int)),
+    ):
+        struct = type("Changed", (Structure,), {"_fields_": [("first", c_int), ("mode", c_int)]})
+        change(struct)
+        with pytest.raises(SchemaError, match=r"Changed\.mode2? is no field any more; leave"):
+            Schema.from_ctypes(struct)
+
+
+def test_structs_that_lead_to_themselves_or_to_nothing() -> None:
+    def struct(*fields: tuple) -> type:
+        return type("Odd", (Structure,), {"_fields_": list(fields)})
+
+    class Node(Structure):
+        pass
+
+    Node._fields_ = [("next", POINTER(Node)), ("value", c_int)]
+    assert [(field.name, field.pointer) for field in Schema.from_ctypes(Node).fields] == [
+        ("next", True),
+        ("value", False),
+    ]
+    for odd, complaint in (
+        (struct(), "0 bytes"),
+        (struct(("nothing", struct()), ("value", c_int)), "0 bytes"),
+        (struct(("many", c_double * (1 << 27))), "1073741824 bytes"),
+        (struct(*((f"f{i}", c_int) for i in range(10_000))), "10000 fields"),
+        (struct(("inner", struct(("object", py_object)) * 2)), "py_object"),
+    ):
+        with pytest.raises(SchemaError, match=complaint):
+            Schema.from_ctypes(odd)
