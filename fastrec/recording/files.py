@@ -10,7 +10,6 @@ import errno
 import fcntl
 import json
 import os
-import shutil
 import stat
 import struct
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fastrec.errors import FormatError, RecordingError
+from fastrec.errors import FormatError, RecordingError, shown
 from fastrec.recording import layout
 from fastrec.recording.opening import (
     FLOCK,
@@ -35,8 +34,12 @@ __all__ = [
     "create_closed",
     "create_recording",
     "create_whole",
+    "take_back",
     "write_all",
 ]
+
+MOST_LEVELS = 100
+"""How deep metadata may be nested."""
 
 _EXCLUSIVE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -103,14 +106,23 @@ def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     Raises
     ------
     RecordingError
-        It cannot.
+        It cannot, or not so that it could be read back anywhere.
     """
     if not isinstance(metadata, Mapping | None):
-        raise RecordingError(f"metadata={metadata!r:.80}; it is a mapping of names to what JSON can hold")
+        raise RecordingError(f"metadata={shown(metadata)}; it is a mapping of names to what JSON can hold")
     try:
-        return json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
+        kept = json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise RecordingError(f"metadata cannot be written as JSON: {error}") from error
+    # What is nested as deep as Python can write here, it cannot read where more calls are on the stack.
+    if not _within(kept, MOST_LEVELS):
+        raise RecordingError(f"metadata is nested deeper than {MOST_LEVELS} levels; flatten it")
+    return kept
+
+
+def _within(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels >= 0 and all(_within(one, levels - 1) for one in inner)
 
 
 def _make_folder(root: Path, *parts: str) -> None:
@@ -165,8 +177,20 @@ def create_recording(
         _make_folder(root, "channels")
         return create_whole(root, "recording.json", data=data, lock=True)
     except BaseException:
-        shutil.rmtree(root, ignore_errors=True)  # made here just now, and empty
+        take_back(root)
         raise
+
+
+def take_back(folder: Path) -> None:
+    """Remove a folder that was made just now, and what is in it.
+
+    Not shutil.rmtree, which needs a descriptor more than may be left where there are too few.
+    """
+    for path, _, names in os.walk(folder, topdown=False):
+        with suppress(OSError):
+            for name in names:
+                os.unlink(os.path.join(path, name))
+            os.rmdir(path)
 
 
 def create_channel(root: Path, uuid: bytes, members: Mapping[str, Any]) -> None:

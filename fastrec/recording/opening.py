@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fastrec.errors import CorruptionError, FormatError, RecordingError
+from fastrec.errors import CorruptionError, FormatError, RecordingError, shown
 from fastrec.recording import layout
 
 __all__ = [
@@ -77,15 +77,19 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     RecordingError
-        The path is empty, or no path at all.
+        The path is empty, no path at all, or of letters that no file name has.
     """
     try:
         text = os.fsdecode(path)
-    except TypeError as error:
-        raise RecordingError(f"{path!r} is no path") from error
-    if not text or "\0" in text:
-        raise RecordingError(f"{text!r} names no folder")
-    return Path(os.path.abspath(text))
+        encoded = os.fsencode(text)
+    except (TypeError, UnicodeError) as error:
+        raise RecordingError(f"{shown(path)} is no path") from error
+    if not encoded or b"\0" in encoded:
+        raise RecordingError(f"{shown(text)} names no folder")
+    try:
+        return Path(os.path.abspath(text))
+    except OSError as error:
+        raise RecordingError(f"{shown(text)}: the working directory is gone; give a whole path") from error
 
 
 def refusal(root: Path, parts: tuple[str, ...], error: OSError) -> RecordingError:

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,39 @@ def test_metadata_that_could_not_be_read_back(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="could be read back"):
         create(tmp_path / "r", text="x" * opening.JSON_LIMIT)
     assert not (tmp_path / "r").exists()
+
+
+def test_metadata_nested_too_deep() -> None:
+    """Each level is a call of the reader, who may have fewer left than the writer had."""
+
+    def nested(levels: int, wrap: Callable[[object], object]) -> dict[str, object]:
+        value: object = 1
+        for _ in range(levels):
+            value = wrap(value)
+        return {"a": value}
+
+    for wrap in (lambda value: {"a": value}, lambda value: [0, value]):
+        assert files.checked_metadata(nested(99, wrap)) == nested(99, wrap)
+        for levels in (100, 500, 10_000):
+            with pytest.raises(RecordingError, match="metadata"):
+                files.checked_metadata(nested(levels, wrap))
+    cyclic: dict[str, object] = {}
+    cyclic["a"] = cyclic
+    with pytest.raises(RecordingError, match="Circular"):
+        files.checked_metadata(cyclic)
+
+
+def test_take_back(tmp_path: Path) -> None:
+    """A folder goes with what is in it, and nothing that a link in it leads to."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/file").write_bytes(b"x")
+    (tmp_path / "r/channels/cpu").mkdir(parents=True)
+    (tmp_path / "r/channels/cpu/channel.json").write_bytes(b"x")
+    (tmp_path / "r/link").symlink_to(tmp_path / "kept/file")
+    files.take_back(tmp_path / "r")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert (tmp_path / "kept/file").read_bytes() == b"x"
+    files.take_back(tmp_path / "nothing")
 
 
 # The lock

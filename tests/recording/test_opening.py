@@ -21,6 +21,25 @@ def test_names_that_lead_elsewhere(tmp_path: Path, name: str) -> None:
             opening.open_file(tmp_path, *parts)
 
 
+@pytest.mark.parametrize("path", ["", b"", "a\0b", "\ud800", 5, None, ["a"]])
+def test_paths_that_are_none(path: object) -> None:
+    with pytest.raises(RecordingError, match=r"names no folder|is no path"):
+        opening.absolute(path)
+
+
+def test_paths_of_any_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in ("a/../b", "b/", b"b", Path("b")):
+        assert opening.absolute(path) == tmp_path / "b"
+    assert os.fsencode(opening.absolute(b"\xff")) == os.fsencode(tmp_path) + b"/\xff"
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(RecordingError, match="working directory is gone; give a whole path"):
+        opening.absolute("run.fastrec")
+    assert opening.absolute(tmp_path / "a") == tmp_path / "a"
+
+
 def test_a_link_at_any_depth(tmp_path: Path) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     (tmp_path / "a/b/c").write_bytes(b"c")
