@@ -13,6 +13,8 @@ FILES = ("strings", "gaps", "zones", "index", "records")
 cdef enum:
     STAGE_BYTES = 4 << 20  # a commit is at most this much: one write, and what the caches still hold
 
+cdef int64_t LONGEST = 1 << 61  # ns: no sum of it and a time overflows
+
 
 cdef bytearray as_fields(zone_fields):
     """The C array of the tuples that the docstring of SpoolChannel describes."""
@@ -120,8 +122,8 @@ cdef class Spooler:
         s.io = &fr_system_io
         s.clock = &fr_system_clock
         s.durability = DURABILITY.index(durability)
-        s.flush = flush_ns
-        s.sync_every = sync_ns
+        s.flush = min(flush_ns, LONGEST)
+        s.sync_every = min(sync_ns, LONGEST)
         s.dir = dir
         s.log.clocks = clocks
         s.log.stats = stats

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from fastrec.core.spooler import SpoolChannel, Spooler
 from fastrec.errors import RecordingError
 from fastrec.recording import files, layout
 from fastrec.recording.journals import Lines
+from fastrec.recording.opening import refusal
 from fastrec.recording.zones import zone_fields
 from fastrec.ring import Ring
 from fastrec.timezones import local_zone_name
@@ -67,21 +68,22 @@ class Writer:
         self._spooler: Spooler | None = None
         self.marks: Lines | None = None
         self._spooling: dict[str, tuple[Ring, SpoolChannel]] = {}
-        lock = files.create_recording(
-            root,
-            uuid=self._uuid,
-            host=socket.gethostname(),
-            tool=f"fastrec {version('fastrec')}",
-            timezone=local_zone_name(),
-            created_ns=time.time_ns(),
-            metadata=metadata,
-        )
-        self._descriptors.append(lock)
-        try:
-            self._begin(durability, flush_ns, sync_ns)
-        except BaseException:
-            self.discard()
-            raise
+        with self._told():
+            lock = files.create_recording(
+                root,
+                uuid=self._uuid,
+                host=socket.gethostname(),
+                tool=f"fastrec {version('fastrec')}",
+                timezone=local_zone_name(),
+                created_ns=time.time_ns(),
+                metadata=metadata,
+            )
+            self._descriptors.append(lock)
+            try:
+                self._begin(durability, flush_ns, sync_ns)
+            except BaseException:
+                self.discard()
+                raise
 
     def _begin(self, durability: str, flush_ns: int, sync_ns: int) -> None:
         clocks_header = layout.npy_header(layout.CLOCK_DTYPE)
@@ -116,10 +118,31 @@ class Writer:
             flush_ns=flush_ns,
             sync_ns=sync_ns,
         )
-        self._spooler.begin()
+        try:
+            self._spooler.begin()
+        except OSError as error:
+            raise RecordingError(
+                f"{self._root}: no thread to write it: {error.strerror}; end other threads, or free memory"
+            ) from error
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What the system has not got, as an error that says so."""
+        try:
+            yield
+        except OSError as error:
+            raise refusal(self._root, (), error) from error
+        except MemoryError as error:
+            raise RecordingError(f"{self._root}: no memory to record with; free some") from error
 
     def add(self, name: str, ring: Ring, options: Mapping[str, Any]) -> SpoolChannel:
-        """Create a channel's folder and drain `ring` into it; `options` are for channel.json."""
+        """Create a channel's folder and drain `ring` into it; `options` are for channel.json.
+
+        Raises
+        ------
+        RecordingError
+            The disk or the system will not have it; nothing is left behind.
+        """
         schema, dtype = ring.schema, ring.schema.storage_dtype
         zones = layout.zone_dtype(len(schema.numeric))
         headers = {
@@ -136,21 +159,30 @@ class Writer:
             "record_size": dtype.itemsize,
             "options": dict(options),
         }
-        files.create_channel(self._root, self._uuid, members)
-        folder = os.open(self._root / "channels" / name, _FOLDER)
-        self._descriptors.insert(0, folder)
         begin = schema.payload_offset("every")
-        spooling = SpoolChannel(
-            ring.core,
-            dir=folder,
-            name=name.encode("ascii"),
-            uuid=self._uuid,
-            files=headers,
-            segment_rows=self._segment_bytes // dtype.itemsize,
-            zone_fields=zone_fields(schema.numeric, begin),
-            texts=[(begin + f.offset, f.dtype.itemsize) for f in schema.texts],
-        )
-        self._spooler.add(spooling)
+        root = self._root / "channels" / name
+        with self._told():
+            files.create_channel(self._root, self._uuid, members)
+            folder = -1
+            try:
+                folder = os.open(root, _FOLDER)
+                spooling = SpoolChannel(
+                    ring.core,
+                    dir=folder,
+                    name=name.encode("ascii"),
+                    uuid=self._uuid,
+                    files=headers,
+                    segment_rows=min(self._segment_bytes // dtype.itemsize, layout.MAX_ROWS),
+                    zone_fields=zone_fields(schema.numeric, begin),
+                    texts=[(begin + f.offset, f.dtype.itemsize) for f in schema.texts],
+                )
+                self._spooler.add(spooling)
+            except BaseException:
+                if folder >= 0:
+                    os.close(folder)
+                files.take_back(root)
+                raise
+        self._descriptors.insert(0, folder)
         self._spooling[name] = ring, spooling
         return spooling
 
@@ -204,7 +236,7 @@ class Writer:
         if self.marks is not None:
             self.marks.close()
         self.release()
-        shutil.rmtree(self._root, ignore_errors=True)
+        files.take_back(self._root)
 
     def release(self) -> None:
         """Close the files; the lock is the last. Nothing is written."""
