@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +124,7 @@ class TestEnds:
             rec.add("s", schema=[("n", "<u8")]).push(bytes(8))
             until(lambda: cpu.stats.recorded > 10)
             raise ZeroDivisionError
-        assert len(os.listdir("/proc/self/task")) == threads
+        until(lambda: len(os.listdir("/proc/self/task")) == threads)
         assert len(closed(path, 11)["s"]) == 1
 
     @pytest.mark.parametrize("end", ["sys.exit(3)", "raise SystemExit(3)", "raise KeyboardInterrupt"])
@@ -315,29 +314,29 @@ def test_a_thousand_starts_and_stops(stored: bool) -> None:
         maps = Path("/proc/self/maps").read_bytes().count(b"\n")
         return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd")), maps
 
-    def cycles(folder: str, count: int) -> Iterator[tuple[int, int, int]]:
-        path = Path(folder, "run.fastrec") if stored else None
-        for number in range(count):
+    def cycles(path: Path | None, count: int) -> None:
+        for _ in range(count):
             with fr.Recorder(path) as rec:
                 rec.add("cpu", "linux:rusage", rate=10_000, capacity=64)
                 rec.add("s", schema=STATUS, capacity=64).push(bytes(16))
             if path is not None:
                 shutil.rmtree(path)
-            if number % 100 == 99:
-                yield counts()
 
     # A file system in memory: on a disk most of the time would go to its flushes.
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder, "run.fastrec") if stored else None
         gc.collect()
-        *_, (*before, maps) = cycles(folder, 100)
-        for *now, maps_now in cycles(folder, 1000):
-            assert now == before
-            assert maps_now < maps + 20  # the allocator's own come and go
+        cycles(path, 100)
+        tasks, descriptors, maps = counts()
+        cycles(path, 1000)
+    # A thread that was joined is listed a moment longer; mappings of the allocator come and go.
+    most = tasks, descriptors, maps + 20
+    until(lambda: all(now <= then for now, then in zip(counts(), most, strict=True)))
 
 
 # A program whose children have less and less of something, and tell what one start made of it.
 LIMITED = """
-import gc, os, resource, sys, fastrec as fr, fastrec.recording.writer
+import gc, os, resource, sys, time, fastrec as fr, fastrec.recording.writer
 folder, what, *amounts = sys.argv[1:]
 source = fr.sources.registry.source("linux:rusage")
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -375,7 +374,9 @@ def start(amount):
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     rec = None
     channels.clear()
-    assert counts() == before, (told, counts(), before)
+    until = time.monotonic() + 30
+    while any(now > then for now, then in zip(counts(), before)):  # a joined thread is listed a moment longer
+        assert time.monotonic() < until, (told, counts(), before)
     print(told, flush=True)
 
 for amount in amounts:

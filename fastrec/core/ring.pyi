@@ -3,6 +3,7 @@ from typing import Self
 from typing_extensions import Buffer, disjoint_base
 
 ACCOUNT: tuple[str, ...]
+ASCENDING: str
 
 @disjoint_base
 class Ring:
