@@ -183,8 +183,10 @@ class Ring:
 
     def _check_dtype(self, payload: Any) -> None:
         dtype = getattr(payload, "dtype", None)
-        if dtype is None or dtype is self._payload_dtype or not isinstance(dtype, np.dtype):
-            return
+        if dtype is not None and dtype is not self._payload_dtype and isinstance(dtype, np.dtype):
+            self._check_other(dtype)
+
+    def _check_other(self, dtype: np.dtype) -> None:
         # Raw bytes by whatever name are a payload; so are numbers where every field is one of them.
         if dtype.names is None and (dtype.kind in "SV" or dtype.itemsize == 1):
             return

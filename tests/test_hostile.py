@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import _ctypes
+import csv
 import ctypes
 import gc
+import json
 import os
 import shutil
 import signal
@@ -524,6 +526,63 @@ def test_payloads_of_every_size(tmp_path: Path, size: int) -> None:
     if size == 65_528:
         with pytest.raises(fr.SchemaError, match="payload of 65529 bytes makes records of 65544"):
             fr.Recorder().add("s", schema=[("raw", "u1", (size + 1,))])
+
+
+def test_odd_names_of_fields(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Words of Python, SQL and fastrec; case alone; quotes, commas, formulas, letters beyond Latin-1."""
+    names = [
+        "class",
+        "None",
+        "__class__",
+        "payload",
+        "seq",
+        "gaps",
+        "select",
+        "a",
+        "A",
+        " ",
+        "a,b",
+        "a;b",
+        "a/b",
+    ]
+    names += [
+        "'\"\\",
+        "{0}",
+        "%s",
+        "=1+1",
+        "-x",
+        "0",
+        "é",
+        "e\u0301",
+        "λ",
+        "🦀",
+        "x" * 255,
+        "mono_ns",
+        "polls",
+    ]
+    dtype = np.dtype([(name, "<i4") for name in names])
+    path = tmp_path / "run.fastrec"
+    with fr.Recorder(path) as rec:
+        channel = rec.add("s", schema=fr.Schema.from_dtype(dtype), capacity=64)
+        kept = [field.name for field in channel.schema.fields]
+        channel.push(np.arange(len(names), dtype="<i4"))
+    assert kept == [*names[:-2], "mono_ns_", "polls_"]
+    records = fr.open(path)["s"]
+    decoded = records.decode()
+    for number, name in enumerate(kept):
+        assert records[name].tolist() == records.where(**{name: number})[name].tolist() == [number]
+        assert decoded[name].tolist() == [number]
+    records.export(tmp_path / "s.csv")
+    with open(tmp_path / "s.csv", newline="", encoding="utf-8-sig") as file:
+        header, row = csv.reader(file)
+    assert len(header) == len(row) and row[-len(kept) :] == [str(number) for number in range(len(kept))]
+    records.export(tmp_path / "s.npy")
+    assert np.load(tmp_path / "s.npy").tobytes() == records.to_numpy().tobytes()
+    assert main(["cat", str(path), "--json"]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert [line[name] for name in kept] == list(range(len(kept)))
+    for verb in ("info", "verify", "cat"):
+        assert main([verb, str(path)]) == 0
 
 
 def test_as_many_fields_as_there_may_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
