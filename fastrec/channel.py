@@ -17,7 +17,7 @@ from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import SchemaError, SourceError, shown
 from fastrec.recording.layout import CHANNEL_NAME, RATE
 from fastrec.records import ArrayChunk, Records
-from fastrec.ring import LEAST_CAPACITY, Ring
+from fastrec.ring import LEAST_CAPACITY, MOST_CAPACITY, Ring
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 from fastrec.sources.registry import as_schema
@@ -148,11 +148,18 @@ def _capacity(capacity: int | str | None, period: tuple[int, int], record_size: 
         length = _duration("capacity", capacity, forms)
         if not length:
             raise SourceError(f"capacity={shown(capacity)}; it is {forms}")
-        return max(LEAST_CAPACITY, -(-length * period[1] // period[0]))
-    if capacity is not None:
+        records = max(LEAST_CAPACITY, -(-length * period[1] // period[0]))
+    elif capacity is not None:
         if not isinstance(capacity, int | np.integer) or isinstance(capacity, bool):
             raise SourceError(f"capacity={shown(capacity)}; it is {forms}")
-        return int(capacity)
+        records = int(capacity)
+    if capacity is not None:
+        if not LEAST_CAPACITY <= records <= MOST_CAPACITY:
+            raise SourceError(
+                f"capacity={shown(capacity)}: a ring holds at least {LEAST_CAPACITY} records and at most"
+                f" {MOST_CAPACITY:,}"
+            )
+        return records
     wanted = _USUAL_SECONDS * 1_000_000_000 * period[1] // period[0] if period[0] else 1_000_000
     return max(LEAST_CAPACITY, min(max(wanted, _USUAL_RECORDS), most))
 

@@ -22,7 +22,7 @@ ARENA_BYTES = 4 << 20
 """Room for the texts behind pointers."""
 
 LEAST_CAPACITY = 64
-_MOST_RECORDS = 1 << 32  # of 64 KiB each they are 2**48 bytes: beyond any memory, far below any overflow
+MOST_CAPACITY = 1 << 32  # of 64 KiB each they are 2**48 bytes: beyond any memory, far below any overflow
 
 _FORMS = "pass bytes, ctypes structures or NumPy rows: np.array((1, 2.0), schema.dtype)"
 
@@ -90,9 +90,9 @@ class Ring:
             raise SourceError("fastrec records on little-endian machines only; recordings can be read on any")
         if not isinstance(schema, Schema):
             raise SchemaError(f"{shown(schema)} is no Schema; make one with Schema.from_dtype or from_ctypes")
-        if type(capacity) is not int or capacity > _MOST_RECORDS:
+        if type(capacity) is not int or capacity > MOST_CAPACITY:
             raise SchemaError(
-                f"capacity={shown(capacity)}: it is a number of records, at most {_MOST_RECORDS:,}"
+                f"capacity={shown(capacity)}: it is a number of records, at most {MOST_CAPACITY:,}"
             )
         if capacity < LEAST_CAPACITY:
             raise SchemaError(f"capacity={shown(capacity)}: a ring holds at least {LEAST_CAPACITY} records")

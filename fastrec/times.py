@@ -181,12 +181,12 @@ class Clock:
         mono, real = self._readings
         paces = np.zeros(len(mono), [("shift", "<i8"), ("drift", "<i8"), ("span", "<i8"), ("fits", "?")])
         paces["span"] = 1
-        for k, (start, shown) in enumerate(zip(mono, real, strict=True)):
+        for k, (start, wall) in enumerate(zip(mono, real, strict=True)):
             last = k == len(mono) - 1
             span = 1 if last else mono[k + 1] - start
-            drift = 0 if last else real[k + 1] - shown - span
-            if abs(shown - start) < _HALF and 0 < span * max(1, abs(drift)) <= _MAX_NS:
-                paces[k] = (shown - start, drift, span, True)
+            drift = 0 if last else real[k + 1] - wall - span
+            if abs(wall - start) < _HALF and 0 < span * max(1, abs(drift)) <= _MAX_NS:
+                paces[k] = (wall - start, drift, span, True)
         return paces
 
     def walls(self, mono_ns: np.ndarray) -> np.ndarray:
