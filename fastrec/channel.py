@@ -22,7 +22,7 @@ from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 from fastrec.sources.registry import as_schema
 from fastrec.stats import Quantiles, Stats
-from fastrec.threads import Thread
+from fastrec.threads import Thread, check_thread
 from fastrec.times import Clock, parse_duration
 
 __all__ = ["Channel", "Options", "WhenFull", "as_options", "check_name", "schema_of"]
@@ -34,7 +34,6 @@ _USUAL_RECORDS = 65_536
 _USUAL_SECONDS = 4
 _FINEST_RATE = 1_000_000  # denominators up to this, so that 0.1 Hz is a tenth and not its nearest double
 _MOST_HERTZ = 10_000_000
-_MOST_LETTERS = 64
 _AUTO_SPIN_SHORTEST = 100_000  # ns: shorter periods are spun through, a sleep would overshoot several slots
 _AUTO_SPIN_MOST = 100_000
 
@@ -107,10 +106,13 @@ def as_options(
         period, text = (fraction.numerator, fraction.denominator), str(hertz)
     if when_full not in ("overwrite", "drop"):
         raise SourceError(f"when_full={shown(when_full)}; it is 'overwrite' or 'drop'")
-    if not isinstance(thread, str) or not thread.isprintable() or not 0 < len(thread) <= _MOST_LETTERS:
-        raise SourceError(f"thread={shown(thread)}; it is a name of 1 to {_MOST_LETTERS} printable letters")
     return Options(
-        text, period, _spin(spin, period), _capacity(capacity, period, record_size), when_full, thread
+        text,
+        period,
+        _spin(spin, period),
+        _capacity(capacity, period, record_size),
+        when_full,
+        check_thread(thread),
     )
 
 

@@ -21,20 +21,17 @@ from fastrec.errors import RecordingError, SourceError, suggest
 from fastrec.recording.files import checked_metadata
 from fastrec.recording.opening import absolute
 from fastrec.recording.reader import Mark
+from fastrec.recording.storing import SEGMENT_BYTES, as_storing
 from fastrec.recording.writer import Writer
 from fastrec.ring import Ring
 from fastrec.sources import registry
 from fastrec.sources.source import Living, Source
 from fastrec.stats import RecorderStats
-from fastrec.threads import LEAD_NS, Thread, Threads
-from fastrec.times import Clock, parse_duration
+from fastrec.threads import LEAD_NS, Thread, Threads, check_thread
+from fastrec.times import Clock
 from fastrec.timezones import local_zone_name, zone_named
 
 __all__ = ["Recorder"]
-
-SEGMENT_BYTES = 256 << 20
-
-_LEAST_SYNC = 1_000_000  # ns between two flushes
 
 _MARKS = 4096
 
@@ -78,21 +75,12 @@ class Recorder:
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = None if path is None else absolute(path)
-        self._flush_ns = parse_duration(flush)
-        self._durability: Literal["never", "timed", "commit"]
-        self._sync_ns = 0
-        if durability in (None, "commit"):
-            self._durability = "never" if durability is None else "commit"
-        else:
-            self._durability, self._sync_ns = "timed", max(parse_duration(durability), _LEAST_SYNC)
-        if not isinstance(segment_bytes, int) or segment_bytes < 1:
-            raise RecordingError(f"segment_bytes={segment_bytes!r}; it is a number of bytes above 0")
-        self._segment_bytes = segment_bytes
+        self._storing = as_storing(flush=flush, durability=durability, segment_bytes=segment_bytes)
         self._metadata = checked_metadata(metadata)
         self._channels: dict[str, Channel] = {}
         self._marks: deque[Mark] = deque(maxlen=_MARKS)
         self._threads = Threads()
-        self._turn = threading.Lock()  # of those who add channels
+        self._turn = threading.RLock()  # of those who add channels, or stop
         self._state: Literal["new", "running", "stopping", "stopped"] = "new"
         self._pid = os.getpid()
         self._writer: Writer | None = None
@@ -187,11 +175,12 @@ class Recorder:
         )
         self._check_open()
         check_name(name, self._channels)
+        # Before there is a thread for it: that there is no memory must leave none behind.
+        ring = Ring(schema, options.capacity, bounded=when_full == "drop", period=options.period)
         polled_on = None if source is None else self._threads.of(name, source, options.thread)
         with polled_on.turn if polled_on else nullcontext(), self._turn:
             self._check_open()  # again: meanwhile others may have added channels, or stopped it
             check_name(name, self._channels)
-            ring = Ring(schema, options.capacity, bounded=when_full == "drop", period=options.period)
             channel = Channel(name, ring, options, clock=self._clock, source=source, thread=polled_on)
             self._register(channel)
         if source is not None and self._state == "running":
@@ -252,7 +241,7 @@ class Recorder:
         if not start and not stop:
             return self._threads[name]
         self._check_open()
-        return self._threads.make(name, start=start, stop=stop)
+        return self._threads.make(check_thread(name), start=start, stop=stop)
 
     # Running
 
@@ -262,14 +251,7 @@ class Recorder:
             raise RecordingError(f"the recorder is {self._state}; a recorder starts once")
         try:
             if self.path is not None:
-                self._writer = Writer(
-                    self.path,
-                    metadata=self._metadata,
-                    durability=self._durability,
-                    flush_ns=self._flush_ns,
-                    sync_ns=self._sync_ns,
-                    segment_bytes=self._segment_bytes,
-                )
+                self._writer = Writer(self.path, metadata=self._metadata, storing=self._storing)
                 for channel in self._channels.values():
                     self._spool(channel)
             start = time.monotonic_ns() + LEAD_NS
@@ -303,7 +285,10 @@ class Recorder:
         # An interrupt in the middle leaves it stopping; a second stop, at the latest that at exit, goes on.
         if self._state == "running":
             self._finish_sources()
+        is_mine = self._turn.acquire(timeout=_STUCK)  # a channel that is being added is added first
         self._state = "stopping"
+        if is_mine:
+            self._turn.release()
         self._end_threads()
         try:
             if self._writer is not None and self._channels:
@@ -341,6 +326,8 @@ class Recorder:
     def forget(self) -> None:
         """Become inert, as a forked child must: threads, files and lock are the parent's."""
         self._state = "stopped"
+        self._turn = threading.RLock()  # whoever held it is in the parent
+        self._threads.forget()
         for channel in self._channels.values():
             channel.forget()
         if self._writer is not None:

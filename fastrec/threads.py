@@ -10,15 +10,24 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 from fastrec.core.poller import PollChannel, Poller
-from fastrec.errors import SourceError, suggest
+from fastrec.errors import SourceError, shown, suggest
 from fastrec.sources.source import Source
 
-__all__ = ["LEAD_NS", "Thread", "Threads"]
+__all__ = ["LEAD_NS", "Thread", "Threads", "check_thread"]
 
 LEAD_NS = 1_000_000
 """From a start to slot 0, so that the threads are awake by then; nobody goes on before it has passed."""
 
 _OPENING = 30.0  # s for one of the calls of `start` or `stop`, or of `run`
+
+_MOST_LETTERS = 64
+
+
+def check_thread(name: Any) -> str:
+    """The name, if a thread can have it; else a SourceError."""
+    if isinstance(name, str) and name.isprintable() and 0 < len(name) <= _MOST_LETTERS:
+        return name
+    raise SourceError(f"thread={shown(name)}; it is a name of 1 to {_MOST_LETTERS} printable letters")
 
 
 class Thread:
@@ -56,9 +65,16 @@ class Thread:
         self._stop = tuple(stop)
         self.turn = threading.RLock()  # of whoever may have calls made on it
         self._pauses = 0
+        self._is_ours = True
         self._python: threading.Thread | None = None
         self._poller = Poller(f"fr-{name}")
-        self._poller.begin(self._spawn if python else None)
+        try:
+            self._poller.begin(self._spawn if python else None)
+        except (OSError, RuntimeError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise SourceError(
+                f"thread {name!r} cannot be started: {why}; end other threads, or free memory"
+            ) from error
         for done, call in enumerate(start):
             try:
                 self.run(call)
@@ -128,7 +144,7 @@ class Thread:
                         self._poller.resume()
 
     def _check_alive(self) -> None:
-        if not self._poller.alive:
+        if not self._poller.alive or not self._is_ours:
             raise SourceError(f"thread {self.name!r} has ended: the recorder has stopped")
 
     # For the recorder
@@ -157,6 +173,10 @@ class Thread:
     def alive(self) -> bool:
         """It has not ended."""
         return self._poller.alive
+
+    def forget(self) -> None:
+        """Become inert, as in a forked child: the thread is the parent's."""
+        self._is_ours, self.turn, self._pauses = False, threading.RLock(), 0
 
     def end(self, timeout: float) -> None:
         """Stop polling, make the last calls, end the thread; what goes wrong is warned of, no record is lost.
@@ -243,6 +263,13 @@ class Threads:
             self._running = True
             for thread in self._threads.values():
                 thread.begin(start_ns)
+
+    def forget(self) -> None:
+        """Become inert, as in a forked child."""
+        self._ended, self._turn = True, threading.Lock()
+        for thread in self._threads.values():
+            thread.forget()
+        self._threads = {}
 
     def end(self, timeout: float) -> None:
         """End all of them; see `Thread.end`. An interrupt leaves what has not ended to the next call."""

@@ -313,6 +313,30 @@ class TestRefused:
             fr.Call(getters.get_status, 1, schema=STATUS)
         with pytest.raises(fr.SourceError, match="at most 6"):
             fr.Call(getters.get_status, *[1] * 6, fr.OUT, schema=STATUS)
+        for wide in (1 << 64, -(1 << 63) - 1):
+            with pytest.raises(fr.SourceError, match="does not fit 64 bits"):
+                fr.Call(getters.get_status, wide, fr.OUT, schema=STATUS)
+
+    @pytest.mark.parametrize("value", ["x", None, 1.0, True, -1, 1 << 32, [1]])
+    def test_cells(self, value: object) -> None:
+        with pytest.raises(fr.SourceError, match="whole number from 0"):
+            fr.INOUT(value)
+
+    @pytest.mark.parametrize(
+        ("init", "complaint"),
+        [
+            (5, "bytes, or values by field name"),
+            ("text", "bytes, or values"),
+            ([1, 2], "bytes, or values"),
+            (bytes(15), "15 bytes"),
+            ({"mode": "x"}, "'mode' cannot be 'x'"),
+            ({"mode": 1 << 40}, "'mode' cannot be 1099511627776"),
+            ({"modes": 1}, "did you mean 'mode'"),
+        ],
+    )
+    def test_prepared(self, getters: ctypes.CDLL, init: object, complaint: str) -> None:
+        with pytest.raises(fr.FastrecError, match=complaint):
+            fr.Call(getters.get_status, fr.OUT(init=init), schema=STATUS)
 
     @pytest.mark.parametrize(
         "dtype", [np.dtype("O"), np.dtype([("a", "O")]), np.dtype([("a", "U4")]), np.dtype("T")]
@@ -381,8 +405,10 @@ class TestRefused:
             ({"segment_bytes": 0}, "segment_bytes=0"),
             ({"metadata": {"a": object()}}, "metadata cannot be written"),
             ({"metadata": 5}, "metadata=5"),
-            ({"flush": 5}, "durations"),
-            ({"durability": "often"}, "duration"),
+            ({"flush": 5}, "flush=5; it is a duration"),
+            ({"durability": "often"}, "durability='often'; it is a duration"),
+            ({"durability": 5}, "durability=5; it is"),
+            ({"segment_bytes": True}, "segment_bytes=True"),
         ],
     )
     def test_recorders(self, tmp_path: Path, options: dict, complaint: str) -> None:

@@ -362,3 +362,84 @@ class TestPaused:
             thread = rec.thread("sdk", start=[fr.Call(sdk.sdk_open, 0)])
             with pytest.raises(fr.SourceError, match=r"thread 'sdk': .* has not returned for 0\.1 s"):
                 thread.run(status(sdk))
+
+
+class TestInherited:
+    def test_a_forked_child_cannot_reach_the_thread(self, library: Path) -> None:
+        """Whoever had it paused, or was adding to it, is in the parent: nothing of it is waited for."""
+        script = f"""
+import ctypes, os, sys, threading, time, fastrec as fr, numpy as np
+sdk = ctypes.CDLL({str(library)!r})
+rec = fr.Recorder()
+thread = rec.thread("sdk", start=[fr.Call(sdk.sdk_open, 0)], stop=[fr.Call(sdk.sdk_close)])
+status = fr.Call(sdk.sdk_status_get, fr.OUT, schema=np.dtype({STATUS.descr!r}))
+rec.add("a", status, rate=1000, thread="sdk")
+rec.start()
+has = threading.Event()
+def take():
+    with thread.paused():
+        has.set()
+        time.sleep(1)
+other = threading.Thread(target=take)
+other.start()
+has.wait()
+child = os.fork()
+if not child:
+    begun, refused = time.monotonic(), 0
+    for reach in (
+        lambda: thread.run(status),
+        lambda: thread.paused().__enter__(),
+        lambda: rec.thread("sdk"),
+        lambda: rec.thread("new", start=[status]),
+        lambda: rec.add("b", status, rate=1000, thread="sdk"),
+    ):
+        try:
+            reach()
+        except fr.FastrecError:
+            refused += 1
+    rec.stop()
+    os._exit(refused if time.monotonic() - begun < 5 else 99)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+other.join()
+rec.stop()
+assert rec["a"].stats.recorded > 0 and rec["a"].stats.failed == 0
+"""
+        command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def test_a_stop_waits_for_a_channel_that_is_being_added(self, sdk: ctypes.CDLL) -> None:
+        """Either it is recorded, or it is refused; it never waits for a thread that has gone."""
+        for _ in range(20):
+            rec = fr.Recorder()
+            rec.add("a", status(sdk), rate=1000, thread="sdk")
+            rec.start()
+            refusals: list[str] = []
+
+            def add(rec: fr.Recorder = rec, refusals: list[str] = refusals) -> None:
+                for number in range(5):
+                    try:
+                        rec.add(f"b{number}", status(sdk), rate=1000, thread="sdk", capacity=64)
+                    except fr.FastrecError as error:
+                        refusals.append(str(error))
+
+            thread = threading.Thread(target=add)
+            thread.start()
+            rec.stop()
+            thread.join(8)
+            assert not thread.is_alive()
+            assert all("stopped" in text or "stopping" in text for text in refusals), refusals
+
+    @pytest.mark.parametrize("name", ["", 5, None, "a\nb", "x" * 65])
+    def test_names_that_cannot_be(self, sdk: ctypes.CDLL, name: object) -> None:
+        with pytest.raises(fr.SourceError, match="printable letters"):
+            fr.Recorder().thread(name, start=[fr.Call(sdk.sdk_open, 0)])
+
+    def test_a_thread_that_cannot_be_started(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        source = fr.PyCall(lambda: bytes(16), schema=STATUS)
+        with fr.Recorder() as rec, pytest.raises(fr.SourceError, match="cannot be started: can't start"):
+            rec.add("py", source, rate=10)

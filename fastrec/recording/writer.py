@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from fastrec.core.spooler import SpoolChannel, Spooler
 from fastrec.errors import RecordingError
 from fastrec.recording import files, layout
 from fastrec.recording.journals import Lines
 from fastrec.recording.opening import refusal
+from fastrec.recording.storing import Storing
 from fastrec.recording.zones import zone_fields
 from fastrec.ring import Ring
 from fastrec.timezones import local_zone_name
@@ -35,10 +36,7 @@ class Writer:
         The folder to create.
     metadata : mapping
         For recording.json.
-    durability : {"never", "timed", "commit"}
-    flush_ns, sync_ns : int
-        Between two rounds of draining at most; between two flushes.
-    segment_bytes : int
+    storing : Storing
 
     Attributes
     ----------
@@ -51,19 +49,10 @@ class Writer:
         The folder exists, or cannot be created; nothing is left behind.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        *,
-        metadata: Mapping[str, Any],
-        durability: Literal["never", "timed", "commit"],
-        flush_ns: int,
-        sync_ns: int,
-        segment_bytes: int,
-    ) -> None:
+    def __init__(self, root: Path, *, metadata: Mapping[str, Any], storing: Storing) -> None:
         self._root = root
         self._uuid = uuid.uuid4().bytes
-        self._segment_bytes = segment_bytes
+        self._storing = storing
         self._descriptors: list[int] = []
         self._spooler: Spooler | None = None
         self.marks: Lines | None = None
@@ -80,12 +69,12 @@ class Writer:
             )
             self._descriptors.append(lock)
             try:
-                self._begin(durability, flush_ns, sync_ns)
+                self._begin()
             except BaseException:
                 self.discard()
                 raise
 
-    def _begin(self, durability: str, flush_ns: int, sync_ns: int) -> None:
+    def _begin(self) -> None:
         clocks_header = layout.npy_header(layout.CLOCK_DTYPE)
         clocks = files.create_whole(self._root, "clocks.npy", data=clocks_header)
         self._descriptors.insert(0, clocks)
@@ -114,9 +103,9 @@ class Writer:
             clocks_header=len(clocks_header),
             stats=stats,
             uuid=self._uuid,
-            durability=durability,
-            flush_ns=flush_ns,
-            sync_ns=sync_ns,
+            durability=self._storing.durability,
+            flush_ns=self._storing.flush_ns,
+            sync_ns=self._storing.sync_ns,
         )
         try:
             self._spooler.begin()
@@ -172,7 +161,7 @@ class Writer:
                     name=name.encode("ascii"),
                     uuid=self._uuid,
                     files=headers,
-                    segment_rows=min(self._segment_bytes // dtype.itemsize, layout.MAX_ROWS),
+                    segment_rows=min(self._storing.segment_bytes // dtype.itemsize, layout.MAX_ROWS),
                     zone_fields=zone_fields(schema.numeric, begin),
                     texts=[(begin + f.offset, f.dtype.itemsize) for f in schema.texts],
                 )

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastrec.core.call import NO_OUT, RETURNS, NativeCall
 from fastrec.core.poller import MOST_TEXTS
-from fastrec.errors import SourceError, suggest
+from fastrec.errors import SourceError, shown, suggest
 from fastrec.schema import Schema
 from fastrec.sources import loaded
 from fastrec.sources.payloads import payload_of
@@ -50,11 +50,15 @@ class Out:
             return None
         if isinstance(self.init, Mapping):
             return payload_of(schema, self.init, "OUT(init=...)")
-        if len(self.init) != schema.size:
+        try:
+            payload = memoryview(self.init).tobytes()
+        except TypeError:
+            raise SourceError(f"OUT(init={shown(self.init)}); it is bytes, or values by field name") from None
+        if len(payload) != schema.size:
             raise SourceError(
-                f"OUT(init=...) has {len(self.init)} bytes, {schema.name!r} has {schema.size}; give them all"
+                f"OUT(init=...) has {len(payload)} bytes, {schema.name!r} has {schema.size}; give them all"
             )
-        return bytes(self.init)
+        return payload
 
 
 OUT = Out()
@@ -65,6 +69,14 @@ class INOUT:
     """A ``uint32_t *`` argument that holds `value` before each call (``socklen_t *``, ``DWORD *``)."""
 
     value: int
+
+    def __post_init__(self) -> None:
+        if (
+            isinstance(self.value, bool)
+            or not isinstance(self.value, int | np.integer)
+            or not 0 <= self.value < 1 << 32
+        ):
+            raise SourceError(f"INOUT({shown(self.value)}); it is a whole number from 0 to 2**32 - 1")
 
 
 class Call(Source):
@@ -130,7 +142,7 @@ class Call(Source):
         values, cells = [], {}
         for i, arg in enumerate(args):
             if isinstance(arg, INOUT):
-                cells[i] = arg.value & 0xFFFFFFFF
+                cells[i] = int(arg.value)
             values.append(
                 0 if isinstance(arg, Out | INOUT) else _passed(arg, f"{self.name}, argument {i + 1}", keep)
             )
@@ -206,6 +218,8 @@ def _passed(arg: Any, where: str, keep: list) -> int:
     if arg is None:
         return 0
     if isinstance(arg, bool | int | np.integer):
+        if not -(1 << 63) <= arg < 1 << 64:
+            raise SourceError(f"{where} is {shown(arg)}, which does not fit 64 bits")
         return int(arg)
     if isinstance(arg, float | np.floating | ctypes.c_float | ctypes.c_double | ctypes.c_longdouble):
         raise SourceError(f"{where} is a floating-point number; only integers and pointers can be passed")

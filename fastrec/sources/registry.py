@@ -75,7 +75,7 @@ def as_schema(schema: Any) -> Schema:
     if isinstance(schema, type) and issubclass(schema, ctypes.Structure | ctypes.Union):
         return Schema.from_ctypes(schema)
     if isinstance(schema, np.dtype | list):
-        return Schema.from_dtype(np.dtype(schema))
+        return Schema.from_dtype(schema)
     raise SourceError(
         f"schema={schema!r}: pass a Schema, a ctypes structure, a dtype or the name of a source"
     )
