@@ -251,6 +251,7 @@ def test_memory_does_not_grow_with_the_recording(decoded: bool) -> None:
         finally:
             tracemalloc.stop()
 
+    peak(500)  # what is made once, by whoever comes first, is no part of it
     assert peak(50_000) < 2 * peak(2_000)
 
 
