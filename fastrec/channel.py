@@ -357,7 +357,8 @@ def schema_of(name: str, source: Any, schema: Any, rate: object) -> Schema:
         return schema
     if not hasattr(source, "getter"):
         raise SourceError(
-            f"channel {name!r}: a {type(source).__name__} cannot be polled; wrap the function in fr.Call"
+            f"channel {name!r}: a {type(source).__name__} cannot be polled; wrap a C function in fr.Call,"
+            " a Python function in fr.PyCall"
         )
     if source.schema is None:
         raise SourceError(f"channel {name!r}: {source!r} fills no struct; give it OUT and schema=")

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -136,7 +136,7 @@ class Recorder:
         ----------
         name : str
             1 to 64 letters, digits and ``_.-``; differs from the others by more than case.
-        source : Call, ComMethod or str, optional
+        source : Call, ComMethod, PyCall, a source of your own, or str, optional
             What is polled; a str such as ``"linux:rusage"`` names a built-in one. None: records are pushed.
         schema : Schema, ctypes.Structure class, dtype or str
             Of what is pushed. A source has its own.
@@ -291,7 +291,7 @@ class Recorder:
             self._turn.release()
         self._end_threads()
         try:
-            if self._writer is not None and self._channels:
+            if self._writer is not None and (self._channels or self._marks):
                 self._writer.close(lambda name: self._channels[name].stats.as_dict())
             elif self._writer is not None:
                 self._writer.discard()
@@ -315,6 +315,8 @@ class Recorder:
             seen = channel.stats.slots + 1  # a call that is under way may have begun before the end
             while channel.stats.slots <= seen and time.monotonic() < give_up:
                 time.sleep(0.001)
+            with suppress(RecordingError):  # of a disk that takes nothing, the stop itself will tell
+                self._mark(f"{channel.name}: {channel.source.outcome}", "outcome")
 
     def _end_threads(self) -> None:
         for channel in self._channels.values():
@@ -351,9 +353,12 @@ class Recorder:
         RecordingError
             The recorder does not run, the text is too long, or the disk does not take it.
         """
-        mark = Mark(time.monotonic_ns(), str(text), "mark")
         if self._state != "running":
             raise RecordingError(f"the recorder is {self._state}; marks are set while it runs")
+        return self._mark(text, "mark")
+
+    def _mark(self, text: object, kind: str) -> int:
+        mark = Mark(time.monotonic_ns(), str(text), kind)
         if self._writer is not None:
             self._writer.marks.append(mark._asdict())
         self._marks.append(mark)

@@ -30,6 +30,11 @@ def check_thread(name: Any) -> str:
     raise SourceError(f"thread={shown(name)}; it is a name of 1 to {_MOST_LETTERS} printable letters")
 
 
+def _check_call(call: Any, name: str) -> None:
+    if not isinstance(call, Source):
+        raise SourceError(f"thread {name!r}: {shown(call)} is no call; wrap the function in fr.Call")
+
+
 class Thread:
     """A polling thread of a recorder. Made by `Recorder.thread`, or by the first channel that names it.
 
@@ -58,9 +63,9 @@ class Thread:
     def __init__(
         self, name: str, *, start: Sequence[Source] = (), stop: Sequence[Source] = (), python: bool = False
     ) -> None:
+        start, stop = ([calls] if isinstance(calls, Source) else calls for calls in (start, stop))
         for call in (*start, *stop):
-            if not isinstance(call, Source):
-                raise SourceError(f"thread {name!r}: {call!r:.60} is no call; wrap the function in fr.Call")
+            _check_call(call, name)
         self.name = name
         self._stop = tuple(stop)
         self.turn = threading.RLock()  # of whoever may have calls made on it
@@ -113,6 +118,7 @@ class Thread:
         SourceError
             It failed, wrote past its struct, or has not returned within 30 s; or the thread has ended.
         """
+        _check_call(call, self.name)
         with self.turn, self._asked():
             self._check_alive()
             return call.result(*self._poller.call(call.getter, _OPENING))

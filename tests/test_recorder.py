@@ -665,7 +665,10 @@ class TestLiving:
         rec.stop()
         assert [what for what, _ in source.life] == ["begin", "finish"]
         begun, finished = (calls for _, calls in source.life)
-        counts = fr.open(tmp_path / "run.fastrec")["s"]["count"]
+        run = fr.open(tmp_path / "run.fastrec")
+        counts = run["s"]["count"]
+        (mark,) = run.marks
+        assert (mark.kind, mark.text) == ("outcome", "s: well") and mark.mono_ns > run["s"].start
         assert counts[0] <= begun + 1 and counts[-1] >= finished + 1
 
     def test_is_not_begun_by_a_start_that_fails(self, getters: ctypes.CDLL, tmp_path: Path) -> None:
@@ -721,6 +724,12 @@ class TestMarks:
             f"{n} {i}" for n in range(4) for i in range(100)
         )
         assert run.verify().ok
+
+    def test_without_a_channel(self, tmp_path: Path) -> None:
+        with fr.Recorder(tmp_path / "run.fastrec") as rec:
+            rec.mark("alone")
+        run = fr.open(rec.path)
+        assert [mark.text for mark in run.marks] == ["alone"] and run.state == "closed" and run.verify().ok
 
     def test_only_while_it_runs(self, tmp_path: Path) -> None:
         rec = fr.Recorder(tmp_path / "run.fastrec")

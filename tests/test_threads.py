@@ -214,6 +214,16 @@ print([str(one.message) for one in seen])
         with pytest.raises(fr.SourceError, match=complaint):
             fr.Recorder().thread("sdk", **wanted)
 
+    def test_what_is_no_call_either(self, sdk: ctypes.CDLL) -> None:
+        with fr.Recorder() as rec:
+            thread = rec.thread("sdk", start=fr.Call(sdk.sdk_open, 0))  # one needs no list
+            for wrong in (sdk.sdk_close, lambda: 1, None):
+                with pytest.raises(fr.SourceError, match="is no call"):
+                    thread.run(wrong)
+            with pytest.raises(fr.SourceError, match=r"fr\.PyCall"):
+                rec.add("a", lambda: bytes(16), rate=10)
+        assert log(sdk) == "o"
+
     def test_names(self, sdk: ctypes.CDLL) -> None:
         with fr.Recorder() as rec:
             bound(rec, sdk)

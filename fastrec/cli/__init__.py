@@ -34,6 +34,7 @@ VERBS = {
 """Verb and what it does; its module has ``add_arguments(parser)`` and ``run(options) -> exit code``."""
 
 _FROM_THE_END = re.compile(r"-[0-9.]")
+_SHIELD = re.compile(r"['\"] -[0-9.]")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,36 +70,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    verb = arguments[0] if arguments and arguments[0] in VERBS else None
     try:
-        options = _parser(arguments).parse_args([_shielded(argument) for argument in arguments])
+        if verb is None:
+            _parser().parse_args(arguments)  # --help, --version, or nothing that makes sense
+            return 2
+        module = import_module(f"fastrec.cli.{verb}")
+        parser = _Parser(prog=f"fastrec {verb}", description=_sentence(VERBS[verb]), allow_abbrev=False)
+        module.add_arguments(parser)
+        # A channel may stand behind an option, as with other commands.
+        options = parser.parse_intermixed_args([_shielded(argument) for argument in arguments[1:]])
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0
-    return options.verb(options)
+    return module.run(options)
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        complain(f"{visible(message)}; see {self.prog} --help")
+        complain(f"{visible(_SHIELD.sub(_bare, message))}; see {self.prog} --help")
         self.exit(2)
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser for these arguments: only the verb among them is imported."""
+def _parser() -> argparse.ArgumentParser:
+    """That of the command itself; verbs have parsers of their own, and only the one asked for is imported."""
     parser = _Parser(
         prog="fastrec", description="A flight recorder for C status structs.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"fastrec {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name, purpose in VERBS.items():
-        verb = verbs.add_parser(
-            name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".", allow_abbrev=False
-        )
-        if name == chosen:
-            module = import_module(f"fastrec.cli.{name}")
-            module.add_arguments(verb)
-            verb.set_defaults(verb=module.run)
+        verbs.add_parser(name, help=purpose)
     return parser
+
+
+def _sentence(purpose: str) -> str:
+    return f"{purpose[0].upper()}{purpose[1:]}."
+
+
+def _bare(match: re.Match[str]) -> str:
+    return match[0].replace(" ", "", 1)
 
 
 def _shielded(argument: str) -> str:

@@ -40,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> 
     parser.add_argument("run", metavar="RUN", help="folder of the recording")
     if several:
         parser.add_argument(
-            "channels", metavar="CHANNEL", nargs="*", help="several are merged by time; default: all"
+            "channels",
+            metavar="CHANNEL",
+            nargs="*",
+            default=[],
+            help="several are merged by time; default: all",
         )
     else:
         parser.add_argument(

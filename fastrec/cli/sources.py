@@ -57,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[NAME=]SOURCE[@RATE]",
         nargs="+",
         type=_named,
-        help="what to poll, such as linux:rusage; NAME is that of the channel, RATE goes before --rate",
+        help="what to poll: linux:rusage (of this command itself), linux:sysinfo, linux:timex,"
+        " linux:fstat:PATH, linux:tcp_info:FD, wmdrm:individualization, or a plug-in's; NAME is that of the"
+        " channel, RATE goes before --rate",
     )
     parser.add_argument(
         "--rate", type=_rate, metavar="HZ", help='polls a second: 1000, 0.1, 1/3, or "max": flat out'
@@ -109,14 +111,15 @@ def chosen(options: argparse.Namespace) -> dict[str, Wanted] | None:
         if not any(option in options for options in taken.values()):
             complain(f"--{option} is for none of these sources; leave it out")
             return None
-    return {
-        name: Wanted(
-            one.source,
-            one.rate,
-            registry.source(one.source, **{option: given[option] for option in taken[name]}),
-        )
+    found = {
+        name: registry.source(one.source, **{option: given[option] for option in taken[name]})
         for name, one in named.items()
     }
+    for one in named.values():
+        if one.rate is None and options.rate is None:
+            complain(f"{one.source} has no rate; say --rate 1000 (Hz), or --rate max")
+            return None
+    return {name: Wanted(one.source, one.rate or options.rate, found[name]) for name, one in named.items()}
 
 
 def _by_name(options: argparse.Namespace) -> dict[str, _Named] | None:
@@ -125,12 +128,12 @@ def _by_name(options: argparse.Namespace) -> dict[str, _Named] | None:
         return None
     named: dict[str, _Named] = {}
     for one in options.sources:
-        name, rate = options.name or one.channel, one.rate or options.rate
-        if rate is None:
-            complain(f"{one.source} has no rate; say --rate 1000 (Hz), or --rate max")
+        if options.name and one.name:
+            complain(f"--name {options.name} and {one.name}={one.source}: give the channel one name")
             return None
+        name = options.name or one.channel
         if name in named:
             complain(f"two channels are called {name!r}; write NAME=SOURCE for one of them")
             return None
-        named[name] = one._replace(rate=rate)
+        named[name] = one
     return named

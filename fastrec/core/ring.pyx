@@ -1,7 +1,7 @@
 """The ring: one writer, any number of readers, in a shared mapping that NumPy views in place."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memcpy, memset, strerror
 
 import os
@@ -229,3 +229,10 @@ def read_text(uint64_t address):
     cdef char text[FR_TEXT_MAX]
     cdef long length = fr_text_read(address, text) if address else -1
     return None if length < 0 else PyBytes_FromStringAndSize(text, length)
+
+
+def read_memory(uint64_t address, size_t size):
+    """`size` bytes at an address of this process; None: they cannot be read."""
+    copy = PyBytes_FromStringAndSize(NULL, size)
+    cdef long length = fr_read_self(<void *> address, PyBytes_AS_STRING(copy), size)
+    return copy if length == <long> size else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +13,7 @@ import numpy as np
 
 from fastrec.core.call import NO_OUT, RETURNS, NativeCall
 from fastrec.core.poller import MOST_TEXTS
+from fastrec.core.ring import read_memory
 from fastrec.errors import SourceError, shown, suggest
 from fastrec.schema import Schema
 from fastrec.sources import loaded
@@ -24,6 +27,7 @@ Returns = Literal["zero", "nonnegative", "nonzero", "hresult", "void"]
 
 _MOST_ARGS = 6
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
+_MOST_SLOTS = 4096
 
 
 @dataclass(frozen=True)
@@ -182,21 +186,41 @@ class ComMethod(Call):
 
     def __init__(self, pointer: Any, slot: int, *args: Any, schema: Any, keep: object = None) -> None:
         self.schema = as_schema(schema)
-        this = pointer if isinstance(pointer, int) else ctypes.cast(pointer, ctypes.c_void_p).value or 0
+        this = _pointer_value(pointer)
+        if type(slot) is not int or not 0 <= slot < _MOST_SLOTS:
+            raise SourceError(f"slot={shown(slot)}; a vtable has slots from 0 on, GetStatus is often 3")
         self.name = f"slot {slot} of the object at {this:#x}"
         if not this:
             raise SourceError("the COM pointer is NULL; create the object first")
-        vtable = ctypes.c_void_p.from_address(this).value or 0
-        address = ctypes.c_void_p.from_address(vtable + slot * _POINTER).value if vtable else None
-        library = loaded.pin(address or 0, self.name)
+        methods = _vtable(this, max(slot, 2) + 1)
+        library = [one for place in {1, 2, slot} for one in loaded.pin(methods[place], self.name)]
         self._begin(
-            address or 0,
+            methods[slot],
             (this, *(args or (OUT,))),
             "hresult",
             4,
             True,
-            [keep, _Reference(this, vtable), *library],
+            [keep, _Reference(this, *methods[1:3]), *library],
         )
+
+
+def _pointer_value(pointer: Any) -> int:
+    if pointer is None or (isinstance(pointer, int) and not isinstance(pointer, bool)):
+        value = pointer or 0
+        if 0 <= value < 1 << 8 * _POINTER:
+            return value
+    elif isinstance(pointer, ctypes._Pointer | ctypes.c_void_p):
+        return ctypes.cast(pointer, ctypes.c_void_p).value or 0
+    raise SourceError(f"{shown(pointer)} is no pointer; pass the interface pointer as an int or of ctypes")
+
+
+def _vtable(this: int, count: int) -> tuple[int, ...]:
+    """The first methods of a COM object, by reads that cannot fault."""
+    table = read_memory(this, _POINTER)
+    methods = table and read_memory(int.from_bytes(table, sys.byteorder), count * _POINTER)
+    if not methods:
+        raise SourceError(f"there is no COM object at {this:#x}: its first word leads to no table of methods")
+    return struct.unpack(f"@{count}P", methods)
 
 
 class _Reference:
@@ -204,8 +228,7 @@ class _Reference:
 
     _counter = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p)
 
-    def __init__(self, this: int, vtable: int) -> None:
-        add, release = (ctypes.c_void_p.from_address(vtable + slot * _POINTER).value for slot in (1, 2))
+    def __init__(self, this: int, add: int, release: int) -> None:
         self._this, self._release = this, self._counter(release)
         self._counter(add)(this)
 

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from fastrec.core.call import SAME, PythonCall
-from fastrec.errors import SourceError
+from fastrec.errors import SourceError, shown
 from fastrec.sources.payloads import payload_of
 from fastrec.sources.registry import as_schema
 from fastrec.sources.source import Source
 
 __all__ = ["PyCall"]
+
+_FORMS = "bytes, a ctypes struct, a NumPy row, a mapping, a tuple, or None for nothing new"
 
 
 class PyCall(Source):
@@ -63,7 +65,9 @@ class PyCall(Source):
     def check(self, code: int, excess: int) -> None:
         """Judge a first call; see `Source.check`."""
         if code not in (0, SAME):
-            raise SourceError(f"{self.name} failed when first called: {self.error!r}") from self.error
+            raise SourceError(
+                f"{self.name} failed when first called: {shown(self.error)}; it returns {_FORMS}"
+            ) from self.error
 
     def _payload(self) -> Any:
         value = self._function()

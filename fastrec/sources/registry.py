@@ -51,7 +51,10 @@ def _builder(name: str) -> tuple[Callable[..., Any], str]:
     family, colon, rest = name.partition(":")
     known = {entry.name: entry for entry in entry_points(group=GROUP)}
     if not colon or family not in known:
-        raise SourceError(f"no source is called {name!r}{suggest(family, known)} (a name is FAMILY:GETTER)")
+        near = "" if family in known else suggest(family, known)
+        raise SourceError(
+            f"no source is called {name!r}{near} (a name is FAMILY:GETTER, such as linux:rusage)"
+        )
     return known[family].load(), rest
 
 

@@ -99,6 +99,6 @@ class Living(Protocol):
 
 def told(code: int) -> str:
     """A failing code in words."""
-    if 0 < code < 4096:
-        return f"code {code} ({os.strerror(code)})"
+    if 0 < code < 134:  # the errno of a call that returned -1, or what it returned itself
+        return f"code {code} (as an errno: {os.strerror(code)})"
     return f"code {code}" + (f" ({code & 0xFFFFFFFF:#010x})" if code < -4096 else "")

@@ -58,7 +58,8 @@ class IndividualizationSource(ComMethod):
         result, error = self.client.result, self.client.error
         if result is None:
             return "running" if self.client.started else "not begun"
-        said = f"{result.name} ({result.value:#010x})"
+        number = f"{result.value:#010x}"
+        said = number if result.name.lower() == number else f"{result.name} ({number})"
         return said if error is None else f"{said}: {str(error) or type(error).__name__}"
 
 

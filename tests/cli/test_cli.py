@@ -61,6 +61,19 @@ def test_a_command_line_without_sense_is_2(arguments: tuple, said: str, refused:
     assert said in refused(2, *arguments)
 
 
+def test_a_channel_may_stand_behind_an_option(two_channels: Path, command: Run) -> None:
+    before = command("cat", "large.fastrec", "status", "--last", "3", "--json")
+    assert command("cat", "large.fastrec", "--last", "3", "--json", "status") == before
+    assert command("cat", "--json", "large.fastrec", "--last", "3", "status") == before
+    both = command("cat", "large.fastrec", "status", "held", "--limit", "3")
+    assert command("cat", "large.fastrec", "--limit", "3", "status", "held") == both
+
+
+def test_a_wrong_number_is_shown_as_it_was_typed(refused: Run) -> None:
+    line = refused(2, "record", "linux:rusage", "--rate", "-5")
+    assert "'-5' is no rate" in line and line.endswith("see fastrec record --help\n")
+
+
 def test_errors_are_one_line_and_1(tmp_path: Path, refused: Run) -> None:
     assert "no such folder" in refused(1, "info", tmp_path / "none")
     (tmp_path / "none").mkdir()

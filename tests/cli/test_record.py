@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -126,6 +127,9 @@ def test_names_that_are_taken(here: Path) -> None:
         (2, ("linux:rusage", "--rate", "9", "--metadata", "x"), "KEY=VALUE"),
         (2, ("linux:rusage", "--rate", "9", "--when-full", "cry"), "'cry'"),
         (1, ("linux:rusgae", "--rate", "9"), "did you mean 'rusage'"),
+        (1, ("linux:rusgae",), "did you mean 'rusage'"),
+        (1, ("wmdrm", "--rate", "9"), "no source is called 'wmdrm' (a name is FAMILY:GETTER"),
+        (2, ("a=linux:rusage", "--rate", "9", "--name", "b"), "give the channel one name"),
         (1, ("linus:rusage", "--rate", "9"), "did you mean 'linux'"),
         (1, ("rusage", "--rate", "9"), "FAMILY:GETTER"),
         (1, ("linux:rusage", "--rate", "0"), "rate="),
@@ -166,6 +170,18 @@ def test_what_was_recorded_is_told_before_what_went_wrong(
     out, err = capsys.readouterr()
     assert err == "fastrec: no room on the disk\n"
     assert out.startswith("rusage.fastrec: not closed, ") and "  records   " in out
+
+
+def test_what_the_disk_did_not_take_is_told(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = small_disk / "run.fastrec"
+    assert main(["record", "linux:rusage@max", "--duration", "0.5", "-o", str(path)]) == 1
+    out, err = capsys.readouterr()
+    (written,) = re.findall(
+        r"\n  written   up to number ([0-9,]+); the recording has nothing after it\n", out
+    )
+    records = fr.open(path)["rusage"]
+    assert int(records.seq[-1]) < int(written.replace(",", "")) < int(records.seq[-1]) + 1_000_000
+    assert "No space left on device" in err
 
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:

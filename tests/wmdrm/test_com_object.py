@@ -194,3 +194,41 @@ def test_more_arguments(tmp_path: Path, create: Callable[..., Com]) -> None:
     expected = list(status(12))
     expected[2] = "http://other.example/"
     assert set(rows(records)) == {tuple(expected)} and stats.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("pointer", "slot", "complaint"),
+    [
+        (None, 3, "NULL"),
+        (0, 3, "NULL"),
+        (1234, 3, "no COM object at 0x4d2"),
+        ((1 << 64) - 8, 3, "no COM object"),
+        (1 << 64, 3, "is no pointer"),
+        (-1, 3, "is no pointer"),
+        ("x", 3, "is no pointer"),
+        (1.5, 3, "is no pointer"),
+        (True, 3, "is no pointer"),
+        (b"12345678", 3, "is no pointer"),
+        (1234, -3, "slot=-3"),
+        (1234, 1 << 40, "slot=1099511627776"),
+        (1234, "3", "slot='3'"),
+        (1234, True, "slot=True"),
+    ],
+)
+def test_what_is_no_object(pointer: object, slot: object, complaint: str) -> None:
+    """Nothing is followed that cannot be: no wrong argument ends the interpreter."""
+    with pytest.raises(fr.SourceError, match=complaint):
+        fr.ComMethod(pointer, slot, schema=schema())
+
+
+def test_memory_that_is_no_object() -> None:
+    """A pointer to something else: zeros, a word that leads nowhere, a table of what is no code."""
+    zeros = ctypes.create_string_buffer(64)
+    nowhere = ctypes.c_uint64(0x10)
+    table = (ctypes.c_uint64 * 8)(*range(8))
+    leads = ctypes.c_uint64(ctypes.addressof(table))
+    for memory in (zeros, nowhere, leads):
+        with pytest.raises(fr.SourceError, match=r"no COM object|lies in no loaded library"):
+            fr.ComMethod(ctypes.addressof(memory), 3, schema=schema())
+        with pytest.raises(fr.SourceError, match=r"no COM object|lies in no loaded library"):
+            fr.ComMethod(ctypes.pointer(memory), 3, schema=schema())
