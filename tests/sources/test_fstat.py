@@ -196,7 +196,7 @@ class TestDescriptor:
         ("", "cannot open '': No such file or directory; name a file that is there"),
         ("/dev/null/x", "cannot open '/dev/null/x': Not a directory; name a file that is there"),
         ("a\nb", r"cannot open 'a\nb': No such file or directory; name a file that is there"),
-        ("a\0b", r"cannot open 'a\x00b': embedded null byte; name a file that is there"),
+        ("a\0b", r"cannot open 'a\x00b': no path has a NUL in it; name a file that is there"),
         (3, "cannot open 3: expected str, bytes or os.PathLike object, not int; name a file that is there"),
     ],
 )

@@ -8,7 +8,7 @@ import platform
 import stat
 from functools import cache
 
-from fastrec.errors import SourceError
+from fastrec.errors import SourceError, shown
 from fastrec.schema import Schema
 from fastrec.schema.labels import Flags
 from fastrec.sources.call import OUT, Call
@@ -129,6 +129,8 @@ def _open(path: str | bytes | os.PathLike) -> _Opened:
         return _Opened(os.open(os.fspath(path), os.O_PATH | os.O_CLOEXEC))
     except OSError as error:
         why = error.strerror
-    except (TypeError, ValueError) as error:
+    except TypeError as error:
         why = str(error)
-    raise SourceError(f"linux:fstat cannot open {path!r}: {why}; name a file that is there")
+    except ValueError:
+        why = "no path has a NUL in it"
+    raise SourceError(f"linux:fstat cannot open {shown(path)}: {why}; name a file that is there")
