@@ -42,7 +42,8 @@ def ended(mortal: Mortal) -> None:
 
 @atexit.register
 def _stop_all() -> None:
-    for mortal in list(_running):
+    # Those that never ran, too: a thread of Python's cannot be joined once the interpreter has gone.
+    for mortal in [*_running, *_made]:
         try:
             mortal.stop()
         except Exception as error:  # the others must be stopped all the same

@@ -14,9 +14,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from fastrec import lifetimes
+from fastrec import lifetimes, living
 from fastrec.channel import Channel, WhenFull, as_options, check_name, schema_of
-from fastrec.core.poller import PollChannel
+from fastrec.core.poller import LEAD_NS, PollChannel
 from fastrec.errors import RecordingError, SourceError, suggest
 from fastrec.recording.files import checked_metadata
 from fastrec.recording.opening import absolute
@@ -25,9 +25,9 @@ from fastrec.recording.storing import SEGMENT_BYTES, as_storing
 from fastrec.recording.writer import Writer
 from fastrec.ring import Ring
 from fastrec.sources import registry
-from fastrec.sources.source import Living, Source
+from fastrec.sources.source import Source
 from fastrec.stats import RecorderStats
-from fastrec.threads import LEAD_NS, Thread, Threads, check_thread
+from fastrec.threads import Thread, Threads, check_thread
 from fastrec.times import Clock
 from fastrec.timezones import local_zone_name, zone_named
 
@@ -80,7 +80,9 @@ class Recorder:
         self._channels: dict[str, Channel] = {}
         self._marks: deque[Mark] = deque(maxlen=_MARKS)
         self._threads = Threads()
-        self._turn = threading.RLock()  # of those who add channels, or stop
+        self._turn = threading.RLock()  # of those who add channels, start, or stop
+        self._last_turn = threading.Lock()  # of whoever stops
+        self._stops_on: int | None = None  # its thread
         self._state: Literal["new", "running", "stopping", "stopped"] = "new"
         self._pid = os.getpid()
         self._writer: Writer | None = None
@@ -178,25 +180,34 @@ class Recorder:
         # Before there is a thread for it: that there is no memory must leave none behind.
         ring = Ring(schema, options.capacity, bounded=when_full == "drop", period=options.period)
         polled_on = None if source is None else self._threads.of(name, source, options.thread)
-        with polled_on.turn if polled_on else nullcontext(), self._turn:
-            self._check_open()  # again: meanwhile others may have added channels, or stopped it
-            check_name(name, self._channels)
-            channel = Channel(name, ring, options, clock=self._clock, source=source, thread=polled_on)
-            self._register(channel)
+        try:
+            with polled_on.held() if polled_on else nullcontext(), self._turn:
+                self._check_open()  # again: meanwhile others may have added channels, or stopped it
+                check_name(name, self._channels)
+                channel = Channel(name, ring, options, clock=self._clock, source=source, thread=polled_on)
+                self._register(channel)
+        except BaseException:
+            if polled_on is not None and name not in self._channels:
+                self._threads.drop(polled_on)
+            raise
         if source is not None and self._state == "running":
             _sleep_until(time.monotonic_ns() + LEAD_NS)
-            if isinstance(source, Living):
-                source.begin()
+            living.begin([channel])
         return channel
 
     def _register(self, channel: Channel) -> None:
         if channel.source is not None:
             self._probe(channel)
+            self._check_open()  # a first call may take longer than a stop waits for it
         if self._state == "running":
             self._spool(channel)
         self._channels[channel.name] = channel  # before it is polled: a stop must find it in any case
         if channel.polling is not None:
-            channel.thread.add(channel.polling)
+            try:
+                channel.thread.add(channel.polling)
+            except SourceError:  # its time was up, and it never will be polled
+                del self._channels[channel.name]
+                raise
 
     def _check_open(self) -> None:
         if self._state not in ("new", "running"):
@@ -247,27 +258,27 @@ class Recorder:
 
     def start(self) -> None:
         """Create the recording and begin to poll."""
-        if self._state != "new":
-            raise RecordingError(f"the recorder is {self._state}; a recorder starts once")
-        try:
-            if self.path is not None:
-                self._writer = Writer(self.path, metadata=self._metadata, storing=self._storing)
-                for channel in self._channels.values():
-                    self._spool(channel)
-            start = time.monotonic_ns() + LEAD_NS
-            self._threads.begin(start)
-        except BaseException:
-            self._end_threads()
-            if self._writer is not None:
-                self._writer.discard()
-            self._state = "stopped"
-            raise
-        self._state = "running"
+        with self._turn:  # a channel that is being added is added first, and spooled
+            if self._state != "new":
+                raise RecordingError(f"the recorder is {self._state}; a recorder starts once")
+            try:
+                if self.path is not None:
+                    self._writer = Writer(self.path, metadata=self._metadata, storing=self._storing)
+                    for channel in self._channels.values():
+                        self._spool(channel)
+                start = time.monotonic_ns() + LEAD_NS
+                self._threads.begin(start)
+            except BaseException:
+                self._end_threads()
+                if self._writer is not None:
+                    self._writer.discard()
+                self._state = "stopped"
+                raise
+            self._state = "running"
         lifetimes.runs(self)
         _sleep_until(start)
         try:
-            for channel in self._living():
-                channel.source.begin()
+            living.begin(self.channels.values())
         except BaseException:
             self.stop()
             raise
@@ -280,11 +291,23 @@ class Recorder:
         RecordingError
             The disk did not take everything; what it took is whole.
         """
-        if self._state == "stopped" or os.getpid() != self._pid:
-            return
+        if os.getpid() != self._pid or self._stops_on == threading.get_ident():
+            return  # the second: the handler of a signal that came while we stop
+        with self._last_turn:
+            if self._state == "stopped":
+                return
+            self._stops_on = threading.get_ident()
+            try:
+                self._stop()
+            finally:
+                self._stops_on = None
+
+    def _stop(self) -> None:
         # An interrupt in the middle leaves it stopping; a second stop, at the latest that at exit, goes on.
         if self._state == "running":
-            self._finish_sources()
+            for channel in living.finish(self.channels.values(), _STUCK):
+                with suppress(RecordingError):  # of a disk that takes nothing, the stop itself will tell
+                    self._mark(f"{channel.name}: {channel.source.outcome}", "outcome")
         is_mine = self._turn.acquire(timeout=_STUCK)  # a channel that is being added is added first
         self._state = "stopping"
         if is_mine:
@@ -302,22 +325,6 @@ class Recorder:
         self._state = "stopped"
         lifetimes.ended(self)
 
-    def _living(self) -> list[Channel]:
-        """Channels whose sources have a life of their own."""
-        return [channel for channel in self._channels.values() if isinstance(channel.source, Living)]
-
-    def _finish_sources(self) -> None:
-        """Let sources that have a life of their own end it, and wait until their ends have been polled."""
-        for channel in self._living():
-            channel.source.finish()
-        give_up = time.monotonic() + _STUCK
-        for channel in self._living():
-            seen = channel.stats.slots + 1  # a call that is under way may have begun before the end
-            while channel.stats.slots <= seen and time.monotonic() < give_up:
-                time.sleep(0.001)
-            with suppress(RecordingError):  # of a disk that takes nothing, the stop itself will tell
-                self._mark(f"{channel.name}: {channel.source.outcome}", "outcome")
-
     def _end_threads(self) -> None:
         for channel in self._channels.values():
             channel.note_cpu()
@@ -328,7 +335,11 @@ class Recorder:
     def forget(self) -> None:
         """Become inert, as a forked child must: threads, files and lock are the parent's."""
         self._state = "stopped"
-        self._turn = threading.RLock()  # whoever held it is in the parent
+        self._turn, self._last_turn = (
+            threading.RLock(),
+            threading.Lock(),
+        )  # whoever held them is in the parent
+        self._stops_on = None
         self._threads.forget()
         for channel in self._channels.values():
             channel.forget()
@@ -372,7 +383,7 @@ class Recorder:
     @property
     def stats(self) -> RecorderStats:
         """The statistics of every channel as they are now."""
-        return RecorderStats({name: channel.stats for name, channel in self._channels.items()})
+        return RecorderStats({name: channel.stats for name, channel in self.channels.items()})
 
     def _spool(self, channel: Channel) -> None:
         if self._writer is not None:

@@ -16,7 +16,7 @@ from fastrec.errors import RecordingError, SchemaError, SourceError, shown
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
-__all__ = ["Ring", "Snapshot"]
+__all__ = ["Ring", "Snapshot", "refuse_other"]
 
 ARENA_BYTES = 4 << 20
 """Room for the texts behind pointers."""
@@ -184,17 +184,7 @@ class Ring:
     def _check_dtype(self, payload: Any) -> None:
         dtype = getattr(payload, "dtype", None)
         if dtype is not None and dtype is not self._payload_dtype and isinstance(dtype, np.dtype):
-            self._check_other(dtype)
-
-    def _check_other(self, dtype: np.dtype) -> None:
-        # Raw bytes by whatever name are a payload; so are numbers where every field is one of them.
-        if dtype.names is None and (dtype.kind in "SV" or dtype.itemsize == 1):
-            return
-        if dtype != self._payload_dtype and any(dtype != field.dtype for field in self.schema.fields):
-            raise SchemaError(
-                f"pushed {str(dtype)[:200]}, the schema has {str(self._payload_dtype)[:200]};"
-                " convert with astype"
-            )
+            refuse_other(self.schema, dtype, "pushed")
 
     def snapshot(self, count: int | None = None) -> Snapshot:
         """Copy the newest `count` records (all that can be read without): never torn, `lost` exact."""
@@ -233,6 +223,17 @@ class Ring:
             else []
         )
         return lambda identifier: known[identifier - 1] if 0 < identifier <= len(known) else None
+
+
+def refuse_other(schema: Schema, dtype: np.dtype, how: str) -> None:
+    """Refuse what numpy says is no payload; `how` it came begins the message."""
+    # Raw bytes by whatever name are a payload; so are numbers where every field is one of them.
+    if dtype.names is None and (dtype.kind in "SV" or dtype.itemsize == 1):
+        return
+    if dtype != schema.dtype and any(dtype != field.dtype for field in schema.fields):
+        raise SchemaError(
+            f"{how} {str(dtype)[:200]}, the schema has {str(schema.dtype)[:200]}; convert with astype"
+        )
 
 
 def _stamp(mono_ns: Any) -> int:

@@ -9,22 +9,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
-from fastrec.core.poller import PollChannel, Poller
+from fastrec.core.poller import LEAD_NS, PollChannel, Poller
 from fastrec.errors import SourceError, shown, suggest
 from fastrec.sources.source import Source
 
-__all__ = ["LEAD_NS", "Thread", "Threads", "check_thread"]
+__all__ = ["Thread", "Threads", "check_thread"]
 
-LEAD_NS = 1_000_000
-"""From a start to slot 0, so that the threads are awake by then; nobody goes on before it has passed."""
-
-_OPENING = 30.0  # s for one of the calls of `start` or `stop`, or of `run`
+_OPENING = 30.0  # s for one of the calls of `start` or `stop`, or of `run`, or for somebody else's pause
+_RETURNING = 10.0  # s for a poll that is under way to return, or for a first call
 
 _MOST_LETTERS = 64
+
+_PYTHON = "python:"  # begins the names of threads that are one channel's alone
 
 
 def check_thread(name: Any) -> str:
     """The name, if a thread can have it; else a SourceError."""
+    if isinstance(name, str) and name.startswith(_PYTHON):
+        raise SourceError(f"thread={shown(name)}: threads of Python functions alone are called {_PYTHON}...")
     if isinstance(name, str) and name.isprintable() and 0 < len(name) <= _MOST_LETTERS:
         return name
     raise SourceError(f"thread={shown(name)}; it is a name of 1 to {_MOST_LETTERS} printable letters")
@@ -63,11 +65,11 @@ class Thread:
     def __init__(
         self, name: str, *, start: Sequence[Source] = (), stop: Sequence[Source] = (), python: bool = False
     ) -> None:
-        start, stop = ([calls] if isinstance(calls, Source) else calls for calls in (start, stop))
+        start, stop = ((calls,) if isinstance(calls, Source) else tuple(calls) for calls in (start, stop))
         for call in (*start, *stop):
             _check_call(call, name)
         self.name = name
-        self._stop = tuple(stop)
+        self._stop = stop
         self.turn = threading.RLock()  # of whoever may have calls made on it
         self._pauses = 0
         self._is_ours = True
@@ -83,8 +85,8 @@ class Thread:
         for done, call in enumerate(start):
             try:
                 self.run(call)
-            except BaseException:
-                if not done:
+            except BaseException as error:
+                if not done and isinstance(error, SourceError):  # an interrupt comes after it has succeeded
                     self._stop = ()
                 self.end(_OPENING)
                 raise
@@ -119,7 +121,7 @@ class Thread:
             It failed, wrote past its struct, or has not returned within 30 s; or the thread has ended.
         """
         _check_call(call, self.name)
-        with self.turn, self._asked():
+        with self.held(), self._asked():
             self._check_alive()
             return call.result(*self._poller.call(call.getter, _OPENING))
 
@@ -133,13 +135,20 @@ class Thread:
         Raises
         ------
         SourceError
-            A call has not returned within 10 s, or the thread has ended.
+            A call has not returned within 10 s, somebody else's pause is not over within 30 s, or the thread
+            has ended. It was not paused then.
         """
-        with self.turn:
+        with self.held():
             if not self._pauses:
                 self._check_alive()
-                with self._asked():
-                    self._poller.pause()
+                try:
+                    with self._asked():
+                        self._poller.pause(_RETURNING)
+                except SourceError:
+                    raise  # it was never paused
+                except BaseException:  # an interrupt, which waits until it is
+                    self._poller.resume()
+                    raise
             self._pauses += 1
             try:
                 yield self
@@ -148,6 +157,23 @@ class Thread:
                 if not self._pauses and self._poller.alive:
                     with self._asked():
                         self._poller.resume()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within it nobody else has it paused, or has calls made on it.
+
+        Raises
+        ------
+        SourceError
+            Somebody else has not given it back within 30 s.
+        """
+        turn = self.turn  # a fork within it gives the child another
+        if not turn.acquire(timeout=_OPENING):
+            raise SourceError(f"thread {self.name!r} has been paused by somebody else for {_OPENING:g} s")
+        try:
+            yield
+        finally:
+            turn.release()
 
     def _check_alive(self) -> None:
         if not self._poller.alive or not self._is_ours:
@@ -158,12 +184,12 @@ class Thread:
     def probe(self, polling: PollChannel) -> tuple[int, int]:
         """A channel's first call: (code, excess)."""
         with self._asked():
-            return self._poller.probe(polling)
+            return self._poller.probe(polling, _RETURNING)
 
     def add(self, polling: PollChannel) -> None:
         """Poll this channel too."""
         with self._asked():
-            self._poller.add(polling)
+            self._poller.add(polling, _RETURNING)
 
     def begin(self, start_ns: int) -> None:
         """Begin polling, with slot 0 at `start_ns` (monotonic)."""
@@ -183,11 +209,13 @@ class Thread:
     def forget(self) -> None:
         """Become inert, as in a forked child: the thread is the parent's."""
         self._is_ours, self.turn, self._pauses = False, threading.RLock(), 0
+        self._poller.forget()
 
     def end(self, timeout: float) -> None:
         """Stop polling, make the last calls, end the thread; what goes wrong is warned of, no record is lost.
 
-        A call that has not returned within `timeout` s is left behind with its thread.
+        A poll that has not returned within `timeout` s, or a last call within 30 s, is left behind with its
+        thread.
         """
         patience = timeout
         if self._stop and self.turn.acquire(timeout=timeout):
@@ -204,15 +232,16 @@ class Thread:
 
     def _make_last_calls(self, timeout: float) -> bool:
         """False: a call has not returned, so there was nobody to make the others."""
-        calls, self._stop = self._stop, ()
         try:
             self._poller.halt(timeout)
-            for call in calls:
+            while self._stop:
+                call, self._stop = self._stop[0], self._stop[1:]
                 try:
                     call.result(*self._poller.call(call.getter, _OPENING))
                 except SourceError as error:
                     _warn(f"thread {self.name!r}: {error}")
         except TimeoutError:
+            self._stop = ()
             return False
         return True
 
@@ -250,18 +279,23 @@ class Threads:
                 raise SourceError(
                     f"channel {channel!r}: {source!r} has a thread of its own; leave thread= out"
                 )
-            name = f"python:{channel}"
+            name = f"{_PYTHON}{channel}"
             return self._threads.get(name) or self._new(name, python=True)
 
     def _new(self, name: str, **options: Any) -> Thread:
         thread = Thread(name, **options)
-        if self._ended:  # meanwhile: nobody else would end it
-            thread.end(_OPENING)
-            raise SourceError(f"thread {name!r} is not begun: the recorder has stopped")
         if self._running:
             thread.begin(time.monotonic_ns() + LEAD_NS)
         self._threads[name] = thread
+        if self._ended and self._threads.pop(name, None):  # meanwhile: nobody else would end it
+            thread.end(_OPENING)
+            raise SourceError(f"thread {name!r} is not begun: the recorder has stopped")
         return thread
+
+    def drop(self, thread: Thread) -> None:
+        """End a thread that a channel had alone and that was refused."""
+        if thread.name.startswith(_PYTHON) and self._threads.pop(thread.name, None):
+            thread.end(_OPENING)
 
     def begin(self, start_ns: int) -> None:
         """Begin polling on all of them, and from now on on every new one."""
@@ -283,7 +317,7 @@ class Threads:
         while self._threads:
             name = next(iter(self._threads))
             self._threads[name].end(timeout)
-            del self._threads[name]
+            self._threads.pop(name, None)
 
 
 def _warn(text: str) -> None:

@@ -22,7 +22,7 @@ SOURCES = TIMES | {"times", "timezones", "expressions", "ring"}
 RECORDS = SOURCES | {"sources"}
 RECORDING = RECORDS | {"records"}
 RECORDER = RECORDING | {"recording"}
-LAST = RECORDER | {"stats", "threads", "channel", "lifetimes", "recorder", "trigger"}
+LAST = RECORDER | {"stats", "threads", "channel", "living", "lifetimes", "recorder", "trigger"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -39,7 +39,8 @@ MAY_IMPORT = {
     "lifetimes": set(),
     "threads": RECORDS,
     "channel": RECORDER | {"stats", "threads"},
-    "recorder": RECORDER | {"stats", "threads", "channel", "lifetimes"},
+    "living": RECORDER | {"stats", "threads", "channel"},
+    "recorder": RECORDER | {"stats", "threads", "channel", "living", "lifetimes"},
     "trigger": RECORDER | {"stats", "threads", "channel", "recorder"},
     "formats": LAST,
     "replay": LAST,

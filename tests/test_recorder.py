@@ -618,6 +618,55 @@ class TestStop:
             assert len(fr.open(path)["s"]) == len(taken) > 0
             assert fr.open(path).verify().ok
 
+    def test_many_at_once(self, tmp_path: Path) -> None:
+        """All of them return when it has stopped, none complains."""
+        rec = fr.Recorder(tmp_path / "run.fastrec")
+        for number in range(4):
+            rec.add(f"c{number}", "linux:rusage", rate=1000, thread=f"t{number}")
+        rec.start()
+        errors = []
+
+        def stop() -> None:
+            try:
+                rec.stop()
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=stop) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == [] and fr.open(rec.path).state == "closed"
+
+    def test_by_a_handler_within_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        rec = fr.Recorder(tmp_path / "run.fastrec")
+        rec.add("cpu", "linux:rusage", rate=1000)
+        rec.start()
+        create = fr.recording.writer.files.create_closed
+
+        def handled(*args: object, **options: object) -> None:
+            rec.stop()
+            create(*args, **options)
+
+        monkeypatch.setattr(fr.recording.writer.files, "create_closed", handled)
+        rec.stop()
+        assert fr.open(rec.path).state == "closed"
+
+    def test_start_while_a_channel_is_added(self, tmp_path: Path, getters: ctypes.CDLL) -> None:
+        """Either way it is stored from its first record on."""
+        put(getters, block_at=1, block_ms=300)
+        rec = fr.Recorder(tmp_path / "run.fastrec")
+        source = fr.Call(getters.get_status, fr.OUT, schema=STATUS)
+        adding = threading.Thread(target=lambda: rec.add("s", source, rate=1000))
+        adding.start()
+        time.sleep(0.1)
+        rec.start()
+        adding.join()
+        until(lambda: rec["s"].stats.recorded > 20)
+        rec.stop()
+        assert len(fr.open(rec.path)["s"]) == rec["s"].stats.recorded
+
     def test_interrupted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Ctrl-C in the middle of a stop: the next one goes on where it was."""
         rec = fr.Recorder(tmp_path / "run.fastrec")
@@ -678,6 +727,16 @@ class TestLiving:
         with pytest.raises(fr.RecordingError):
             rec.start()
         assert source.life == []
+
+    def test_that_cannot_finish_is_closed_all_the_same(self, getters: ctypes.CDLL, tmp_path: Path) -> None:
+        source = Living(getters)
+        source.finish = lambda: 1 // 0
+        rec = fr.Recorder(tmp_path / "run.fastrec")
+        rec.add("s", source, rate=2000)
+        rec.start()
+        with pytest.warns(RuntimeWarning, match="'s': integer division"):
+            rec.stop()
+        assert fr.open(tmp_path / "run.fastrec").state == "closed"
 
     def test_that_cannot_begin_leaves_nothing_running(self, getters: ctypes.CDLL, tmp_path: Path) -> None:
         source, before = Living(getters), len(os.listdir("/proc/self/task"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import gc
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ import sys
 import threading
 import time
 import warnings
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -278,9 +281,11 @@ class TestPaused:
             with rec.thread("sdk").paused():
                 begin = time.monotonic_ns()
                 time.sleep(0.3)
+                within = channel.stats
                 end = time.monotonic_ns()
             back = time.monotonic_ns()
             until(lambda seen=channel.stats.recorded: channel.stats.recorded > seen + 20)
+        assert within.slots == within.recorded + within.missed and within.in_call == 0
         stats, gaps = channel.stats, fr.open(path)["a"].gaps
         (gap,) = gaps[(gaps["cause"] == Cause.MISSED) & (gaps["code"] == errno.EBUSY)]
         assert (end - begin) // 1_000_000 - 2 <= gap["count"] <= (back - asked) // 1_000_000 + 2
@@ -453,3 +458,182 @@ assert rec["a"].stats.recorded > 0 and rec["a"].stats.failed == 0
         source = fr.PyCall(lambda: bytes(16), schema=STATUS)
         with fr.Recorder() as rec, pytest.raises(fr.SourceError, match="cannot be started: can't start"):
             rec.add("py", source, rate=10)
+
+
+class TestTooLate:
+    """What was asked and has not come in time never comes."""
+
+    @pytest.fixture
+    def slow(self, sdk: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Iterator[fr.Recorder]:
+        """A recorder whose one call takes longer than anybody waits for it."""
+        monkeypatch.setattr(fr.threads, "_RETURNING", 0.1)
+        monkeypatch.setattr(fr.threads, "_OPENING", 0.1)
+        with fr.Recorder() as rec:
+            rec.thread("sdk", start=[fr.Call(sdk.sdk_open, 0)])
+            channel = rec.add("a", status(sdk), rate=1000, thread="sdk")
+            put(sdk, busy_us=500_000)
+            until(lambda: channel.stats.in_call > 1_000_000)
+            put(sdk, busy_us=0)
+            yield rec
+
+    def test_a_pause(self, slow: fr.Recorder) -> None:
+        with pytest.raises(fr.SourceError, match="has not returned for"), slow.thread("sdk").paused():
+            pass
+        until(lambda seen=slow["a"].stats.recorded: slow["a"].stats.recorded > seen + 100)
+
+    def test_a_pause_that_a_signal_ends(self, sdk: ctypes.CDLL) -> None:
+        def ring(number: int, frame: object) -> None:
+            raise ZeroDivisionError
+
+        before = signal.signal(signal.SIGALRM, ring)
+        try:
+            with fr.Recorder() as rec:
+                rec.thread("sdk", start=[fr.Call(sdk.sdk_open, 0)])
+                channel = rec.add("a", status(sdk), rate=1000, thread="sdk")
+                put(sdk, busy_us=300_000)
+                until(lambda: channel.stats.in_call > 1_000_000)
+                put(sdk, busy_us=0)
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                with pytest.raises(ZeroDivisionError), rec.thread("sdk").paused():
+                    time.sleep(1)
+                until(lambda seen=channel.stats.recorded: channel.stats.recorded > seen + 100)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+    def test_a_channel(self, slow: fr.Recorder, sdk: ctypes.CDLL) -> None:
+        with pytest.raises(fr.SourceError, match="has not returned for"):
+            slow.add("b", status(sdk), rate=1000, thread="sdk")
+        assert list(slow.channels) == ["a"]
+        until(lambda seen=slow["a"].stats.recorded: slow["a"].stats.recorded > seen + 100)
+        slow.add("b", status(sdk), rate=1000, thread="sdk")
+
+    def test_somebody_elses_pause(self, sdk: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fr.threads, "_OPENING", 0.1)
+        with fr.Recorder() as rec:
+            thread = rec.thread("sdk", start=[fr.Call(sdk.sdk_open, 0)])
+            has, give_back = threading.Event(), threading.Event()
+
+            def take() -> None:
+                with thread.paused():
+                    has.set()
+                    give_back.wait(30)
+
+            other = threading.Thread(target=take)
+            other.start()
+            has.wait(30)
+            for wanted in (
+                lambda: thread.run(status(sdk)),
+                lambda: thread.paused().__enter__(),
+                lambda: rec.add("a", status(sdk), rate=10, thread="sdk"),
+            ):
+                with pytest.raises(fr.SourceError, match="paused by somebody else for"):
+                    wanted()
+            assert calls(sdk) == 1
+            give_back.set()
+            other.join()
+
+    def test_what_a_call_under_way_uses_stays(self, slow: fr.Recorder, sdk: ctypes.CDLL) -> None:
+        class Argument(ctypes.c_int):
+            """One that can be watched."""
+
+        argument = Argument(1)
+        alive = weakref.ref(argument)
+        call = fr.Call(sdk.sdk_configure, argument)
+        with pytest.raises(fr.SourceError, match="has not returned"):
+            slow.thread("sdk").run(call)
+        del argument, call
+        gc.collect()
+        assert alive() is not None
+
+    def test_a_thread_left_behind_ends_when_its_call_returns(
+        self, sdk: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fr.threads, "_OPENING", 0.1)
+        monkeypatch.setattr(fr.recorder, "_STUCK", 0.1)
+        before = len(os.listdir("/proc/self/task"))
+        rec = fr.Recorder()
+        thread = rec.thread("sdk", start=[fr.Call(sdk.sdk_open, 0)])
+        rec.add("a", status(sdk), rate=1000, thread="sdk")
+        rec.start()
+        put(sdk, busy_us=1_000_000)
+        with pytest.raises(fr.SourceError, match="has not returned"):
+            thread.run(status(sdk))
+        with pytest.warns(RuntimeWarning, match="the thread stays"):
+            rec.stop()
+        put(sdk, busy_us=0)
+        until(lambda: len(os.listdir("/proc/self/task")) == before)
+        assert rec["a"].stats.in_call == 0
+
+    def test_a_name_cut_within_a_letter(self, sdk: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fr.recorder, "_STUCK", 0.1)
+        rec = fr.Recorder()
+        name = "aaaaaaaaaaaé"
+        channel = rec.add("a", status(sdk), rate=1000, thread=name)
+        rec.start()
+        put(sdk, busy_us=500_000)
+        until(lambda: channel.stats.in_call > 1_000_000)
+        with pytest.warns(RuntimeWarning, match="the thread stays"):
+            rec.stop()
+        assert "stopped" in repr(rec)
+
+
+class TestLastCalls:
+    def test_an_interrupt_leaves_them_to_the_next_stop(self, sdk: ctypes.CDLL) -> None:
+        def ring(number: int, frame: object) -> None:
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGALRM, ring)
+        try:
+            rec = fr.Recorder()
+            first = fr.Call(sdk.sdk_close)
+            rec.thread("sdk", start=[fr.Call(sdk.sdk_open, 0)], stop=[first, fr.Call(sdk.sdk_configure, 7)])
+            rec.start()
+            put(sdk, busy_us=300_000)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(KeyboardInterrupt):
+                rec.stop()
+            assert log(sdk) == "ox"
+            rec.stop()
+            assert log(sdk) == "oxc"
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+    def test_an_interrupted_opening_is_closed(self, sdk: ctypes.CDLL) -> None:
+        def ring(number: int, frame: object) -> None:
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGALRM, ring)
+        try:
+            put(sdk, busy_us=300_000)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with fr.Recorder() as rec, pytest.raises(KeyboardInterrupt):
+                rec.thread("sdk", start=[status(sdk)], stop=[fr.Call(sdk.sdk_close)])
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert log(sdk) == "sx"
+
+    def test_generators_are_taken_whole(self, sdk: ctypes.CDLL) -> None:
+        with fr.Recorder() as rec:
+            opening = (fr.Call(sdk.sdk_open, 0) for _ in range(1))
+            rec.thread("sdk", start=opening, stop=(fr.Call(sdk.sdk_close) for _ in range(1)))
+        assert log(sdk) == "ox"
+
+    def test_of_a_recorder_that_nobody_started(self, library: Path, tmp_path: Path) -> None:
+        """At the interpreter's end, also where a circle of references keeps it."""
+        script = f"""
+import ctypes, fastrec as fr
+sdk = ctypes.CDLL({str(library)!r})
+rec = fr.Recorder()
+rec.itself = rec
+rec.thread("sdk", start=[fr.Call(sdk.sdk_open, 0)], stop=[fr.Call(sdk.sdk_close)])
+rec.add("py", fr.PyCall(lambda: bytes(8), schema=[("a", "<i8")]), rate=10)
+stop = rec.stop
+def told():
+    stop()
+    print(ctypes.string_at(ctypes.addressof(ctypes.c_char.in_dll(sdk, "sdk_log"))).decode(), flush=True)
+rec.stop = told
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "ox\n", "")

@@ -96,13 +96,13 @@ def _duration(text: str) -> int:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or not int(text):
+    if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of records above 0")
     return int(text)
 
 
 def _capacity(text: str) -> int | str:
-    return _count(text) if text.isdigit() else _time(text)
+    return _count(text) if text.isdecimal() else _time(text)
 
 
 def _pair(text: str) -> tuple[str, str]:

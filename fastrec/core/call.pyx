@@ -125,6 +125,15 @@ cdef class NativeCall(Getter):
             free(self.adapter)
 
 
+cdef int32_t errno_of(error) noexcept:
+    """The code of a failure; -1: it has none, or not one that can be asked for."""
+    try:
+        code = error.errno if isinstance(error, OSError) else None
+        return code if isinstance(code, int) and 0 < code < 4096 else -1
+    except BaseException:
+        return -1
+
+
 cdef int32_t python_adapter(void *ctx, void *out) noexcept with gil:
     return (<PythonCall> ctx).into(out)
 
@@ -157,5 +166,4 @@ cdef class PythonCall(Getter):
             return FR_POLL_NEW
         except BaseException as error:  # a poller has nobody to raise to
             self.error = error
-            code = getattr(error, "errno", None)
-            return code if isinstance(error, OSError) and isinstance(code, int) and 0 < code < 4096 else -1
+            return errno_of(error)

@@ -31,6 +31,7 @@ cdef extern from "fastrec/text.h" nogil:
 cdef extern from "fastrec/poll.h" nogil:
     enum:
         FR_POLL_CHANNELS
+        FR_POLL_LEAD
         FR_CMD_NONE
         FR_CMD_PROBE
         FR_CMD_CALL
@@ -68,6 +69,7 @@ cdef extern from "fastrec/poll.h" nogil:
     ctypedef struct fr_poller:
         fr_thread thread
         const fr_clock *clock
+        uint64_t abandoned                         # 1: it makes no call any more
         uint32_t count
     unsigned char *fr_poll_payload(fr_poll_channel *c) noexcept
     void fr_poll_restore(fr_poll_channel *c) noexcept
@@ -80,6 +82,7 @@ cdef tuple summary(const fr_histogram *h)          # at `QUANTILES`, and the lar
 
 cdef class PollChannel:
     cdef fr_poll_channel *c
+    cdef void *memory                              # in which the scratch lies
     cdef readonly Ring ring
     cdef readonly Getter getter
 

@@ -7,6 +7,7 @@ from libc.string cimport strerror
 
 from fastrec.core.ring cimport fr_now
 
+LEAD_NS = FR_POLL_LEAD
 MOST_CHANNELS = FR_POLL_CHANNELS
 MOST_TEXTS = FR_TEXT_FIELDS
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
@@ -16,9 +17,14 @@ cdef tuple summary(const fr_histogram *h):
     return (*[fr_hist_quantile(h, q) for q in QUANTILES], h.max if fr_hist_quantile(h, 1.0) >= 0 else -1)
 
 
+cdef size_t behind() noexcept:
+    """Where the room behind a command begins: aligned as malloc's, as C structs may need."""
+    return (sizeof(fr_command) + 15) & ~<size_t> 15
+
+
 cdef fr_command *new_command(int kind, size_t room=0) except NULL:
     """One that is freed once it is answered; `room` bytes lie behind it."""
-    cdef fr_command *command = <fr_command *> calloc(1, sizeof(fr_command) + room)
+    cdef fr_command *command = <fr_command *> calloc(1, behind() + room)
     if command == NULL:
         raise MemoryError
     command.kind = kind
@@ -47,9 +53,11 @@ cdef class PollChannel:
         c.grid.num, c.grid.den = period
         c.spin = spin
         c.clock_offset = ring.view.header.clock_offset
-        c.scratch = <unsigned char *> calloc(1, record_size + FR_CANARY_SIZE)
-        if c.scratch == NULL:
+        self.memory = calloc(1, record_size + FR_CANARY_SIZE + 16)
+        if self.memory == NULL:
             raise MemoryError
+        # The payload, not the record, is aligned as malloc's: C structs may need it.
+        c.scratch = <unsigned char *> self.memory + 16 - ring.view.header.payload_offset % 16
         fr_poll_restore(c)
         if texts:
             c.texts = <fr_texts *> calloc(1, sizeof(fr_texts))
@@ -67,7 +75,7 @@ cdef class PollChannel:
     def __dealloc__(self):
         if self.c != NULL:
             free(self.c.texts)
-            free(self.c.scratch)
+            free(self.memory)
             free(self.c)
 
     @property
@@ -129,7 +137,8 @@ cdef class Poller:
         with nogil:
             error = fr_poller_ask(self.p, command, fr_now() + wait)
         if error:  # the thread may still read the command: it is left to it
-            raise TimeoutError(f"a call on thread {self.name.decode()!r} has not returned for {timeout:g} s")
+            name = self.name.decode("utf-8", "replace")
+            raise TimeoutError(f"a call on thread {name!r} has not returned for {timeout:g} s")
         return 0
 
     cdef int tell(self, int kind, double timeout, PollChannel channel=None, int64_t start=0) except -1:
@@ -158,7 +167,7 @@ cdef class Poller:
         cdef fr_command *command = new_command(FR_CMD_CALL, getter.size + FR_CANARY_SIZE)
         command.fn = getter.fn
         command.ctx = getter.ctx
-        command.out = <unsigned char *> (command + 1)
+        command.out = <unsigned char *> command + behind()
         command.size = getter.size
         self.kept.append(getter)
         self.ask(command, timeout)
@@ -211,6 +220,10 @@ cdef class Poller:
         self.alive = False
         Py_DECREF(self)
         return True
+
+    def forget(self):
+        """Become inert in a forked child: should the fork have come from the thread itself, it ends there."""
+        self.p.abandoned = 1
 
     @property
     def cpu_ns(self):

@@ -215,10 +215,17 @@ def create_channel(root: Path, uuid: bytes, members: Mapping[str, Any]) -> None:
         )
     # A recorder killed between the two steps leaves an empty folder; create_whole refuses one that has a
     # channel.
+    made = False
     with suppress(FileExistsError):
         _make_folder(root, "channels", name)
+        made = True
     data = layout.seal_json(members, layout.row_seed(uuid, name, 0, 0))
-    os.close(create_whole(root, "channels", name, "channel.json", data=data))
+    try:
+        os.close(create_whole(root, "channels", name, "channel.json", data=data))
+    except BaseException:
+        if made:
+            take_back(root / "channels" / name)
+        raise
 
 
 def create_closed(

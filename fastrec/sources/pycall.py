@@ -9,6 +9,7 @@ import numpy as np
 
 from fastrec.core.call import SAME, PythonCall
 from fastrec.errors import SourceError, shown
+from fastrec.ring import refuse_other
 from fastrec.sources.payloads import payload_of
 from fastrec.sources.registry import as_schema
 from fastrec.sources.source import Source
@@ -80,6 +81,6 @@ class PyCall(Source):
             rows[0] = value
             return rows.tobytes()
         dtype = getattr(value, "dtype", None)
-        if dtype is not None and dtype.names is not None and dtype != self.schema.dtype:
-            raise SourceError(f"{self.name} returned {dtype}, the schema has {self.schema.dtype}")
+        if isinstance(dtype, np.dtype):
+            refuse_other(self.schema, dtype, f"{self.name} returned")
         return value

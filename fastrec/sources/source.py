@@ -58,7 +58,7 @@ class Source:
     def result(self, code: int, excess: int, payload: bytes) -> dict[str, Any]:
         """The struct that a watched call has filled, decoded, by field name; `check` says what it raises."""
         self.check(code, excess)
-        return {} if self.schema is None else decoded(self.schema, payload)
+        return {} if self.schema is None or code == SAME else decoded(self.schema, payload)
 
     def read(self) -> dict[str, Any]:
         """Make one call on this thread and return the struct decoded, by field name.

@@ -61,6 +61,8 @@ int sdk_configure(int new_gain)
 int sdk_status_get(sdk_status *s)
 {
     enter();
+    if ((uintptr_t)s % 16) /* as memory for any C struct is aligned */
+        return leave(-11);
     if (sdk_busy_us)
         usleep((useconds_t)sdk_busy_us);
     s->gain = gain;
@@ -73,6 +75,8 @@ int sdk_status_get(sdk_status *s)
 int sdk_close(void)
 {
     enter();
+    if (sdk_busy_us)
+        usleep((useconds_t)sdk_busy_us);
     owner = 0;
     note('x');
     return leave(sdk_fail_close ? -9 : 0);

@@ -145,7 +145,9 @@ def test_failures_and_nothing_new(tmp_path: Path) -> None:
         ({"n": "x", "pad": 0, "level": 1.0}, "'n' cannot be 'x'"),
         ((1, 2), "tuple of length 2"),
         (np.zeros(1, [("a", "<i8"), ("b", "<f8")]), "the schema has"),
-        (np.zeros(4, "<f8")[::2], "contiguous"),
+        (np.zeros(32, "u1")[::2], "contiguous"),
+        (np.float64(1.5), "the schema has"),
+        (np.zeros(2, object), "the schema has"),
     ],
 )
 def test_what_it_may_not_return(value: Any, complaint: str) -> None:
@@ -231,8 +233,23 @@ while not channel.stats.in_call > 100_000_000: time.sleep(0.01)
     assert run.state == "closed" and run.verify().ok and len(run["py"]) == 19
 
 
-def test_signals_reach_the_main_thread(tmp_path: Path) -> None:
-    """The polling thread takes none, so Ctrl-C is answered while it polls."""
+def test_what_it_starts_can_be_signalled() -> None:
+    """The thread's signals are those of any Python thread, and a child inherits them."""
+    seen = []
+
+    def status() -> bytes:
+        if not seen:
+            seen.append(
+                subprocess.run(["grep", "SigBlk", "/proc/self/status"], capture_output=True, check=True)
+            )
+        return bytes(16)
+
+    with fr.Recorder() as rec:
+        rec.add("py", fr.PyCall(status, schema=DTYPE), rate=100)
+    assert int(seen[0].stdout.split()[1], 16) == 0
+
+
+def test_an_interrupt_is_answered_while_it_polls() -> None:
     script = """
 import fastrec as fr, os, signal, threading, time
 rec = fr.Recorder()
@@ -250,6 +267,63 @@ except KeyboardInterrupt:
         capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
     assert done.stdout == "stopped\n", done.stderr
+
+
+def test_an_error_that_cannot_be_asked_is_a_failure_too() -> None:
+    class Odd(OSError):
+        @property
+        def errno(self) -> int:
+            raise ZeroDivisionError
+
+    calls = []
+
+    def status() -> bytes:
+        calls.append(None)
+        if len(calls) > 1:
+            raise Odd
+        return bytes(16)
+
+    with fr.Recorder() as rec:
+        channel = rec.add("py", fr.PyCall(status, schema=DTYPE), rate=1000)
+        until(lambda: channel.stats.failed > 20)
+    assert channel.stats.recorded == 0 and set(channel.snapshot().gaps["code"]) <= {0, -1}
+
+
+def test_nothing_new_is_nothing() -> None:
+    assert fr.PyCall(lambda: None, schema=DTYPE).read() == {}
+
+
+def test_refused_ones_leave_no_thread() -> None:
+    before = threading.active_count()
+    with fr.Recorder() as rec:
+        for number in range(10):
+            with pytest.raises(fr.SourceError, match="failed when first called"):
+                rec.add(f"py{number}", fr.PyCall(lambda: 5, schema=DTYPE), rate=10)
+        assert threading.active_count() == before
+        with pytest.raises(fr.SourceError, match="alone are called python:"):
+            rec.add("cpu", "linux:rusage", rate=10, thread="python:x")
+
+
+def test_a_fork_within_it_is_inert(tmp_path: Path) -> None:
+    """Only one process ever writes into the ring, and the child comes to its end."""
+    script = f"""
+import fastrec as fr, os, time
+calls = []
+def status():
+    calls.append(1)
+    if len(calls) == 10 and not os.fork():
+        pass
+    return os.getpid().to_bytes(8, "little")
+with fr.Recorder({str(tmp_path / "run.fastrec")!r}) as rec:
+    channel = rec.add("py", fr.PyCall(status, schema=[("pid", "<u8")]), rate=1000)
+    parent = os.getpid()
+    while channel.stats.recorded < 200: time.sleep(0.01)
+os.waitpid(-1, 0)
+assert set(fr.open(rec.path)["py"]["pid"].tolist()) == {{parent}}
+"""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_cycles_leak_nothing() -> None:

@@ -116,19 +116,16 @@ static inline int fr_thread_start(fr_thread *t, const char *name, void (*body)(v
     return -error;
 }
 
-/* Run `body` on the calling thread, as on one of fr_thread_start's; it is given over until it returns. */
+/* Run `body` on the calling thread, which is given over until it returns. Its signals stay as they are: what
+ * it starts inherits them. */
 static inline void fr_thread_serve(fr_thread *t, const char *name, void (*body)(void *), void *arg)
 {
-    sigset_t all, old;
     t->name = name;
     t->borrowed = 1;
     t->body = body;
     t->arg = arg;
     t->id = pthread_self();
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     fr_thread_main(t);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 /* Join before `deadline`; -ETIMEDOUT leaves the thread running (its memory must then be leaked). */

@@ -292,6 +292,7 @@ typedef struct fr_command {
     unsigned char *out;
     size_t size;
     fr_probe probe; /* the answer to PROBE and CALL */
+    uint32_t taken; /* 1: being obeyed; 2: given up by the asker, never to be obeyed */
     uint32_t done;  /* futex word */
 } fr_command;
 
@@ -331,6 +332,10 @@ static inline int fr_poller_obey(fr_poller *p, fr_command *command)
 {
     int go_on = 1;
     uint32_t i;
+    if (__atomic_exchange_n(&command->taken, 1, __ATOMIC_ACQ_REL) == 2) {
+        __atomic_store_n(&p->command, NULL, __ATOMIC_RELEASE);
+        return 1;
+    }
     switch (command->kind) {
     case FR_CMD_PROBE: command->probe = fr_poll_probe(command->channel); break;
     case FR_CMD_CALL:
@@ -391,8 +396,10 @@ static inline void fr_poller_run(void *arg)
         uint32_t bell = fr_word(&p->bell);
         fr_command *command = __atomic_load_n(&p->command, __ATOMIC_ACQUIRE);
         fr_poll_channel *c;
+        if (fr_load_acquire(&p->abandoned))
+            break; /* it was in a command, not in a poll, when it was given up */
         if (command) {
-            if (fr_load_relaxed(&p->abandoned) || !fr_poller_obey(p, command))
+            if (!fr_poller_obey(p, command))
                 break;
             now = p->clock->now();
             continue;
@@ -442,6 +449,7 @@ static inline int fr_poller_abandon(fr_poller *p)
 {
     int error;
     fr_store_release(&p->abandoned, 1);
+    fr_wake(&p->bell);
     error = fr_thread_join(&p->thread, fr_now() + FR_POLL_GRACE);
     if (!fr_load_acquire(&p->finished))
         fr_poller_finish(p);
@@ -449,12 +457,13 @@ static inline int fr_poller_abandon(fr_poller *p)
 }
 
 /* Hand over a command and wait for the answer until `deadline`; -ETIMEDOUT: a call has not returned, and
- * the command must stay in memory, for it will still be read. Askers wait for each other. */
+ * the command must stay in memory, for it will still be read; but what had not begun by then never will.
+ * Askers wait for each other. */
 static inline int fr_poller_ask(fr_poller *p, fr_command *command, int64_t deadline)
 {
     const struct timespec pause = {0, 100000};
     fr_command *none = NULL;
-    command->done = 0;
+    command->taken = command->done = 0;
     while (!__atomic_compare_exchange_n(&p->command, &none, command, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
         if (fr_now() >= deadline)
             return -ETIMEDOUT;
@@ -463,8 +472,13 @@ static inline int fr_poller_ask(fr_poller *p, fr_command *command, int64_t deadl
     }
     fr_wake(&p->bell);
     while (!fr_word(&command->done)) {
-        if (fr_now() >= deadline)
-            return -ETIMEDOUT;
+        if (fr_now() >= deadline) {
+            uint32_t fresh = 0;
+            if (__atomic_compare_exchange_n(&command->taken, &fresh, 2, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+                || command->kind == FR_CMD_PROBE || command->kind == FR_CMD_CALL)
+                return -ETIMEDOUT;
+            deadline = fr_now() + FR_POLL_GRACE; /* it is obeyed at this moment, and that takes no time */
+        }
         fr_wait(&command->done, 0, deadline);
     }
     return 0;
