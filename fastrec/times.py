@@ -333,8 +333,9 @@ def _iso(text: str, value: str, start: int, clock: Clock | None) -> tuple[dt.dat
     except ValueError as error:
         raise SchemaError(f"{value!r} is no time; {_FORMS}") from error
     known = _clock(clock, value)
-    day = known.datetime(start).astimezone(time.tzinfo or known.zone).date()
-    return dt.datetime.combine(day, time), nanoseconds
+    began = known.datetime(start).astimezone(time.tzinfo or known.zone)
+    # Of an hour that comes twice the one is meant that the recording did not miss.
+    return dt.datetime.combine(began.date(), time.replace(fold=began.fold)), nanoseconds
 
 
 def _realtime(when: dt.datetime, clock: Clock) -> int:

@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    _open_what_is_closed()
     arguments = list(sys.argv[1:] if argv is None else argv)
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
@@ -80,6 +81,10 @@ def _run(arguments: Sequence[str]) -> int:
         module.add_arguments(parser)
         # A channel may stand behind an option, as with other commands.
         options = parser.parse_intermixed_args([_shielded(argument) for argument in arguments[1:]])
+        for name in ("run", "output"):  # a path is what it is
+            path = getattr(options, name, None)
+            if path and path.startswith(" ") and path not in arguments:
+                setattr(options, name, path[1:])
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0
     return module.run(options)
@@ -124,6 +129,13 @@ def _told(error: Exception) -> str:
 
 def _show_warning(message: Warning | str, *where: object, **more: object) -> None:
     complain(f"warning: {message}")
+
+
+def _open_what_is_closed() -> None:
+    """Python has None for a stream whose descriptor was closed before it began."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
 
 
 def _part_with_stdout() -> None:

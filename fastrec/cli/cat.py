@@ -12,7 +12,7 @@ import numpy as np
 
 from fastrec.cli import lines, selection
 from fastrec.cli.lines import Line
-from fastrec.cli.output import cell, say, visible
+from fastrec.cli.output import cell, say, uninterrupted, visible
 from fastrec.cli.selection import Selections
 from fastrec.recording import Recording
 from fastrec.recording.reader import Mark
@@ -47,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
     chosen = selection.select_all(options)
     left = options.limit
     for _, _, line in _lines(chosen, options) if left != 0 else ():
-        say(line.text)
+        with uninterrupted():
+            say(line.text)
         if left is not None and line.is_record:
             left -= 1
             if not left:
@@ -105,7 +106,7 @@ def _told_loss(who: str, records: Records, loss: np.void) -> Line:
     cause, code = _told_cause(loss)
     first, last = int(loss["t_first"]), int(loss["t_last"])
     length = f" within {format_duration(last - first)}" if last > first else ""
-    when = date(records.clock, first, zoned=False)
+    when = date(records.clock, first, zoned=False) or str(first)
     return Line(f"-- {who}{int(loss['count']):,} {cause}{code} at {when}{length}", is_record=False)
 
 

@@ -141,7 +141,9 @@ def _show(about: dict[str, Any]) -> None:
         lines.append(("sessions", str(about["sessions"])))
     if isinstance(about["metadata"], dict):
         lines += [("metadata", visible(f"{key} = {value}")) for key, value in about["metadata"].items()]
-    lines += [("mark", visible(f"{mark['time']} {mark['text']}")) for mark in about["marks"]]
+    lines += [
+        ("mark", visible(f"{mark['time'] or mark['mono_ns']} {mark['text']}")) for mark in about["marks"]
+    ]
     table(lines, indent="  ")
     for name, channel in about["channels"].items():
         _show_channel(name, channel)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastrec.records.plain import to_json
@@ -21,6 +22,7 @@ __all__ = [
     "say",
     "say_json",
     "table",
+    "uninterrupted",
     "visible",
 ]
 
@@ -45,6 +47,19 @@ def say(text: str = "") -> None:
     """Print a line; what the terminal's encoding cannot express is escaped."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within it no Ctrl-C comes: in the middle of a write it would leave a part of a line.
+
+    Where it is blocked it stays so. A reader that takes nothing is waited for.
+    """
+    interrupt = {signal.SIGINT} - signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupt)
 
 
 def complain(text: str) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from contextlib import suppress
 from fractions import Fraction
 
 from fastrec.cli import lines, selection
 from fastrec.cli.lines import Line
-from fastrec.cli.output import complain, plural, say
+from fastrec.cli.output import complain, plural, say, uninterrupted
 from fastrec.errors import SchemaError
 from fastrec.records.merging import merge
 from fastrec.records.plain import to_json
@@ -52,17 +51,12 @@ def run(options: argparse.Namespace) -> int:
     """Play the records."""
     chosen = selection.select_all(options)
     items, pacing = merge(*lines.json_lines(chosen, options)), Pacing(options.speed)
-    # An interrupt in the middle of a write would leave a part of a line; where it is blocked it stays so.
-    interrupt = {signal.SIGINT} - signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
     def tell(stamp: int, channel: str, line: Line) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, interrupt)
-        try:
+        with uninterrupted():
             say(line.text)
             if options.speed is not None:
                 sys.stdout.flush()
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupt)
 
     try:
         pacing.run(items, tell)

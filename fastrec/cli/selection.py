@@ -208,25 +208,11 @@ def _span(windows: Mapping[str, Records]) -> tuple[int, int]:
 def _within(
     windows: Mapping[str, Records], marks: Iterable[Mark], begin: int | None, end: int | None
 ) -> tuple[dict[str, Records], list[Mark]]:
-    return {
-        name: records.between(_relative(records, begin), _relative(records, end))
-        for name, records in windows.items()
-    }, [
-        mark
-        for mark in marks
-        if (begin is None or mark.mono_ns >= begin) and (end is None or mark.mono_ns < end)
+    # Stamps, not times: of several channels one may count from boot and another from 1970.
+    begin, end = -(2**63) if begin is None else begin, 2**63 if end is None else end
+    return {name: records.within(begin, end) for name, records in windows.items()}, [
+        mark for mark in marks if begin <= mark.mono_ns < end
     ]
-
-
-def _relative(records: Records, stamp: int | None) -> str | None:
-    """The same stamp as every channel takes it.
-
-    By itself, the stamp of a channel that counts from 1970 is refused by one that counts from boot.
-    """
-    if stamp is None:
-        return None
-    start, end = records.start or 0, records.end or 0
-    return f"+{stamp - start}ns" if stamp >= start else f"-{end - stamp}ns"
 
 
 def _newest(windows: Mapping[str, Records], count: int) -> dict[str, Records]:
@@ -237,7 +223,11 @@ def _newest(windows: Mapping[str, Records], count: int) -> dict[str, Records]:
     newest = {name: records.last(count) for name, records in windows.items()}
     if sum(map(len, newest.values())) <= count:
         return newest
-    stamps = [np.maximum.accumulate(records["mono_ns"]) for records in newest.values()]
+    # A stamp that runs backwards has its place behind all before it, also behind those that are not newest.
+    stamps = [
+        np.maximum.accumulate(np.maximum(one["mono_ns"], whole[: len(whole) - len(one)].latest))
+        for whole, one in zip(windows.values(), newest.values(), strict=True)
+    ]
     channels = np.repeat(np.arange(len(stamps)), [len(one) for one in stamps])
     kept = channels[np.argsort(np.concatenate(stamps), kind="stable")[-count:]]
     counts = np.bincount(kept, minlength=len(stamps)).tolist()

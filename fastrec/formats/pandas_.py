@@ -21,6 +21,8 @@ except ImportError as error:
 
 __all__ = ["convert"]
 
+_FURTHEST = 2**63 - 1 - 86_400_000_000_000
+
 
 def convert(records: Records, *, raw: bool = False) -> pd.DataFrame:
     """Make a DataFrame; see `Records.to_pandas`."""
@@ -46,7 +48,8 @@ def _index(records: Records) -> pd.Index:
         walls = None if records.clock is None else records.clock.walls(stamps)
     except RecordingError:
         walls = None
-    if walls is None:
+    # A zone moves dates by up to a day, and there nothing may be out of what ns can tell.
+    if walls is None or (len(walls) and not -_FURTHEST <= walls.min() <= walls.max() <= _FURTHEST):
         return pd.TimedeltaIndex(stamps.view("m8[ns]"), name=name)
     return pd.DatetimeIndex(walls.view("M8[ns]"), tz="UTC", name=name).tz_convert(records.clock.zone)
 

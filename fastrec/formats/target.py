@@ -44,7 +44,8 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = False) -> Itera
         raise FormatError(f"{target} is a folder; name a file")
     if not overwrite and os.path.lexists(target):
         raise _exists(target)
-    hidden = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.new")
+    stem = os.fsdecode(os.fsencode(target.name)[:200])  # a name has 255 bytes, not letters
+    hidden = target.with_name(f".{stem}.{secrets.token_hex(4)}.new")
     try:
         with open(hidden, "xb") as file:
             yield file

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import TypeVar
 
+from fastrec.records.chunks import BLOCK
 from fastrec.records.records import Records
 
 __all__ = ["Reader", "merge", "parts"]
@@ -24,10 +25,13 @@ _LARGEST_PART = 256
 
 def parts(records: Records) -> Iterator[Records]:
     """The same records in consecutive parts of at most 256; the first is smaller."""
-    start, size = 0, _FIRST_PART
-    while start < len(records):
-        yield records[start : start + size]
-        start, size = start + size, min(2 * size, _LARGEST_PART)
+    size = _FIRST_PART
+    for begin in range(0, len(records), BLOCK):
+        # A slice looks at all chunks and gaps of what it is cut from: small ones are cut from a small one.
+        block, start = records[begin : begin + BLOCK], 0
+        while start < len(block):
+            yield block[start : start + size]
+            start, size = start + size, min(2 * size, _LARGEST_PART)
 
 
 def merge(channels: Mapping[str, Records], read: Reader[Item]) -> Iterator[tuple[int, str, Item]]:

@@ -105,7 +105,9 @@ def date(clock: Clock | None, stamp: int | None, *, zoned: bool = True) -> str |
         when = clock.datetime(stamp)
     except RecordingError:
         return None
-    return (when if zoned else when.replace(tzinfo=None)).isoformat(timespec="microseconds")
+    # An hour that comes twice is told apart by its offset only.
+    twice = when.utcoffset() != when.replace(fold=1 - when.fold).utcoffset()
+    return (when if zoned or twice else when.replace(tzinfo=None)).isoformat(timespec="microseconds")
 
 
 def to_json(value: object, *, indent: int | None = None) -> str:

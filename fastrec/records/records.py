@@ -103,6 +103,18 @@ class Records(Exits):
         return int(self._rows.at(len(self) - 1).rows()[self._until][0]) if len(self) else None
 
     @property
+    def latest(self) -> int:
+        """Largest stamp, ns: the last one unless stamps run backwards; -2**63 if there is no record."""
+        return max(
+            (
+                int(block.rows()["mono_ns"].max())
+                for span in self._rows.spans
+                for block in ([span._replace(start=span.stop - 1)] if span.chunk.ordered else span.blocks())
+            ),
+            default=-_FOREVER,
+        )
+
+    @property
     def _until(self) -> str:
         return "until_ns" if self.store == "changes" else "mono_ns"
 
@@ -203,12 +215,13 @@ class Records(Exits):
             Times, see `fastrec.times.parse_time`, which also says what it raises; None: no limit.
         """
         first, last = self.start or 0, self.end or 0
-        return self._within(
+        return self.within(
             -_FOREVER if start is None else parse_time(start, start=first, end=last, clock=self.clock),
             _FOREVER if end is None else parse_time(end, start=first, end=last, clock=self.clock),
         )
 
-    def _within(self, begin: int, end: int) -> Self:
+    def within(self, begin: int, end: int) -> Self:
+        """`between` for stamps that have been parsed: any ints, ns."""
         rows = self._rows.within(begin, end)
         inside = (self._gaps["t_first"] < end) & (self._gaps["t_last"] >= begin)
         if len(rows):
@@ -230,7 +243,7 @@ class Records(Exits):
             If it is negative or no duration.
         """
         if isinstance(amount, str | dt.timedelta):
-            return self._within((self.end or 0) - parse_duration(amount), _FOREVER)
+            return self.within((self.end or 0) - parse_duration(amount), _FOREVER)
         if not isinstance(amount, int | np.integer) or amount < 0:
             raise SchemaError(
                 f'last() takes a count of records or a duration such as "2s", not {amount!r:.60}'

@@ -66,7 +66,7 @@ class Player:
 
     def __repr__(self) -> str:
         pace = "as fast as they are taken" if self.speed is None else f"at {float(self.speed):g}x"
-        return f"<Player {', '.join(self._run) or 'of nothing'}, {pace}>"
+        return f"<Player {', '.join(map(str, self._run)) or 'of nothing'}, {pace}>"
 
     def __iter__(self) -> Iterator[tuple[int, str, Any]]:
         channels = dict(self._run.items())

@@ -41,6 +41,7 @@ __all__ = ["Individualization"]
 BLOCK = 1 << 16
 LARGEST_ANSWER = 1 << 16
 LARGEST_DWORD = (1 << 32) - 1
+MOST_LOGGED = 1 << 18
 CANCELLED = "NS_E_DRM_INDIVIDUALIZATION_INCOMPLETE"
 
 
@@ -49,7 +50,8 @@ class Individualization:
 
     Round trip 1 gets `url`, which answers a JSON object ``{"url": ..., "sha256": ...}``, optionally with
     ``"size"``. Round trip 2 downloads from that URL, which may be relative. Install verifies the digest and
-    moves the file to `target`, which is replaced in one step or left as it was; nothing else stays behind.
+    moves the file to `target`, which is replaced in one step or left as it was; nothing else stays behind,
+    unless the program ends before `finish`.
 
     Parameters
     ----------
@@ -69,8 +71,8 @@ class Individualization:
     pointer : int
         Address of an object with ``GetStatus`` at slot 3, for ``fr.ComMethod(client.pointer, 3)``.
     log : list of (mono_ns, Status)
-        Every change of the status, with `time.monotonic_ns` from right before the cell was written. Read it
-        when the client has ended, or copy it.
+        Every change of the status, with `time.monotonic_ns` from right before the cell was written; beyond
+        262,144 changes of mere progress the newest. Read it when the client has ended, or copy it.
     written_ns : list of int
         For each change, the same clock from right after the cell was written: a poll after it cannot have
         seen the status before.
@@ -158,6 +160,8 @@ class Individualization:
         payload = self._row.tobytes()
         before = time.monotonic_ns()
         self.cell.write(payload)
+        if members.keys() == {"dwHTTPReadProgress"} and len(self.log) >= MOST_LOGGED:
+            self.written_ns.pop(), self.log.pop()  # a server that sends byte by byte costs no more memory
         self.written_ns.append(time.monotonic_ns())
         self.log.append((before, status))
 
@@ -194,7 +198,7 @@ class Individualization:
         with download(self.target) as file:
             place = split(self.url, quoted(upgrade.url))
             received = self._round_trip(
-                place, file.write, lambda total: file.expect(total or upgrade.size or 0)
+                place, file.write, lambda total: file.expect(total or upgrade.size or 0), upgrade.size
             )
             if upgrade.size not in (None, received):
                 raise IndividualizationFailure(BAD_ANSWER, f"{received} bytes came, not {upgrade.size}")
@@ -206,6 +210,7 @@ class Individualization:
         place: Place,
         take: Callable[[bytes], None],
         expect: Callable[[int], None] = lambda total: None,
+        most: int | None = None,
     ) -> int:
         """One request, its body handed over as it comes; returns its bytes. Completed when all were taken.
 
@@ -222,13 +227,19 @@ class Individualization:
         with self._connections.answered(place, requesting) as response:
             if response.status != http.client.OK:
                 raise failures.of_answer(response.status, response.reason)
+            told = 0 if response.chunked else response.length
             total = response.length or 0
             self._change(enHTTPStatus=DRM_HTTP_STATUS.HTTP_RECEIVING, dwHTTPReadTotal=total)
             expect(total)
             while block := self._read(response):
                 received += len(block)
                 self._change(dwHTTPReadProgress=received)
+                if most is not None and received > most:
+                    raise IndividualizationFailure(BAD_ANSWER, f"more than the {most} bytes announced came")
                 take(block)
+        if not received and told is None:  # http.client takes an end within the head for the end of the head
+            reason = "the connection ended before anything came"
+            raise IndividualizationFailure("ERROR_INTERNET_CONNECTION_ABORTED", reason)
         if received < total:
             reason = f"the connection ended after {received} of {total} bytes"
             raise IndividualizationFailure("ERROR_INTERNET_CONNECTION_ABORTED", reason)

@@ -64,7 +64,8 @@ class Download:
 def download(target: Path) -> Iterator[Download]:
     """A new `Download`; nothing stays of one that was not installed."""
     with disk():
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:64]}.", dir=target.parent)
+        stem = os.fsdecode(os.fsencode(target.name)[:200])  # a name has 255 bytes, not letters
+        handle, name = tempfile.mkstemp(prefix=f".{stem}.", dir=target.parent)
     try:
         with FileIO(handle, "r+") as file:
             yield Download(file, name, target)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 import time
 from collections.abc import Callable
@@ -388,3 +389,62 @@ def test_a_pause_is_told_in_words(tmp_path: Path, command: Run) -> None:
         with rec.thread("main").paused():
             time.sleep(0.02)
     assert " missed while paused at " in command("cat", tmp_path / "run.fastrec")
+
+
+def recorded(
+    root: Path, channels: dict[str, list[int]], zone: str = "+02:00", real: int = CREATED_NS
+) -> None:
+    """A recording with these stamps, in ms, as a producer may have made them."""
+    folder = Folder(root, timezone=zone)
+    folder.session()
+    folder.clock(START_NS, real)
+    written = {}
+    for name, stamps in channels.items():
+        written[name] = status_channel(folder, name)
+        rows = [status(seq, stamp=START_NS + stamp * 1_000_000) for seq, stamp in enumerate(stamps)]
+        written[name].segment().commit(0, rows)
+    folder.close(written)
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_the_newest_of_a_merge_are_its_last(tmp_path: Path, command: Run, count: int) -> None:
+    """Also where a producer's stamps run backwards: what is late has its place behind what was before it."""
+    recorded(tmp_path / "x.fastrec", {"a": [0, 100, 400, 10, 20], "b": [5, 200, 300]})
+    whole = lines(command("cat", tmp_path / "x.fastrec", "--json"))
+    assert lines(command("cat", tmp_path / "x.fastrec", "--json", "--last", count)) == whole[-count:]
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "wanted"),
+    [
+        ("0001-01-01", "9999-12-30", 4),
+        ("start", "9999-12-30", 4),
+        ("2026-09-21T16:13:20.110", "end", 3),
+        ("2026-09-21T16:13:20.110", "2026-09-21T16:13:20.350", 2),
+    ],
+)
+def test_windows_of_odd_channels(tmp_path: Path, command: Run, begin: str, end: str, wanted: int) -> None:
+    """Windows of a thousand years, and a channel that ends before it began."""
+    recorded(tmp_path / "x.fastrec", {"a": [300, 400, 100, 120]})
+    assert len(lines(command("cat", tmp_path / "x.fastrec", "--json", "--between", begin, end))) == wanted
+
+
+def test_the_hour_that_comes_twice(tmp_path: Path, command: Run) -> None:
+    """The dates that are printed lead back to their records."""
+    second = int(dt.datetime(2025, 10, 26, 1, 10, tzinfo=dt.UTC).timestamp()) * 1_000_000_000
+    run = tmp_path / "x.fastrec"
+    recorded(run, {"a": [0, 1000, 2000]}, "Europe/Berlin", second)
+    (printed,) = [line.split()[1] for line in command("cat", run).splitlines() if "02:10:01" in line]
+    assert printed == "2025-10-26T02:10:01.000000+01:00"
+    for begin in (printed, "02:10:01"):
+        found = lines(command("cat", run, "--json", "--between", begin, "end"))
+        assert [one["seq"] for one in found] == [1, 2]
+
+
+def test_units_are_shown_and_not_obeyed(tmp_path: Path, command: Run) -> None:
+    schema = fr.Schema.from_dtype([("x", "<i4")], name="s", units={"x": "\x1b[31mred\u202e"})
+    with fr.Recorder(tmp_path / "u.fastrec") as rec:
+        for name in ("a", "b"):
+            rec.add(name, schema=schema).push(bytes(4))
+    for text in (command("cat", tmp_path / "u.fastrec"), command("cat", tmp_path / "u.fastrec", "a")):
+        assert "\\x1b[31mred\\u202e" in text and text.replace("\n", "").isprintable()

@@ -161,3 +161,13 @@ def test_what_damage_took_is_not_passed_over(
     assert cli.main([verb, "small.fastrec", *more]) == 1
     out, error = capsys.readouterr()
     assert out and error.startswith("fastrec: ") and "small.fastrec" in error
+
+
+@pytest.mark.parametrize("verb", ["cat", "play", "info", "export"])
+def test_closed_streams_are_no_traceback(bench: Path, verb: str) -> None:
+    more = "-o x.csv" if verb == "export" else ""
+    command = f"exec {sys.executable} -m fastrec {verb} small.fastrec {more} >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, cwd=bench, check=False)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    done = subprocess.run(["sh", "-c", f"{command} 2>&-"], cwd=bench, check=False)
+    assert done.returncode in (0, 1)  # the file of `export` is there already

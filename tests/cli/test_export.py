@@ -148,3 +148,30 @@ def test_what_cannot_be_written(bench: Path, refused: Run) -> None:
     assert "suffix" in refused(1, "export", "small.fastrec", "-o", "x")
     assert "nowhere" in refused(1, "export", "small.fastrec", "-o", "nowhere/x.csv")
     assert sorted(path.name for path in bench.iterdir()) == ["small.fastrec"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_signals_leave_nothing_either(
+    bench: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    before = sorted(path.name for path in bench.iterdir())
+
+    @contextmanager
+    def progress(total: float, *, wanted: bool) -> Iterator[Callable[[float, str], None]]:
+        yield lambda done, text: os.kill(os.getpid(), number) if done > 8 else None
+
+    monkeypatch.setattr(export, "progress", progress)
+    handler = signal.signal(number, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(["export", "small.fastrec", "-o", "x.csv"])
+        assert ended.value.code == 128 + number and signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, handler)
+    assert sorted(path.name for path in bench.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["-1.csv", "-.5.csv", " -2.csv", "漢" * 82 + ".csv"])
+def test_any_name_of_a_file(bench: Path, command: Run, name: str) -> None:
+    command("export", "small.fastrec", "-o", name)
+    assert (bench / name).is_file()

@@ -279,3 +279,7 @@ def test_damage_is_an_error_where_it_is(tmp_path: Path) -> None:
     with pytest.raises(fr.CorruptionError):
         player.run(nothing)
     assert player.report.records > 2_000
+
+
+def test_it_says_what_it_plays() -> None:
+    assert repr(fr.Player({"a": simple(1), 1: simple(1)}, 2)) == "<Player a, 1, at 2x>"

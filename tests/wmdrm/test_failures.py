@@ -359,3 +359,48 @@ def test_surprise_is_shown(
     with Individualization(url, tmp_path / "upgrade") as client:
         failed(finish(client), client, 0x8000FFFF)
     assert isinstance(client.error, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("head", [(), ("Content-Length: 1000000",)])
+def test_more_than_was_announced_is_not_taken(
+    tmp_path: Path, finish: Finish, server: Scripted, head: tuple[str, ...]
+) -> None:
+    body = b"x" * 1_000_000
+
+    def flood(connection: socket.socket) -> None:
+        with suppress(OSError):
+            server.say(server.answer(body, *(head or ("Connection: close",))))(connection)
+
+    url = server.play(server.told(b"x" * 10, size=10), flood)
+    with Individualization(url, tmp_path / "upgrade") as client:
+        failed(finish(client), client, BAD_ANSWER)
+    assert client.log[-1][1].dwHTTPReadProgress < 200_000 and "announced" in str(client.error)
+
+
+def test_an_end_within_the_head(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    url = server.play(server.told(b"abc"), server.say(b"HTTP/1.1 200 OK\r\nContent-Le"))
+    with Individualization(url, tmp_path / "upgrade") as client:
+        failed(finish(client), client, ABORTED)
+    assert client.log[-1][1].dwHTTPRequest == 1
+
+
+def test_byte_by_byte_costs_no_memory(
+    tmp_path: Path, finish: Finish, server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of mere progress the newest is kept; states all are."""
+    monkeypatch.setattr("fastrec.wmdrm.client.MOST_LOGGED", 50)
+    body = b"".join(b"1\r\nx\r\n" for _ in range(1000)) + b"0\r\n\r\n"
+    url = server.play(server.told(b"x" * 1000), server.say(server.answer(body, "Transfer-Encoding: chunked")))
+    with Individualization(url, tmp_path / "upgrade") as client:
+        statuses = finish(client)
+    assert client.error is None and len(statuses) == len(client.written_ns) < 60
+    assert statuses[-1].dwHTTPReadProgress == 1000
+    assert [s.enIndiStatus for s in statuses[-2:]] == [STATE.INDI_INSTALL, STATE.INDI_SUCCEED]
+
+
+def test_a_long_name_in_any_script(tmp_path: Path, finish: Finish, server: Scripted) -> None:
+    target = tmp_path / ("\U0001f642" * 62)
+    url = server.play(server.told(b"abc"), server.say(server.answer(b"abc")))
+    with Individualization(url, target) as client:
+        finish(client)
+    assert client.error is None and target.read_bytes() == b"abc"
