@@ -23,7 +23,7 @@ from fastrec.schema.gaps import GAP_DTYPE, Cause
 from fastrec.sources.registry import as_schema
 from fastrec.stats import Quantiles, Stats
 from fastrec.threads import Thread, check_thread
-from fastrec.times import Clock, parse_duration
+from fastrec.times import Clock, named_duration
 
 __all__ = ["Channel", "Options", "WhenFull", "as_options", "check_name", "schema_of"]
 
@@ -138,7 +138,7 @@ def _spin(spin: str | int, period: tuple[int, int]) -> int:
         return min(ns // 10, _AUTO_SPIN_MOST) if ns >= _AUTO_SPIN_SHORTEST else ns
     if type(spin) is int and spin == 0:
         return 0
-    return min(_duration("spin", spin, "'auto', 0 or a duration such as '20us'"), ns)
+    return min(named_duration("spin", spin, "'auto', 0 or a duration such as '20us'", SourceError), ns)
 
 
 def _capacity(capacity: int | str | None, period: tuple[int, int], record_size: int) -> int:
@@ -147,7 +147,7 @@ def _capacity(capacity: int | str | None, period: tuple[int, int], record_size: 
     if isinstance(capacity, str):
         if not period[0]:
             raise SourceError(f"capacity={shown(capacity)} needs a rate in Hz; give a number of records")
-        length = _duration("capacity", capacity, forms)
+        length = named_duration("capacity", capacity, forms, SourceError)
         if not length:
             raise SourceError(f"capacity={shown(capacity)}; it is {forms}")
         records = max(LEAST_CAPACITY, -(-length * period[1] // period[0]))
@@ -164,13 +164,6 @@ def _capacity(capacity: int | str | None, period: tuple[int, int], record_size: 
         return records
     wanted = _USUAL_SECONDS * 1_000_000_000 * period[1] // period[0] if period[0] else 1_000_000
     return max(LEAST_CAPACITY, min(max(wanted, _USUAL_RECORDS), most))
-
-
-def _duration(name: str, value: Any, forms: str) -> int:
-    try:
-        return parse_duration(value)
-    except SchemaError as error:
-        raise SourceError(f"{name}={shown(value)}; it is {forms}") from error
 
 
 class Channel:

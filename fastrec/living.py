@@ -17,10 +17,18 @@ def living(channels: Iterable[Channel]) -> list[Channel]:
     return [channel for channel in channels if isinstance(channel.source, Living)]
 
 
-def begin(channels: Iterable[Channel]) -> None:
-    """Begin what is polled by now."""
+def begin(channels: Iterable[Channel], patience: float) -> None:
+    """Begin each once it has been polled, so that its past is recorded; after `patience` s in any case."""
+    give_up = time.monotonic() + patience
     for channel in living(channels):
+        _wait(channel, 1, give_up)
         channel.source.begin()
+
+
+def _wait(channel: Channel, slots: int, give_up: float) -> None:
+    """Until so many slots of a channel are decided, or a moment of `time.monotonic`."""
+    while channel.stats.slots < slots and time.monotonic() < give_up:
+        time.sleep(0.001)
 
 
 def finish(channels: Iterable[Channel], patience: float) -> list[Channel]:
@@ -40,7 +48,6 @@ def finish(channels: Iterable[Channel], patience: float) -> list[Channel]:
             warnings.warn(f"channel {channel.name!r}: {error}", RuntimeWarning, stacklevel=5)
     give_up = time.monotonic() + patience
     for channel in ending:
-        seen = channel.stats.slots + 1  # a call that is under way may have begun before the end
-        while channel.stats.slots <= seen and time.monotonic() < give_up:
-            time.sleep(0.001)
+        # Two, for a call that is under way may have begun before the end.
+        _wait(channel, channel.stats.slots + 2, give_up)
     return ending

@@ -192,7 +192,7 @@ class Recorder:
             raise
         if source is not None and self._state == "running":
             _sleep_until(time.monotonic_ns() + LEAD_NS)
-            living.begin([channel])
+            living.begin([channel], _STUCK)
         return channel
 
     def _register(self, channel: Channel) -> None:
@@ -278,7 +278,7 @@ class Recorder:
         lifetimes.runs(self)
         _sleep_until(start)
         try:
-            living.begin(self.channels.values())
+            living.begin(self.channels.values(), _STUCK)
         except BaseException:
             self.stop()
             raise
@@ -335,11 +335,8 @@ class Recorder:
     def forget(self) -> None:
         """Become inert, as a forked child must: threads, files and lock are the parent's."""
         self._state = "stopped"
-        self._turn, self._last_turn = (
-            threading.RLock(),
-            threading.Lock(),
-        )  # whoever held them is in the parent
-        self._stops_on = None
+        # Whoever held these is in the parent.
+        self._turn, self._last_turn, self._stops_on = threading.RLock(), threading.Lock(), None
         self._threads.forget()
         for channel in self._channels.values():
             channel.forget()

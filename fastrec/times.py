@@ -13,13 +13,14 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from fastrec.errors import RecordingError, SchemaError, shown
+from fastrec.errors import FastrecError, RecordingError, SchemaError, shown
 
-__all__ = ["CLOCK_PAIR_DTYPE", "Clock", "format_duration", "parse_duration", "parse_time"]
+__all__ = ["CLOCK_PAIR_DTYPE", "Clock", "format_duration", "named_duration", "parse_duration", "parse_time"]
 
 CLOCK_PAIR_DTYPE = np.dtype([("monotonic", "<i8"), ("realtime", "<i8")])
 """The two columns of a clock reading that :class:`Clock` uses; an array may have more."""
@@ -87,6 +88,14 @@ def parse_duration(value: str | dt.timedelta) -> int:
     if total > _MAX_NS:
         raise SchemaError(f"{shown(value)} is longer than 292 years")
     return round(total)
+
+
+def named_duration(name: str, value: Any, forms: str, error: type[FastrecError]) -> int:
+    """`parse_duration` of what was said of an option; the error names it, and says what it may be."""
+    try:
+        return parse_duration(value)
+    except SchemaError as wrong:
+        raise error(f"{name}={shown(value)}; it is {forms}") from wrong
 
 
 def format_duration(ns: int) -> str:

@@ -19,6 +19,7 @@ from fastrec.cli.progress import progress
 from fastrec.cli.sources import Wanted
 from fastrec.cli.summary import late, lost, show_channel, show_next, show_place
 from fastrec.errors import RecordingError, SchemaError
+from fastrec.living import living
 from fastrec.recorder import Recorder
 from fastrec.sources.source import Living
 from fastrec.stats import RecorderStats
@@ -220,13 +221,12 @@ def _show(
 
 def _living(recorder: Recorder) -> dict[str, Living]:
     """Sources that come to an end of their own, by channel."""
-    found = {name: channel.source for name, channel in recorder.channels.items()}
-    return {name: source for name, source in found.items() if isinstance(source, Living)}
+    return {channel.name: channel.source for channel in living(recorder.channels.values())}
 
 
 def _watch(recorder: Recorder, options: argparse.Namespace, ending: Ending) -> str:
     """Wait for the end; what it was that came first."""
-    living = _living(recorder).values()
+    lives = _living(recorder).values()
     told = options.duration is not None or options.records is not None
     began = time.monotonic_ns()
     total = options.records if options.duration is None else options.duration
@@ -239,7 +239,7 @@ def _watch(recorder: Recorder, options: argparse.Namespace, ending: Ending) -> s
                 return signal.Signals(ending.signal).name
             if options.records is not None and least >= options.records:
                 return "records"
-            if living and not told and all(source.ended for source in living):
+            if lives and not told and all(source.ended for source in lives):
                 return "source"
             left = _TICK if options.duration is None else (options.duration - now) / 1e9
             if left <= 0:

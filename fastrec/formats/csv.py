@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from fastrec.formats.blocks import blocks
 from fastrec.formats.target import replacing
 from fastrec.records import Records
 from fastrec.records.columns import column_names, elements
@@ -64,7 +65,6 @@ def write(
     def line(cells: Iterable[str]) -> bytes:
         return (",".join(cells) + "\n").encode("utf-8", "backslashreplace")
 
-    total = len(records)
     with replacing(path, overwrite=overwrite) as file:
         empty = _columns(records[:0], raw)
         file.write(
@@ -74,10 +74,7 @@ def write(
                 for called, _ in elements(name, values.shape[1:])
             )
         )
-        if progress:
-            progress(0, total)
-        for start in range(0, total, _BLOCK):
-            part = records[start : start + _BLOCK]
+        for part in blocks(records, _BLOCK, progress):
             cells = [
                 _cells(values[place], exact)
                 for name, values in _columns(part, raw)
@@ -85,8 +82,6 @@ def write(
             ]
             lines = "\n".join(map(",".join, zip(*cells, strict=True))) + "\n"
             file.write(lines.encode("utf-8", "backslashreplace"))
-            if progress:
-                progress(start + len(part), total)
 
 
 def _columns(part: Records, raw: bool) -> Iterator[tuple[str, np.ndarray]]:

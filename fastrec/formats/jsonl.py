@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from fastrec.formats.blocks import blocks
 from fastrec.formats.target import replacing
 from fastrec.records import Records
 from fastrec.records.columns import column_names
@@ -55,14 +56,9 @@ def write(
 
     Losses are no lines: what was lost between two numbers is in `Records.gaps`, and in an ``.npz``.
     """
-    names, total = column_names(records.schema, records.store), len(records)
+    names = column_names(records.schema, records.store)
     keys = headings(records, names, raw=raw)
     with replacing(path, overwrite=overwrite) as file:
-        if progress:
-            progress(0, total)
-        for start in range(0, total, _BLOCK):
-            part = records[start : start + _BLOCK]
+        for part in blocks(records, _BLOCK, progress):
             for row in rows(part, names, raw=raw):
                 file.write(to_json(dict(zip(keys, row, strict=True))).encode("ascii") + b"\n")
-            if progress:
-                progress(start + len(part), total)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 from fastrec.errors import FormatError
+from fastrec.formats.blocks import blocks
 from fastrec.formats.target import replacing
 from fastrec.records import Records
-from fastrec.records.chunks import BLOCK
 from fastrec.records.columns import column_names
 
-__all__ = ["blocks", "decoded", "decoded_dtype", "header", "write"]
+__all__ = ["decoded", "decoded_dtype", "header", "write"]
 
 _MOST_HEADER = 10_000
 
@@ -48,18 +48,12 @@ def write(
         If the file is there and `overwrite` is False, if it cannot be written, or if there are so many
         columns that numpy would not read it.
     """
-    total, done = len(records), 0
     with replacing(path, overwrite=overwrite) as file:
         dtype = _decoded_dtype(records) if decoded else records.schema.storage(records.store)
-        file.write(header(dtype, (total,)))
-        if progress:
-            progress(0, total)
-        for part in blocks(records):
+        file.write(header(dtype, (len(records),)))
+        for part in blocks(records, progress=progress):
             array = _decoded(part, dtype) if decoded else part.to_numpy()
             file.write(array.tobytes())
-            done += len(part)
-            if progress:
-                progress(done, total)
 
 
 def header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
@@ -83,12 +77,6 @@ def header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
     body = text.encode("utf-8")
     body = body[:-1] + b" " * (-(len(start) + size + len(body)) % 64) + b"\n"
     return start + len(body).to_bytes(size, "little") + body
-
-
-def blocks(records: Records) -> Iterator[Records]:
-    """The records, so many at a time that their values are no burden."""
-    for start in range(0, len(records), BLOCK):
-        yield records[start : start + BLOCK]
 
 
 def decoded_dtype(records: Records, name: str) -> tuple[np.dtype, tuple[int, ...]]:

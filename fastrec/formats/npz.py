@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from fastrec.formats import npy
+from fastrec.formats.blocks import blocks
 from fastrec.formats.target import replacing
 from fastrec.records import Records
 from fastrec.records.columns import column_names
@@ -83,7 +84,7 @@ def write(
 
         if progress:
             progress(0, total)
-        parts = (part.seq for part in told(0, npy.blocks(records)))
+        parts = (part.seq for part in told(0, blocks(records)))
         _add(archive, spare("seq", taken), np.dtype(np.uint64), (total,), parts)
         for before, name in enumerate(names, 1):
             if decoded:
@@ -92,8 +93,7 @@ def write(
                 empty = records[:0][name]
                 dtype, shape = empty.dtype, empty.shape[1:]
             parts = (
-                npy.decoded(part, name) if decoded else part[name]
-                for part in told(before, npy.blocks(records))
+                npy.decoded(part, name) if decoded else part[name] for part in told(before, blocks(records))
             )
             _add(archive, name, dtype, (total, *shape), parts)
         gaps = records.gaps

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastrec.errors import RecordingError, SchemaError, shown
-from fastrec.times import parse_duration
+from fastrec.errors import RecordingError, shown
+from fastrec.times import named_duration
 
 __all__ = ["SEGMENT_BYTES", "Storing", "as_storing"]
 
@@ -52,17 +52,14 @@ def as_storing(*, flush: Any, durability: Any, segment_bytes: Any) -> Storing:
         or segment_bytes < 1
     ):
         raise RecordingError(f"segment_bytes={shown(segment_bytes)}; it is a number of bytes above 0")
-    flush_ns, kind, sync_ns = _duration("flush", flush, "a duration such as '100ms'"), durability, 0
+    flush_ns = named_duration("flush", flush, "a duration such as '100ms'", RecordingError)
+    kind, sync_ns = durability, 0
     if durability is None:
         kind = "never"
     elif not isinstance(durability, str) or durability != "commit":
         forms = "a duration such as '1s', 'commit' or None"
-        kind, sync_ns = "timed", max(_duration("durability", durability, forms), _LEAST_SYNC)
+        kind, sync_ns = (
+            "timed",
+            max(named_duration("durability", durability, forms, RecordingError), _LEAST_SYNC),
+        )
     return Storing(flush_ns, kind, sync_ns, int(segment_bytes))
-
-
-def _duration(name: str, value: Any, forms: str) -> int:
-    try:
-        return parse_duration(value)
-    except SchemaError as error:
-        raise RecordingError(f"{name}={shown(value)}; it is {forms}") from error

@@ -23,7 +23,7 @@ SUFFIXES = ["csv", "jsonl", "npy", "npz"]
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fastrec.formats.npy, "BLOCK", 4)
+    monkeypatch.setattr("fastrec.formats.blocks.BLOCK", 4)
     monkeypatch.setattr(fastrec.formats.csv, "_BLOCK", 4)
     monkeypatch.setattr(fastrec.formats.jsonl, "_BLOCK", 4)
 

@@ -105,7 +105,7 @@ def suffix(request):
 def block(request, monkeypatch):
     """Records at a time: as they are, or so few that there are borders everywhere."""
     if request.param:
-        monkeypatch.setattr(fastrec.formats.npy, "BLOCK", request.param)
+        monkeypatch.setattr("fastrec.formats.blocks.BLOCK", request.param)
         monkeypatch.setattr(fastrec.formats.csv, "_BLOCK", request.param)
         monkeypatch.setattr(fastrec.formats.jsonl, "_BLOCK", request.param)
 
@@ -263,7 +263,7 @@ class Full(io.FileIO):
 def test_a_full_disk_leaves_no_file(monkeypatch, tmp_path, suffix, room):
     monkeypatch.setattr(Full, "room", room)
     monkeypatch.setattr(fastrec.formats.target, "open", Full, raising=False)
-    monkeypatch.setattr(fastrec.formats.npy, "BLOCK", 3)
+    monkeypatch.setattr("fastrec.formats.blocks.BLOCK", 3)
     monkeypatch.setattr(fastrec.formats.csv, "_BLOCK", 3)
     with pytest.raises(FormatError, match=rf"a\.{suffix} cannot be written: No space left on device"):
         mixed(11).export(tmp_path / f"a.{suffix}")

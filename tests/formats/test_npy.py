@@ -15,7 +15,7 @@ def build(array, schema=SCHEMA, store="every", text=None):
 
 @pytest.fixture(params=[65_536, 3])
 def block(request, monkeypatch):
-    monkeypatch.setattr(npy, "BLOCK", request.param)
+    monkeypatch.setattr("fastrec.formats.blocks.BLOCK", request.param)
 
 
 @pytest.mark.parametrize("store", ["every", "changes"])
@@ -107,7 +107,7 @@ class Damaged(ArrayChunk):
 
 
 def test_damage_leaves_no_file(monkeypatch, tmp_path):
-    monkeypatch.setattr(npy, "BLOCK", 4)
+    monkeypatch.setattr("fastrec.formats.blocks.BLOCK", 4)
     records = Records("plant", SCHEMA, [Damaged(sample(20))], gaps=gaps(), clock=None)
     (tmp_path / "old.npy").write_bytes(b"old")
     for name, overwrite in (("new.npy", False), ("old.npy", True)):

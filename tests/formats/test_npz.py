@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from common import SCHEMA, gaps, sample
 
-from fastrec.formats import npy, npz
+from fastrec.formats import npz
 from fastrec.records import ArrayChunk, Records
 from fastrec.schema import HRESULT, Schema
 
@@ -71,7 +71,7 @@ def test_bits_bytes_orders_and_texts(tmp_path):
 
 
 def test_numbers_say_where_the_gaps_are(monkeypatch, tmp_path):
-    monkeypatch.setattr(npy, "BLOCK", 4)
+    monkeypatch.setattr("fastrec.formats.blocks.BLOCK", 4)
     records = build(sample(20), lost=gaps((6, 2, 3)))
     npz.write(records.where(mode=1), tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as loaded:
