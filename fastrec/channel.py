@@ -3,167 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
-from numbers import Real
-from typing import Any, Literal
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
 from fastrec.core.poller import MOST_CHANNELS, PollChannel
 from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import SchemaError, SourceError, shown
-from fastrec.recording.layout import CHANNEL_NAME, RATE
+from fastrec.options import Options
+from fastrec.recording.layout import CHANNEL_NAME
 from fastrec.records import ArrayChunk, Records
-from fastrec.ring import LEAST_CAPACITY, MOST_CAPACITY, Ring
+from fastrec.ring import Ring
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 from fastrec.sources.registry import as_schema
 from fastrec.stats import Quantiles, Stats
-from fastrec.threads import Thread, check_thread
-from fastrec.times import Clock, named_duration
+from fastrec.threads import Thread
+from fastrec.times import Clock
+from fastrec.timezones import local_zone_name, zone_named
 
-__all__ = ["Channel", "Options", "WhenFull", "as_options", "check_name", "schema_of"]
-
-WhenFull = Literal["overwrite", "drop"]
-
-_MOST_BYTES = 256 << 20
-_USUAL_RECORDS = 65_536
-_USUAL_SECONDS = 4
-_FINEST_RATE = 1_000_000  # denominators up to this, so that 0.1 Hz is a tenth and not its nearest double
-_MOST_HERTZ = 10_000_000
-_AUTO_SPIN_SHORTEST = 100_000  # ns: shorter periods are spun through, a sleep would overshoot several slots
-_AUTO_SPIN_MOST = 100_000
-
-
-@dataclass(frozen=True)
-class Options:
-    """What was asked of a channel, in the units of the core.
-
-    Attributes
-    ----------
-    rate : str or None
-        In Hz as channel.json has it; ``"max"``: flat out; None: pushed.
-    period : (int, int)
-        ns as a fraction; (0, 1): no grid.
-    spin : int
-        ns before a deadline.
-    capacity : int
-        Records.
-    when_full : str
-    thread : str
-    """
-
-    rate: str | None
-    period: tuple[int, int]
-    spin: int
-    capacity: int
-    when_full: WhenFull
-    thread: str
-
-    @property
-    def period_ns(self) -> int | None:
-        """The period in whole ns; None: no grid."""
-        num, den = self.period
-        return max(1, num // den) if num else None
-
-    def to_dict(self) -> dict[str, object]:
-        """The ``options`` of channel.json."""
-        return {
-            "rate": self.rate,
-            "capacity": self.capacity,
-            "store": "every",
-            "when_full": self.when_full,
-            "thread": self.thread,
-            "heartbeat_ns": 1_000_000_000,
-        }
-
-
-def as_options(
-    record_size: int,
-    *,
-    rate: float | str | Fraction | None,
-    capacity: int | str | None,
-    when_full: WhenFull,
-    thread: str,
-    spin: str | int,
-) -> Options:
-    """Check what a user said of a channel.
-
-    Raises
-    ------
-    SourceError
-        A value that means nothing; the message names it.
-    """
-    period, text = (0, 1), None
-    if isinstance(rate, str) and rate == "max":
-        text = "max"
-    elif rate is not None:
-        hertz = _hertz(rate)
-        fraction = 1_000_000_000 / hertz
-        period, text = (fraction.numerator, fraction.denominator), str(hertz)
-    if when_full not in ("overwrite", "drop"):
-        raise SourceError(f"when_full={shown(when_full)}; it is 'overwrite' or 'drop'")
-    return Options(
-        text,
-        period,
-        _spin(spin, period),
-        _capacity(capacity, period, record_size),
-        when_full,
-        check_thread(thread),
-    )
-
-
-def _hertz(rate: Any) -> Fraction:
-    number = rate.item() if isinstance(rate, np.generic) else rate
-    try:
-        if isinstance(number, str) and RATE.fullmatch(number):
-            number = Fraction(number)
-        # Compared as a double: Fraction works for ever on Decimal("1e999999999").
-        known = isinstance(number, Real | Decimal) and not isinstance(number, bool)
-        if known and 1 / _FINEST_RATE <= float(number) <= _MOST_HERTZ:
-            return Fraction(number).limit_denominator(_FINEST_RATE)
-    except (ValueError, TypeError, OverflowError, ZeroDivisionError):
-        pass
-    raise SourceError(
-        f"rate={shown(rate)}; it is a number of Hz from 1/{_FINEST_RATE:,} to {_MOST_HERTZ:,}, or 'max'"
-    )
-
-
-def _spin(spin: str | int, period: tuple[int, int]) -> int:
-    ns = period[0] // period[1]
-    if isinstance(spin, str) and spin == "auto":
-        return min(ns // 10, _AUTO_SPIN_MOST) if ns >= _AUTO_SPIN_SHORTEST else ns
-    if type(spin) is int and spin == 0:
-        return 0
-    return min(named_duration("spin", spin, "'auto', 0 or a duration such as '20us'", SourceError), ns)
-
-
-def _capacity(capacity: int | str | None, period: tuple[int, int], record_size: int) -> int:
-    most = _MOST_BYTES // record_size
-    forms = "a number of records, or at a rate in Hz a duration above 0 such as '10s'"
-    if isinstance(capacity, str):
-        if not period[0]:
-            raise SourceError(f"capacity={shown(capacity)} needs a rate in Hz; give a number of records")
-        length = named_duration("capacity", capacity, forms, SourceError)
-        if not length:
-            raise SourceError(f"capacity={shown(capacity)}; it is {forms}")
-        records = max(LEAST_CAPACITY, -(-length * period[1] // period[0]))
-    elif capacity is not None:
-        if not isinstance(capacity, int | np.integer) or isinstance(capacity, bool):
-            raise SourceError(f"capacity={shown(capacity)}; it is {forms}")
-        records = int(capacity)
-    if capacity is not None:
-        if not LEAST_CAPACITY <= records <= MOST_CAPACITY:
-            raise SourceError(
-                f"capacity={shown(capacity)}: a ring holds at least {LEAST_CAPACITY} records and at most"
-                f" {MOST_CAPACITY:,}"
-            )
-        return records
-    wanted = _USUAL_SECONDS * 1_000_000_000 * period[1] // period[0] if period[0] else 1_000_000
-    return max(LEAST_CAPACITY, min(max(wanted, _USUAL_RECORDS), most))
+__all__ = ["Channel", "check_name", "schema_of"]
 
 
 class Channel:
@@ -184,7 +44,6 @@ class Channel:
         ring: Ring,
         options: Options,
         *,
-        clock: Callable[[], Clock],
         source: Any = None,
         thread: Thread | None = None,
     ) -> None:
@@ -196,7 +55,6 @@ class Channel:
         self.thread = thread
         self.source = source
         self.spooling: SpoolChannel | None = None
-        self._clock = clock
         if source is None:  # the ring's own methods: one more Python call would cost half a push
             self.push, self.extend = ring.push, ring.extend
         self._cpu_ns = 0
@@ -242,7 +100,7 @@ class Channel:
             self.schema,
             [chunk],
             gaps=self._gaps(snapshot.first_seq),
-            clock=self._clock(),
+            clock=_clock(),
             period_ns=self.options.period_ns,
         )
 
@@ -290,9 +148,23 @@ class Channel:
             rate=account["recorded"] * 1e9 / elapsed if elapsed > 0 else 0.0,
             cpu=cpu_ns / elapsed if elapsed > 0 else 0.0,
             texts_lost=texts_lost,
+            clock_error=0,
+            privileges={},
         )
 
     # For the recorder
+
+    def probe(self) -> None:
+        """Make the first call, on the thread that will poll."""
+        self.polling = PollChannel(
+            self.ring.core,
+            self.source.getter,
+            period=self.options.period,
+            spin=self.options.spin,
+            texts=[(field.offset, field.dtype.itemsize) for field in self.schema.texts],
+        )
+        code, excess = self.thread.probe(self.polling)
+        self.source.check(code, excess)
 
     def note_cpu(self) -> None:
         """Keep the polling thread's processor time, which ends with the thread."""
@@ -307,6 +179,11 @@ class Channel:
     def forget(self) -> None:
         """Take no more pushes: the ring is the parent process's."""
         self.ring.core.forget()
+
+
+def _clock() -> Clock:
+    pairs = np.array([(time.monotonic_ns(), time.time_ns())], [("monotonic", "<i8"), ("realtime", "<i8")])
+    return Clock(pairs, zone_named(local_zone_name()))
 
 
 def check_name(name: str, others: Collection[str]) -> None:

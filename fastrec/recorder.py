@@ -6,30 +6,28 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, Literal, Self
 
-import numpy as np
-
 from fastrec import lifetimes, living
-from fastrec.channel import Channel, WhenFull, as_options, check_name, schema_of
-from fastrec.core.poller import LEAD_NS, PollChannel
+from fastrec.channel import Channel, check_name, schema_of
+from fastrec.core.poller import LEAD_NS
 from fastrec.errors import RecordingError, SourceError, suggest
+from fastrec.options import Clocked, WhenFull, as_options
 from fastrec.recording.files import checked_metadata
 from fastrec.recording.opening import absolute
 from fastrec.recording.reader import Mark
 from fastrec.recording.storing import SEGMENT_BYTES, as_storing
 from fastrec.recording.writer import Writer
 from fastrec.ring import Ring
+from fastrec.schema.forms import Store
 from fastrec.sources import registry
 from fastrec.sources.source import Source
 from fastrec.stats import RecorderStats
 from fastrec.threads import Thread, Threads, check_thread
-from fastrec.times import Clock
-from fastrec.timezones import local_zone_name, zone_named
 
 __all__ = ["Recorder"]
 
@@ -128,9 +126,16 @@ class Recorder:
         schema: Any = None,
         rate: float | str | Fraction | None = None,
         capacity: int | str | None = None,
+        store: Store = "every",
+        ignore: str | Iterable[str] = (),
+        heartbeat: str = "1s",
         when_full: WhenFull = "overwrite",
         thread: str = "main",
         spin: str | int = "auto",
+        clock: Clocked = "monotonic",
+        realtime: bool | int | None = None,
+        affinity: int | Iterable[int] | None = None,
+        lock_memory: bool = False,
     ) -> Channel:
         """Add a channel, before or while it runs.
 
@@ -147,6 +152,12 @@ class Recorder:
         capacity : int or str
             Of the ring, in records or as a duration (``"10s"``). Default: four seconds, at least 65,536
             records, at most 256 MiB.
+        store : {"every", "changes"}
+            ``"changes"``: equal polls in a row become one hold, with the times of the first and the last.
+        ignore : str or iterable of str
+            Fields that may differ within a hold; it keeps their first value.
+        heartbeat : str
+            A hold that lasts is put down this often.
         when_full : {"overwrite", "drop"}
             What gives way when the disk is too slow: the oldest records, or the new ones (needs a path).
         thread : str
@@ -154,6 +165,14 @@ class Recorder:
         spin : "auto", 0 or a duration
             How long before a deadline the thread stops sleeping. ``"auto"``: a tenth of the period, at most
             100 us; periods shorter than 100 us are spun through.
+        clock : {"monotonic", "tsc"}
+            What stamps: ``"tsc"`` costs less, and says how far off it can have been (`Stats.clock_error`).
+        realtime : bool or int, optional
+            Priority of the thread, 1 to 50, by SCHED_FIFO; True: 10.
+        affinity : int or iterable of int, optional
+            Processors that the thread may run on.
+        lock_memory : bool
+            The ring stays in memory. `Stats.privileges` says what of these three was granted.
 
         Raises
         ------
@@ -168,12 +187,19 @@ class Recorder:
                 "when_full='drop' needs a path: without a disk to wait for, nothing is ever full"
             )
         options = as_options(
-            schema.record_dtype.itemsize,
+            schema,
             rate=rate,
             capacity=capacity,
             when_full=when_full,
             thread=thread,
             spin=spin,
+            store=store,
+            ignore=ignore,
+            heartbeat=heartbeat,
+            clock=clock,
+            realtime=realtime,
+            affinity=affinity,
+            lock_memory=lock_memory,
         )
         self._check_open()
         check_name(name, self._channels)
@@ -184,7 +210,7 @@ class Recorder:
             with polled_on.held() if polled_on else nullcontext(), self._turn:
                 self._check_open()  # again: meanwhile others may have added channels, or stopped it
                 check_name(name, self._channels)
-                channel = Channel(name, ring, options, clock=self._clock, source=source, thread=polled_on)
+                channel = Channel(name, ring, options, source=source, thread=polled_on)
                 self._register(channel)
         except BaseException:
             if polled_on is not None and name not in self._channels:
@@ -197,7 +223,7 @@ class Recorder:
 
     def _register(self, channel: Channel) -> None:
         if channel.source is not None:
-            self._probe(channel)
+            channel.probe()
             self._check_open()  # a first call may take longer than a stop waits for it
         if self._state == "running":
             self._spool(channel)
@@ -213,36 +239,10 @@ class Recorder:
         if self._state not in ("new", "running"):
             raise RecordingError(f"the recorder is {self._state}; make a new one")
 
-    def _probe(self, channel: Channel) -> None:
-        """Make the first call, on the thread that will poll."""
-        channel.polling = PollChannel(
-            channel.ring.core,
-            channel.source.getter,
-            period=channel.options.period,
-            spin=channel.options.spin,
-            texts=[(field.offset, field.dtype.itemsize) for field in channel.schema.texts],
-        )
-        code, excess = channel.thread.probe(channel.polling)
-        channel.source.check(code, excess)
-
     # Threads
 
     def thread(self, name: str, *, start: Sequence[Source] = (), stop: Sequence[Source] = ()) -> Thread:
-        """A polling thread, by its name.
-
-        Parameters
-        ----------
-        name : str
-            What channels say as ``thread=``.
-        start, stop : sequence of Call
-            Calls that are made first and last on this thread: those of `start` now, before any channel's
-            first call; those of `stop` after the last poll. Only for a thread that is not there yet, which
-            they make.
-
-        Returns
-        -------
-        Thread
-            Its `Thread.paused` gives the caller what it polls, between two polls.
+        """A polling thread, by its name, as channels say it in ``thread=``; with calls, a new one: `Thread`.
 
         Raises
         ------
@@ -385,11 +385,6 @@ class Recorder:
     def _spool(self, channel: Channel) -> None:
         if self._writer is not None:
             channel.spooling = self._writer.add(channel.name, channel.ring, channel.options.to_dict())
-
-    @staticmethod
-    def _clock() -> Clock:
-        pairs = np.array([(time.monotonic_ns(), time.time_ns())], [("monotonic", "<i8"), ("realtime", "<i8")])
-        return Clock(pairs, zone_named(local_zone_name()))
 
 
 def _sleep_until(deadline_ns: int) -> None:

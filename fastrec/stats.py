@@ -45,6 +45,11 @@ class Stats:
         Share of a processor that the polling thread has used; channels of one thread share it.
     texts_lost : int
         Texts behind pointers that could not be read, or found no room.
+    clock_error : int
+        ns that stamps can have been off the monotonic clock at most; 0: they are of that clock.
+    privileges : dict of str to str
+        What was asked of the system for this channel and its thread (``realtime``, ``affinity``,
+        ``lock_memory``): ``"granted"``, or ``"refused: ..."`` and why.
     """
 
     slots: int
@@ -64,6 +69,8 @@ class Stats:
     rate: float
     cpu: float
     texts_lost: int
+    clock_error: int
+    privileges: dict[str, str]
 
     def as_dict(self) -> dict[str, object]:
         """All of it, the quantiles as dictionaries."""

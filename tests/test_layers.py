@@ -22,7 +22,7 @@ SOURCES = TIMES | {"times", "timezones", "expressions", "ring"}
 RECORDS = SOURCES | {"sources"}
 RECORDING = RECORDS | {"records"}
 RECORDER = RECORDING | {"recording"}
-LAST = RECORDER | {"stats", "threads", "channel", "living", "lifetimes", "recorder", "trigger"}
+LAST = RECORDER | {"stats", "threads", "options", "channel", "living", "lifetimes", "recorder", "trigger"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -38,10 +38,11 @@ MAY_IMPORT = {
     "stats": RECORDER,
     "lifetimes": set(),
     "threads": RECORDS,
-    "channel": RECORDER | {"stats", "threads"},
-    "living": RECORDER | {"stats", "threads", "channel"},
-    "recorder": RECORDER | {"stats", "threads", "channel", "living", "lifetimes"},
-    "trigger": RECORDER | {"stats", "threads", "channel", "recorder"},
+    "options": RECORDER | {"threads"},
+    "channel": RECORDER | {"stats", "threads", "options"},
+    "living": RECORDER | {"stats", "threads", "options", "channel"},
+    "recorder": RECORDER | {"stats", "threads", "options", "channel", "living", "lifetimes"},
+    "trigger": RECORDER | {"stats", "threads", "options", "channel", "recorder"},
     "formats": LAST,
     "replay": LAST,
     "report": LAST,

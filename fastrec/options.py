@@ -1,0 +1,255 @@
+"""What may be asked of a channel: checked, and in the units of the core."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Real
+from typing import Any, Literal
+
+import numpy as np
+
+from fastrec.errors import SourceError, shown
+from fastrec.recording.layout import RATE
+from fastrec.ring import LEAST_CAPACITY, MOST_CAPACITY
+from fastrec.schema import Schema
+from fastrec.schema.forms import Store
+from fastrec.threads import check_thread
+from fastrec.times import named_duration
+
+__all__ = ["Clocked", "Options", "WhenFull", "as_options"]
+
+WhenFull = Literal["overwrite", "drop"]
+Clocked = Literal["monotonic", "tsc"]
+
+_MOST_BYTES = 256 << 20
+_USUAL_RECORDS = 65_536
+_USUAL_SECONDS = 4
+_FINEST_RATE = 1_000_000  # denominators up to this, so that 0.1 Hz is a tenth and not its nearest double
+_MOST_HERTZ = 10_000_000
+_AUTO_SPIN_SHORTEST = 100_000  # ns: shorter periods are spun through, a sleep would overshoot several slots
+_AUTO_SPIN_MOST = 100_000
+_LEAST_HEARTBEAT = 1_000_000  # ns
+_USUAL_PRIORITY = 10  # above whatever is not real-time, below what the system itself runs so
+_MOST_PRIORITY = 50  # interrupt threads of a real-time kernel have this one
+_MOST_PROCESSORS = 1024
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked of a channel, in the units of the core.
+
+    Attributes
+    ----------
+    rate : str or None
+        In Hz as channel.json has it; ``"max"``: flat out; None: pushed.
+    period : (int, int)
+        ns as a fraction; (0, 1): no grid.
+    spin : int
+        ns before a deadline.
+    capacity : int
+        Records.
+    when_full : str
+    thread : str
+    store : str
+    ignore : tuple of str
+        Fields whose changes are none.
+    heartbeat_ns : int
+        A state that lasts is put down this often.
+    clock : str
+        What stamps the records.
+    realtime : int or None
+        Priority of the thread; None: whatever it has.
+    affinity : frozenset of int or None
+        Processors the thread may run on.
+    lock_memory : bool
+        The ring is kept in memory.
+    """
+
+    rate: str | None
+    period: tuple[int, int]
+    spin: int
+    capacity: int
+    when_full: WhenFull
+    thread: str
+    store: Store = "every"
+    ignore: tuple[str, ...] = ()
+    heartbeat_ns: int = 1_000_000_000
+    clock: Clocked = "monotonic"
+    realtime: int | None = None
+    affinity: frozenset[int] | None = None
+    lock_memory: bool = False
+
+    @property
+    def period_ns(self) -> int | None:
+        """The period in whole ns; None: no grid."""
+        num, den = self.period
+        return max(1, num // den) if num else None
+
+    def to_dict(self) -> dict[str, object]:
+        """The ``options`` of channel.json."""
+        return {
+            "rate": self.rate,
+            "capacity": self.capacity,
+            "store": self.store,
+            "ignore": list(self.ignore),
+            "when_full": self.when_full,
+            "thread": self.thread,
+            "heartbeat_ns": self.heartbeat_ns,
+            "clock": self.clock,
+        }
+
+
+def as_options(
+    schema: Schema,
+    *,
+    rate: float | str | Fraction | None,
+    capacity: int | str | None,
+    when_full: WhenFull,
+    thread: str,
+    spin: str | int,
+    store: Store,
+    ignore: str | Iterable[str],
+    heartbeat: str,
+    clock: Clocked,
+    realtime: bool | int | None,
+    affinity: int | Iterable[int] | None,
+    lock_memory: bool,
+) -> Options:
+    """Check what a user said of a channel; see `fastrec.Recorder.add`.
+
+    Raises
+    ------
+    SourceError
+        A value that means nothing; the message names it.
+    """
+    period, text = (0, 1), None
+    if isinstance(rate, str) and rate == "max":
+        text = "max"
+    elif rate is not None:
+        hertz = _hertz(rate)
+        fraction = 1_000_000_000 / hertz
+        period, text = (fraction.numerator, fraction.denominator), str(hertz)
+    record_size = schema.record(_one_of("store", store, ("every", "changes"))).itemsize
+    return Options(
+        text,
+        period,
+        _spin(spin, period),
+        _capacity(capacity, period, record_size),
+        _one_of("when_full", when_full, ("overwrite", "drop")),
+        check_thread(thread),
+        store,
+        _ignored(ignore, schema),
+        _heartbeat(heartbeat),
+        _one_of("clock", clock, ("monotonic", "tsc")),
+        _priority(realtime),
+        _processors(affinity),
+        _flag("lock_memory", lock_memory),
+    )
+
+
+def _one_of(name: str, value: Any, known: tuple[str, ...]) -> Any:
+    if not isinstance(value, str) or value not in known:
+        raise SourceError(f"{name}={shown(value)}; it is {' or '.join(map(repr, known))}")
+    return value
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise SourceError(f"{name}={shown(value)}; it is True or False")
+    return value
+
+
+def _ignored(ignore: Any, schema: Schema) -> tuple[str, ...]:
+    names = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    for name in names:
+        schema.field(name)  # which says what there is
+    return names
+
+
+def _heartbeat(heartbeat: Any) -> int:
+    forms = "a duration of at least 1ms, such as '1s'"
+    length = named_duration("heartbeat", heartbeat, forms, SourceError)
+    if length < _LEAST_HEARTBEAT:
+        raise SourceError(f"heartbeat={shown(heartbeat)}; it is {forms}")
+    return length
+
+
+def _priority(realtime: Any) -> int | None:
+    if realtime is None or realtime is False:
+        return None
+    if realtime is True:
+        return _USUAL_PRIORITY
+    if not isinstance(realtime, int | np.integer) or not 1 <= realtime <= _MOST_PRIORITY:
+        raise SourceError(
+            f"realtime={shown(realtime)}; it is True, or a priority of SCHED_FIFO from 1 to {_MOST_PRIORITY}"
+        )
+    return int(realtime)
+
+
+def _processors(affinity: Any) -> frozenset[int] | None:
+    if affinity is None:
+        return None
+    wanted = (affinity,) if isinstance(affinity, int | np.integer) else affinity
+    try:
+        numbers = frozenset(operator.index(number) for number in wanted)
+    except TypeError:
+        numbers = frozenset()
+    if isinstance(affinity, bool) or not numbers or not all(0 <= n < _MOST_PROCESSORS for n in numbers):
+        raise SourceError(
+            f"affinity={shown(affinity)}; it is the number of a processor, or several, from 0 on"
+        )
+    return numbers
+
+
+def _hertz(rate: Any) -> Fraction:
+    number = rate.item() if isinstance(rate, np.generic) else rate
+    try:
+        if isinstance(number, str) and RATE.fullmatch(number):
+            number = Fraction(number)
+        # Compared as a double: Fraction works for ever on Decimal("1e999999999").
+        known = isinstance(number, Real | Decimal) and not isinstance(number, bool)
+        if known and 1 / _FINEST_RATE <= float(number) <= _MOST_HERTZ:
+            return Fraction(number).limit_denominator(_FINEST_RATE)
+    except (ValueError, TypeError, OverflowError, ZeroDivisionError):
+        pass
+    raise SourceError(
+        f"rate={shown(rate)}; it is a number of Hz from 1/{_FINEST_RATE:,} to {_MOST_HERTZ:,}, or 'max'"
+    )
+
+
+def _spin(spin: str | int, period: tuple[int, int]) -> int:
+    ns = period[0] // period[1]
+    if isinstance(spin, str) and spin == "auto":
+        return min(ns // 10, _AUTO_SPIN_MOST) if ns >= _AUTO_SPIN_SHORTEST else ns
+    if type(spin) is int and spin == 0:
+        return 0
+    return min(named_duration("spin", spin, "'auto', 0 or a duration such as '20us'", SourceError), ns)
+
+
+def _capacity(capacity: int | str | None, period: tuple[int, int], record_size: int) -> int:
+    most = _MOST_BYTES // record_size
+    forms = "a number of records, or at a rate in Hz a duration above 0 such as '10s'"
+    if isinstance(capacity, str):
+        if not period[0]:
+            raise SourceError(f"capacity={shown(capacity)} needs a rate in Hz; give a number of records")
+        length = named_duration("capacity", capacity, forms, SourceError)
+        if not length:
+            raise SourceError(f"capacity={shown(capacity)}; it is {forms}")
+        records = max(LEAST_CAPACITY, -(-length * period[1] // period[0]))
+    elif capacity is not None:
+        if not isinstance(capacity, int | np.integer) or isinstance(capacity, bool):
+            raise SourceError(f"capacity={shown(capacity)}; it is {forms}")
+        records = int(capacity)
+    if capacity is not None:
+        if not LEAST_CAPACITY <= records <= MOST_CAPACITY:
+            raise SourceError(
+                f"capacity={shown(capacity)}: a ring holds at least {LEAST_CAPACITY} records and at most"
+                f" {MOST_CAPACITY:,}"
+            )
+        return records
+    wanted = _USUAL_SECONDS * 1_000_000_000 * period[1] // period[0] if period[0] else 1_000_000
+    return max(LEAST_CAPACITY, min(max(wanted, _USUAL_RECORDS), most))
