@@ -17,6 +17,7 @@ from fastrec.records import ArrayChunk, Records
 from fastrec.ring import Ring
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
+from fastrec.schema.states import mask
 from fastrec.sources.registry import as_schema
 from fastrec.stats import Quantiles, Stats
 from fastrec.threads import Thread
@@ -102,6 +103,7 @@ class Channel:
             gaps=self._gaps(snapshot.first_seq),
             clock=_clock(),
             period_ns=self.options.period_ns,
+            store=self.ring.store,
         )
 
     def last(self, amount: int | str) -> Records:
@@ -162,6 +164,8 @@ class Channel:
             period=self.options.period,
             spin=self.options.spin,
             texts=[(field.offset, field.dtype.itemsize) for field in self.schema.texts],
+            mask=mask(self.schema, self.options.ignore),
+            heartbeat=self.options.heartbeat_ns,
         )
         code, excess = self.thread.probe(self.polling)
         self.source.check(code, excess)

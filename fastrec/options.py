@@ -17,6 +17,7 @@ from fastrec.recording.layout import RATE
 from fastrec.ring import LEAST_CAPACITY, MOST_CAPACITY
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
+from fastrec.schema.states import fields_below, mask
 from fastrec.threads import check_thread
 from fastrec.times import named_duration
 
@@ -56,7 +57,7 @@ class Options:
     thread : str
     store : str
     ignore : tuple of str
-        Fields whose changes are none.
+        Fields whose changes are none: leaves.
     heartbeat_ns : int
         A state that lasts is put down this often.
     clock : str
@@ -134,6 +135,11 @@ def as_options(
         fraction = 1_000_000_000 / hertz
         period, text = (fraction.numerator, fraction.denominator), str(hertz)
     record_size = schema.record(_one_of("store", store, ("every", "changes"))).itemsize
+    if store == "changes" and rate is None:
+        raise SourceError(
+            "store='changes' needs a source: only a polling thread puts down in time how long a state lasted;"
+            " push when something changes"
+        )
     return Options(
         text,
         period,
@@ -142,7 +148,7 @@ def as_options(
         _one_of("when_full", when_full, ("overwrite", "drop")),
         check_thread(thread),
         store,
-        _ignored(ignore, schema),
+        _ignored(ignore, schema, store),
         _heartbeat(heartbeat),
         _one_of("clock", clock, ("monotonic", "tsc")),
         _priority(realtime),
@@ -163,11 +169,17 @@ def _flag(name: str, value: Any) -> bool:
     return value
 
 
-def _ignored(ignore: Any, schema: Schema) -> tuple[str, ...]:
-    names = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    for name in names:
-        schema.field(name)  # which says what there is
-    return names
+def _ignored(ignore: Any, schema: Schema, store: Store) -> tuple[str, ...]:
+    try:
+        names = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    except TypeError:
+        raise SourceError(f"ignore={shown(ignore)}; it is the name of a field, or several") from None
+    if names and store != "changes":
+        raise SourceError(f"ignore={shown(ignore)} without store='changes'; every poll is recorded whole")
+    found = [field.name for name in names for field in fields_below(schema, name)]
+    if found and not any(mask(schema, found)):
+        raise SourceError(f"ignore={shown(ignore)}: that is every field; leave one that can change")
+    return tuple(dict.fromkeys(found))
 
 
 def _heartbeat(heartbeat: Any) -> int:

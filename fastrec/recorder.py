@@ -204,7 +204,7 @@ class Recorder:
         self._check_open()
         check_name(name, self._channels)
         # Before there is a thread for it: that there is no memory must leave none behind.
-        ring = Ring(schema, options.capacity, bounded=when_full == "drop", period=options.period)
+        ring = Ring(schema, options.capacity, store=store, bounded=when_full == "drop", period=options.period)
         polled_on = None if source is None else self._threads.of(name, source, options.thread)
         try:
             with polled_on.held() if polled_on else nullcontext(), self._turn:

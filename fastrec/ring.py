@@ -7,13 +7,14 @@ import operator
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from fastrec.core.ring import Ring as CoreRing
 from fastrec.errors import RecordingError, SchemaError, SourceError, shown
 from fastrec.schema import Schema
+from fastrec.schema.forms import Store
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
 __all__ = ["Ring", "Snapshot", "refuse_other"]
@@ -59,6 +60,8 @@ class Ring:
     schema : Schema
     capacity : int
         Records that a reader can rely on; at least 64.
+    store : {"every", "changes"}
+        ``"changes"``: its records have the columns of holds, and a poller alone fills it.
     bounded : bool
         The writer drops what would overtake the consumer, instead of overwriting.
     period : (int, int)
@@ -72,6 +75,7 @@ class Ring:
     ----------
     schema : Schema
     capacity : int
+    store : str
     array : ndarray, shape (capacity + 64,)
         The slots themselves, live and read-only: records move under it while it is looked at.
     """
@@ -81,6 +85,7 @@ class Ring:
         schema: Schema,
         capacity: int,
         *,
+        store: Store = "every",
         bounded: bool = False,
         period: tuple[int, int] = (0, 1),
         first: int = 0,
@@ -98,18 +103,20 @@ class Ring:
             raise SchemaError(f"capacity={shown(capacity)}: a ring holds at least {LEAST_CAPACITY} records")
         self.schema = schema
         self.capacity = capacity
-        self._dtype = schema.record_dtype
+        self.store = store
+        self._dtype = schema.record(store)
         self._payload_dtype = schema.dtype
         try:
             self.core = CoreRing(
                 record_size=self._dtype.itemsize,
-                payload_offset=schema.payload_offset("every"),
+                payload_offset=schema.payload_offset(store),
                 payload_size=schema.size,
                 capacity=capacity,
                 schema=schema.to_json().encode(),
                 digest=bytes.fromhex(schema.digest),
                 arena_size=ARENA_BYTES if schema.texts else 0,
                 period=period,
+                store=int(store == "changes"),
                 bounded=bounded,
                 first=first,
                 clock_offset=clock_offset,
@@ -122,6 +129,8 @@ class Ring:
                 f"no memory for {capacity:,} records ({needed:,} bytes): {error}; lower capacity"
             ) from error
         self.array = np.frombuffer(self.core, self._dtype)
+        if store == "changes":
+            self.push = self.extend = self._not_pushable
 
     def __len__(self) -> int:
         """Records that can be read now."""
@@ -180,6 +189,9 @@ class Ring:
             raise
         except (ValueError, TypeError, BufferError) as error:
             raise SchemaError(f"{self.schema.name!r} cannot take these: {error}; {_FORMS}") from error
+
+    def _not_pushable(self, *payloads: Any) -> NoReturn:
+        raise SchemaError(f"a ring of {self.schema.name!r} with store='changes' is filled by a poller alone")
 
     def _check_dtype(self, payload: Any) -> None:
         dtype = getattr(payload, "dtype", None)

@@ -28,6 +28,16 @@ cdef extern from "fastrec/text.h" nogil:
     ctypedef struct fr_texts:
         fr_ring_view view
 
+cdef extern from "fastrec/hold.h" nogil:
+    ctypedef struct fr_hold_columns:
+        uint64_t polls                             # that wait to be published
+    ctypedef struct fr_hold:
+        fr_hold_columns *record                    # columns and payload of the state
+        const uint64_t *mask                       # of the payload, the bits that make a state
+        size_t words                               # of the payload
+        uint32_t texts                             # text members that make a state; they are the first
+        int64_t heartbeat                          # ns after which what waits is published
+
 cdef extern from "fastrec/poll.h" nogil:
     enum:
         FR_POLL_CHANNELS
@@ -55,6 +65,7 @@ cdef extern from "fastrec/poll.h" nogil:
         fr_texts *texts                            # NULL: no pointer is followed
         fr_text_field text_fields[16]
         uint32_t text_count
+        fr_hold *hold                              # NULL: every poll becomes a record
         fr_histogram lateness
         fr_histogram duration
     ctypedef struct fr_command:
@@ -82,9 +93,12 @@ cdef tuple summary(const fr_histogram *h)          # at `QUANTILES`, and the lar
 
 cdef class PollChannel:
     cdef fr_poll_channel *c
+    cdef fr_hold hold                              # of a ring of holds
+    cdef bytes mask                                # memory of hold.mask
     cdef void *memory                              # in which the scratch lies
     cdef readonly Ring ring
     cdef readonly Getter getter
+    cdef list begin_holds(self, list texts, bytes mask, int64_t heartbeat)
 
 cdef class Poller:
     cdef fr_poller *p

@@ -21,6 +21,8 @@ class PollChannel:
         period: tuple[int, int] = (0, 1),
         spin: int = 0,
         texts: Iterable[tuple[int, int]] = (),
+        mask: bytes = b"",
+        heartbeat: int = 0,
     ) -> Self: ...
     @property
     def ring(self) -> Ring: ...

@@ -35,11 +35,12 @@ cdef class PollChannel:
     """A getter, the ring it fills and its grid.
 
     `period` is a fraction of ns as (numerator, denominator), (0, 1) flat out; `texts` are (offset,
-    width) of the pointers in the payload that are followed.
+    width) of the pointers in the payload that are followed. A ring of holds needs `mask`: the bits of the
+    payload that make a state, padded to words of 8 bytes, and the `heartbeat` in ns.
     """
 
     def __cinit__(self, Ring ring not None, Getter getter not None, *, period=(0, 1), int64_t spin=0,
-                  texts=()):
+                  texts=(), bytes mask=b"", int64_t heartbeat=0):
         cdef fr_poll_channel *c = <fr_poll_channel *> calloc(1, sizeof(fr_poll_channel))
         cdef size_t record_size = ring.view.header.record_size
         if c == NULL:
@@ -66,13 +67,34 @@ cdef class PollChannel:
             c.texts.view = ring.view
         if len(texts) > FR_TEXT_FIELDS:
             raise ValueError(f"{len(texts)} text members; at most {FR_TEXT_FIELDS} are followed")
+        if ring.view.header.store:
+            texts = self.begin_holds(list(texts), mask, heartbeat)
         for offset, width in texts:
             c.text_fields[c.text_count].offset = offset
             c.text_fields[c.text_count].width = width
             c.text_count += 1
         ring.polled = True
 
+    cdef list begin_holds(self, list texts, bytes mask, int64_t heartbeat):
+        """Make the state machine; the texts in the order in which it wants them."""
+        cdef size_t record_size = self.ring.view.header.record_size
+        if len(mask) != record_size - sizeof(fr_hold_columns):
+            raise ValueError(f"a mask of {len(mask)} bytes for a record of {record_size} with holds")
+        self.mask = mask
+        if mask.strip(b"\xff"):
+            self.hold.mask = <const uint64_t *> <const char *> mask
+        self.hold.words = len(mask) // 8
+        self.hold.heartbeat = heartbeat
+        self.hold.record = <fr_hold_columns *> calloc(1, record_size)
+        if self.hold.record == NULL:
+            raise MemoryError
+        compared = [text for text in texts if any(mask[text[0]:text[0] + text[1]])]
+        self.hold.texts = len(compared)
+        self.c.hold = &self.hold
+        return compared + [text for text in texts if text not in compared]
+
     def __dealloc__(self):
+        free(self.hold.record)
         if self.c != NULL:
             free(self.c.texts)
             free(self.memory)

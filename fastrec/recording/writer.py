@@ -132,7 +132,7 @@ class Writer:
         RecordingError
             The disk or the system will not have it; nothing is left behind.
         """
-        schema, dtype = ring.schema, ring.schema.storage_dtype
+        schema, dtype = ring.schema, ring.schema.storage(ring.store)
         zones = layout.zone_dtype(len(schema.numeric))
         headers = {
             "strings": (b"", 1),
@@ -148,7 +148,7 @@ class Writer:
             "record_size": dtype.itemsize,
             "options": dict(options),
         }
-        begin = schema.payload_offset("every")
+        begin = schema.payload_offset(ring.store)
         root = self._root / "channels" / name
         with self._told():
             files.create_channel(self._root, self._uuid, members)
@@ -164,6 +164,7 @@ class Writer:
                     segment_rows=min(self._storing.segment_bytes // dtype.itemsize, layout.MAX_ROWS),
                     zone_fields=zone_fields(schema.numeric, begin),
                     texts=[(begin + f.offset, f.dtype.itemsize) for f in schema.texts],
+                    holds=ring.store == "changes",
                 )
                 self._spooler.add(spooling)
             except BaseException:

@@ -8,6 +8,7 @@
 #define FASTREC_POLL_H
 
 #include "histogram.h"
+#include "hold.h"
 #include "ring.h"
 #include "text.h"
 
@@ -77,6 +78,7 @@ typedef struct fr_poll_channel {
     fr_texts *texts; /* NULL: no pointer is followed */
     fr_text_field text_fields[FR_TEXT_FIELDS];
     uint32_t text_count;
+    fr_hold *hold; /* NULL: every poll becomes a record */
     fr_histogram lateness;
     fr_histogram duration;
 } fr_poll_channel;
@@ -150,14 +152,40 @@ static inline fr_probe fr_poll_probe(fr_poll_channel *c)
     return probe;
 }
 
-/* Enter the outcome of a call that began at `begin` and ended at `end`; true when a record was published and
+/* Follow some of the text members in the scratch. */
+static inline void fr_poll_follow(fr_poll_channel *c, uint32_t from, uint32_t to)
+{
+    for (; from < to; from++)
+        c->ring.account.texts_lost += !fr_text_follow(c->texts, fr_poll_payload(c), c->text_fields[from]);
+}
+
+/* A payload has come to a channel with holds; true when it was held and no other counter changed. Texts that
+ * make no state are followed only for the polls that a record keeps. */
+static inline int fr_poll_hold(fr_poll_channel *c, int64_t stamp)
+{
+    fr_hold *h = c->hold;
+    int same;
+    fr_poll_follow(c, 0, h->texts);
+    same = fr_hold_same(h, fr_poll_payload(c));
+    if (!same)
+        fr_hold_put(h, &c->ring);
+    if (!h->record->polls) {
+        fr_poll_follow(c, h->texts, c->text_count);
+        fr_hold_keep(h, fr_poll_payload(c));
+    }
+    if (same)
+        return fr_hold_lengthen(h, &c->ring, stamp) && !c->text_count;
+    fr_hold_open(h, &c->ring, stamp);
+    return 0;
+}
+
+/* Enter the outcome of a call that began at `begin` and ended at `end`; true when it was recorded or held and
  * no other counter changed. */
 static inline int fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t begin, int64_t end)
 {
     fr_ring *r = &c->ring;
     fr_account *a = &r->account;
     int64_t stamp = begin + (end - begin) / 2 + c->clock_offset;
-    uint32_t i;
     if (stamp < c->stamp)
         stamp = c->stamp;
     c->stamp = stamp;
@@ -170,20 +198,26 @@ static inline int fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t begin,
     }
     if (__builtin_expect(code == FR_POLL_NEW, 1)) {
         c->has_payload = 1;
+        if (c->hold)
+            return fr_poll_hold(c, stamp);
         if (__builtin_expect(!fr_ring_room(r, 1), 0)) {
             a->dropped++;
             fr_ring_lose(r, FR_GAP_DROPPED, 0, 1, stamp, stamp);
         } else {
-            for (i = 0; i < c->text_count; i++)
-                a->texts_lost += !fr_text_follow(c->texts, fr_poll_payload(c), c->text_fields[i]);
+            fr_poll_follow(c, 0, c->text_count);
             memcpy(c->scratch, &stamp, 8);
             fr_ring_put(r, c->scratch);
             a->recorded++;
             return !c->text_count;
         }
     } else if (code == FR_POLL_SAME) {
-        a->held++;
+        if (c->hold)
+            fr_hold_again(c->hold, r, stamp);
+        else
+            a->held++;
     } else {
+        if (c->hold)
+            fr_hold_put(c->hold, r);
         a->failed++;
         fr_ring_lose(r, FR_GAP_FAILED, code, 1, stamp, stamp);
     }
@@ -199,6 +233,8 @@ static inline void fr_poll_miss(fr_poll_channel *c, uint64_t slots, int64_t now,
     fr_grid_skip(g, slots - 1);
     last = g->next + c->clock_offset;
     fr_grid_step(g);
+    if (c->hold)
+        fr_hold_put(c->hold, &c->ring);
     c->ring.account.missed += slots;
     fr_ring_lose(&c->ring, FR_GAP_MISSED, code, slots, first, last);
 }
@@ -245,15 +281,23 @@ static inline uint64_t fr_poll_overdue(const fr_poll_channel *c, int64_t now)
     return c->grid.num && now >= c->grid.next ? fr_grid_overrun(&c->grid, now) : 0;
 }
 
+/* Nothing more will happen for a while: what waits to be published is, and the account. */
+static inline void fr_poll_settle(fr_poll_channel *c)
+{
+    c->ring.account.slots = c->grid.slot;
+    if (c->hold)
+        fr_hold_put(c->hold, &c->ring);
+    fr_ring_flush_gap(&c->ring);
+    fr_ring_publish_account(&c->ring);
+}
+
 /* A pause begins or is over: what passed until then is missed, with `code`. */
 static inline void fr_poll_skip(fr_poll_channel *c, int64_t now, int32_t code)
 {
     uint64_t overdue = fr_poll_overdue(c, now);
     if (overdue)
         fr_poll_miss(c, overdue, now, code);
-    c->ring.account.slots = c->grid.slot;
-    fr_ring_flush_gap(&c->ring);
-    fr_ring_publish_account(&c->ring);
+    fr_poll_settle(c);
 }
 
 /* The last word on a channel: deadlines that have passed are missed, with `code`, the pending loss is
@@ -263,9 +307,7 @@ static inline void fr_poll_finish(fr_poll_channel *c, int64_t now, int32_t code)
     uint64_t overdue = fr_poll_overdue(c, now);
     if (overdue)
         fr_poll_miss(c, overdue + 1, now, code);
-    c->ring.account.slots = c->grid.slot;
-    fr_ring_flush_gap(&c->ring);
-    fr_ring_publish_account(&c->ring);
+    fr_poll_settle(c);
 }
 
 /* ---- the thread ---- */

@@ -296,13 +296,14 @@ static inline void fr_ring_publish_account(fr_ring *r)
     fr_seq_end(&h->seq);
 }
 
-/* The same after a record was published and nothing else changed. */
+/* The same after one poll was recorded or held and nothing else changed. */
 static inline void fr_ring_publish_recorded(fr_ring *r)
 {
     fr_account *shared = &r->view.header->account;
     fr_seq_begin(&r->view.header->seq);
     fr_store_relaxed(&shared->slots, r->account.slots);
     fr_store_relaxed(&shared->recorded, r->account.recorded);
+    fr_store_relaxed(&shared->held, r->account.held);
     fr_store_relaxed(&shared->last, r->account.last);
     fr_seq_end(&r->view.header->seq);
 }
