@@ -147,7 +147,7 @@ class Channel:
             durable=marks.get("durable", 0),
             lateness=Quantiles(*self.polling.lateness) if self.polling else Quantiles(),
             duration=Quantiles(*self.polling.duration) if self.polling else Quantiles(),
-            rate=account["recorded"] * 1e9 / elapsed if elapsed > 0 else 0.0,
+            rate=(head - self.ring.first) * 1e9 / elapsed if elapsed > 0 else 0.0,
             cpu=cpu_ns / elapsed if elapsed > 0 else 0.0,
             texts_lost=texts_lost,
             clock_error=0,

@@ -76,6 +76,8 @@ class Ring:
     schema : Schema
     capacity : int
     store : str
+    first : int
+        Number of the first record there ever was.
     array : ndarray, shape (capacity + 64,)
         The slots themselves, live and read-only: records move under it while it is looked at.
     """
@@ -103,7 +105,8 @@ class Ring:
             raise SchemaError(f"capacity={shown(capacity)}: a ring holds at least {LEAST_CAPACITY} records")
         self.schema = schema
         self.capacity = capacity
-        self.store = store
+        self.store: Store = store
+        self.first = first
         self._dtype = schema.record(store)
         self._payload_dtype = schema.dtype
         try:

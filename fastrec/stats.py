@@ -28,7 +28,9 @@ class Stats:
     slots : int
         Deadlines, calls flat out or pushes whose outcome is decided.
     recorded, held, missed, failed, dropped : int
-        Published; found nothing new; passed without a call; the getter failed; found no room.
+        Published; found nothing new; passed without a call; the getter failed; found no room. With
+        ``store="changes"`` the poll that opens a state is recorded, and each equal one after it held; those
+        of a hold that finds no room are dropped instead.
     overwritten : int
         Records that the ring lost before the disk had them; without a path, those that have left the ring.
     disk : int
@@ -37,10 +39,11 @@ class Stats:
         ns since the call began that has not returned; 0: none.
     published, written, durable : int
         Every record below the number is visible to readers; survives ``kill -9``; survives a loss of power.
+        With ``store="changes"`` more are published than `recorded`: what is held is told by records too.
     lateness, duration : Quantiles
         Of calls after their intended time (missed slots included); of the calls themselves. ns.
     rate : float
-        Records a second so far.
+        Records published a second so far.
     cpu : float
         Share of a processor that the polling thread has used; channels of one thread share it.
     texts_lost : int

@@ -83,6 +83,8 @@ def _for_people(chosen: Selections, options: argparse.Namespace) -> tuple[dict[s
         loss = next(losses, None)
         for part in filter(len, map(one.of, parts)):
             found = list(rows(part, shown, raw=options.raw, zoned=False))
+            if not options.raw:
+                found = _readable(one.records, shown, found)
             if heading := form.heading(found):
                 yield _BEFORE_ALL, Line(heading, is_record=False)
             for stamp, row in zip(part["mono_ns"].tolist(), found, strict=True):
@@ -95,6 +97,18 @@ def _for_people(chosen: Selections, options: argparse.Namespace) -> tuple[dict[s
             loss = next(losses, None)
 
     return {name: chosen.channels[name].records for name in names}, read
+
+
+def _readable(records: Records, shown: Sequence[str], found: list[tuple]) -> list[tuple]:
+    """Rows whose recorder's columns say when and how long, where a hold has more of them than its stamp."""
+    if records.store == "every" or not {"until_ns", "max_gap_ns"} & set(shown):
+        return found
+    when = {"until_ns": lambda stamp: date(records.clock, stamp, zoned=False) or stamp}
+    told = when | {"max_gap_ns": format_duration}
+    ways = [None, None, *(told.get(name) for name in shown)]  # first the number and the date
+    return [
+        tuple(way(value) if way else value for way, value in zip(ways, row, strict=True)) for row in found
+    ]
 
 
 def _told_mark(run: Recording, mark: Mark) -> str:

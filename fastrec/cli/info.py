@@ -79,6 +79,7 @@ def _about_channel(recording: Recording, name: str) -> dict[str, Any]:
         "rate": channel.options.get("rate"),
         "store": channel.store,
         "records": len(records),
+        "polls": records.polls,
         "record_bytes": schema.storage(channel.store).itemsize,
         "bytes": folder_bytes(folder),
         "segments": len(list(folder.glob("records.*.npy"))),
@@ -154,7 +155,8 @@ def _show(about: dict[str, Any]) -> None:
 def _show_channel(name: str, channel: dict[str, Any]) -> None:
     schema = channel["schema"]
     rate = {None: "pushed", "max": "flat out"}.get(channel["rate"], f"at {channel['rate']} Hz")
-    say(f"{name}: {plural(channel['records'], 'record')}, {visible(rate)}")
+    held = f" of {plural(channel['polls'], 'poll')}" if channel["store"] == "changes" else ""
+    say(f"{name}: {plural(channel['records'], 'record')}{held}, {visible(rate)}")
     losses = [
         f"{cause} {loss['count']:,} ({plural(loss['gaps'], 'gap')})"
         for cause, loss in channel["gaps"].items()
@@ -162,6 +164,7 @@ def _show_channel(name: str, channel: dict[str, Any]) -> None:
     total = sum(loss["count"] for loss in channel["gaps"].values())
     each = f"{channel['record_bytes']:,} bytes each, {plural(channel['segments'], 'segment')}"
     lines = [
+        *([("store", "changes")] if channel["store"] == "changes" else []),
         ("lost", f"{total:,}" + (f": {', '.join(losses)}" if losses else "")),
         ("start", str(channel["start"])),
         ("end", str(channel["end"])),

@@ -18,9 +18,10 @@ from fastrec.cli.output import say, say_json, visible
 from fastrec.cli.progress import progress
 from fastrec.cli.sources import Wanted
 from fastrec.cli.summary import late, lost, show_channel, show_next, show_place
-from fastrec.errors import RecordingError, SchemaError
+from fastrec.errors import RecordingError, SchemaError, SourceError
 from fastrec.living import living
 from fastrec.recorder import Recorder
+from fastrec.schema.states import fields_below
 from fastrec.sources.source import Living
 from fastrec.stats import RecorderStats
 from fastrec.times import parse_duration
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='how long: "90s", "20min"; 3 is 3 s; default: to the end of sources that end, or Ctrl-C',
     )
     parser.add_argument(
-        "--records", type=_count, metavar="N", help="end once every channel has recorded at least N"
+        "--records", type=_count, metavar="N", help="end once every channel has at least N records"
     )
     parser.add_argument(
         "-o", "--output", metavar="PATH", help="folder to create; default: NAME.fastrec, then NAME-2.fastrec"
@@ -56,6 +57,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("overwrite", "drop"),
         default="overwrite",
         help="what gives way when the disk is too slow: the oldest records (default) or the new ones",
+    )
+    parser.add_argument(
+        "--store",
+        choices=("every", "changes"),
+        default="every",
+        help="a record for every poll (default), or for every change and how long it lasted",
+    )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="a field, or a struct of them, that may differ without being a change; needs --store changes",
+    )
+    parser.add_argument(
+        "--heartbeat",
+        type=_time,
+        metavar="TIME",
+        help="how often a state that lasts is put down; default 1s; needs --store changes",
     )
     parser.add_argument(
         "--flush",
@@ -158,9 +178,10 @@ def run(options: argparse.Namespace) -> int:
     wanted = sources.chosen(options)
     if wanted is None:
         return 2
+    ignored = _ignored(wanted, options)
     path = Path(options.output) if options.output else default_path(next(iter(wanted)))
     with Ending() as ending:
-        recorder = _prepared(path, wanted, options)
+        recorder = _prepared(path, wanted, ignored, options)
         try:
             recorder.start()
             ended_by = _watch(recorder, options, ending)
@@ -180,7 +201,29 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _prepared(path: Path, wanted: dict[str, Wanted], options: argparse.Namespace) -> Recorder:
+def _ignored(wanted: dict[str, Wanted], options: argparse.Namespace) -> dict[str, list[str]]:
+    """What `--ignore` means for each channel; a field that none of them has is refused."""
+    for name, value in (("--ignore", options.ignore), ("--heartbeat", options.heartbeat)):
+        if value and options.store != "changes":
+            raise SourceError(f"{name} needs --store changes; every poll is recorded otherwise")
+    found: dict[str, list[str]] = {channel: [] for channel in wanted}
+    for path in options.ignore:
+        errors = []
+        for channel, one in wanted.items():
+            if one.source.schema is None:
+                continue  # what cannot be recorded is told when it is added
+            try:
+                found[channel] += [field.name for field in fields_below(one.source.schema, path)]
+            except SchemaError as error:
+                errors.append(error)
+        if len(errors) == len(wanted):
+            raise errors[0]
+    return found
+
+
+def _prepared(
+    path: Path, wanted: dict[str, Wanted], ignored: dict[str, list[str]], options: argparse.Namespace
+) -> Recorder:
     recorder = Recorder(
         path,
         flush=options.flush,
@@ -190,7 +233,14 @@ def _prepared(path: Path, wanted: dict[str, Wanted], options: argparse.Namespace
     try:
         for name, one in wanted.items():
             recorder.add(
-                name, one.source, rate=one.rate, capacity=options.capacity, when_full=options.when_full
+                name,
+                one.source,
+                rate=one.rate,
+                capacity=options.capacity,
+                when_full=options.when_full,
+                store=options.store,
+                ignore=ignored[name],
+                heartbeat=options.heartbeat or "1s",
             )
     except BaseException:
         recorder.stop()
@@ -233,7 +283,7 @@ def _watch(recorder: Recorder, options: argparse.Namespace, ending: Ending) -> s
     with progress(total, wanted=not (options.quiet or options.json)) as show:
         while True:
             now, stats = time.monotonic_ns() - began, recorder.stats
-            least = min(channel.recorded for channel in stats.values())
+            least = min(channel.published for channel in stats.values())
             show(least if options.duration is None else now, _line(now, stats))
             if ending.signal is not None:
                 return signal.Signals(ending.signal).name
@@ -249,7 +299,7 @@ def _watch(recorder: Recorder, options: argparse.Namespace, ending: Ending) -> s
 
 def _line(elapsed_ns: int, stats: RecorderStats) -> str:
     channels = (
-        f"{name}: {one.recorded:,} recorded, {lost(one):,} lost, late {late(one.lateness.p99)}"
+        f"{name}: {one.published:,} recorded, {lost(one):,} lost, late {late(one.lateness.p99)}"
         for name, one in stats.items()
     )
     return "  ".join([f"{elapsed_ns / 1e9:.1f} s", *channels, "Ctrl-C ends it"])

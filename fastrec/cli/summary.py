@@ -43,12 +43,12 @@ def show_channel(name: str, what: str, stats: Stats) -> None:
     """
     causes = [f"{cause} {getattr(stats, cause):,}" for cause in _CAUSES if getattr(stats, cause)]
     say(f"{visible(name)}: {visible(what)}")
-    say(f"  records   {stats.recorded:,} of {plural(stats.slots, 'slot')}, {stats.rate:,.1f} a second")
+    say(f"  records   {stats.published:,} of {plural(stats.slots, 'slot')}, {stats.rate:,.1f} a second")
     if stats.written < stats.published:
         say(f"  written   up to number {stats.written:,}; the recording has nothing after it")
     say(f"  lost      {lost(stats):,}" + (f": {', '.join(causes)}" if causes else ""))
     if stats.held:
-        say(f"  held      {plural(stats.held, 'equal poll')}")
+        say(f"  held      {plural(stats.held, 'equal poll')}, {plural(stats.recorded, 'change')}")
     if stats.texts_lost:
         say(f"  texts     {stats.texts_lost:,} could not be read or kept")
     say(f"  lateness  {_quantiles(stats.lateness)}")

@@ -85,6 +85,16 @@ class SegmentChunk(Chunk):
         stamps = self.segment.rows(low, high)["mono_ns"]
         return low - self.start + int(np.searchsorted(stamps, time_ns, "left"))
 
+    def polls(self, start: int, stop: int) -> int:
+        first, zones = self.zones()
+        block = layout.BLOCK_ROWS
+        low, high = max(0, -(-(start - first) // block)), min(len(zones), (stop - first) // block)
+        if low >= high:
+            return super().polls(start, stop)
+        summed = int(zones["polls"][low:high].sum(dtype=np.uint64))
+        begin, end = first + low * block, first + high * block
+        return super().polls(start, begin) + summed + super().polls(end, stop)
+
     def zones(self) -> tuple[int, np.ndarray]:
         """The zones that lie wholly in the chunk.
 

@@ -71,6 +71,10 @@ class Chunk(Protocol):
         # Not arange(first, last): NumPy counts its length in floats, and numbers go up to 2**64.
         return np.arange(start, stop, dtype=np.uint64) + np.uint64(self.first_seq)
 
+    def polls(self, start: int, stop: int) -> int:
+        """For how many polls the rows ``start ... stop - 1`` stand, of a chunk of holds."""
+        return int(self.rows(start, stop)["polls"].sum(dtype=np.uint64))
+
     @property
     def t_first(self) -> int:
         """Stamp of the first row, ns."""

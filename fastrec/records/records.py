@@ -124,6 +124,13 @@ class Records(Exits):
         parts = [span.numbers() for span in self._rows.spans]
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
 
+    @property
+    def polls(self) -> int:
+        """For how many polls they stand: as many as there are records, more of holds."""
+        if self.store == "every":
+            return len(self)
+        return sum(span.chunk.polls(span.start, span.stop) for span in self._rows.spans)
+
     def __len__(self) -> int:
         return len(self._rows)
 

@@ -20,7 +20,8 @@ class Player:
 
     Iterating gives ``(t, channel, record)`` in the order of time, as fast as they are taken; `run` calls back
     at the recorded times. Both begin anew every time. Equal stamps come in the order of the channels, and a
-    channel whose stamps run backwards keeps its order. Memory does not grow with the recording.
+    channel whose stamps run backwards keeps its order. A hold is one record, played when it began; its
+    columns say how long it lasted. Memory does not grow with the recording.
 
     Parameters
     ----------

@@ -131,8 +131,8 @@ static inline fr_span fr_lane_read(const fr_lane *lane, uint64_t cursor, void *d
 /* Counters of a channel: one consistent copy under `seq`. Each word is 64 bits. */
 typedef struct fr_account {
     uint64_t slots;      /* deadlines, calls flat out, or pushes whose outcome is decided */
-    uint64_t recorded;   /* published records */
-    uint64_t held;       /* polls that found nothing new */
+    uint64_t recorded;   /* polls that were published at once */
+    uint64_t held;       /* polls that found nothing new; with holds, the same state */
     uint64_t missed;     /* deadlines that passed without a call */
     uint64_t failed;     /* calls that failed */
     uint64_t dropped;    /* records that found no room */
