@@ -111,3 +111,34 @@ int get_dangling(texts *t)
     t->name = t->n % 2 ? (const char *)16 : "good";
     return 0;
 }
+
+/* What somebody shows, with noise where C leaves padding. */
+typedef struct loose {
+    int8_t mode; /* seven bytes of padding behind it */
+    double level;
+    uint32_t low : 3, high : 5, rest : 24;
+} loose;
+
+loose shown;
+int shown_code; /* what get_shown returns */
+
+int get_shown(loose *s)
+{
+    memset(s, ++calls, sizeof *s);
+    s->mode = shown.mode;
+    s->level = shown.level;
+    s->low = shown.low;
+    s->high = shown.high;
+    s->rest = (uint32_t)calls & 0xFFFFFF;
+    return shown_code;
+}
+
+/* A mode lasts for 50 calls; `count` tells how many there were. */
+int get_lasting(status *s)
+{
+    if (++calls == block_at)
+        usleep((useconds_t)block_ms * 1000);
+    fill(s);
+    s->mode = calls / 50 % 3;
+    return 0;
+}
