@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bench_poll, bench_push, harness, rivals
+from benchmarks import bench_holds, bench_poll, bench_push, harness, rivals
 from benchmarks.harness import Bench, BenchmarkError, Case, Claim, Contestant, Timed, WrongAnswerError
 from benchmarks.payloads import FORMS, Feed, compare_stamps, statuses
 
@@ -183,6 +183,21 @@ def test_poll_contestants_are_really_checked() -> None:
         contestant.calls.value -= 1
         contestant.first += 1  # as if each record were one too old
         with pytest.raises(WrongAnswerError):
+            contestant.check()
+
+
+def test_hold_contestants_are_really_checked() -> None:
+    bench = bench_holds.bench(True)
+    for contestant in (contestant for case in bench.cases for contestant in (*case.ours, *case.rivals)):
+        contestant.prepare(0)
+        contestant.run()
+        contestant.check()
+        contestant.called += 1  # as if one poll had been left out
+        with pytest.raises(WrongAnswerError):
+            contestant.check()
+        contestant.called -= 1
+        contestant.turn += 1  # as if the status were that of another run
+        with pytest.raises(WrongAnswerError, match="records are wrong; row 0"):
             contestant.check()
 
 

@@ -1,0 +1,127 @@
+"""A status that does not change: what its polls cost, and its records on disk, with either `store`.
+
+Flat out both stores poll one getter that fills the same struct every time. On disk each records it at 1 kHz
+for some seconds: the bytes of the channel's rows, extrapolated to an hour; what was missed meanwhile costs
+either of them rows of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import fastrec
+from benchmarks import rivals
+from benchmarks.harness import Bench, Case, Claim, Contestant, WrongAnswerError
+from benchmarks.payloads import SCHEMA, compare, payloads, statuses
+from fastrec.schema.forms import Store
+
+CAPACITY = 65536
+PACED_HZ = 1000
+HOUR_NS = 3_600_000_000_000
+
+
+class Steady(Contestant):
+    """A recorder with one channel of one status, made anew for every run, which has another status.
+
+    Parameters
+    ----------
+    store : {"every", "changes"}
+    loops : ctypes.CDLL
+        bare.c.
+    seconds : float
+        How long it is watched.
+    """
+
+    rate: float | str = "max"
+
+    def __init__(self, store: Store, loops: ctypes.CDLL, seconds: float) -> None:
+        super().__init__(f'store="{store}"')
+        self.store = store
+        self.calls = ctypes.c_uint64.in_dll(loops, "calls")
+        self.steady = ctypes.c_uint64.in_dll(loops, "steady")
+        self.getter = loops.get_steady
+        self.seconds = seconds
+
+    def prepare(self, turn: int) -> None:
+        super().prepare(turn)
+        self.steady.value = turn + 1
+
+    def record(self, path: Path | None) -> float:
+        """ns per poll while it was watched, by the clock of this thread."""
+        self.first = self.calls.value + 1  # the probe call takes a number, and no slot
+        with fastrec.Recorder(path) as recorder:
+            getter = fastrec.Call(self.getter, fastrec.OUT, schema=SCHEMA)
+            channel = recorder.add("status", getter, rate=self.rate, capacity=CAPACITY, store=self.store)
+            while not channel.stats.slots:
+                time.sleep(0.001)
+            slots, begin = channel.stats.slots, time.perf_counter_ns()
+            time.sleep(self.seconds)
+            while channel.stats.slots == slots:  # others had the processor all the time
+                time.sleep(0.001)
+            slots, elapsed = channel.stats.slots - slots, time.perf_counter_ns() - begin
+        self.called = self.calls.value - self.first
+        self.stats = channel.stats
+        self.keep(channel.snapshot())
+        return elapsed / slots
+
+    def keep(self, records: fastrec.Records) -> None:
+        """For `check`."""
+        self.rows, self.polls = records.to_numpy(), records.polls
+
+    def run(self) -> dict[str, float]:
+        return {"ns/poll": self.record(None)}
+
+    def check(self) -> None:
+        stats, rows = self.stats, self.rows
+        recorded = 1 if self.store == "changes" else self.called
+        if stats.recorded != recorded or stats.recorded + stats.held != self.called:
+            raise WrongAnswerError(
+                f"{self.who}: {self.called} calls, {stats.recorded} recorded, {stats.held} held"
+            )
+        told = self.polls + (stats.published - len(rows) if self.store == "every" else 0)
+        if told != self.called:
+            raise WrongAnswerError(f"{self.who}: {self.called} calls, {told} in the records")
+        compare(self.who, payloads(rows, self.store), np.repeat(statuses(self.turn + 1, 1), len(rows)))
+
+
+class OnDisk(Steady):
+    """The same at 1 kHz, into a recording of its own."""
+
+    rate = PACED_HZ
+
+    def run(self) -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "run.fastrec")
+            self.record(path)
+            run = fastrec.open(path)
+            files = (path / "channels" / "status").glob("*.npy")
+            written = sum(np.load(file, mmap_mode="r").nbytes for file in files)
+            records = run["status"]
+            self.keep(records)
+            return {"kB/hour": written / 1000 * HOUR_NS / (records.end - records.start)}
+
+
+def bench(quick: bool) -> Bench:
+    """Flat out in ns per poll; at 1 kHz in kB per hour."""
+    loops = rivals.bare_loops()
+    flat, paced = (0.01, 0.05) if quick else (0.2, 4.0)
+    return Bench(
+        [
+            Case(
+                "flat out, one status",
+                [Steady("changes", loops, flat)],
+                [Steady("every", loops, flat)],
+            ),
+            Case(
+                f"on disk at {PACED_HZ} Hz, one status, extrapolated",
+                [OnDisk("changes", loops, paced)],
+                [OnDisk("every", loops, paced)],
+            ),
+        ],
+        [Claim("holds.every.at_least", "flat out, one status", 'store="every"', 'store="changes"', 1.0)],
+    )
