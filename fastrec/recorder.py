@@ -153,11 +153,13 @@ class Recorder:
             Of the ring, in records or as a duration (``"10s"``). Default: four seconds, at least 65,536
             records, at most 256 MiB.
         store : {"every", "changes"}
-            ``"changes"``: equal polls in a row become one hold, with the times of the first and the last.
+            ``"changes"``: a poll that differs is recorded at once, the equal ones after it as one hold, with
+            the times of the first and the last. Fields are compared byte by byte (a NaN equals itself),
+            padding never, a text by its text. For sources only.
         ignore : str or iterable of str
-            Fields that may differ within a hold; it keeps their first value.
+            Fields, or structs of them, that may differ within a hold; it keeps their first value.
         heartbeat : str
-            A hold that lasts is put down this often.
+            A hold that lasts is put down this often: what a crash can cost of it.
         when_full : {"overwrite", "drop"}
             What gives way when the disk is too slow: the oldest records, or the new ones (needs a path).
         thread : str

@@ -36,7 +36,9 @@ def test_everything_there_is(two_channels: Path, command: Run) -> None:
         "<i2",
         {"IDLE": 0, "RUN": 1, "FAULT": -1},
     )
-    assert about["channels"]["held"]["store"] == "changes"
+    held = about["channels"]["held"]
+    assert (held["store"], held["records"], held["polls"]) == ("changes", 2048, 512 * (1 + 2 + 3 + 4))
+    assert status["polls"] == 5900
     assert status["start"].endswith("+02:00") and about["start"] <= status["start"]
     assert about["duration_ns"] == about["channels"]["held"]["end_ns"] - status["start_ns"]
 
@@ -46,6 +48,7 @@ def test_for_people(two_channels: Path, command: Run) -> None:
     for said in (
         "large.fastrec: closed, ",
         "status: 5,900 records, at 1000 Hz",
+        "held: 2,048 records of 5,120 polls, at 1000 Hz\n  store   changes\n",
         "lost    100: disk 100 (1 gap)",
         "valve",
         "IDLE, RUN, FAULT",

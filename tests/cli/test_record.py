@@ -245,3 +245,54 @@ def test_somebody_who_looks_on_sees_it_grow(monkeypatch: pytest.MonkeyPatch, com
     monkeypatch.setenv("TERM", "xterm")
     text = command("record", "linux:rusage", "--rate", "500", "--duration", "250ms")
     assert "Ctrl-C ends it" in text and text.count(" recorded, ") >= 2
+
+
+class TestChanges:
+    QUIET = ("--store", "changes", "--ignore", "ru_utime", "--ignore", "ru_stime", "--ignore", "ru_minflt")
+    STEADY = (*QUIET, "--ignore", "ru_nvcsw", "--ignore", "ru_nivcsw", "--ignore", "ru_maxrss")
+
+    def test_what_lasts_is_held(self, command: Run) -> None:
+        text = command(
+            "record", "linux:rusage@1000", *self.STEADY, "--heartbeat", "20ms", "--records", "9", "-o", "r"
+        )
+        stats, records = fr.open("r").stats["rusage"], fr.open("r")["rusage"]
+        assert records.store == "changes" and records.polls == stats["recorded"] + stats["held"]
+        assert stats["published"] == len(records) >= 9 > stats["recorded"]
+        assert f"  records   {len(records):,} of {stats['slots']:,} slots, " in text
+        assert f"  held      {stats['held']:,} equal polls, {stats['recorded']:,} change" in text
+        about = command("info", "r")
+        assert (
+            f"rusage: {len(records)} records of {records.polls} polls, at 1000 Hz\n  store   changes\n"
+            in about
+        )
+        ignored = json.loads(Path("r/channels/rusage/channel.json").read_text())["options"]["ignore"]
+        assert ignored[:3] == ["ru_utime.tv_sec", "ru_utime.tv_usec", "ru_stime.tv_sec"]
+
+    def test_a_field_counts_for_the_channels_that_have_it(self, command: Run) -> None:
+        fields = ("--ignore", "ru_utime", "--ignore", "time")
+        options = ("--rate", "100", "--store", "changes", "--records", "2", "--quiet", "-o", "r")
+        command("record", "linux:rusage", "linux:timex", *fields, *options)
+        ignored = [
+            json.loads(Path(f"r/channels/{name}/channel.json").read_text())["options"]["ignore"]
+            for name in ("rusage", "timex")
+        ]
+        assert ignored == [["ru_utime.tv_sec", "ru_utime.tv_usec"], ["time.tv_sec", "time.tv_usec"]]
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (("--ignore", "ru_utime"), "--ignore needs --store changes"),
+            (("--heartbeat", "1s"), "--heartbeat needs --store changes"),
+            (
+                ("--store", "changes", "--ignore", "ru_utim"),
+                "no field 'ru_utim'; did you mean 'ru_utime.tv_sec'",
+            ),
+            (
+                ("--store", "changes", "--heartbeat", "1us"),
+                "heartbeat='1us'; it is a duration of at least 1ms",
+            ),
+        ],
+    )
+    def test_refused(self, arguments: tuple[str, ...], said: str, refused: Callable[..., str]) -> None:
+        assert said in refused(1, "record", "linux:rusage@100", *arguments, "-o", "r")
+        assert not Path("r").exists()
