@@ -217,6 +217,28 @@ class TestWhatMakesAState:
         found = channel.snapshot().decode("name", "n")
         assert [name == "good" for name in found["name"]] == (found["n"] % 2 == 0).tolist()
 
+    def test_texts_are_compared_by_what_they_say_and_not_at_all_if_ignored(
+        self, getters: ctypes.CDLL
+    ) -> None:
+        class Named(ctypes.Structure):
+            _fields_ = [("noted", ctypes.c_char_p), ("name", ctypes.c_char_p)]
+
+        source = fr.Call(getters.get_named, fr.OUT, schema=Schema.from_ctypes(Named, text=["noted", "name"]))
+        with fr.Recorder() as rec:
+            channel = rec.add("s", source, rate=1000, store="changes", ignore="noted", heartbeat=NEVER)
+            until(lambda: channel.stats.recorded > 5)
+        records, first = channel.snapshot(), 1  # `add` made the first call
+        found = records.decode("name", "noted")
+        for name, noted, polls in zip(found["name"], found["noted"], records["polls"].tolist(), strict=True):
+            assert (
+                name
+                == ("even" if first // 20 % 2 else "odd")
+                == ("even" if (first + polls - 1) // 20 % 2 else "odd")
+            )
+            assert noted == ("left" if first % 2 else "right")
+            first += polls
+        assert channel.stats.held > 50
+
     def test_nothing_new_is_held(self) -> None:
         numbers = itertools.count()
 

@@ -48,7 +48,8 @@ def show_channel(name: str, what: str, stats: Stats) -> None:
         say(f"  written   up to number {stats.written:,}; the recording has nothing after it")
     say(f"  lost      {lost(stats):,}" + (f": {', '.join(causes)}" if causes else ""))
     if stats.held:
-        say(f"  held      {plural(stats.held, 'equal poll')}, {plural(stats.recorded, 'change')}")
+        changes = f", {plural(stats.recorded, 'change')}" if stats.published > stats.recorded else ""
+        say(f"  held      {plural(stats.held, 'equal poll')}{changes}")
     if stats.texts_lost:
         say(f"  texts     {stats.texts_lost:,} could not be read or kept")
     say(f"  lateness  {_quantiles(stats.lateness)}")

@@ -253,6 +253,14 @@ def _check_block(report: Report, segment: Segment, block: int, texts: int) -> No
         )
     if int(row["flags"]) != int(bool((stamps[1:] < stamps[:-1]).any())) * layout.INDEX_DECREASING:
         report.problems.append(f"{where} has flags {row['flags']}, which its records do not bear out")
+    if segment.stock.store == "changes":
+        length, polls, most = rows["until_ns"] - stamps, rows["polls"], rows["max_gap_ns"]
+        odd = np.flatnonzero((polls == 0) | (most < 0) | (most > length) | ((polls == 1) & (length != 0)))
+        if len(odd):
+            report.problems.append(
+                f"{segment.path('records')}: row {at + odd[0]} holds {polls[odd[0]]} polls within"
+                f" {length[odd[0]]} ns, at most {most[odd[0]]} ns apart, which cannot be"
+            )
     for text in segment.stock.schema.texts:
         ids = text.of(rows)
         unknown = ids[(ids > texts) & (ids != np.iinfo(ids.dtype).max)]

@@ -112,6 +112,25 @@ int get_dangling(texts *t)
     return 0;
 }
 
+/* Two texts at addresses that are never the same twice: `noted` tells them apart, `name` lasts for 20 calls.
+ */
+typedef struct named {
+    const char *noted;
+    const char *name;
+} named;
+
+int get_named(named *s)
+{
+    static char names[8][16], notes[8][16];
+    char *name = names[calls % 8], *noted = notes[calls % 8];
+    strcpy(name, calls / 20 % 2 ? "even" : "odd");
+    strcpy(noted, calls % 2 ? "left" : "right");
+    calls++;
+    s->noted = noted;
+    s->name = name;
+    return 0;
+}
+
 /* What somebody shows, with noise where C leaves padding. */
 typedef struct loose {
     int8_t mode; /* seven bytes of padding behind it */

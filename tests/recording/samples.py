@@ -55,7 +55,8 @@ def is_status(row: np.void, seq: int) -> bool:
 
 def held(seq: int, polls: int = 3) -> bytes:
     stamp = START_NS + seq * 10 * PERIOD
-    return struct.pack("<qqQqf4x", stamp, stamp + (polls - 1) * PERIOD, polls, PERIOD, seq % 5)
+    most = PERIOD if polls > 1 else 0
+    return struct.pack("<qqQqf4x", stamp, stamp + (polls - 1) * PERIOD, polls, most, seq % 5)
 
 
 def status_channel(folder: Folder, name: str = "status", **options: object) -> Channel:

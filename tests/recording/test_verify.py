@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -319,3 +320,30 @@ def test_every_byte_of_a_closed_channel_counts(tmp_path: Path, kind: str) -> Non
             # skips.
             assert problems or (kind == "zones" and 24 <= place < 32)
             flip(path, place, 1 << place % 8)
+
+
+@pytest.mark.parametrize(
+    ("length", "polls", "most", "fine"),
+    [
+        (0, 1, 0, True),
+        (0, 2, 0, True),  # stamps may be equal
+        (30, 4, 10, True),
+        (30, 2, 30, True),
+        (0, 0, 0, False),
+        (5, 1, 0, False),
+        (5, 1, 5, False),
+        (5, 2, 6, False),
+        (5, 2, -1, False),
+        (-5, 2, 0, False),
+    ],
+)
+def test_a_hold_that_cannot_be(tmp_path: Path, length: int, polls: int, most: int, fine: bool) -> None:
+    """Whole as bytes, and still nothing that a recorder writes."""
+    folder = writer.Folder(tmp_path / "r")
+    folder.session()
+    rows = [samples.held(n) for n in range(3)]
+    until = struct.unpack_from("<q", rows[1])[0] + length
+    rows[1] = rows[1][:8] + struct.pack("<qQq", until, polls, most) + rows[1][32:]
+    samples.held_channel(folder).segment().commit(0, rows)
+    problems = reader.open(folder.root).verify().problems
+    assert not problems if fine else [f"row 1 holds {polls} polls" in one for one in problems] == [True]
