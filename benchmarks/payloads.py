@@ -10,7 +10,6 @@ import numpy as np
 
 import fastrec
 from benchmarks.harness import WrongAnswerError
-from fastrec.schema.forms import Store
 from fastrec.wmdrm import status
 
 __all__ = ["FORMS", "OPAQUE", "SCHEMA", "Feed", "compare", "compare_stamps", "payloads", "statuses"]
@@ -65,13 +64,13 @@ def statuses(first: int, count: int) -> np.ndarray:
     return rows
 
 
-def payloads(records: np.ndarray, store: Store = "every") -> np.ndarray:
-    """The payloads of records (SCHEMA.record(store), dense), in place and OPAQUE."""
+def payloads(records: np.ndarray) -> np.ndarray:
+    """The payloads of records (SCHEMA.record_dtype, dense), in place and OPAQUE."""
     whole = np.dtype(
         {
             "names": ["payload"],
             "formats": [OPAQUE],
-            "offsets": [SCHEMA.payload_offset(store)],
+            "offsets": [SCHEMA.payload_offset("every")],
             "itemsize": records.itemsize,
         }
     )

@@ -325,7 +325,8 @@ class Records(Exits):
 
         An interval ends when the record comes that opens the next, or, where it breaks, with its last record
         (the ``until_ns`` of a hold). It breaks where nothing is known for longer than `max_gap`; shorter gaps
-        are counted in its ``lost``.
+        are counted in its ``lost``. Neighbouring holds of one state are one interval, and none is cut: within
+        one, polls are at most its ``max_gap_ns`` apart.
 
         Parameters
         ----------
