@@ -5,6 +5,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport calloc, free
 from libc.string cimport strerror
 
+from fastrec.core.call cimport fr_call_is_plain
 from fastrec.core.ring cimport fr_now
 
 LEAD_NS = FR_POLL_LEAD
@@ -50,15 +51,14 @@ cdef class PollChannel:
         c.ring = ring.writer
         c.fn = getter.fn
         c.ctx = getter.ctx
+        if getter.native != NULL and fr_call_is_plain(getter.native):
+            c.call = getter.native
         c.grid.num, c.grid.den = period
         c.spin = spin
         c.clock_offset = ring.view.header.clock_offset
         self.memory = calloc(1, record_size + FR_CANARY_SIZE + 16)
         if self.memory == NULL:
             raise MemoryError
-        # The payload, not the record, is aligned as malloc's: C structs may need it.
-        c.scratch = <unsigned char *> self.memory + 16 - ring.view.header.payload_offset % 16
-        fr_poll_restore(c)
         if texts:
             c.texts = <fr_texts *> calloc(1, sizeof(fr_texts))
             if c.texts == NULL:
@@ -70,6 +70,8 @@ cdef class PollChannel:
             c.text_fields[c.text_count].offset = offset
             c.text_fields[c.text_count].width = width
             c.text_count += 1
+        # The payload, not the record, is aligned as malloc's: C structs may need it.
+        fr_poll_prepare(c, <unsigned char *> self.memory + 16 - ring.view.header.payload_offset % 16)
         ring.polled = True
 
     def __dealloc__(self):
@@ -223,7 +225,7 @@ cdef class Poller:
 
     def forget(self):
         """Become inert in a forked child: should the fork have come from the thread itself, it ends there."""
-        self.p.abandoned = 1
+        fr_poller_forget(self.p)
 
     @property
     def cpu_ns(self):
