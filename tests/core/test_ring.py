@@ -49,7 +49,9 @@ def test_stress_sees_a_tear(tmp_path: Path, before: str, after: str) -> None:
 @pytest.mark.parametrize(
     "language", [["-x", "c", "-std=c11", "-D_DEFAULT_SOURCE"], ["-x", "c++", "-std=c++17"]]
 )
-@pytest.mark.parametrize("header", ["atomic", "crc32c", "format", "os", "ring", "text", "histogram", "poll"])
+@pytest.mark.parametrize(
+    "header", ["atomic", "crc32c", "format", "os", "ring", "text", "histogram", "poll", "tsc"]
+)
 def test_headers_compile_alone(tmp_path: Path, header: str, language: list[str]) -> None:
     source = tmp_path / "alone.c"
     source.write_text(f"#include <fastrec/{header}.h>\nint main(void) {{ return 0; }}\n")

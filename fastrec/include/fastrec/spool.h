@@ -54,15 +54,6 @@ typedef struct fr_spooler {
 
 /* ---- the log ---- */
 
-static inline int64_t fr_tsc(void)
-{
-#if defined(__x86_64__)
-    return (int64_t)__builtin_ia32_rdtsc();
-#else
-    return 0;
-#endif
-}
-
 /* All clocks at one moment: of several readings, the one with the least bracket. */
 static inline fr_clock_row fr_read_clocks(int64_t offset)
 {
@@ -70,7 +61,7 @@ static inline fr_clock_row fr_read_clocks(int64_t offset)
     int i;
     for (i = 0; i < 8; i++) {
         int64_t before = fr_now(), real = fr_read_clock(CLOCK_REALTIME), boot = fr_read_clock(CLOCK_BOOTTIME),
-                tsc = fr_tsc(), after = fr_now();
+                tsc = (int64_t)fr_ticks(), after = fr_now();
         if (after - before < best.uncertainty) {
             fr_clock_row row = {
                 before + (after - before) / 2 + offset, real, boot, tsc, after - before, 0, 0};
