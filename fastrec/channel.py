@@ -17,6 +17,7 @@ from fastrec.records import ArrayChunk, Records
 from fastrec.ring import Ring
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
+from fastrec.schema.texts import followed
 from fastrec.sources.registry import as_schema
 from fastrec.stats import Quantiles, Stats
 from fastrec.threads import Thread
@@ -161,7 +162,7 @@ class Channel:
             self.source.getter,
             period=self.options.period,
             spin=self.options.spin,
-            texts=[(field.offset, field.dtype.itemsize) for field in self.schema.texts],
+            texts=followed(self.schema.texts),
         )
         code, excess = self.thread.probe(self.polling)
         self.source.check(code, excess)

@@ -25,6 +25,8 @@ cdef extern from "fastrec/text.h" nogil:
     ctypedef struct fr_text_field:
         uint32_t offset                            # in the payload
         uint32_t width                             # of the pointer
+        uint32_t unit                              # bytes of a code unit behind it
+        uint32_t direct                            # read by plain loads
     ctypedef struct fr_texts:
         fr_ring_view view
 

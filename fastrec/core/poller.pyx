@@ -36,7 +36,7 @@ cdef class PollChannel:
     """A getter, the ring it fills and its grid.
 
     `period` is a fraction of ns as (numerator, denominator), (0, 1) flat out; `texts` are (offset,
-    width) of the pointers in the payload that are followed.
+    width, bytes of a code unit, read directly?) of the pointers in the payload that are followed.
     """
 
     def __cinit__(self, Ring ring not None, Getter getter not None, *, period=(0, 1), int64_t spin=0,
@@ -66,9 +66,8 @@ cdef class PollChannel:
             c.texts.view = ring.view
         if len(texts) > FR_TEXT_FIELDS:
             raise ValueError(f"{len(texts)} text members; at most {FR_TEXT_FIELDS} are followed")
-        for offset, width in texts:
-            c.text_fields[c.text_count].offset = offset
-            c.text_fields[c.text_count].width = width
+        for offset, width, unit, direct in texts:
+            c.text_fields[c.text_count] = fr_text_field(offset, width, unit, direct)
             c.text_count += 1
         # The payload, not the record, is aligned as malloc's: C structs may need it.
         fr_poll_prepare(c, <unsigned char *> self.memory + 16 - ring.view.header.payload_offset % 16)

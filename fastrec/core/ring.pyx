@@ -224,10 +224,13 @@ cdef class Ring:
             fr_ring_flush_gap(&self.writer)
 
 
-def read_text(uint64_t address):
-    """The text at an address of this process, at most 4,096 bytes; None: NULL, or it cannot be read."""
-    cdef char text[FR_TEXT_MAX]
-    cdef long length = fr_text_read(address, text) if address else -1
+def read_text(uint64_t address, uint32_t unit=1):
+    """The text at an address of this process, at most 4,096 bytes; None: NULL, or it cannot be read.
+
+    `unit` is the bytes of a code unit, 1, 2 or 4; a text of wide ones comes as UTF-8.
+    """
+    cdef char text[FR_TEXT_ROOM]
+    cdef long length = fr_text_get(address, unit, False, text) if address else -1
     return None if length < 0 else PyBytes_FromStringAndSize(text, length)
 
 
