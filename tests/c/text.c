@@ -107,6 +107,30 @@ static void at_the_edge(void)
     free(to);
 }
 
+/* Across pages at every address, so that units and ends are split by them. */
+static void across_pages(void)
+{
+    char *pages = edge() - FR_PAGE, *to = (char *)malloc(FR_TEXT_ROOM);
+    uint32_t unit;
+    size_t before, n, i;
+    static char other[FR_TEXT_MAX];
+    memset(other, 'y', sizeof other);
+    mprotect(pages + FR_PAGE, FR_PAGE, PROT_READ | PROT_WRITE);
+    for (unit = 1; unit <= 4; unit *= 2)
+        for (before = 0; before <= 9; before++)
+            for (n = 0; n <= 6; n++) {
+                char *text = pages + FR_PAGE - before;
+                memset(pages + FR_PAGE - 64, 'x', 128);
+                memset(text, 0, (n + 1) * unit);
+                for (i = 0; i < n; i++)
+                    text[i * unit] = (char)('a' + i);
+                get(other, unit, 1, to); /* what a buffer holds from before is not read */
+                CHECK(get(text, unit, 0, to) == (long)n && !memcmp(to, "abcdef", n));
+                CHECK(get(text, unit, 1, to) == (long)n && !memcmp(to, "abcdef", n));
+            }
+    free(to);
+}
+
 /* The most bytes followed, in the most bytes kept; the buffers have their exact sizes. */
 static void longest(void)
 {
@@ -233,6 +257,7 @@ static void changed(void)
 int main(void)
 {
     at_the_edge();
+    across_pages();
     longest();
     fill("%08x-%u");
     fill("http://host/%u");
