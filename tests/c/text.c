@@ -190,19 +190,16 @@ static void fill(const char *style)
 static void colliding(void)
 {
     fr_texts *t = new_texts(1 << 20);
-    char name[16];
-    uint32_t i, n = 0, kept = 0;
-    for (i = 0; n < FR_TEXT_PROBES + 20; i++) {
-        uint32_t length = (uint32_t)snprintf(name, sizeof name, "%u", i);
-        if (fr_crc32c(0, name, length) % FR_TEXT_SLOTS == 7) {
-            memcpy(names[n++], name, sizeof name);
-            kept += fr_text_intern(t, name, length) != FR_TEXT_LOST;
+    uint32_t found[FR_TEXT_PROBES + 20], i, n = 0, kept = 0;
+    for (i = 0; n < FR_TEXT_PROBES + 20; i++)
+        if (fr_crc32c(0, &i, 4) % FR_TEXT_SLOTS == 7) {
+            found[n++] = i;
+            kept += fr_text_intern(t, (char *)&i, 4) != FR_TEXT_LOST;
         }
-    }
     CHECK(kept == FR_TEXT_PROBES);
     CHECK(fr_text_intern(t, "other", 5) == kept + 1);
     for (i = 0; i < n; i++)
-        CHECK(fr_text_intern(t, names[i], (uint32_t)strlen(names[i])) == (i < kept ? i + 1 : FR_TEXT_LOST));
+        CHECK(fr_text_intern(t, (char *)&found[i], 4) == (i < kept ? i + 1 : FR_TEXT_LOST));
     free_texts(t);
 }
 
