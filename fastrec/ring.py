@@ -19,7 +19,7 @@ from fastrec.schema.gaps import GAP_DTYPE, Cause
 __all__ = ["Ring", "Snapshot", "refuse_other"]
 
 ARENA_BYTES = 4 << 20
-"""Room for the texts behind pointers."""
+"""Room for the texts behind pointers. When it is full, new ones are lost for the rest of the ring's life."""
 
 LEAST_CAPACITY = 64
 MOST_CAPACITY = 1 << 32  # of 64 KiB each they are 2**48 bytes: beyond any memory, far below any overflow

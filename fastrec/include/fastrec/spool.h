@@ -94,13 +94,14 @@ static inline void fr_log_stats(fr_spooler *s, const fr_spool_channel *c, int64_
                      "{\"mono_ns\":%lld,\"channel\":\"%s\",\"slots\":%llu,\"recorded\":%llu,\"held\":%llu,"
                      "\"missed\":%llu,"
                      "\"failed\":%llu,\"dropped\":%llu,\"overwritten\":%llu,\"disk\":%llu,\"published\":%llu,"
-                     "\"written\":%llu,\"durable\":%llu",
+                     "\"written\":%llu,\"durable\":%llu,\"texts_lost\":%llu",
                      (long long)(now + l->clock_offset), c->name, (unsigned long long)a.slots,
                      (unsigned long long)a.recorded, (unsigned long long)a.held, (unsigned long long)a.missed,
                      (unsigned long long)a.failed, (unsigned long long)a.dropped,
                      (unsigned long long)c->overwritten, (unsigned long long)c->disk,
                      (unsigned long long)fr_load_relaxed(&c->ring.header->head),
-                     (unsigned long long)c->written, (unsigned long long)fr_load_relaxed(&c->durable));
+                     (unsigned long long)c->written, (unsigned long long)fr_load_relaxed(&c->durable),
+                     (unsigned long long)a.texts_lost);
     uint32_t crc = fr_crc32c(fr_seed(l->seed_base, 0, l->stat_lines), line, (size_t)n);
     n += snprintf(line + n, 24, ",\"crc\":\"%08x\"}\n", crc);
     fr_write_all(s->io, l->stats, line, (size_t)n, l->stat_bytes, &error);
