@@ -226,6 +226,8 @@ def test_freed_under_the_poller(
         assert len(records.where(narrow="bleibt")) == stats.recorded
     assert fr.open(path).verify().ok
     assert fr.open(path).stats["m"]["texts_lost"] == stats.texts_lost
+    logged = json.loads((path / "stats.jsonl").read_text().splitlines()[-1])
+    assert logged["texts_lost"] == stats.texts_lost
     found = json.loads(printed(capsys, "cat", path, "--json", "--last", "1"))
     assert (found["narrow"], found["utf16"], found["low"]) == ("bleibt", None, None)
     assert (

@@ -105,7 +105,8 @@ cdef extern from "fastrec/atomic.h" nogil:
 cdef extern from "fastrec/text.h" nogil:
     enum:
         FR_TEXT_ROOM                               # most bytes of a text as it is kept
-    long fr_text_get(uint64_t source, uint32_t unit, uint32_t direct, char *to) noexcept  # its length, or -errno
+    long fr_text_get(uint64_t source, uint32_t unit, uint32_t direct,
+                     char *to) noexcept            # its length, or -errno
     const unsigned char *fr_text_next(const fr_ring_view *view, uint64_t used, uint64_t *offset,
                                       uint32_t *length) noexcept
 

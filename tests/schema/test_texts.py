@@ -75,6 +75,8 @@ def test_wide_characters_of_ctypes() -> None:
     for name in names:
         later = later.with_field(name, text=True)
     assert later.to_json() == said.to_json()
+    again = Schema.from_json(said.to_json()).with_field("wide", text=False)
+    assert again.with_field("wide", text=True).to_json() == said.to_json()
     assert later.with_field("wide", text="direct").field("wide").text == f"{here}:direct"
     assert (
         said.with_field("wide", text=False).to_json()
