@@ -19,7 +19,8 @@ typedef struct script {
     int skew;                      /* ticks between cores */
     double jump_share;             /* of the readings come after a jump: of the counter ... */
     double back, ahead;            /* ... between these ns ... */
-    double leap;                   /* ... and of the monotonic clock, up to so many ns */
+    double leap;                   /* ... and of the monotonic clock, up to so many ns ... */
+    double doze;                   /* ... after so many ns in which nothing was read */
     int later; /* errors are owned up to at the next anchor only; the world is calm after the first half */
 } script;
 
@@ -45,6 +46,7 @@ static const script scripts[] = {
      .ahead = HOUR,
      .turn = 20e6},
     {.name = "nudged", .gap = 200, .jump_share = 1e-4, .back = -90e3, .ahead = 90e3, .later = 1},
+    {.name = "dozing", .gap = 500, .jump_share = 1e-4, .doze = 1e9, .ahead = 0.4e9, .later = 1},
     {.name = "leaping", .gap = 200, .jump_share = 1e-4, .leap = 1e9, .later = 1},
     {.name = "chrony", .slew = 1e5, .turn = 50e6, .gap = 500, .later = 1},
     {.name = "uneven", .slew = 5e4, .turn = 4e6, .gap = 500, .later = 1},
@@ -138,6 +140,7 @@ static struct {
 static void jump(void)
 {
     double by = plot->back + chance(plot->ahead - plot->back);
+    pass(plot->doze);
     counter += by * frequency;
     clock_ns += chance(plot->leap);
 }

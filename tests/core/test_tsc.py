@@ -33,8 +33,9 @@ TIGHT = {
     "cores": 300,
     "migrated": 300,
 }
-# Worlds that break the rules: the counter is pushed, the clock leaps, chrony slews by 10 %.
-LATER = {"nudged": 100_000, "leaping": 1_100_000_000, "chrony": 25_000, "uneven": 25_000}
+# Worlds that break the rules: the counter is pushed, or runs on while the machine is suspended; the clock
+# leaps; chrony slews by 10 %; counter and clock are uneven from the first.
+LATER = {"nudged": 100_000, "dozing": 50_000, "leaping": 1_100_000_000, "chrony": 25_000, "uneven": 25_000}
 
 
 def told(output: str) -> dict[str, float]:
@@ -89,7 +90,7 @@ def test_the_bound_is_no_empty_promise(simulation: Path, scenario: str) -> None:
 @pytest.mark.stress
 @pytest.mark.parametrize("scenario", [*TIGHT, *LATER])
 def test_within_its_bound_in_many_worlds(simulation: Path, scenario: str) -> None:
-    seen = simulate(simulation, scenario, 2000, 400_000)
+    seen = simulate(simulation, scenario, 500, 400_000)
     assert seen["backwards"] == seen["beyond"] == seen["wrong"] == 0, seen
 
 
@@ -110,7 +111,8 @@ def test_arithmetic_is_defined(tmp_path: Path) -> None:
         ("fr_tsc_own_up(t, (double)(t->ns - ns) + uncertainty);", "", "slow look"),
         ("#define FR_TSC_UNSEEN 1e-3", "#define FR_TSC_UNSEEN 0", "turning"),
         ("passed >= t->window", "passed >= 20 * t->window", "turning"),
-        ("int even = jump <= span * FR_TSC_UNEVEN;", "int even = jump <= 1e30;", "migrated"),
+        ("int even = jump <= passed * t->nominal * FR_TSC_UNEVEN;", "int even = jump < 1e30;", "migrated"),
+        ("t->mono) - passed * t->nominal)", "t->mono) - span)", "dozing"),
         ("if (learnt || !even) {", "if (learnt) {", "migrated"),
         ("off >= FR_TSC_WINDOW ? uncertainty :", "0 ? uncertainty :", "migrated"),
         ("if (learnt)\n", "if (0)\n", "chrony"),

@@ -33,7 +33,7 @@
 #define FR_TSC_RATE_NOISE 5e-6    /* ... and the later ones */
 /* ns that a line may have gone astray in a window; 10 for roundings, and cores that differ by a few ticks */
 #define FR_TSC_ALLOWANCE ((FR_TSC_UNSEEN + FR_TSC_FIRST_NOISE) * FR_TSC_WINDOW + 10)
-#define FR_TSC_UNEVEN 0.25       /* two rates that differ by more are a jump: slewing does 10 % at most */
+#define FR_TSC_UNEVEN 0.25       /* what differs more from the nominal rate is a jump: slewing does 10 % */
 #define FR_TSC_WIDEST 2000.0     /* ns: a look at both that took longer is no anchor */
 #define FR_TSC_CALIBRATE 5000000 /* ns between two looks of the calibration */
 #define FR_TSC_SPANS 6           /* so many of them at most */
@@ -53,7 +53,8 @@ typedef struct fr_tsc {
     int64_t last;              /* the latest reading */
     uint64_t bound;            /* ns that a reading can have been off; relaxed, for any thread */
     int64_t mono;              /* the monotonic clock at the anchor */
-    double rate;               /* of the monotonic clock, in ns a tick */
+    double nominal;            /* rate of the monotonic clock in ns a tick, when it was calibrated ... */
+    double rate;               /* ... and as last learnt */
     double uncertainty;        /* ns that `mono` can be off */
     uint64_t base_ticks;       /* where the next rate is learnt from: an anchor ... */
     int64_t base_mono;         /* ... its time ... */
@@ -156,9 +157,10 @@ static inline int64_t fr_tsc_step(fr_tsc *t, uint64_t ticks, int64_t ns, double 
     double passed = (double)(ticks - t->ticks); /* a counter that went backwards is far ahead */
     double span = passed * t->rate;
     double off = (double)(t->ns - ns) + passed * (double)t->slope / FR_TSC_ONE;
-    double jump = __builtin_fabs((double)(ns - t->mono) - span) - t->uncertainty - uncertainty;
+    /* Of the nominal rate, or one that was learnt across a jump would make every later interval another. */
+    double jump = __builtin_fabs((double)(ns - t->mono) - passed * t->nominal) - t->uncertainty - uncertainty;
     double base = (double)(ticks - t->base_ticks), astray = t->base_uncertainty + uncertainty;
-    int even = jump <= span * FR_TSC_UNEVEN;
+    int even = jump <= passed * t->nominal * FR_TSC_UNEVEN;
     int learnt = even && astray <= base * t->rate * FR_TSC_RATE_NOISE;
     fr_tsc_own_up(t, fr_tsc_judge_line(t, even, off, span, uncertainty));
     if (learnt)
@@ -274,7 +276,7 @@ static inline int fr_tsc_calibrate(fr_tsc *t, const fr_clock *clock, uint64_t (*
             || fr_tsc_uncertainty(first_width, rate) + uncertainty
                    > (double)(ns - first_ns) * FR_TSC_FIRST_NOISE)
             continue;
-        t->rate = rate;
+        t->nominal = t->rate = rate;
         t->ticks = t->base_ticks = ticks;
         t->mono = t->base_mono = t->ns = t->last = ns;
         t->uncertainty = t->base_uncertainty = uncertainty;
@@ -286,7 +288,7 @@ static inline int fr_tsc_calibrate(fr_tsc *t, const fr_clock *clock, uint64_t (*
     return FR_TSC_UNSTEADY;
 }
 
-/* Calibrate against the monotonic clock, in about 15 ms; 0, or why not. */
+/* Calibrate against the monotonic clock, in 10 ms where nobody disturbs us; 0, or why not. */
 static inline int fr_tsc_begin(fr_tsc *t)
 {
     int why = fr_tsc_usable();
