@@ -18,9 +18,10 @@
  * every later reading further from the clock, and the intervals across it as wrong, for longer. When a
  * reading was ahead, the next line begins at that reading and is flatter, to meet the clock within a window.
  *
- * The counter is read as it comes: the processor may read it before earlier loads have answered, as the
- * kernel's clock, which waits for them, never does. That is no error of the clock, but a getter that waits
- * for a device is stamped better by the monotonic clock. */
+ * fr_tsc_now reads the counter as it comes: the processor may do so before earlier loads have answered, so
+ * that of a load that takes a microsecond only some hundred ns are seen. The kernel's clock waits for them,
+ * and so does fr_tsc_read(t, fr_ticks_after()), for some ns more: what to take where the time of a load
+ * matters. */
 #ifndef FASTREC_TSC_H
 #define FASTREC_TSC_H
 
@@ -156,11 +157,12 @@ static inline int64_t fr_tsc_step(fr_tsc *t, uint64_t ticks, int64_t ns, double 
 {
     double passed = (double)(ticks - t->ticks); /* a counter that went backwards is far ahead */
     double span = passed * t->rate;
+    /* By the nominal rate, or one learnt across a jump would make all later times look like jumps. */
+    double nominal = passed * t->nominal;
+    double jump = __builtin_fabs((double)(ns - t->mono) - nominal) - t->uncertainty - uncertainty;
     double off = (double)(t->ns - ns) + passed * (double)t->slope / FR_TSC_ONE;
-    /* Of the nominal rate, or one that was learnt across a jump would make every later interval another. */
-    double jump = __builtin_fabs((double)(ns - t->mono) - passed * t->nominal) - t->uncertainty - uncertainty;
     double base = (double)(ticks - t->base_ticks), astray = t->base_uncertainty + uncertainty;
-    int even = jump <= passed * t->nominal * FR_TSC_UNEVEN;
+    int even = jump <= nominal * FR_TSC_UNEVEN;
     int learnt = even && astray <= base * t->rate * FR_TSC_RATE_NOISE;
     fr_tsc_own_up(t, fr_tsc_judge_line(t, even, off, span, uncertainty));
     if (learnt)
