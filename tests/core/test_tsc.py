@@ -88,8 +88,9 @@ def test_the_bound_is_no_empty_promise(simulation: Path, scenario: str) -> None:
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize("scenario", [*TIGHT, *LATER])
+@pytest.mark.parametrize("scenario", sorted({*TIGHT, *LATER} - {"uneven"}))
 def test_within_its_bound_in_many_worlds(simulation: Path, scenario: str) -> None:
+    """But for those that turn by 10 % and back within a window, of which the bound promises nothing."""
     seen = simulate(simulation, scenario, 500, 400_000)
     assert seen["backwards"] == seen["beyond"] == seen["wrong"] == 0, seen
 

@@ -9,10 +9,11 @@
  * slewed: the kernel's own slewing keeps within 500 ppm of the nominal rate, so that from one moment to the
  * next the rate may change by 1000 ppm, 100 ns in a window. That much is always in the bound. To it comes the
  * greatest error that an anchor can have had: how far the line before it had gone astray, and half the time
- * that reading both took. Slewing beyond 500 ppm (chrony may do 100,000), and a counter or clock that jumps,
- * show at the next anchor, and are counted there: the bound then covers what was read before too. (A jump
- * within a window, and nothing read for long after it: then the counter seems to have had another rate for
- * that time, and the jump is counted in part.)
+ * that reading both took. What breaks the rule, slewing beyond 500 ppm (chrony may do 100,000) and a counter
+ * or clock that jumps, shows at the next anchor and is counted there: the bound then covers what was read
+ * before too. Two things escape it: what is undone within the window, and a jump after which nothing is read
+ * for long, for then the counter seems to have had another rate for that time, and the jump is counted in
+ * part.
  *
  * Readings never go backwards. A line that has fallen behind ends in a jump to the clock: a slew would leave
  * every later reading further from the clock, and the intervals across it as wrong, for longer. When a
