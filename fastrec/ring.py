@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastrec.core.push import Pusher, learn_numpy
 from fastrec.core.ring import Ring as CoreRing
 from fastrec.errors import RecordingError, SchemaError, SourceError, shown
 from fastrec.schema import Schema
@@ -99,7 +100,6 @@ class Ring:
         self.schema = schema
         self.capacity = capacity
         self._dtype = schema.record_dtype
-        self._payload_dtype = schema.dtype
         try:
             self.core = CoreRing(
                 record_size=self._dtype.itemsize,
@@ -121,6 +121,8 @@ class Ring:
             raise SourceError(
                 f"no memory for {capacity:,} records ({needed:,} bytes): {error}; lower capacity"
             ) from error
+        pusher = Pusher(self.core, schema.dtype, _Judge(schema))
+        self.push, self.extend = pusher.push, pusher.extend  # a Python frame would cost as much as a push
         self.array = np.frombuffer(self.core, self._dtype)
 
     def __len__(self) -> int:
@@ -135,19 +137,7 @@ class Ring:
         SchemaError
             It has another size or dtype, or its stamp is before the last one.
         """
-        self._check_dtype(payload)
-        if mono_ns is not None:
-            mono_ns = _stamp(mono_ns)
-        try:
-            return self.core.push(payload, mono_ns)
-        except RuntimeError as error:
-            raise RecordingError(_CLOSED) from error
-        except SchemaError:
-            raise
-        except (ValueError, TypeError, BufferError) as error:
-            raise SchemaError(
-                f"{self.schema.name!r} cannot take this {type(payload).__name__}: {error}; {_FORMS}"
-            ) from error
+        return self.push(payload, mono_ns)
 
     def extend(self, payloads: Any, mono_ns: Any = None) -> int:
         """Publish many payloads (an array of the schema's dtype, or bytes); how many had room.
@@ -163,28 +153,7 @@ class Ring:
         SchemaError
             Another size or dtype; or a decreasing stamp, named by its row. Nothing is published then.
         """
-        self._check_dtype(payloads)
-        stamps = None if mono_ns is None else _stamps(mono_ns)
-        if isinstance(payloads, np.ndarray):
-            if payloads.dtype.names is not None and payloads.ndim != 1:
-                raise SchemaError(
-                    f"an array of shape {payloads.shape}; extend takes rows of shape (n,): pass array.ravel()"
-                )
-            if not payloads.flags.c_contiguous:
-                raise SchemaError("the array is not contiguous; pass numpy.ascontiguousarray(array)")
-        try:
-            return self.core.extend(payloads, stamps)
-        except RuntimeError as error:
-            raise RecordingError(_CLOSED) from error
-        except SchemaError:
-            raise
-        except (ValueError, TypeError, BufferError) as error:
-            raise SchemaError(f"{self.schema.name!r} cannot take these: {error}; {_FORMS}") from error
-
-    def _check_dtype(self, payload: Any) -> None:
-        dtype = getattr(payload, "dtype", None)
-        if dtype is not None and dtype is not self._payload_dtype and isinstance(dtype, np.dtype):
-            refuse_other(self.schema, dtype, "pushed")
+        return self.extend(payloads, mono_ns)
 
     def snapshot(self, count: int | None = None) -> Snapshot:
         """Copy the newest `count` records (all that can be read without): never torn, `lost` exact."""
@@ -223,6 +192,61 @@ class Ring:
             else []
         )
         return lambda identifier: known[identifier - 1] if 0 < identifier <= len(known) else None
+
+
+class _Judge:
+    """What is not plainly a payload is one by another name, or one clear error."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def push(self, pusher: Pusher, payload: Any, mono_ns: Any) -> bool:
+        dtype = self._check_dtype(payload)
+        if mono_ns is not None:
+            mono_ns = _stamp(mono_ns)
+        try:
+            room = pusher.put(payload, mono_ns)
+        except RuntimeError as error:
+            raise RecordingError(_CLOSED) from error
+        except SchemaError:
+            raise
+        except (ValueError, TypeError, BufferError) as error:
+            raise SchemaError(
+                f"{self.schema.name!r} cannot take this {type(payload).__name__}: {error}; {_FORMS}"
+            ) from error
+        if dtype is not None:
+            pusher.remember(dtype)
+        return room
+
+    def extend(self, pusher: Pusher, payloads: Any, mono_ns: Any) -> int:
+        dtype = self._check_dtype(payloads)
+        stamps = None if mono_ns is None else _stamps(mono_ns)
+        if isinstance(payloads, np.ndarray):
+            if payloads.dtype.names is not None and payloads.ndim != 1:
+                raise SchemaError(
+                    f"an array of shape {payloads.shape}; extend takes rows of shape (n,): pass array.ravel()"
+                )
+            if not payloads.flags.c_contiguous:
+                raise SchemaError("the array is not contiguous; pass numpy.ascontiguousarray(array)")
+        try:
+            put = pusher.put_many(payloads, stamps)
+        except RuntimeError as error:
+            raise RecordingError(_CLOSED) from error
+        except SchemaError:
+            raise
+        except (ValueError, TypeError, BufferError) as error:
+            raise SchemaError(f"{self.schema.name!r} cannot take these: {error}; {_FORMS}") from error
+        if dtype is not None:
+            pusher.remember(dtype)
+        return put
+
+    def _check_dtype(self, payload: Any) -> np.dtype | None:
+        """The dtype it calls itself, which may be pushed; None: it is no array of NumPy's."""
+        dtype = getattr(payload, "dtype", None)
+        if not isinstance(dtype, np.dtype):
+            return None
+        refuse_other(self.schema, dtype, "pushed")
+        return dtype
 
 
 def refuse_other(schema: Schema, dtype: np.dtype, how: str) -> None:
@@ -265,3 +289,7 @@ def _stamps(mono_ns: Any) -> np.ndarray:
 def _frozen(array: np.ndarray) -> np.ndarray:
     array.flags.writeable = False
     return array
+
+
+_ROWS = np.zeros((2, 3), "<i4,<f8")
+learn_numpy(_ROWS, _ROWS[1, 2], np.dtype(np.int64))

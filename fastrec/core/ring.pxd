@@ -89,6 +89,7 @@ cdef extern from "fastrec/ring.h" nogil:
     fr_ring_view fr_ring_look(void *memory) noexcept
     void fr_ring_take(fr_ring *r, void *memory) noexcept
     void fr_ring_publish_account(fr_ring *r) noexcept
+    void fr_ring_publish_recorded(fr_ring *r) noexcept  # after a record, when nothing else has changed
     fr_account fr_ring_account(const fr_ring_header *h) noexcept
     uint64_t fr_ring_room(fr_ring *r, uint64_t count) noexcept
     void fr_ring_lose(fr_ring *r, uint32_t cause, int32_t code, uint64_t count, int64_t t_first,

@@ -1,15 +1,12 @@
 """The ring: one writer, any number of readers, in a shared mapping that NumPy views in place."""
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memcpy, memset, strerror
 
 import os
 
-from fastrec.errors import SchemaError
-
 ACCOUNT = ("slots", "recorded", "held", "missed", "failed", "dropped", "start", "last", "texts_lost")
-ASCENDING = "stamps may be equal, but never decrease"
 
 
 cdef class Ring:
@@ -123,91 +120,6 @@ cdef class Ring:
             if text == NULL:
                 return found
             found.append(PyBytes_FromStringAndSize(<const char *> text, length))
-
-    # ---- the writer: one thread at a time, which holding the GIL sees to
-
-    def push(self, payload, stamp=None):
-        """Publish one payload, stamped now or with `stamp`; False when a bounded ring had no room."""
-        cdef Py_buffer view
-        cdef fr_ring *r = &self.writer
-        cdef int64_t t
-        cdef bint room
-        PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
-        try:
-            if self.closed:
-                raise RuntimeError("closed")
-            if view.len != self.view.header.payload_size:
-                raise ValueError(f"{view.len} bytes pushed, the schema has {self.view.header.payload_size}")
-            t = fr_now() + self.view.header.clock_offset if stamp is None else stamp
-            if t < <int64_t> r.account.last:
-                if stamp is not None:
-                    raise SchemaError(f"stamp {t} is before {r.account.last}, the one before it; {ASCENDING}")
-                t = r.account.last
-            room = fr_ring_room(r, 1)
-            if room:
-                fr_ring_put_payloads(r, t, NULL, <unsigned char *> view.buf, view.len, 1)
-                r.account.recorded += 1
-            else:
-                fr_ring_lose(r, FR_GAP_DROPPED, 0, 1, t, t)
-                r.account.dropped += 1
-            if not r.account.slots:
-                r.account.start = t
-            r.account.slots += 1
-            r.account.last = t
-            fr_ring_publish_account(r)
-            return room
-        finally:
-            PyBuffer_Release(&view)
-
-    def extend(self, payloads, const int64_t[::1] stamps=None):
-        """Publish a dense array of payloads, stamped now or each with its own stamp; how many had room."""
-        cdef Py_buffer view
-        cdef fr_ring *r = &self.writer
-        cdef size_t size = self.view.header.payload_size
-        cdef uint64_t count, i, batch, put = 0
-        cdef const int64_t *each
-        cdef int64_t t, before
-        PyObject_GetBuffer(payloads, &view, PyBUF_SIMPLE)
-        t = fr_now() + self.view.header.clock_offset
-        before = r.account.last
-        try:
-            if self.closed:
-                raise RuntimeError("closed")
-            if view.len % size:
-                raise ValueError(f"{view.len} bytes are no whole number of payloads of {size}")
-            count = view.len // size
-            if stamps is not None:
-                if <uint64_t> stamps.shape[0] != count:
-                    raise ValueError(f"{stamps.shape[0]} stamps for {count} payloads")
-                for i in range(count):
-                    if stamps[i] < before:
-                        raise SchemaError(f"row {i}: stamp {stamps[i]} is before {before}, the one before it;"
-                                          f" {ASCENDING}")
-                    before = stamps[i]
-            if t < <int64_t> r.account.last:
-                t = r.account.last
-            if not r.account.slots and count:
-                r.account.start = t if stamps is None else stamps[0]
-            each = NULL if stamps is None or not count else &stamps[0]
-            while put < count:
-                batch = fr_ring_room(r, min(count - put, <uint64_t> FR_GUARD))
-                if not batch:
-                    break
-                fr_ring_put_payloads(r, t, each + put if each else NULL,
-                                     <unsigned char *> view.buf + put * size, size, batch)
-                put += batch
-            if put < count:
-                fr_ring_lose(r, FR_GAP_DROPPED, 0, count - put, each[put] if each else t,
-                             each[count - 1] if each else t)
-            r.account.slots += count
-            r.account.recorded += put
-            r.account.dropped += count - put
-            if count:
-                r.account.last = each[count - 1] if each else t
-            fr_ring_publish_account(r)
-            return put
-        finally:
-            PyBuffer_Release(&view)
 
     def close(self):
         """Take no more pushes; publish the loss that may still go on."""
