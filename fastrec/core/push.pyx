@@ -3,7 +3,8 @@
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
-from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
+from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
+from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport Py_TYPE
 from libc.stdint cimport uintptr_t
 
@@ -21,9 +22,18 @@ from fastrec.core.ring cimport (
     fr_ring_room,
 )
 
+import ctypes
+
 from fastrec.errors import SchemaError
 
+cdef extern from "Python.h":
+    # Their errors are asked for where there may be one: a try statement costs as much as the buffer.
+    int get_buffer "PyObject_GetBuffer"(object payload, Py_buffer *view, int flags) noexcept
+    long long as_int64 "PyLong_AsLongLongAndOverflow"(object integer, int *overflow) noexcept
+
 ASCENDING = "stamps may be equal, but never decrease"
+
+cdef object struct_kind = type(ctypes.Structure), union_kind = type(ctypes.Union)
 
 # NumPy's types whose layout was proved, and the dtype of stamps; None: they are buffers like any other.
 cdef object row_type = None, array_type = None, stamp_dtype = None
@@ -109,25 +119,33 @@ cdef class Pusher:
     @cython.binding(False)
     def push(self, payload, mono_ns=None):
         """Publish one payload, stamped now or with `mono_ns`; False when a bounded ring had no room."""
-        cdef Py_buffer view
-        cdef int64_t t
-        cdef int overflow = 0, room = -1
         cdef Py_ssize_t size = 0
         cdef const unsigned char *data = self.plain(payload, &size)
-        cdef bint opened = data == NULL and open_buffer(payload, &view)
-        if opened:
-            data, size = <const unsigned char *> view.buf, view.len
-        if size == <Py_ssize_t> self.size and not self.ring.closed:
-            if mono_ns is None:
-                t = max(self.now(), <int64_t> self.ring.writer.account.last)
-                room = self.publish(data, t)
-            elif PyLong_CheckExact(mono_ns):
-                t = PyLong_AsLongLongAndOverflow(mono_ns, &overflow)
-                if not overflow and t >= <int64_t> self.ring.writer.account.last:
-                    room = self.publish(data, t)
-        if opened:
-            PyBuffer_Release(&view)
+        cdef int room = self.push_bytes(data, size, mono_ns) if data else self.push_buffer(payload, mono_ns)
         return self.judge.push(self, payload, mono_ns) if room < 0 else room == 1
+
+    cdef int push_bytes(self, const unsigned char *data, Py_ssize_t size, object mono_ns) noexcept:
+        """Whether there was room; negative: the judge has to say what is wrong."""
+        cdef int64_t last = self.ring.writer.account.last, t
+        cdef int overflow = 0
+        if size != <Py_ssize_t> self.size or self.ring.closed:
+            return -1
+        if mono_ns is None:
+            return self.publish(data, max(self.now(), last))
+        if not PyLong_CheckExact(mono_ns):
+            return -1
+        t = as_int64(mono_ns, &overflow)
+        return -1 if overflow or t < last else self.publish(data, t)
+
+    cdef int push_buffer(self, object payload, object mono_ns) except? -2:
+        """As `push_bytes`, of what calls itself no dtype and is bytes in one piece."""
+        cdef Py_buffer view
+        cdef int room
+        if not self.open(payload, &view):
+            return -1
+        room = self.push_bytes(<const unsigned char *> view.buf, view.len, mono_ns)
+        PyBuffer_Release(&view)
+        return room
 
     cdef bint publish(self, const unsigned char *payload, int64_t t) noexcept:
         """One payload and its account; whether it had room."""
@@ -144,31 +162,38 @@ cdef class Pusher:
     @cython.binding(False)
     def extend(self, payloads, mono_ns=None):
         """Publish a dense array of payloads, stamped now or each with its own stamp; how many had room."""
-        cdef Py_buffer view
-        cdef int64_t t, put = -1
-        cdef uint64_t count
-        cdef const int64_t *stamps = NULL
         cdef Py_ssize_t size = 0
         cdef const unsigned char *data = self.plain(payloads, &size) if is_flat(payloads) else NULL
-        cdef bint opened = data == NULL and open_buffer(payloads, &view)
-        if opened:
-            data, size = <const unsigned char *> view.buf, view.len
-        t = max(self.now(), <int64_t> self.ring.writer.account.last)
-        count = size // self.size
-        if data != NULL and size % self.size == 0 and not self.ring.closed:
-            if mono_ns is None:
-                put = self.publish_many(data, count, t, NULL)
-            else:
-                stamps = plain_stamps(mono_ns, count)
-                if stamps != NULL and unordered(stamps, count, self.ring.writer.account.last) == count:
-                    put = self.publish_many(data, count, t, stamps)
-        if opened:
-            PyBuffer_Release(&view)
+        cdef int64_t put
+        put = self.extend_bytes(data, size, mono_ns) if data else self.extend_buffer(payloads, mono_ns)
         return self.judge.extend(self, payloads, mono_ns) if put < 0 else put
+
+    cdef int64_t extend_bytes(self, const unsigned char *data, Py_ssize_t size, object mono_ns) noexcept:
+        """How many had room; negative: the judge has to say what is wrong."""
+        cdef int64_t last = self.ring.writer.account.last, t = max(self.now(), last)
+        cdef uint64_t count = <size_t> size // self.size
+        cdef const int64_t *stamps = NULL
+        if count * self.size != <size_t> size or self.ring.closed:
+            return -1
+        if mono_ns is not None:
+            stamps = plain_stamps(mono_ns, count)
+            if stamps == NULL or unordered(stamps, count, last) < count:
+                return -1
+        return self.publish_many(data, count, t, stamps)
+
+    cdef int64_t extend_buffer(self, object payloads, object mono_ns) except? -2:
+        """As `extend_bytes`, of what calls itself no dtype and is bytes in one piece."""
+        cdef Py_buffer view
+        cdef int64_t put
+        if not self.open(payloads, &view):
+            return -1
+        put = self.extend_bytes(<const unsigned char *> view.buf, view.len, mono_ns)
+        PyBuffer_Release(&view)
+        return put
 
     cdef uint64_t publish_many(self, const unsigned char *payloads, uint64_t count, int64_t t,
                                const int64_t *stamps) noexcept:
-        """Payloads of one stamp, or each of its own in ascending order, and their account; how many had room."""
+        """Payloads of one stamp or each of its own, which ascend, and their account; how many had room."""
         cdef fr_ring *r = &self.ring.writer
         cdef uint64_t batch, put = 0
         if not count:
@@ -190,6 +215,20 @@ cdef class Pusher:
         r.account.dropped += count - put
         fr_ring_publish_account(r)
         return put
+
+    cdef bint open(self, object payload, Py_buffer *view) except -1:
+        """The bytes of what calls itself no dtype; False: it has none, or not in one piece."""
+        if <PyObject *> Py_TYPE(payload) != <PyObject *> self.struct:
+            if getattr(payload, "dtype", None) is not None:
+                return False
+            if type(type(payload)) is struct_kind or type(type(payload)) is union_kind:
+                self.struct = type(payload)
+        if get_buffer(payload, view, PyBUF_SIMPLE) == 0:
+            return True
+        if not PyErr_ExceptionMatches((ValueError, TypeError, BufferError)):
+            return -1
+        PyErr_Clear()
+        return False
 
     # What the judge lets pass
 
@@ -242,16 +281,6 @@ cdef class Pusher:
             return self.publish_many(<const unsigned char *> view.buf, count, t, each)
         finally:
             PyBuffer_Release(&view)
-
-cdef bint open_buffer(object payload, Py_buffer *view) except -1:
-    """The bytes of an object that calls itself no dtype; False: it has none, or not in one piece."""
-    if getattr(payload, "dtype", None) is not None:
-        return False
-    try:
-        PyObject_GetBuffer(payload, view, PyBUF_SIMPLE)
-    except (ValueError, TypeError, BufferError):
-        return False
-    return True
 
 
 cdef inline bint is_flat(object payloads) noexcept:
