@@ -121,8 +121,9 @@ class Ring:
             raise SourceError(
                 f"no memory for {capacity:,} records ({needed:,} bytes): {error}; lower capacity"
             ) from error
-        pusher = Pusher(self.core, schema.dtype, _Judge(schema))
-        self.push, self.extend = pusher.push, pusher.extend  # a Python frame would cost as much as a push
+        self._pusher = Pusher(self.core, schema.dtype, _Judge(schema))
+        # On the ring itself they are compiled: a Python frame would cost as much as the push.
+        self.push, self.extend = self._pusher.push, self._pusher.extend
         self.array = np.frombuffer(self.core, self._dtype)
 
     def __len__(self) -> int:
@@ -137,7 +138,7 @@ class Ring:
         SchemaError
             It has another size or dtype, or its stamp is before the last one.
         """
-        return self.push(payload, mono_ns)
+        return self._pusher.push(payload, mono_ns)
 
     def extend(self, payloads: Any, mono_ns: Any = None) -> int:
         """Publish many payloads (an array of the schema's dtype, or bytes); how many had room.
@@ -153,7 +154,7 @@ class Ring:
         SchemaError
             Another size or dtype; or a decreasing stamp, named by its row. Nothing is published then.
         """
-        return self.extend(payloads, mono_ns)
+        return self._pusher.extend(payloads, mono_ns)
 
     def snapshot(self, count: int | None = None) -> Snapshot:
         """Copy the newest `count` records (all that can be read without): never torn, `lost` exact."""
@@ -283,7 +284,7 @@ def _stamps(mono_ns: Any) -> np.ndarray:
     if stamps.dtype.kind == "u" and stamps.size and stamps.max() >= 2**63:
         row = int(np.argmax(stamps >= 2**63))
         raise SchemaError(f"mono_ns: row {row}: stamp {stamps[row]} is beyond 2**63 - 1; check the clock")
-    return np.ascontiguousarray(stamps, "<i8")
+    return np.require(stamps, "<i8", "CA")
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
@@ -292,4 +293,4 @@ def _frozen(array: np.ndarray) -> np.ndarray:
 
 
 _ROWS = np.zeros((2, 3), "<i4,<f8")
-learn_numpy(_ROWS, _ROWS[1, 2], np.dtype(np.int64))
+learn_numpy(_ROWS, _ROWS[1, 2], _ROWS.view(np.recarray)[1, 2], np.dtype(np.int64))

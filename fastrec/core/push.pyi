@@ -7,7 +7,7 @@ from fastrec.core.ring import Ring
 
 ASCENDING: str
 
-def learn_numpy(array: np.ndarray, row: np.void, stamps: np.dtype) -> bool: ...
+def learn_numpy(array: np.ndarray, row: np.void, record: np.record, stamps: np.dtype) -> bool: ...
 
 @final
 class Pusher:

@@ -36,19 +36,19 @@ ASCENDING = "stamps may be equal, but never decrease"
 cdef object struct_kind = type(ctypes.Structure), union_kind = type(ctypes.Union)
 
 # NumPy's types whose layout was proved, and the dtype of stamps; None: they are buffers like any other.
-cdef object row_type = None, array_type = None, stamp_dtype = None
+cdef object row_type = None, record_type = None, array_type = None, stamp_dtype = None
 
 
-def learn_numpy(array, row, stamps):
+def learn_numpy(array, row, record, stamps):
     """Whether NumPy's objects are laid out as numpy_abi.pxd says; only then are they read by it.
 
-    They are a two-dimensional array, one of its rows that is a view, and a dtype: int64.
+    They are a two-dimensional array, rows of it that are views: void and record, and a dtype: int64.
     """
-    global row_type, array_type, stamp_dtype
-    row_type = array_type = stamp_dtype = None
-    if not (array_is_known(array) and array_is_known(array.T) and row_is_known(row)):
+    global row_type, record_type, array_type, stamp_dtype
+    row_type = record_type = array_type = stamp_dtype = None
+    if not (array_is_known(array) and array_is_known(array.T) and row_is_known(row) and row_is_known(record)):
         return False
-    row_type, array_type, stamp_dtype = type(row), type(array), stamps
+    row_type, record_type, array_type, stamp_dtype = type(row), type(record), type(array), stamps
     return True
 
 
@@ -100,12 +100,13 @@ cdef class Pusher:
         """The bytes of a payload, or of many, that needs no judgement and no buffer; NULL: it does."""
         cdef const NumpyRow *row
         cdef const NumpyArray *array
+        cdef PyObject *kind = <PyObject *> Py_TYPE(payload)
         cdef int axis
-        if <PyObject *> Py_TYPE(payload) == <PyObject *> row_type:
+        if kind == <PyObject *> row_type or kind == <PyObject *> record_type:
             row = <const NumpyRow *> <PyObject *> payload
             size[0] = self.item_size(row.dtype)
             return row.data if size[0] else NULL
-        if <PyObject *> Py_TYPE(payload) == <PyObject *> array_type:
+        if kind == <PyObject *> array_type:
             array = <const NumpyArray *> <PyObject *> payload
             size[0] = self.item_size(array.dtype) if array.flags & C_CONTIGUOUS else 0
             for axis in range(array.ndim):
@@ -117,6 +118,7 @@ cdef class Pusher:
         return NULL
 
     @cython.binding(False)
+    @cython.embedsignature.format("clinic")
     def push(self, payload, mono_ns=None):
         """Publish one payload, stamped now or with `mono_ns`; False when a bounded ring had no room."""
         cdef Py_ssize_t size = 0
@@ -160,6 +162,7 @@ cdef class Pusher:
         return True
 
     @cython.binding(False)
+    @cython.embedsignature.format("clinic")
     def extend(self, payloads, mono_ns=None):
         """Publish a dense array of payloads, stamped now or each with its own stamp; how many had room."""
         cdef Py_ssize_t size = 0
