@@ -145,7 +145,7 @@ def push() -> Iterator[list[rivals.Pushing]]:
 
 def test_every_push_contestant_is_really_checked(push: list[rivals.Pushing]) -> None:
     """A right run passes; a run that did not happen, or stored two payloads in the wrong order, does not."""
-    assert len(push) == 9 + 6 + 6 + 6 + 6
+    assert len(push) == 9 + 5 + 6 + 3 + 6 + 3 + 7 + 7
     for contestant in push:
         contestant.prepare(0)
         contestant.run()

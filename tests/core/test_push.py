@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -134,6 +135,24 @@ def test_nothing_is_held(layout: str, form: str) -> None:
     assert sys.getrefcount(payload) == before[0] and abs(sys.getrefcount(None) - before[1]) < 50
 
 
+def test_how_many(layout: str) -> None:
+    """One to push, any number to extend."""
+    ring = Ring(SCHEMA, 64)
+    ring.push(rows()[0])
+    for wrong in (rows(2), rows(0), rows(4).reshape(2, 2), RAW * 2, b"", memoryview(RAW * 2)):
+        with pytest.raises(SchemaError, match="bytes pushed, the schema has 16"):
+            ring.push(wrong)
+    numbers = np.zeros(300, SCHEMA.dtype)
+    numbers["level"] = np.arange(300)
+    for count in (0, 1, 63, 64, 65, 107):
+        assert ring.extend(numbers[:count]) == count
+        numbers = numbers[count:]
+    for wrong in (rows(4).reshape(2, 2), rows().reshape(())):
+        with pytest.raises(SchemaError, match=r"pass array.ravel\(\)"):
+            ring.extend(wrong)
+    assert ring.snapshot().array["level"].tolist() == list(range(236, 300)) and ring.core.head == 301
+
+
 def test_each_call_says_what_it_takes() -> None:
     ring = Ring(SCHEMA, 64)
     assert str(inspect.signature(ring.push)) == "(payload, mono_ns=None)"
@@ -152,19 +171,49 @@ def test_what_was_judged_stays_judged(layout: str) -> None:
     class Other(Struct):
         dtype = np.dtype("<f4,<f4,<f4,<f4")
 
+    class Loose(array.array):
+        pass
+
+    loose = Loose("q", RAW)
+    loose.dtype = Other.dtype
     ring = Ring(SCHEMA, 64)
-    for good in (rows()[0], np.frombuffer(RAW, "V16")[0], np.frombuffer(RAW, "u1"), Struct()):
+    for good in (
+        rows()[0],
+        np.frombuffer(RAW, "V16")[0],
+        np.frombuffer(RAW, "u1"),
+        Struct(),
+        Loose("q", RAW),
+    ):
         for _ in range(2):
             ring.push(good)
         for bad in (
             np.zeros(2), np.zeros(1, Other.dtype), np.zeros(1, Other.dtype)[0], Other(), np.zeros(17, "u1"),
-            np.zeros(32, "u1")[::2], np.zeros(3, PADDED)[::2],
+            np.zeros(32, "u1")[::2], np.zeros(3, PADDED)[::2], loose,
         ):  # fmt: skip
             with pytest.raises(SchemaError):
                 ring.push(bad)
             with pytest.raises(SchemaError):
                 ring.extend(bad)
-    assert ring.core.head == 8
+    assert ring.core.head == 10
+
+
+def test_stamps_that_decrease(layout: str) -> None:
+    """Nothing of the call is published, however late it is found."""
+    ring = Ring(SCHEMA, 64)
+    ring.push(RAW, 100)
+    for stamps, row, before in (([99, 101], 0, 100), ([100, 101, 100], 2, 101), ([-1], 0, 100)):
+        with pytest.raises(SchemaError, match=f"row {row}: stamp {stamps[row]} is before {before}, the one"):
+            ring.extend(RAW * len(stamps), np.array(stamps))
+    late = np.arange(100, 1100)
+    late[999] = 5
+    with pytest.raises(SchemaError, match="row 999: stamp 5 is before 1098, the one"):
+        ring.extend(rows(1000), late)
+    with pytest.raises(SchemaError, match="999 stamps for 1000 payloads"):
+        ring.extend(rows(1000), late[:999])
+    assert ring.core.head == 1 and ring.core.account()["last"] == 100
+    assert ring.extend(rows(3), np.array([1, 100, 2, 100, 3, 101])[1::2]) == 3
+    assert ring.extend(rows(2), np.array([101, 102], "M8[ns]").view("i8")) == 2
+    assert ring.snapshot().array["mono_ns"].tolist() == [100, 100, 100, 101, 101, 102]
 
 
 @pytest.mark.parametrize("offset", [0, 1])
@@ -175,19 +224,24 @@ def test_stamps_out_of_line(layout: str, offset: int) -> None:
     assert ring.snapshot().array["mono_ns"].tolist() == [5, 6, 7, 8]
 
 
-LIES = {
-    "dtype": np.dtype("V16"),
-    "ndim": 3,
-    "shape": (3, 2),
-    "flags.c_contiguous": np.zeros((2, 3))[:, ::2].flags,
-    "flags.aligned": np.frombuffer(bytes(49), "<i8", offset=1).reshape(2, 3).flags,
-    "__array_interface__": {"data": (id(RAW), False)},
+def flags(array: np.ndarray, **lie: bool) -> SimpleNamespace:
+    true = np.asarray(array).flags
+    return SimpleNamespace(**{"c_contiguous": true.c_contiguous, "aligned": true.aligned, **lie})
+
+
+LIES: dict[str, Callable[[np.ndarray], object]] = {
+    "dtype": lambda array: np.dtype("V16"),
+    "ndim": lambda array: 3,
+    "shape": lambda array: (3, 2),
+    "flags.c_contiguous": lambda array: flags(array, c_contiguous=False),
+    "flags.aligned": lambda array: flags(array, aligned=False),
+    "__array_interface__": lambda array: {"data": (id(RAW), False)},
 }
 
 
 def lying(base: type, fact: str) -> type:
     """NumPy's array or row, but one fact is not what its memory says: as it would be with another layout."""
-    return type("Lying", (base,), {fact.partition(".")[0]: property(lambda self: LIES[fact])})
+    return type("Lying", (base,), {fact.partition(".")[0]: property(LIES[fact])})
 
 
 @pytest.mark.parametrize(
@@ -262,7 +316,7 @@ class Seen(ctypes.Structure):
 def test_every_sample_adds_up(tmp_path: Path, bounded: bool) -> None:
     """A thread in C looks on while Python pushes and extends: accounts, records and stamps are whole."""
     watch = ctypes.CDLL(str(build(tmp_path, "push_watch.c", "-shared", "-fPIC"))).watch
-    ring = Ring(Schema.from_dtype([("n", "<u8")]), 1000, bounded=bounded)
+    ring = Ring(Schema.from_dtype([("n", "<u8")]), 100, bounded=bounded)
     seen, stop = Seen(), ctypes.c_int()
     looking = threading.Thread(
         target=watch, args=(ctypes.c_void_p(ring.array.ctypes.data), ctypes.byref(stop), ctypes.byref(seen))
@@ -270,18 +324,18 @@ def test_every_sample_adds_up(tmp_path: Path, bounded: bool) -> None:
     looking.start()
     pushed = 0
     try:
-        while seen.samples < 20_000 or pushed < 300_000:
-            numbers = np.arange(pushed, pushed + 4096, dtype="u8")
-            for row in numbers[:1024].view([("n", "<u8")]):
+        while seen.samples < 20_000 or pushed < 4_000_000:
+            numbers = np.arange(pushed, pushed + 10_000, dtype="u8")
+            for row in numbers[:200].view([("n", "<u8")]):
                 ring.push(row)
-            ring.extend(numbers[1024:])
+            ring.extend(numbers[200:])
             pushed += len(numbers)
     finally:
         stop.value = 1
         looking.join()
     account = ring.core.account()
     assert account["slots"] == pushed and account["recorded"] == ring.core.head == (
-        1000 if bounded else pushed
+        100 if bounded else pushed
     )
     assert account["dropped"] == pushed - account["recorded"]
     assert (seen.torn, seen.ahead, seen.wrong) == (0, 0, 0) and seen.records > 0
