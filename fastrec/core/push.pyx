@@ -173,16 +173,17 @@ cdef class Pusher:
 
     cdef int64_t extend_bytes(self, const unsigned char *data, Py_ssize_t size, object mono_ns) noexcept:
         """How many had room; negative: the judge has to say what is wrong."""
-        cdef int64_t last = self.ring.writer.account.last, t = max(self.now(), last)
+        cdef int64_t last = self.ring.writer.account.last
         cdef uint64_t count = <size_t> size // self.size
-        cdef const int64_t *stamps = NULL
+        cdef const int64_t *stamps
         if count * self.size != <size_t> size or self.ring.closed:
             return -1
-        if mono_ns is not None:
-            stamps = plain_stamps(mono_ns, count)
-            if stamps == NULL or unordered(stamps, count, last) < count:
-                return -1
-        return self.publish_many(data, count, t, stamps)
+        if mono_ns is None:
+            return self.publish_many(data, count, max(self.now(), last), NULL)
+        stamps = plain_stamps(mono_ns, count)
+        if stamps == NULL or unordered(stamps, count, last) < count:
+            return -1
+        return self.publish_many(data, count, 0, stamps)
 
     cdef int64_t extend_buffer(self, object payloads, object mono_ns) except? -2:
         """As `extend_bytes`, of what calls itself no dtype and is bytes in one piece."""
