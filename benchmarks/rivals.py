@@ -55,9 +55,11 @@ def bare_loops() -> ctypes.CDLL:
             raise BenchmarkError(f"{compiler()} cannot compile bare.c: {error.stderr.strip()}") from error
         loops = ctypes.CDLL(str(library))
     word, pointer = ctypes.c_uint64, ctypes.c_void_p
-    loops.poll_bare.argtypes = (pointer, pointer, word, word)
     loops.copy_wrapping.argtypes = (pointer, word, word, word, pointer, word, word)
-    loops.poll_bare.restype = loops.copy_wrapping.restype = word
+    loops.copy_wrapping.restype = word
+    for poll in (loops.poll_bare, loops.poll_bare_tsc):
+        poll.argtypes, poll.restype = (pointer, pointer, word, word), word
+    loops.monotonic.restype = loops.counter.restype = ctypes.c_int64
     return loops
 
 

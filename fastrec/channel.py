@@ -149,7 +149,7 @@ class Channel:
             rate=account["recorded"] * 1e9 / elapsed if elapsed > 0 else 0.0,
             cpu=cpu_ns / elapsed if elapsed > 0 else 0.0,
             texts_lost=texts_lost,
-            clock_error=0,
+            clock_error=core.clock_error,
             privileges={},
         )
 

@@ -7,7 +7,7 @@ import operator
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from fastrec.errors import RecordingError, SchemaError, SourceError, shown
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
-__all__ = ["Ring", "Snapshot", "refuse_other"]
+__all__ = ["Clocked", "Ring", "Snapshot", "refuse_other"]
+
+Clocked = Literal["monotonic", "tsc"]
 
 ARENA_BYTES = 4 << 20
 """Room for the texts behind pointers. When it is full, new ones are lost for the rest of the ring's life."""
@@ -60,6 +62,8 @@ class Ring:
     schema : Schema
     capacity : int
         Records that a reader can rely on; at least 64.
+    clock : {"monotonic", "tsc"}
+        What stamps.
     bounded : bool
         The writer drops what would overtake the consumer, instead of overwriting.
     period : (int, int)
@@ -82,6 +86,7 @@ class Ring:
         schema: Schema,
         capacity: int,
         *,
+        clock: Clocked = "monotonic",
         bounded: bool = False,
         period: tuple[int, int] = (0, 1),
         first: int = 0,
@@ -110,6 +115,7 @@ class Ring:
                 digest=bytes.fromhex(schema.digest),
                 arena_size=ARENA_BYTES if schema.texts else 0,
                 period=period,
+                tsc=clock == "tsc",
                 bounded=bounded,
                 first=first,
                 clock_offset=clock_offset,
@@ -121,6 +127,8 @@ class Ring:
             raise SourceError(
                 f"no memory for {capacity:,} records ({needed:,} bytes): {error}; lower capacity"
             ) from error
+        except RuntimeError as error:
+            raise SourceError(f"clock='tsc': {error}; leave clock= out") from error
         self._pusher = Pusher(self.core, schema.dtype, _Judge(schema))
         # On the ring itself they are compiled: a Python frame would cost as much as the push.
         self.push, self.extend = self._pusher.push, self._pusher.extend

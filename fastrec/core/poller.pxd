@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from fastrec.core.call cimport FR_CANARY_SIZE, Getter, fr_call, fr_poll_fn, fr_probe
-from fastrec.core.ring cimport Ring, fr_ring, fr_ring_view
+from fastrec.core.ring cimport Ring, fr_ring, fr_ring_view, fr_tsc
 
 cdef extern from "fastrec/os.h" nogil:
     ctypedef struct fr_clock:
@@ -54,6 +54,7 @@ cdef extern from "fastrec/poll.h" nogil:
         fr_grid grid
         int64_t spin                               # ns before a deadline
         int64_t clock_offset
+        fr_tsc *tsc                                # what stamps; NULL: the clock of the thread
         fr_texts *texts                            # NULL: no pointer is followed
         fr_text_field text_fields[16]
         uint32_t text_count

@@ -56,6 +56,7 @@ cdef class PollChannel:
         c.grid.num, c.grid.den = period
         c.spin = spin
         c.clock_offset = ring.view.header.clock_offset
+        c.tsc = ring.tsc
         self.memory = calloc(1, record_size + FR_CANARY_SIZE + 16)
         if self.memory == NULL:
             raise MemoryError

@@ -20,6 +20,8 @@ from fastrec.core.ring cimport (
     fr_ring_publish_recorded,
     fr_ring_put_payloads,
     fr_ring_room,
+    fr_tsc,
+    fr_tsc_now,
 )
 
 import ctypes
@@ -88,7 +90,8 @@ cdef class Pusher:
 
     cdef int64_t now(self) noexcept:
         """The clock of pushes."""
-        return fr_now() + self.ring.view.header.clock_offset
+        cdef fr_tsc *tsc = self.ring.tsc
+        return (fr_now() if tsc == NULL else fr_tsc_now(tsc)) + self.ring.view.header.clock_offset
 
     cdef size_t item_size(self, PyObject *dtype) noexcept:
         """Bytes of one item, 0 of a dtype that was not judged."""

@@ -2,6 +2,7 @@
 
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset, strerror
 
 import os
@@ -13,14 +14,14 @@ cdef class Ring:
     """A mapping with a header, a gap lane, a text arena and `capacity` + 64 slots of `record_size` bytes.
 
     Sizes are trusted: `fastrec.ring` is the checked face. As a buffer it is the bytes of all slots, live and
-    read-only.
+    read-only. With `tsc` its writer stamps by the processor's counter; RuntimeError says why it cannot.
     """
 
     def __cinit__(self, *, size_t record_size, size_t payload_offset, size_t payload_size, uint64_t capacity,
                   bytes schema, bytes digest, uint64_t arena_size=0, period=(0, 1), int store=0,
-                  bint bounded=False, uint64_t first=0, int64_t clock_offset=0):
+                  bint bounded=False, bint tsc=False, uint64_t first=0, int64_t clock_offset=0):
         cdef fr_ring_header plan
-        cdef int error = 0
+        cdef int error = 0, refusal = 0
         memset(&plan, 0, sizeof(plan))
         plan.record_size = record_size
         plan.payload_offset = payload_offset
@@ -32,12 +33,21 @@ cdef class Ring:
         plan.first = first
         plan.period_num, plan.period_den = period
         plan.clock_offset = clock_offset
+        plan.clock = tsc
         plan.pid = os.getpid()
         memcpy(plan.digest, <const char *> digest, 16)
         fr_ring_plan(&plan)
         plan.crc = fr_ring_crc(&plan)
         plan.head = plan.tail = first
         plan.bounded = bounded
+        if tsc:
+            self.tsc = <fr_tsc *> calloc(1, sizeof(fr_tsc))
+            if self.tsc == NULL:
+                raise MemoryError
+            with nogil:
+                refusal = fr_tsc_begin(self.tsc)
+            if refusal:
+                raise RuntimeError((<bytes> fr_tsc_refusal(refusal)).decode())
         with nogil:
             self.memory = fr_map_new("fastrec-ring", plan.total_size, &self.fd, &error)
         if self.memory == NULL:
@@ -50,6 +60,7 @@ cdef class Ring:
     def __dealloc__(self):
         if self.memory != NULL:
             fr_map_free(self.memory, self.view.header.total_size, self.fd)
+        free(self.tsc)
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
         cdef fr_ring_header *h = self.view.header
@@ -75,6 +86,11 @@ cdef class Ring:
     def in_call(self):
         """Monotonic time at which the call began that has not returned; 0: none."""
         return fr_load_relaxed(&self.view.header.in_call)
+
+    @property
+    def clock_error(self):
+        """ns that stamps can have been off the monotonic clock; 0: they are its own."""
+        return 0 if self.tsc == NULL else fr_tsc_bound(self.tsc)
 
     def account(self):
         """One consistent copy of the counters, by the names in `ACCOUNT`."""
@@ -134,6 +150,12 @@ cdef class Ring:
         """Publish the loss that may still go on, so that readers see it. The pushing thread's."""
         if not self.polled:
             fr_ring_flush_gap(&self.writer)
+
+
+def tsc_refusal():
+    """Why the processor's counter cannot stamp here; None: it can."""
+    cdef int why = fr_tsc_usable()
+    return (<bytes> fr_tsc_refusal(why)).decode() if why else None
 
 
 def read_text(uint64_t address, uint32_t unit=1):

@@ -11,6 +11,7 @@
 #include "histogram.h"
 #include "ring.h"
 #include "text.h"
+#include "tsc.h"
 
 #define FR_CANARY 0xC5A5E1D93B7F2648ull
 #define FR_POLL_CHANNELS 64
@@ -84,6 +85,7 @@ typedef struct fr_poll_channel {
     int64_t spin;  /* ns before the deadline from which to spin */
     int64_t stamp; /* latest stamp given: stamps never decrease */
     int64_t clock_offset;
+    fr_tsc *tsc;     /* what stamps; NULL: the clock of the thread */
     fr_texts *texts; /* NULL: no pointer is followed */
     fr_text_field text_fields[FR_TEXT_FIELDS];
     uint32_t text_count;
@@ -228,7 +230,7 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_poll_thread *thr
     }
     fr_store_relaxed(&h->in_call, (uint64_t)now);
     code = fr_poll_fill(c, thread->error);
-    end = thread->clock->now();
+    end = c->tsc ? fr_tsc_now(c->tsc) : thread->clock->now();
     if (__builtin_expect(fr_word(thread->bell) != thread->rung, 0) && fr_load_acquire(thread->abandoned))
         return end;
     fr_store_relaxed(&h->in_call, 0);

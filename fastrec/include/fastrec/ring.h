@@ -178,7 +178,7 @@ typedef struct fr_ring_header {
     uint64_t period_num; /* period in ns as a fraction; 0: not paced */
     uint64_t period_den;
     int64_t clock_offset; /* added to the monotonic clock in every stamp */
-    uint32_t clock;       /* 0: monotonic */
+    uint32_t clock;       /* 0: monotonic, 1: monotonic by way of the processor's counter */
     uint32_t store;       /* 0: every, 1: changes */
     int64_t pid;
     int64_t pid_start; /* of the process, in clock ticks since boot: a pid may come again */
