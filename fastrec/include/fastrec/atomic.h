@@ -54,11 +54,11 @@ FR_INLINE void fr_move(fr_way way, unsigned char *to, const unsigned char *from)
 }
 
 /* Two words, in no order. On x86-64 as one SSE2 move: whatever its alignment, a processor performs it as
- * accesses that leave each aligned 8 bytes whole, before any later store and after any earlier load, so to
- * the other side it is two relaxed accesses; the assembly keeps the compiler from making anything else of it.
- * (The proof of the ring needs even less: it holds byte by byte, for it asks of each only which store it
- * came from.) A 16-byte load of what narrower stores have just written was measured, and costs nothing
- * that two loads of 8 do not. */
+ * accesses that leave each aligned 8 bytes whole (what Java's arrays of longs rest on too), stores in
+ * order with other stores and loads with other loads; so to the other side it is two relaxed accesses, and
+ * the assembly keeps the compiler from making anything else of it. (The proof of the ring needs even less: it
+ * holds byte by byte, for it asks of each only which store it came from.) A 16-byte load of what narrower
+ * stores have just written was measured, and costs nothing that two loads of 8 do not. */
 FR_INLINE void fr_move_pair(fr_way way, unsigned char *to, const unsigned char *from)
 {
 #if defined(__x86_64__) && !defined(FR_RACE_CHECK)
@@ -100,6 +100,8 @@ FR_INLINE void fr_move_pairs(fr_way way, unsigned char *to, const unsigned char 
 FR_INLINE void fr_copy(fr_way way, unsigned char *to, const unsigned char *from, size_t words)
 {
     size_t end = words * 8;
+    /* Compilers that know how long the object is warn of the blocks that it is too short for. */
+    __asm__("" : "+r"(to), "+r"(from));
     if (words > 16) {
         for (; end > 128; end -= 128, to += 128, from += 128) {
             fr_move_pairs(way, to, from, 4);
