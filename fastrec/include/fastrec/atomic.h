@@ -16,6 +16,7 @@
 
 #define FR_CACHE_LINE 128 /* adjacent-line prefetch pairs lines of 64 bytes */
 #define FR_INLINE static inline __attribute__((always_inline))
+#define FR_APART static __attribute__((noinline, unused)) /* off the way, so that the way is short */
 
 #ifdef FR_RACE_CHECK
 #define FR_LOAD_ORDER __ATOMIC_ACQUIRE
@@ -124,12 +125,12 @@ FR_INLINE void fr_copy(fr_way way, unsigned char *to, const unsigned char *from,
     }
 }
 
-static inline void fr_copy_in(uint64_t *shared, const void *src, size_t words)
+FR_INLINE void fr_copy_in(uint64_t *shared, const void *src, size_t words)
 {
     fr_copy(FR_IN, (unsigned char *)shared, (const unsigned char *)src, words);
 }
 
-static inline void fr_copy_out(void *dst, const uint64_t *shared, size_t words)
+FR_INLINE void fr_copy_out(void *dst, const uint64_t *shared, size_t words)
 {
     fr_copy(FR_OUT, (unsigned char *)dst, (const unsigned char *)shared, words);
 }

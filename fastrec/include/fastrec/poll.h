@@ -152,7 +152,7 @@ static inline int64_t fr_poll_stamp(fr_poll_channel *c, int64_t begin, int64_t e
 
 /* Enter the outcome of a call, whatever it is. Apart from the poll itself, so that what happens nearly always
  * is short. */
-static __attribute__((noinline)) void fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t stamp)
+FR_APART void fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t stamp)
 {
     fr_ring *r = &c->ring;
     fr_account *a = &r->account;
@@ -344,8 +344,8 @@ static inline void fr_poller_finish(fr_poller *p)
     fr_store_release(&p->finished, 1);
 }
 
-/* Answer a command; false when it says stop. */
-static __attribute__((noinline)) int fr_poller_obey(fr_poller *p, fr_command *command)
+/* Answer a command; false when it says stop. Apart, for it has the only locked instructions of the thread. */
+FR_APART int fr_poller_obey(fr_poller *p, fr_command *command)
 {
     int go_on = 1;
     uint32_t i;

@@ -57,17 +57,16 @@ static inline uint64_t *fr_lane_slot(const fr_lane *lane, const fr_pen *pen)
 }
 
 /* W2 and W3, after the words of `count` slots were stored. */
-static inline void fr_lane_commit(const fr_lane *lane, fr_pen *pen, uint64_t count)
+FR_INLINE void fr_lane_commit(const fr_lane *lane, fr_pen *pen, uint64_t count)
 {
-    pen->head += count;
-    pen->slot += count;
-    if (pen->slot >= lane->nslots)
-        pen->slot -= lane->nslots;
-    fr_store_release(lane->head, pen->head);
+    const uint64_t head = pen->head + count, slot = pen->slot + count;
+    pen->head = head;
+    pen->slot = slot < lane->nslots ? slot : slot - lane->nslots;
+    fr_store_release(lane->head, head);
     fr_fence_release();
 }
 
-static inline void fr_lane_put(const fr_lane *lane, fr_pen *pen, const void *record)
+FR_INLINE void fr_lane_put(const fr_lane *lane, fr_pen *pen, const void *record)
 {
     fr_copy_in(fr_lane_slot(lane, pen), record, lane->words);
     fr_lane_commit(lane, pen, 1);
@@ -316,7 +315,7 @@ static inline uint64_t fr_ring_room(fr_ring *r, uint64_t count)
     return room < count ? room : count;
 }
 
-static inline void fr_ring_flush_gap(fr_ring *r)
+FR_APART void fr_ring_flush_gap(fr_ring *r)
 {
     if (r->pending.gap.count) {
         fr_lane_put(&r->view.gaps, &r->gap_pen, &r->pending);
@@ -351,7 +350,7 @@ static inline void fr_ring_lose(fr_ring *r, uint32_t cause, int32_t code, uint64
 }
 
 /* Publish a whole record (stamp first, padding zero) from private memory. The account is the caller's. */
-static inline void fr_ring_put(fr_ring *r, const void *record)
+FR_INLINE void fr_ring_put(fr_ring *r, const void *record)
 {
     if (r->pending.gap.count)
         fr_ring_flush_gap(r);
@@ -396,8 +395,8 @@ FR_INLINE void fr_ring_fill(uint64_t *slot, size_t slot_words, const int64_t *st
 }
 
 /* The same, with the size decided before the loop. */
-static inline void fr_ring_fill_sized(uint64_t *slot, size_t slot_words, const int64_t *stamps, size_t step,
-                                      const unsigned char *payloads, size_t size, uint64_t count)
+FR_INLINE void fr_ring_fill_sized(uint64_t *slot, size_t slot_words, const int64_t *stamps, size_t step,
+                                  const unsigned char *payloads, size_t size, uint64_t count)
 {
 #define FR_FILL(pairs) fr_ring_fill(slot, slot_words, stamps, step, payloads, size, count, pairs)
     switch (size < 16 ? 0 : (size / 8 + 1) / 2) {
@@ -421,15 +420,17 @@ static inline void fr_ring_put_payloads(fr_ring *r, int64_t stamp, const int64_t
                                         const unsigned char *payloads, size_t size, uint64_t count)
 {
     const fr_lane *lane = &r->view.records;
-    const uint64_t until_end = lane->nslots - r->pen.slot, first = count < until_end ? count : until_end;
     const size_t step = stamps != NULL;
     const int64_t *from = stamps ? stamps : &stamp;
+    uint64_t slot = r->pen.slot, left, part;
     if (r->pending.gap.count)
         fr_ring_flush_gap(r);
-    fr_ring_fill_sized(fr_lane_slot(lane, &r->pen), lane->words, from, step, payloads, size, first);
-    if (count > first)
-        fr_ring_fill_sized(lane->data, lane->words, from + first * step, step, payloads + first * size, size,
-                           count - first);
+    for (left = count; left; left -= part, slot = 0) {
+        part = left < lane->nslots - slot ? left : lane->nslots - slot;
+        fr_ring_fill_sized(lane->data + slot * lane->words, lane->words, from, step, payloads, size, part);
+        from += part * step;
+        payloads += part * size;
+    }
     fr_lane_commit(lane, &r->pen, count);
 }
 
