@@ -1,9 +1,9 @@
 """A consistent snapshot of a million records beside a writer flat out, and a plain copy of the same memory.
 
-The writer is a poller of `get_status`; every record proves itself by its number. The plain copy is NumPy's, of
-the ring's own slots: as large, beside the same writer, and torn where it was just then. It is one of bytes, a
-single memcpy; as records NumPy would copy field by field, ten times as long. Into fresh memory both pay for
-its pages, which is most of it; into memory that is there both only copy.
+The writer is a poller of `get_status`; every record proves itself by its number. The plain copy is NumPy's,
+of the ring's own slots: as large, beside the same writer, and torn where it was just then. It is one of
+bytes, a single memcpy; as records NumPy would copy field by field, ten times as long. Into fresh memory both
+pay for its pages, which is most of it; into memory that is there both only copy.
 """
 
 from __future__ import annotations

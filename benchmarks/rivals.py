@@ -43,6 +43,8 @@ def ring_class(name: str) -> type:
         ) from error
 
 
+HERE = Path(__file__).parent
+
 PACKAGES = {"readerwriterqueue": "libreaderwriterqueue-dev", "boost": "libboost-dev"}
 """Debian's, by the folder of the headers they bring."""
 
@@ -51,18 +53,10 @@ def compiled(source: str) -> ctypes.CDLL:
     """A C or C++ file of this folder, compiled here and now as fastrec itself is, with its headers."""
     plus = source.endswith(".cpp")
     command = [*compiler(plus=plus).split(), "-std=c++17" if plus else "-std=gnu11", "-O2", "-Wall"]
-    path = Path(__file__).with_name(source)
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "compiled.so"
-        command += [
-            "-shared",
-            "-fPIC",
-            "-pthread",
-            f"-I{fastrec.get_include()}",
-            str(path),
-            "-o",
-            str(library),
-        ]
+        command += ["-shared", "-fPIC", "-pthread", f"-I{fastrec.get_include()}"]
+        command += [str(HERE / source), "-o", str(library)]
         try:
             subprocess.run(command, capture_output=True, text=True, check=True)
         except OSError as error:

@@ -16,16 +16,19 @@ static uint64_t random_word(void)
 static unsigned char *random_bytes(size_t size)
 {
     unsigned char *bytes = malloc(size + !size);
+    uint64_t word;
     size_t i;
-    for (i = 0; i < size; i++)
-        bytes[i] = (unsigned char)random_word();
+    for (i = 0; i < size; i += 8) {
+        word = random_word();
+        memcpy(bytes + i, &word, size - i < 8 ? size - i : 8);
+    }
     return bytes;
 }
 
-/* `words` in and out, at 8 bytes from a wider boundary or on it, private memory at any address. */
-static void copy(size_t words)
+/* `words` in and out, shared memory at any word, private memory `lean` bytes from a boundary. */
+static void copy(size_t words, size_t lean)
 {
-    const size_t at = random_word() % 3 + 1, lean = random_word() % 9;
+    const size_t at = random_word() % 3 + 1;
     unsigned char *source = random_bytes(words * 8 + lean), *target = random_bytes(words * 8 + lean);
     unsigned char *before = malloc(lean + 1);
     uint64_t *shared = (uint64_t *)(void *)random_bytes((words + at + 3) * 8), *expected;
@@ -85,10 +88,14 @@ static void publish(size_t size)
 int main(void)
 {
     size_t n, again;
-    for (n = 0; n < 600; n++)
+    for (n = 0; n < 300; n++)
         for (again = 0; again < 8; again++)
-            copy(n);
-    for (n = 1; n < 400; n++)
+            copy(n, again + n % 2);
+#ifdef FR_STREAM_WORDS
+    for (n = 0; n < 9; n++)
+        copy(FR_STREAM_WORDS + n % 3 * 7, n); /* at every address: past the cache where it may be */
+#endif
+    for (n = 1; n < 180; n++)
         publish(n);
     publish(FR_PAGE + 5);
     printf("wrong %llu\n", (unsigned long long)wrong);

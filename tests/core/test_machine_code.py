@@ -17,8 +17,8 @@ pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="judges x
 
 PATHS = ("lane_put", "lane_put_many", "lane_read", "ring_put", "ring_put_payloads", "poll_call", "poller_run")
 LOCKED = re.compile(r"\b(lock|mfence|cmpxchg\w*|xadd\w*)\b|\bxchg\w* .*\(")
-APART = {"fr_poller_obey", "fr_ring_flush_gap"}
-"""What is off the way: commands, and what is published of a loss."""
+APART = {"fr_poller_obey", "fr_ring_flush_gap", "fr_stream_out"}
+"""What is off the way: commands, what is published of a loss, and how a reader copies many megabytes."""
 
 COMPILERS = ["gcc", "clang"]
 

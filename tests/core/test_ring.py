@@ -110,16 +110,28 @@ def test_every_size_is_copied_whole(tmp_path: Path, flags: list[str]) -> None:
     [
         ("atomic.h", "fr_move_pairs(way, to + end - 64,", "fr_move_pairs(way, to + 64,"),
         ("atomic.h", "} else if (words > 3) {", "} else if (words > 2) {"),
+        ("atomic.h", "words -= 8, to += 64, from += 64", "words -= 8, to += 64, from += 56"),
+        ("atomic.h", "for (; (uintptr_t)to % 16; words--, to += 8, from += 8)", "if (0)"),
         ("ring.h", "word >> (64 - 8 * rest)", "word >> (56 - 8 * rest)"),
         ("ring.h", "payload + size - 8, 8);", "payload + size / 8 * 8, 8);"),
         ("ring.h", "case 7: FR_FILL(7);", "case 7: FR_FILL(6);"),
         ("ring.h", "payloads += part * size;", "payloads += size;"),
     ],
-    ids=["a block's end", "a block too soon", "a last word", "read beyond", "a size's end", "after the turn"],
+    ids=[
+        "a block's end",
+        "a block too soon",
+        "past the cache",
+        "off its boundary",
+        "a last word",
+        "read beyond",
+        "a size's end",
+        "after the turn",
+    ],
 )
 def test_a_wrong_copy_is_seen(tmp_path: Path, header: str, before: str, after: str) -> None:
     include = seeded(tmp_path, header, before, after)
-    assert run(build(tmp_path, "copies.c", *SANITIZERS["address"], include=include)).returncode != 0
+    flags = SANITIZERS["address"][:-1]  # what is shipped: it has a way past the cache
+    assert run(build(tmp_path, "copies.c", *flags, include=include)).returncode != 0
 
 
 @pytest.mark.parametrize(
