@@ -58,12 +58,12 @@ typedef struct __attribute__((may_alias)) fr_pair {
     unsigned char bytes[16];
 } fr_pair;
 
-/* Two words, in no order. On x86-64 as one SSE2 move: whatever its alignment, a processor performs it as
- * accesses that leave each aligned 8 bytes whole (what Java's arrays of longs rest on too), stores in
- * order with other stores and loads with other loads; so to the other side it is two relaxed accesses, and
- * the assembly keeps the compiler from making anything else of it. (The proof of the ring needs even less: it
- * holds byte by byte, for it asks of each only which store it came from.) A 16-byte load of what narrower
- * stores have just written was measured, and costs nothing that two loads of 8 do not. */
+/* Two words, in no order. On x86-64 as one SSE2 move, which the assembly keeps a compiler from making
+ * anything else of. A processor performs it as one access or as several, stores in order with other stores
+ * and loads with other loads. No manual promises that each half is whole, and none has to: the proof of the
+ * ring holds byte by byte, for it asks of each only which store it came from, and that of the sequence word
+ * does too. So it is a relaxed copy as good as two of words. To load 16 bytes that narrower stores have just
+ * written was measured (Zen 5), and costs nothing that two loads of 8 do not. */
 FR_INLINE void fr_move_pair(fr_way way, unsigned char *to, const unsigned char *from)
 {
 #if defined(__x86_64__) && !defined(FR_RACE_CHECK)
