@@ -56,25 +56,43 @@ int32_t get_steady_8(status *out)
     return 0;
 }
 
+int64_t monotonic(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+int64_t counter(void)
+{
+#if defined(__x86_64__)
+    return (int64_t)__builtin_ia32_rdtsc();
+#else
+    return 0;
+#endif
+}
+
 /* What anybody would write: call, clock, copy. The getter comes as a pointer, as it does to a poller.
  * Returns how many calls failed. */
-uint64_t poll_bare(int32_t (*getter)(status *), record *array, uint64_t nslots, uint64_t polls)
-{
-    uint64_t slot = 0, failed = 0;
-    record r;
-    for (; polls; polls--) {
-        struct timespec t;
-        if (getter(&r.payload)) {
-            failed++;
-            continue;
-        }
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        r.mono_ns = t.tv_sec * 1000000000ll + t.tv_nsec;
-        memcpy(&array[slot], &r, sizeof r);
-        slot = slot + 1 == nslots ? 0 : slot + 1;
+#define BARE_LOOP(name, clock)                                                                               \
+    uint64_t name(int32_t (*getter)(status *), record *array, uint64_t nslots, uint64_t polls)               \
+    {                                                                                                        \
+        uint64_t slot = 0, failed = 0;                                                                       \
+        record r;                                                                                            \
+        for (; polls; polls--) {                                                                             \
+            if (getter(&r.payload)) {                                                                        \
+                failed++;                                                                                    \
+                continue;                                                                                    \
+            }                                                                                                \
+            r.mono_ns = clock();                                                                             \
+            memcpy(&array[slot], &r, sizeof r);                                                              \
+            slot = slot + 1 == nslots ? 0 : slot + 1;                                                        \
+        }                                                                                                    \
+        return failed;                                                                                       \
     }
-    return failed;
-}
+
+BARE_LOOP(poll_bare, monotonic)
+BARE_LOOP(poll_bare_tsc, counter)
 
 /* `rounds` times the same `count` finished records into a ring of nslots, from slot `slot` on; the next. */
 uint64_t copy_wrapping(char *ring, uint64_t nslots, uint64_t size, uint64_t slot, const char *records,

@@ -1,7 +1,8 @@
 """Polling a C getter: flat out against a bare loop in C, and what a paced channel costs.
 
 Both call one getter through a pointer and keep as many records. The bare loop runs on this thread, the
-poller on its own, while this one sleeps.
+poller on its own, while this one sleeps. Cold: the ring, and the array, are larger than any cache, so that
+each record goes to lines that nobody has.
 """
 
 from __future__ import annotations
@@ -15,10 +16,17 @@ import fastrec
 from benchmarks import rivals
 from benchmarks.harness import Bench, Case, Claim, Contestant, Timed, WrongAnswerError
 from benchmarks.payloads import SCHEMA, compare, compare_stamps, payloads, statuses
+from fastrec.core.ring import tsc_refusal
+from fastrec.ring import Clocked
 
 CAPACITY = 65536
+COLD_CAPACITY = 4 << 20  # of 40 bytes each
 GUARD = 64  # slots of a ring beyond its capacity
 PACED_HZ = 10_000
+
+
+_OURS = {"monotonic": 'fastrec, rate="max"', "tsc": 'fastrec, rate="max", clock="tsc"'}
+_BARE = {"monotonic": "bare C loop", "tsc": "bare C loop with rdtsc"}
 
 
 class Polling(Contestant):
@@ -32,21 +40,38 @@ class Polling(Contestant):
     rate : float or "max"
     seconds : float
         How long it is watched.
+    capacity : int
+        Records of the ring.
+    clock : str
+        What stamps.
     """
 
-    def __init__(self, who: str, loops: ctypes.CDLL, rate: float | str, seconds: float) -> None:
+    def __init__(
+        self,
+        who: str,
+        loops: ctypes.CDLL,
+        rate: float | str,
+        seconds: float,
+        *,
+        capacity: int = CAPACITY,
+        clock: Clocked = "monotonic",
+    ) -> None:
         super().__init__(who)
         self.loops = loops
         self.calls = ctypes.c_uint64.in_dll(loops, "calls")
         self.rate = rate
         self.seconds = seconds
+        self.capacity = capacity
+        self.clock = clock
 
     def run(self) -> dict[str, float]:
         self.first = self.calls.value + 1  # the probe call takes a number, and no slot
         self.begin = time.monotonic_ns()
         with fastrec.Recorder() as recorder:
             getter = fastrec.Call(self.loops.get_status, fastrec.OUT, schema=SCHEMA)
-            self.channel = recorder.add("status", getter, rate=self.rate, capacity=CAPACITY)
+            self.channel = recorder.add(
+                "status", getter, rate=self.rate, capacity=self.capacity, clock=self.clock
+            )
             figures = self.watch()
         self.end = time.monotonic_ns()
         return figures
@@ -69,9 +94,10 @@ class Polling(Contestant):
                 f"{stats.missed} missed of {stats.slots} slots"
             )
         rows = records.to_numpy()
-        count = min(called, CAPACITY)
+        count = min(called, self.capacity)
         compare(self.who, payloads(rows), statuses(self.first + called - count, count))
-        compare_stamps(self.who, rows["mono_ns"], self.begin, self.end)
+        off = stats.clock_error
+        compare_stamps(self.who, rows["mono_ns"], self.begin - off, self.end + off)
 
 
 class Pacing(Polling):
@@ -90,14 +116,28 @@ class Pacing(Polling):
 
 
 class BareLoop(Timed):
-    """{call, clock_gettime, memcpy into an array}, in C."""
+    """{call, clock, memcpy into an array}, in C.
 
-    def __init__(self, who: str, loops: ctypes.CDLL, polls: int) -> None:
+    Parameters
+    ----------
+    who : str
+    loops : ctypes.CDLL
+    polls : int
+    clock : str
+        What stamps: as fastrec's, but the bare counter in its own ticks.
+    capacity : int
+        Records of the array, beside as many as a ring keeps free.
+    """
+
+    def __init__(
+        self, who: str, loops: ctypes.CDLL, polls: int, clock: Clocked, capacity: int = CAPACITY
+    ) -> None:
         super().__init__(who, "ns/poll", polls)
-        self.loops = loops
+        self.loop = {"monotonic": loops.poll_bare, "tsc": loops.poll_bare_tsc}[clock]
+        self.now = {"monotonic": loops.monotonic, "tsc": loops.counter}[clock]
         self.calls = ctypes.c_uint64.in_dll(loops, "calls")
         self.getter = ctypes.cast(loops.get_status, ctypes.c_void_p)
-        self.array = np.zeros(CAPACITY + GUARD, SCHEMA.record_dtype)
+        self.array = np.zeros(capacity + GUARD, SCHEMA.record_dtype)
         self.array["mono_ns"] = 1  # pages are there before the first run, as those of a ring are
 
     def prepare(self, turn: int) -> None:
@@ -105,11 +145,9 @@ class BareLoop(Timed):
         self.first = self.calls.value
 
     def work(self) -> None:
-        self.begin = time.monotonic_ns()
-        self.failed = self.loops.poll_bare(
-            self.getter, self.array.ctypes.data, len(self.array), self.operations
-        )
-        self.end = time.monotonic_ns()
+        self.begin = self.now()
+        self.failed = self.loop(self.getter, self.array.ctypes.data, len(self.array), self.operations)
+        self.end = self.now()
 
     def check(self) -> None:
         called = self.calls.value - self.first
@@ -121,16 +159,24 @@ class BareLoop(Timed):
         compare_stamps(self.who, self.array["mono_ns"][places], self.begin, self.end)
 
 
+def _flat_out(
+    name: str, loops: ctypes.CDLL, clock: Clocked, capacity: int, seconds: float, polls: int
+) -> Case:
+    ours = Polling(_OURS[clock], loops, "max", seconds, capacity=capacity, clock=clock)
+    return Case(name, [ours], [BareLoop(_BARE[clock], loops, polls, clock, capacity)])
+
+
 def bench(quick: bool) -> Bench:
-    """Flat out in ns per poll; at 10 kHz the share of a core, lateness and missed slots."""
+    """Flat out in ns per poll, by both clocks; at 10 kHz the share of a core, lateness and missed slots."""
     loops = rivals.bare_loops()
     seconds, polls = (0.01, 200_000) if quick else (0.2, 4_000_000)
-    flat = Case(
-        "flat out",
-        [Polling('fastrec, rate="max"', loops, "max", seconds)],
-        [BareLoop("bare C loop", loops, polls)],
-    )
+    cold = COLD_CAPACITY // 64 if quick else COLD_CAPACITY
+    cases = [_flat_out("flat out", loops, "monotonic", CAPACITY, seconds, polls)]
+    cases.append(_flat_out("flat out, cold", loops, "monotonic", cold, seconds, polls))
+    claims = [Claim("poll.bare_loop.at_most", "flat out", _OURS["monotonic"], _BARE["monotonic"], 1.10)]
+    if not tsc_refusal():
+        cases.append(_flat_out("flat out, tsc", loops, "tsc", CAPACITY, seconds, polls))
+        cases.append(_flat_out("flat out, tsc, cold", loops, "tsc", cold, seconds, polls))
+        claims.append(Claim("poll.bare_loop_tsc.at_most", "flat out, tsc", _OURS["tsc"], _BARE["tsc"], 1.15))
     pacing = Pacing(f"fastrec, rate={PACED_HZ}", loops, PACED_HZ, 0.02 if quick else 0.5)
-    paced = Case(f"paced, {PACED_HZ} Hz", [pacing])
-    claim = Claim("poll.bare_loop.at_most", "flat out", 'fastrec, rate="max"', "bare C loop", 1.10)
-    return Bench([flat, paced], [claim])
+    return Bench([*cases, Case(f"paced, {PACED_HZ} Hz", [pacing])], claims)

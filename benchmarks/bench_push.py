@@ -1,6 +1,8 @@
 """Storing statuses from Python, one at a time and by the array, into a buffer that is full and goes round.
 
 Contestants that keep stamps are compared by them; the two rings from PyPI keep none, and are not asked to.
+"Cold" is each payload stored once into a container that is met again only after all the others: payloads and
+container together, some 80 MB, are beyond the caches of common machines; all else is within them.
 "V32" stands for a rival that stores opaque bytes, which is quicker for it and leaves the reading to the user.
 """
 
@@ -16,6 +18,8 @@ from benchmarks.payloads import FORMS, OPAQUE, SCHEMA, Feed, payloads
 GUARD = 64  # slots of a ring beyond its capacity
 
 CLAIMED_ROWS = 4096
+
+COLD = 1 << 19
 
 
 class _Channel:
@@ -102,6 +106,30 @@ class ChannelExtend(_Checked, rivals.Extending):
         self.push = self.store.channel.extend
 
 
+class ChannelExtendStamped(_Checked, rivals.Extending):
+    """``channel.extend(array, mono_ns)``, a stamp a row."""
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__("fastrec channel.extend, stamps given", feed)
+        self.store = _Channel(feed)
+
+    def prepare(self, turn: int) -> None:
+        super().prepare(turn)
+        first = turn * self.feed.operations
+        self.stamps = np.arange(first, first + self.feed.operations).reshape(self.feed.rounds, -1)
+
+    def work(self) -> None:
+        extend, payloads = self.store.channel.extend, self.payloads
+        for stamps in self.stamps:
+            extend(payloads, stamps)
+        self.pushed += self.feed.operations
+
+    def compare(self, stored: np.ndarray, stamps: np.ndarray | None = None) -> None:
+        super().compare(stored)
+        if not np.array_equal(stamps, self.stamps.ravel()[-self.feed.capacity :]):
+            raise WrongAnswerError(f"{self.who}: the stamps are not those given")
+
+
 def _push(form: str, feed: Feed) -> Case:
     opaque = [
         rivals.RingAppend("numpy_ringbuffer.append, V32", "numpy_ringbuffer", feed, form, OPAQUE),
@@ -119,10 +147,24 @@ def _push(form: str, feed: Feed) -> Case:
     return Case(f"push, {form}", [ChannelPush(feed, form), RingPush(feed, form)], others)
 
 
+def _cold(form: str, feed: Feed) -> Case:
+    row = form == "NumPy row"
+    return Case(
+        f"push, {form}, cold",
+        [ChannelPush(feed, form)],
+        [
+            *([rivals.RingAppend("numpy_ringbuffer.append", "numpy_ringbuffer", feed, form)] if row else []),
+            *([rivals.ArrayRows("array[i] = row and stamp", feed, form)] if row else []),
+            rivals.ArrayRows("array[i] = row, V32 and stamp", feed, form, OPAQUE),
+            rivals.DequeOfTuples("deque.append((perf_counter_ns(), bytes(s)))", feed, form),
+        ],
+    )
+
+
 def _extend(feed: Feed) -> Case:
     return Case(
         f"extend, {feed.count} rows a call",
-        [ChannelExtend(feed)],
+        [ChannelExtend(feed), ChannelExtendStamped(feed)],
         [
             rivals.Copying("memcpy of finished records", rivals.bare_loops(), feed, feed.capacity + GUARD),
             rivals.RingExtend("numpy_ringbuffer.extend", "numpy_ringbuffer", feed),
@@ -139,15 +181,19 @@ def _push_claim(form: str, rival: str, short: str, target: float) -> Claim:
 
 
 def bench(quick: bool) -> Bench:
-    """One payload at a time in each of its forms; arrays of 64 and of 4,096."""
+    """One payload at a time in each of its forms, warm and cold; arrays of 64 and of 4,096."""
     capacity = 8192 if quick else 65536
     turns = 1 if quick else 2
     single = Feed(1024, turns * capacity // 1024, capacity)
+    once = Feed(capacity, 1, capacity) if quick else Feed(COLD, 1, COLD)
     arrays = [Feed(rows, 2 * turns * capacity // rows, capacity) for rows in (64, CLAIMED_ROWS)]
     extend, ours = f"extend, {CLAIMED_ROWS} rows a call", "fastrec channel.extend"
     queue = "deque.append((perf_counter_ns(), bytes(s)))"
     return Bench(
-        [*(_push(form, single) for form in FORMS), *map(_extend, arrays)],
+        [
+            *(case for form in FORMS for case in (_push(form, single), _cold(form, once))),
+            *map(_extend, arrays),
+        ],
         [
             _push_claim("NumPy row", "numpy_ringbuffer.append", "numpy_ringbuffer", 6),
             _push_claim("NumPy row", "dvg-ringbuffer.append", "dvg_ringbuffer", 6),

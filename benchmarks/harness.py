@@ -247,9 +247,9 @@ def _report(case: Case, rows: Sequence[dict[str, Any]], say: Callable[[str], obj
                 say(f"  ! {row['who']} wins: {min(row['runs']):.1f} against {best:.1f}")
 
 
-def compiler() -> str:
-    """Command of the machine's C compiler."""
-    return os.environ.get("CC", "cc")
+def compiler(*, plus: bool = False) -> str:
+    """Command of the machine's C compiler, or of the one for C++."""
+    return os.environ.get("CXX", "c++") if plus else os.environ.get("CC", "cc")
 
 
 def machine(*, quick: bool) -> dict[str, Any]:

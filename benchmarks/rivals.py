@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import re
 import subprocess
 import tempfile
 from collections import deque
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+import fastrec
 from benchmarks.harness import BenchmarkError, Timed, WrongAnswerError, compiler
 from benchmarks.payloads import FORMS, SCHEMA, Feed, compare, compare_stamps, payloads
 
@@ -26,6 +28,7 @@ __all__ = [
     "RingAppend",
     "RingExtend",
     "bare_loops",
+    "compiled",
     "ring_class",
 ]
 
@@ -40,24 +43,47 @@ def ring_class(name: str) -> type:
         ) from error
 
 
-def bare_loops() -> ctypes.CDLL:
-    """bare.c, compiled here and now with the flags fastrec itself is built with."""
+HERE = Path(__file__).parent
+
+PACKAGES = {"readerwriterqueue": "libreaderwriterqueue-dev", "boost": "libboost-dev"}
+"""Debian's, by the folder of the headers they bring."""
+
+
+def compiled(source: str) -> ctypes.CDLL:
+    """A C or C++ file of this folder, compiled here and now as fastrec itself is, with its headers."""
+    plus = source.endswith(".cpp")
+    command = [*compiler(plus=plus).split(), "-std=c++17" if plus else "-std=gnu11", "-O2", "-Wall"]
     with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder) / "bare.so"
-        source = Path(__file__).with_name("bare.c")
-        flags = ["-std=gnu11", "-O2", "-Wall", "-shared", "-fPIC"]
-        command = [*compiler().split(), *flags, str(source), "-o", str(library)]
+        library = Path(folder) / "compiled.so"
+        command += ["-shared", "-fPIC", "-pthread", f"-I{fastrec.get_include()}"]
+        command += [str(HERE / source), "-o", str(library)]
         try:
             subprocess.run(command, capture_output=True, text=True, check=True)
         except OSError as error:
-            raise BenchmarkError(f"no C compiler {compiler()!r} ({error}); install gcc, or set CC") from error
+            raise BenchmarkError(
+                f"no compiler {command[0]!r} ({error}); install gcc and g++, or set CC and CXX"
+            ) from error
         except subprocess.CalledProcessError as error:
-            raise BenchmarkError(f"{compiler()} cannot compile bare.c: {error.stderr.strip()}") from error
-        loops = ctypes.CDLL(str(library))
+            raise BenchmarkError(_why_not(source, command[0], error.stderr)) from error
+        return ctypes.CDLL(str(library))
+
+
+def _why_not(source: str, command: str, complaint: str) -> str:
+    missing = re.search(r"fatal error: '?((\w+)/[^:']+)'?(: No such file| file not found)", complaint)
+    if missing and missing[2] in PACKAGES:
+        return f"{source} needs {missing[1]}, a rival's header: apt-get install {PACKAGES[missing[2]]}"
+    return f"{command} cannot compile {source}: {complaint.strip()}"
+
+
+def bare_loops() -> ctypes.CDLL:
+    """bare.c."""
+    loops = compiled("bare.c")
     word, pointer = ctypes.c_uint64, ctypes.c_void_p
-    loops.poll_bare.argtypes = (pointer, pointer, word, word)
     loops.copy_wrapping.argtypes = (pointer, word, word, word, pointer, word, word)
-    loops.poll_bare.restype = loops.copy_wrapping.restype = word
+    loops.copy_wrapping.restype = word
+    for poll in (loops.poll_bare, loops.poll_bare_tsc):
+        poll.argtypes, poll.restype = (pointer, pointer, word, word), word
+    loops.monotonic.restype = loops.counter.restype = ctypes.c_int64
     return loops
 
 

@@ -18,6 +18,7 @@ from fastrec.ring import Ring
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 from fastrec.schema.states import mask
+from fastrec.schema.texts import followed
 from fastrec.sources.registry import as_schema
 from fastrec.stats import Quantiles, Stats
 from fastrec.threads import Thread
@@ -150,7 +151,7 @@ class Channel:
             rate=(head - self.ring.first) * 1e9 / elapsed if elapsed > 0 else 0.0,
             cpu=cpu_ns / elapsed if elapsed > 0 else 0.0,
             texts_lost=texts_lost,
-            clock_error=0,
+            clock_error=core.clock_error,
             privileges={},
         )
 
@@ -163,7 +164,7 @@ class Channel:
             self.source.getter,
             period=self.options.period,
             spin=self.options.spin,
-            texts=[(field.offset, field.dtype.itemsize) for field in self.schema.texts],
+            texts=followed(self.schema.texts),
             mask=mask(self.schema, self.options.ignore),
             heartbeat=self.options.heartbeat_ns,
         )

@@ -14,17 +14,16 @@ import numpy as np
 
 from fastrec.errors import SourceError, shown
 from fastrec.recording.layout import RATE
-from fastrec.ring import LEAST_CAPACITY, MOST_CAPACITY
+from fastrec.ring import LEAST_CAPACITY, MOST_CAPACITY, Clocked
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 from fastrec.schema.states import fields_below, mask
 from fastrec.threads import check_thread
 from fastrec.times import named_duration
 
-__all__ = ["Clocked", "Options", "WhenFull", "as_options"]
+__all__ = ["Options", "WhenFull", "as_options"]
 
 WhenFull = Literal["overwrite", "drop"]
-Clocked = Literal["monotonic", "tsc"]
 
 _MOST_BYTES = 256 << 20
 _USUAL_RECORDS = 65_536

@@ -16,13 +16,13 @@ from fastrec import lifetimes, living
 from fastrec.channel import Channel, check_name, schema_of
 from fastrec.core.poller import LEAD_NS
 from fastrec.errors import RecordingError, SourceError, suggest
-from fastrec.options import Clocked, WhenFull, as_options
+from fastrec.options import WhenFull, as_options
 from fastrec.recording.files import checked_metadata
 from fastrec.recording.opening import absolute
 from fastrec.recording.reader import Mark
 from fastrec.recording.storing import SEGMENT_BYTES, as_storing
 from fastrec.recording.writer import Writer
-from fastrec.ring import Ring
+from fastrec.ring import Clocked, Ring
 from fastrec.schema.forms import Store
 from fastrec.sources import registry
 from fastrec.sources.source import Source
@@ -206,7 +206,14 @@ class Recorder:
         self._check_open()
         check_name(name, self._channels)
         # Before there is a thread for it: that there is no memory must leave none behind.
-        ring = Ring(schema, options.capacity, store=store, bounded=when_full == "drop", period=options.period)
+        ring = Ring(
+            schema,
+            options.capacity,
+            store=store,
+            clock=clock,
+            bounded=when_full == "drop",
+            period=options.period,
+        )
         polled_on = None if source is None else self._threads.of(name, source, options.thread)
         try:
             with polled_on.held() if polled_on else nullcontext(), self._turn:

@@ -7,20 +7,23 @@ import operator
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
+from fastrec.core.push import Pusher, learn_numpy
 from fastrec.core.ring import Ring as CoreRing
 from fastrec.errors import RecordingError, SchemaError, SourceError, shown
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
-__all__ = ["Ring", "Snapshot", "refuse_other"]
+__all__ = ["Clocked", "Ring", "Snapshot", "refuse_other"]
+
+Clocked = Literal["monotonic", "tsc"]
 
 ARENA_BYTES = 4 << 20
-"""Room for the texts behind pointers."""
+"""Room for the texts behind pointers. When it is full, new ones are lost for the rest of the ring's life."""
 
 LEAST_CAPACITY = 64
 MOST_CAPACITY = 1 << 32  # of 64 KiB each they are 2**48 bytes: beyond any memory, far below any overflow
@@ -62,6 +65,8 @@ class Ring:
         Records that a reader can rely on; at least 64.
     store : {"every", "changes"}
         ``"changes"``: its records have the columns of holds, and a poller alone fills it.
+    clock : {"monotonic", "tsc"}
+        What stamps.
     bounded : bool
         The writer drops what would overtake the consumer, instead of overwriting.
     period : (int, int)
@@ -88,6 +93,7 @@ class Ring:
         capacity: int,
         *,
         store: Store = "every",
+        clock: Clocked = "monotonic",
         bounded: bool = False,
         period: tuple[int, int] = (0, 1),
         first: int = 0,
@@ -108,7 +114,6 @@ class Ring:
         self.store: Store = store
         self.first = first
         self._dtype = schema.record(store)
-        self._payload_dtype = schema.dtype
         try:
             self.core = CoreRing(
                 record_size=self._dtype.itemsize,
@@ -120,6 +125,7 @@ class Ring:
                 arena_size=ARENA_BYTES if schema.texts else 0,
                 period=period,
                 store=int(store == "changes"),
+                tsc=clock == "tsc",
                 bounded=bounded,
                 first=first,
                 clock_offset=clock_offset,
@@ -131,6 +137,11 @@ class Ring:
             raise SourceError(
                 f"no memory for {capacity:,} records ({needed:,} bytes): {error}; lower capacity"
             ) from error
+        except RuntimeError as error:
+            raise SourceError(f"clock='tsc': {error}; leave clock= out") from error
+        self._pusher = Pusher(self.core, schema.dtype, _Judge(schema))
+        # On the ring itself they are compiled: a Python frame would cost as much as the push.
+        self.push, self.extend = self._pusher.push, self._pusher.extend
         self.array = np.frombuffer(self.core, self._dtype)
         if store == "changes":
             self.push = self.extend = self._not_pushable
@@ -147,19 +158,7 @@ class Ring:
         SchemaError
             It has another size or dtype, or its stamp is before the last one.
         """
-        self._check_dtype(payload)
-        if mono_ns is not None:
-            mono_ns = _stamp(mono_ns)
-        try:
-            return self.core.push(payload, mono_ns)
-        except RuntimeError as error:
-            raise RecordingError(_CLOSED) from error
-        except SchemaError:
-            raise
-        except (ValueError, TypeError, BufferError) as error:
-            raise SchemaError(
-                f"{self.schema.name!r} cannot take this {type(payload).__name__}: {error}; {_FORMS}"
-            ) from error
+        return self._pusher.push(payload, mono_ns)
 
     def extend(self, payloads: Any, mono_ns: Any = None) -> int:
         """Publish many payloads (an array of the schema's dtype, or bytes); how many had room.
@@ -175,31 +174,10 @@ class Ring:
         SchemaError
             Another size or dtype; or a decreasing stamp, named by its row. Nothing is published then.
         """
-        self._check_dtype(payloads)
-        stamps = None if mono_ns is None else _stamps(mono_ns)
-        if isinstance(payloads, np.ndarray):
-            if payloads.dtype.names is not None and payloads.ndim != 1:
-                raise SchemaError(
-                    f"an array of shape {payloads.shape}; extend takes rows of shape (n,): pass array.ravel()"
-                )
-            if not payloads.flags.c_contiguous:
-                raise SchemaError("the array is not contiguous; pass numpy.ascontiguousarray(array)")
-        try:
-            return self.core.extend(payloads, stamps)
-        except RuntimeError as error:
-            raise RecordingError(_CLOSED) from error
-        except SchemaError:
-            raise
-        except (ValueError, TypeError, BufferError) as error:
-            raise SchemaError(f"{self.schema.name!r} cannot take these: {error}; {_FORMS}") from error
+        return self._pusher.extend(payloads, mono_ns)
 
     def _not_pushable(self, *payloads: Any) -> NoReturn:
         raise SchemaError(f"a ring of {self.schema.name!r} with store='changes' is filled by a poller alone")
-
-    def _check_dtype(self, payload: Any) -> None:
-        dtype = getattr(payload, "dtype", None)
-        if dtype is not None and dtype is not self._payload_dtype and isinstance(dtype, np.dtype):
-            refuse_other(self.schema, dtype, "pushed")
 
     def snapshot(self, count: int | None = None) -> Snapshot:
         """Copy the newest `count` records (all that can be read without): never torn, `lost` exact."""
@@ -240,6 +218,61 @@ class Ring:
         return lambda identifier: known[identifier - 1] if 0 < identifier <= len(known) else None
 
 
+class _Judge:
+    """What is not plainly a payload is one by another name, or one clear error."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def push(self, pusher: Pusher, payload: Any, mono_ns: Any) -> bool:
+        dtype = self._check_dtype(payload)
+        if mono_ns is not None:
+            mono_ns = _stamp(mono_ns)
+        try:
+            room = pusher.put(payload, mono_ns)
+        except RuntimeError as error:
+            raise RecordingError(_CLOSED) from error
+        except SchemaError:
+            raise
+        except (ValueError, TypeError, BufferError) as error:
+            raise SchemaError(
+                f"{self.schema.name!r} cannot take this {type(payload).__name__}: {error}; {_FORMS}"
+            ) from error
+        if dtype is not None:
+            pusher.remember(dtype)
+        return room
+
+    def extend(self, pusher: Pusher, payloads: Any, mono_ns: Any) -> int:
+        dtype = self._check_dtype(payloads)
+        stamps = None if mono_ns is None else _stamps(mono_ns)
+        if isinstance(payloads, np.ndarray):
+            if payloads.dtype.names is not None and payloads.ndim != 1:
+                raise SchemaError(
+                    f"an array of shape {payloads.shape}; extend takes rows of shape (n,): pass array.ravel()"
+                )
+            if not payloads.flags.c_contiguous:
+                raise SchemaError("the array is not contiguous; pass numpy.ascontiguousarray(array)")
+        try:
+            put = pusher.put_many(payloads, stamps)
+        except RuntimeError as error:
+            raise RecordingError(_CLOSED) from error
+        except SchemaError:
+            raise
+        except (ValueError, TypeError, BufferError) as error:
+            raise SchemaError(f"{self.schema.name!r} cannot take these: {error}; {_FORMS}") from error
+        if dtype is not None:
+            pusher.remember(dtype)
+        return put
+
+    def _check_dtype(self, payload: Any) -> np.dtype | None:
+        """The dtype it calls itself, which may be pushed; None: it is no array of NumPy's."""
+        dtype = getattr(payload, "dtype", None)
+        if not isinstance(dtype, np.dtype):
+            return None
+        refuse_other(self.schema, dtype, "pushed")
+        return dtype
+
+
 def refuse_other(schema: Schema, dtype: np.dtype, how: str) -> None:
     """Refuse what numpy says is no payload; `how` it came begins the message."""
     # Raw bytes by whatever name are a payload; so are numbers where every field is one of them.
@@ -274,9 +307,13 @@ def _stamps(mono_ns: Any) -> np.ndarray:
     if stamps.dtype.kind == "u" and stamps.size and stamps.max() >= 2**63:
         row = int(np.argmax(stamps >= 2**63))
         raise SchemaError(f"mono_ns: row {row}: stamp {stamps[row]} is beyond 2**63 - 1; check the clock")
-    return np.ascontiguousarray(stamps, "<i8")
+    return np.require(stamps, "<i8", "CA")
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
     array.flags.writeable = False
     return array
+
+
+_ROWS = np.zeros((2, 3), "<i4,<f8")
+learn_numpy(_ROWS, _ROWS[1, 2], _ROWS.view(np.recarray)[1, 2], np.dtype(np.int64))

@@ -47,7 +47,8 @@ class Stats:
     cpu : float
         Share of a processor that the polling thread has used; channels of one thread share it.
     texts_lost : int
-        Texts behind pointers that could not be read, or found no room.
+        Texts behind pointers that could not be read up to their end, or found no room: a channel keeps 65,536
+        different ones, 4 MiB in all, and gives none up for another. Their records hold all ones instead.
     clock_error : int
         ns that stamps can have been off the monotonic clock at most; 0: they are of that clock.
     privileges : dict of str to str

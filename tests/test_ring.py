@@ -7,9 +7,11 @@ import ctypes
 import decimal
 import re
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from layouts import LAYOUTS, reading
 
 import fastrec as fr
 from fastrec import Ring, Schema, SchemaError
@@ -19,6 +21,12 @@ SCHEMA = Schema.from_dtype(DTYPE)
 OTHER_ORDER = DTYPE.newbyteorder()
 OTHER_NAMES = np.dtype([("a", "<i4"), ("b", "<u4"), ("c", "<f8")])
 RAW = bytes(range(16))
+
+
+@pytest.fixture(autouse=True, params=LAYOUTS)
+def layout(request: pytest.FixtureRequest) -> Iterator[None]:
+    with reading(request.param):
+        yield
 
 
 class Impostor:

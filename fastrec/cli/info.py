@@ -40,9 +40,10 @@ def run(options: argparse.Namespace) -> int:
 def _about(recording: Recording) -> dict[str, Any]:
     problems = recording.problems
     channels: dict[str, Any] = {}
+    stats = recording.stats
     for name in recording:
         try:
-            channels[name] = _about_channel(recording, name)
+            channels[name] = _about_channel(recording, name, stats.get(name, {}))
         except FastrecError as error:
             if str(error) not in problems:
                 problems.append(str(error))
@@ -71,7 +72,7 @@ def _about(recording: Recording) -> dict[str, Any]:
     }
 
 
-def _about_channel(recording: Recording, name: str) -> dict[str, Any]:
+def _about_channel(recording: Recording, name: str, stats: dict[str, Any]) -> dict[str, Any]:
     records = recording[name]
     channel = Channel(recording.path, bytes.fromhex(recording.uuid), name)
     schema, folder = channel.schema, recording.path / "channels" / name
@@ -88,6 +89,7 @@ def _about_channel(recording: Recording, name: str) -> dict[str, Any]:
         "start_ns": records.start,
         "end_ns": records.end,
         "gaps": _losses(records),
+        "texts_lost": stats.get("texts_lost"),
         "schema": {
             "name": schema.name,
             "bytes": schema.size,
@@ -163,9 +165,11 @@ def _show_channel(name: str, channel: dict[str, Any]) -> None:
     ]
     total = sum(loss["count"] for loss in channel["gaps"].values())
     each = f"{channel['record_bytes']:,} bytes each, {plural(channel['segments'], 'segment')}"
-    lines = [
-        *([("store", "changes")] if channel["store"] == "changes" else []),
-        ("lost", f"{total:,}" + (f": {', '.join(losses)}" if losses else "")),
+    lines = [("store", "changes")] if channel["store"] == "changes" else []
+    lines += [("lost", f"{total:,}" + (f": {', '.join(losses)}" if losses else ""))]
+    if channel["texts_lost"]:
+        lines.append(("texts", f"{channel['texts_lost']:,} could not be read or kept"))
+    lines += [
         ("start", str(channel["start"])),
         ("end", str(channel["end"])),
         ("size", f"{byte_count(channel['bytes'])}, {each}"),
@@ -179,11 +183,10 @@ def _show_channel(name: str, channel: dict[str, Any]) -> None:
 
 
 def _field_line(field: dict[str, Any]) -> tuple[str, str, str, str]:
-    kind = (
-        "text"
-        if field["text"]
-        else field["type"].lstrip("<|") + (cell(field["shape"]) if field["shape"] else "")
-    )
+    if field["text"]:
+        kind = "text" if field["text"] is True else f"text {field['text']}"
+    else:
+        kind = field["type"].lstrip("<|") + (cell(field["shape"]) if field["shape"] else "")
     named = list(field["enumerators"] or ())
     labels = ", ".join(named[:_SHOWN_LABELS]) + (" ..." if len(named) > _SHOWN_LABELS else "")
     about = "; ".join(part for part in (field["doc"], labels or field["labels"] or "") if part)

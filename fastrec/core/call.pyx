@@ -1,67 +1,13 @@
-"""What a poller can call: a C function of up to six integer or pointer arguments, or a Python function."""
+"""What a poller can call: a C function as it is, or a Python function."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.errno cimport errno
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
 RETURNS = ("zero", "nonnegative", "nonzero", "hresult", "void")
-NO_OUT = 6
+NO_OUT = FR_CALL_NO_OUT
 SAME = FR_POLL_SAME
-
-ctypedef intptr_t (*Function)(intptr_t, intptr_t, intptr_t, intptr_t, intptr_t, intptr_t) noexcept nogil
-
-
-cdef int64_t narrow(int64_t value, int width, bint is_signed) noexcept nogil:
-    """The register as the declared type sees it: the rest of it is rubbish."""
-    cdef int above = 64 - 8 * width
-    cdef uint64_t high = <uint64_t> value << above
-    if is_signed:
-        return <int64_t> high >> above
-    return <int64_t> (high >> above)
-
-
-cdef int32_t as_code(int64_t value) noexcept nogil:
-    """A failing value as the 32 bits of a code: never one of the two that mean success."""
-    if value == -1 and errno:
-        return errno
-    if -0x80000000LL <= value <= 0xFFFFFFFFLL:
-        value = <int32_t> value  # an unsigned code keeps its bits
-    elif value > 0:
-        value = 0x7FFFFFFE
-    else:
-        value = -0x80000000LL
-    if value == FR_POLL_NEW:
-        return -1
-    return <int32_t> value - (value == FR_POLL_SAME)
-
-
-cdef int32_t poll_adapter(void *ctx, void *out) noexcept nogil:
-    cdef const Adapter *a = <const Adapter *> ctx  # never written: several threads may poll one call
-    cdef intptr_t args[7]
-    cdef uint32_t cell[6]
-    cdef int64_t value
-    cdef int i
-    memcpy(args, a.args, sizeof(args))
-    if a.init != NULL:
-        memcpy(out, a.init, a.size)
-    for i in range(a.cells):
-        cell[i] = a.cell[i]
-        args[a.cell_at[i]] = <intptr_t> &cell[i]
-    args[a.out] = <intptr_t> out
-    errno = 0  # no-cython-lint: the C variable itself
-    value = (<Function> a.function)(args[0], args[1], args[2], args[3], args[4], args[5])
-    if a.returns == RETURNS_VOID:
-        return FR_POLL_NEW
-    value = narrow(value, a.width, a.is_signed)
-    if a.returns == RETURNS_ZERO:
-        return FR_POLL_NEW if value == 0 else as_code(value)
-    if a.returns == RETURNS_NONNEGATIVE:
-        return FR_POLL_NEW if value >= 0 else as_code(value)
-    if a.returns == RETURNS_NONZERO:
-        return FR_POLL_NEW if value != 0 else (errno if errno else -1)
-    return FR_POLL_NEW if <int32_t> value >= 0 else <int32_t> value
 
 
 cdef class Getter:
@@ -74,7 +20,7 @@ cdef class Getter:
         if out == NULL:
             raise MemoryError
         with nogil:
-            probe = fr_poll_watch(self.fn, self.ctx, out, out + self.size, FR_CANARY_SIZE)
+            probe = fr_call_watch(self.fn, self.ctx, out, out + self.size, FR_CANARY_SIZE)
         try:
             return probe.code, probe.excess, PyBytes_FromStringAndSize(<char *> out, self.size)
         finally:
@@ -91,38 +37,36 @@ cdef class NativeCall(Getter):
 
     def __cinit__(self, size_t address, args, *, int out, size_t size, int returns, int width=4,
                   bint is_signed=True, init=None, cells=None, keep=None):
-        cdef Adapter *a = <Adapter *> calloc(1, sizeof(Adapter))
+        cdef fr_call *k = <fr_call *> calloc(1, sizeof(fr_call))
         cdef const unsigned char[::1] template
-        if a == NULL:
+        if k == NULL:
             raise MemoryError
-        self.adapter = a
-        a.function = <void *> address
-        a.out = out
-        a.size = size
-        a.returns = returns
-        a.width = width
-        a.is_signed = is_signed
+        self.native = k
+        k.function = <fr_function> address
+        k.out = out
+        k.size = size
+        fr_call_rule(k, returns, width, is_signed)
         for i, arg in enumerate(args):
-            a.args[i] = <intptr_t> <uint64_t> (arg & 0xFFFFFFFFFFFFFFFF)
+            k.args[i] = <intptr_t> <uint64_t> (arg & 0xFFFFFFFFFFFFFFFF)
         for place, value in (cells or {}).items():
-            a.cell[a.cells] = value
-            a.cell_at[a.cells] = place
-            a.cells += 1
+            k.cell[k.cells] = value
+            k.cell_at[k.cells] = place
+            k.cells += 1
         if init is not None:
             template = init
-            a.init = <unsigned char *> malloc(size)
-            if a.init == NULL:
+            k.init = <unsigned char *> malloc(size)
+            if k.init == NULL:
                 raise MemoryError
-            memcpy(a.init, &template[0], size)
+            memcpy(k.init, &template[0], size)
         self.keep = keep
-        self.fn = poll_adapter
-        self.ctx = a
+        self.fn = fr_call_poll
+        self.ctx = k
         self.size = size
 
     def __dealloc__(self):
-        if self.adapter != NULL:
-            free(self.adapter.init)
-            free(self.adapter)
+        if self.native != NULL:
+            free(self.native.init)
+            free(self.native)
 
 
 cdef int32_t errno_of(error) noexcept:

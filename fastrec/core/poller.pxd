@@ -1,8 +1,8 @@
 """The polling thread: fastrec/poll.h, and the objects that own its memory."""
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from fastrec.core.call cimport FR_CANARY_SIZE, Getter, fr_poll_fn, fr_probe
-from fastrec.core.ring cimport Ring, fr_ring, fr_ring_view
+from fastrec.core.call cimport FR_CANARY_SIZE, Getter, fr_call, fr_poll_fn, fr_probe
+from fastrec.core.ring cimport Ring, fr_ring, fr_ring_view, fr_tsc
 
 cdef extern from "fastrec/os.h" nogil:
     ctypedef struct fr_clock:
@@ -25,6 +25,8 @@ cdef extern from "fastrec/text.h" nogil:
     ctypedef struct fr_text_field:
         uint32_t offset                            # in the payload
         uint32_t width                             # of the pointer
+        uint32_t unit                              # bytes of a code unit behind it
+        uint32_t direct                            # read by plain loads
     ctypedef struct fr_texts:
         fr_ring_view view
 
@@ -58,10 +60,11 @@ cdef extern from "fastrec/poll.h" nogil:
         fr_ring ring
         fr_poll_fn fn
         void *ctx
-        unsigned char *scratch                     # a record, then the canary
+        const fr_call *call                        # made without `fn`; NULL: there is `fn` only
         fr_grid grid
         int64_t spin                               # ns before a deadline
         int64_t clock_offset
+        fr_tsc *tsc                                # what stamps; NULL: the clock of the thread
         fr_texts *texts                            # NULL: no pointer is followed
         fr_text_field text_fields[16]
         uint32_t text_count
@@ -80,12 +83,11 @@ cdef extern from "fastrec/poll.h" nogil:
     ctypedef struct fr_poller:
         fr_thread thread
         const fr_clock *clock
-        uint64_t abandoned                         # 1: it makes no call any more
         uint32_t count
-    unsigned char *fr_poll_payload(fr_poll_channel *c) noexcept
-    void fr_poll_restore(fr_poll_channel *c) noexcept
+    void fr_poll_prepare(fr_poll_channel *c, unsigned char *scratch) noexcept
     int fr_poller_start(fr_poller *p, const char *name) noexcept
     void fr_poller_serve(fr_poller *p, const char *name) noexcept
+    void fr_poller_forget(fr_poller *p) noexcept
     int fr_poller_abandon(fr_poller *p) noexcept
     int fr_poller_ask(fr_poller *p, fr_command *command, int64_t deadline) noexcept
 

@@ -20,7 +20,7 @@ class PollChannel:
         *,
         period: tuple[int, int] = (0, 1),
         spin: int = 0,
-        texts: Iterable[tuple[int, int]] = (),
+        texts: Iterable[tuple[int, int, int, bool]] = (),
         mask: bytes = b"",
         heartbeat: int = 0,
     ) -> Self: ...

@@ -5,6 +5,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport calloc, free
 from libc.string cimport strerror
 
+from fastrec.core.call cimport fr_call_is_plain
 from fastrec.core.ring cimport fr_now
 
 LEAD_NS = FR_POLL_LEAD
@@ -35,8 +36,9 @@ cdef class PollChannel:
     """A getter, the ring it fills and its grid.
 
     `period` is a fraction of ns as (numerator, denominator), (0, 1) flat out; `texts` are (offset,
-    width) of the pointers in the payload that are followed. A ring of holds needs `mask`: the bits of the
-    payload that make a state, padded to words of 8 bytes, and the `heartbeat` in ns.
+    width, bytes of a code unit, read directly?) of the pointers in the payload that are followed. A ring
+    of holds needs `mask`: the bits of the payload that make a state, padded to words of 8 bytes, and the
+    `heartbeat` in ns.
     """
 
     def __cinit__(self, Ring ring not None, Getter getter not None, *, period=(0, 1), int64_t spin=0,
@@ -51,15 +53,15 @@ cdef class PollChannel:
         c.ring = ring.writer
         c.fn = getter.fn
         c.ctx = getter.ctx
+        if getter.native != NULL and fr_call_is_plain(getter.native):
+            c.call = getter.native
         c.grid.num, c.grid.den = period
         c.spin = spin
         c.clock_offset = ring.view.header.clock_offset
+        c.tsc = ring.tsc
         self.memory = calloc(1, record_size + FR_CANARY_SIZE + 16)
         if self.memory == NULL:
             raise MemoryError
-        # The payload, not the record, is aligned as malloc's: C structs may need it.
-        c.scratch = <unsigned char *> self.memory + 16 - ring.view.header.payload_offset % 16
-        fr_poll_restore(c)
         if texts:
             c.texts = <fr_texts *> calloc(1, sizeof(fr_texts))
             if c.texts == NULL:
@@ -69,10 +71,11 @@ cdef class PollChannel:
             raise ValueError(f"{len(texts)} text members; at most {FR_TEXT_FIELDS} are followed")
         if ring.view.header.store:
             texts = self.begin_holds(list(texts), mask, heartbeat)
-        for offset, width in texts:
-            c.text_fields[c.text_count].offset = offset
-            c.text_fields[c.text_count].width = width
+        for offset, width, unit, direct in texts:
+            c.text_fields[c.text_count] = fr_text_field(offset, width, unit, direct)
             c.text_count += 1
+        # The payload, not the record, is aligned as malloc's: C structs may need it.
+        fr_poll_prepare(c, <unsigned char *> self.memory + 16 - ring.view.header.payload_offset % 16)
         ring.polled = True
 
     cdef list begin_holds(self, list texts, bytes mask, int64_t heartbeat):
@@ -245,7 +248,7 @@ cdef class Poller:
 
     def forget(self):
         """Become inert in a forked child: should the fork have come from the thread itself, it ends there."""
-        self.p.abandoned = 1
+        fr_poller_forget(self.p)
 
     @property
     def cpu_ns(self):

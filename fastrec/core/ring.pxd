@@ -65,6 +65,7 @@ cdef extern from "fastrec/ring.h" nogil:
         uint64_t period_num                        # of the period in ns; 0: not paced
         uint64_t period_den
         int64_t clock_offset                       # in every stamp
+        uint32_t clock                             # 0 monotonic, 1 tsc
         uint32_t store                             # 0 every, 1 changes
         int64_t pid
         uint64_t head
@@ -89,6 +90,7 @@ cdef extern from "fastrec/ring.h" nogil:
     fr_ring_view fr_ring_look(void *memory) noexcept
     void fr_ring_take(fr_ring *r, void *memory) noexcept
     void fr_ring_publish_account(fr_ring *r) noexcept
+    void fr_ring_publish_recorded(fr_ring *r) noexcept  # after a record, when nothing else has changed
     fr_account fr_ring_account(const fr_ring_header *h) noexcept
     uint64_t fr_ring_room(fr_ring *r, uint64_t count) noexcept
     void fr_ring_lose(fr_ring *r, uint32_t cause, int32_t code, uint64_t count, int64_t t_first,
@@ -104,16 +106,27 @@ cdef extern from "fastrec/atomic.h" nogil:
 
 cdef extern from "fastrec/text.h" nogil:
     enum:
-        FR_TEXT_MAX                                # bytes followed behind a pointer
-    long fr_text_read(uint64_t source, char *to) noexcept  # its length, or -errno
+        FR_TEXT_ROOM                               # most bytes of a text as it is kept
+    long fr_text_get(uint64_t source, uint32_t unit, uint32_t direct,
+                     char *to) noexcept            # its length, or -errno
     const unsigned char *fr_text_next(const fr_ring_view *view, uint64_t used, uint64_t *offset,
                                       uint32_t *length) noexcept
+
+cdef extern from "fastrec/tsc.h" nogil:
+    ctypedef struct fr_tsc:
+        pass
+    int fr_tsc_begin(fr_tsc *t) noexcept           # 0, or why not
+    int fr_tsc_usable() noexcept                   # the same, without a beginning
+    const char *fr_tsc_refusal(int why) noexcept
+    int64_t fr_tsc_now(fr_tsc *t) noexcept         # ns of the monotonic clock
+    uint64_t fr_tsc_bound(const fr_tsc *t) noexcept  # ns that a reading can have been off
 
 cdef class Ring:
     cdef void *memory                              # the mapping; NULL until created
     cdef int fd                                    # of the memfd
     cdef fr_ring_view view
     cdef fr_ring writer                            # the place of pushes; idle under a poller
+    cdef fr_tsc *tsc                               # what stamps; NULL: the monotonic clock
     cdef bint polled                               # a poller has taken the writer's place
     cdef bint closed                               # no push is taken any more
     cdef Py_ssize_t shape[1]

@@ -1,29 +1,27 @@
 """The ring: one writer, any number of readers, in a shared mapping that NumPy views in place."""
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset, strerror
 
 import os
 
-from fastrec.errors import SchemaError
-
 ACCOUNT = ("slots", "recorded", "held", "missed", "failed", "dropped", "start", "last", "texts_lost")
-ASCENDING = "stamps may be equal, but never decrease"
 
 
 cdef class Ring:
     """A mapping with a header, a gap lane, a text arena and `capacity` + 64 slots of `record_size` bytes.
 
     Sizes are trusted: `fastrec.ring` is the checked face. As a buffer it is the bytes of all slots, live and
-    read-only.
+    read-only. With `tsc` its writer stamps by the processor's counter; RuntimeError says why it cannot.
     """
 
     def __cinit__(self, *, size_t record_size, size_t payload_offset, size_t payload_size, uint64_t capacity,
                   bytes schema, bytes digest, uint64_t arena_size=0, period=(0, 1), int store=0,
-                  bint bounded=False, uint64_t first=0, int64_t clock_offset=0):
+                  bint bounded=False, bint tsc=False, uint64_t first=0, int64_t clock_offset=0):
         cdef fr_ring_header plan
-        cdef int error = 0
+        cdef int error = 0, refusal = 0
         memset(&plan, 0, sizeof(plan))
         plan.record_size = record_size
         plan.payload_offset = payload_offset
@@ -35,12 +33,21 @@ cdef class Ring:
         plan.first = first
         plan.period_num, plan.period_den = period
         plan.clock_offset = clock_offset
+        plan.clock = tsc
         plan.pid = os.getpid()
         memcpy(plan.digest, <const char *> digest, 16)
         fr_ring_plan(&plan)
         plan.crc = fr_ring_crc(&plan)
         plan.head = plan.tail = first
         plan.bounded = bounded
+        if tsc:
+            self.tsc = <fr_tsc *> calloc(1, sizeof(fr_tsc))
+            if self.tsc == NULL:
+                raise MemoryError
+            with nogil:
+                refusal = fr_tsc_begin(self.tsc)
+            if refusal:
+                raise RuntimeError((<bytes> fr_tsc_refusal(refusal)).decode())
         with nogil:
             self.memory = fr_map_new("fastrec-ring", plan.total_size, &self.fd, &error)
         if self.memory == NULL:
@@ -53,6 +60,7 @@ cdef class Ring:
     def __dealloc__(self):
         if self.memory != NULL:
             fr_map_free(self.memory, self.view.header.total_size, self.fd)
+        free(self.tsc)
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
         cdef fr_ring_header *h = self.view.header
@@ -78,6 +86,11 @@ cdef class Ring:
     def in_call(self):
         """Monotonic time at which the call began that has not returned; 0: none."""
         return fr_load_relaxed(&self.view.header.in_call)
+
+    @property
+    def clock_error(self):
+        """ns that stamps can have been off the monotonic clock; 0: they are its own."""
+        return 0 if self.tsc == NULL else fr_tsc_bound(self.tsc)
 
     def account(self):
         """One consistent copy of the counters, by the names in `ACCOUNT`."""
@@ -124,91 +137,6 @@ cdef class Ring:
                 return found
             found.append(PyBytes_FromStringAndSize(<const char *> text, length))
 
-    # ---- the writer: one thread at a time, which holding the GIL sees to
-
-    def push(self, payload, stamp=None):
-        """Publish one payload, stamped now or with `stamp`; False when a bounded ring had no room."""
-        cdef Py_buffer view
-        cdef fr_ring *r = &self.writer
-        cdef int64_t t
-        cdef bint room
-        PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
-        try:
-            if self.closed:
-                raise RuntimeError("closed")
-            if view.len != self.view.header.payload_size:
-                raise ValueError(f"{view.len} bytes pushed, the schema has {self.view.header.payload_size}")
-            t = fr_now() + self.view.header.clock_offset if stamp is None else stamp
-            if t < <int64_t> r.account.last:
-                if stamp is not None:
-                    raise SchemaError(f"stamp {t} is before {r.account.last}, the one before it; {ASCENDING}")
-                t = r.account.last
-            room = fr_ring_room(r, 1)
-            if room:
-                fr_ring_put_payloads(r, t, NULL, <unsigned char *> view.buf, view.len, 1)
-                r.account.recorded += 1
-            else:
-                fr_ring_lose(r, FR_GAP_DROPPED, 0, 1, t, t)
-                r.account.dropped += 1
-            if not r.account.slots:
-                r.account.start = t
-            r.account.slots += 1
-            r.account.last = t
-            fr_ring_publish_account(r)
-            return room
-        finally:
-            PyBuffer_Release(&view)
-
-    def extend(self, payloads, const int64_t[::1] stamps=None):
-        """Publish a dense array of payloads, stamped now or each with its own stamp; how many had room."""
-        cdef Py_buffer view
-        cdef fr_ring *r = &self.writer
-        cdef size_t size = self.view.header.payload_size
-        cdef uint64_t count, i, batch, put = 0
-        cdef const int64_t *each
-        cdef int64_t t, before
-        PyObject_GetBuffer(payloads, &view, PyBUF_SIMPLE)
-        t = fr_now() + self.view.header.clock_offset
-        before = r.account.last
-        try:
-            if self.closed:
-                raise RuntimeError("closed")
-            if view.len % size:
-                raise ValueError(f"{view.len} bytes are no whole number of payloads of {size}")
-            count = view.len // size
-            if stamps is not None:
-                if <uint64_t> stamps.shape[0] != count:
-                    raise ValueError(f"{stamps.shape[0]} stamps for {count} payloads")
-                for i in range(count):
-                    if stamps[i] < before:
-                        raise SchemaError(f"row {i}: stamp {stamps[i]} is before {before}, the one before it;"
-                                          f" {ASCENDING}")
-                    before = stamps[i]
-            if t < <int64_t> r.account.last:
-                t = r.account.last
-            if not r.account.slots and count:
-                r.account.start = t if stamps is None else stamps[0]
-            each = NULL if stamps is None or not count else &stamps[0]
-            while put < count:
-                batch = fr_ring_room(r, min(count - put, <uint64_t> FR_GUARD))
-                if not batch:
-                    break
-                fr_ring_put_payloads(r, t, each + put if each else NULL,
-                                     <unsigned char *> view.buf + put * size, size, batch)
-                put += batch
-            if put < count:
-                fr_ring_lose(r, FR_GAP_DROPPED, 0, count - put, each[put] if each else t,
-                             each[count - 1] if each else t)
-            r.account.slots += count
-            r.account.recorded += put
-            r.account.dropped += count - put
-            if count:
-                r.account.last = each[count - 1] if each else t
-            fr_ring_publish_account(r)
-            return put
-        finally:
-            PyBuffer_Release(&view)
-
     def close(self):
         """Take no more pushes; publish the loss that may still go on."""
         self.closed = True
@@ -224,10 +152,19 @@ cdef class Ring:
             fr_ring_flush_gap(&self.writer)
 
 
-def read_text(uint64_t address):
-    """The text at an address of this process, at most 4,096 bytes; None: NULL, or it cannot be read."""
-    cdef char text[FR_TEXT_MAX]
-    cdef long length = fr_text_read(address, text) if address else -1
+def tsc_refusal():
+    """Why the processor's counter cannot stamp here; None: it can."""
+    cdef int why = fr_tsc_usable()
+    return (<bytes> fr_tsc_refusal(why)).decode() if why else None
+
+
+def read_text(uint64_t address, uint32_t unit=1):
+    """The text at an address of this process, at most 4,096 bytes; None: NULL, or it cannot be read.
+
+    `unit` is the bytes of a code unit, 1, 2 or 4; a text of wide ones comes as UTF-8.
+    """
+    cdef char text[FR_TEXT_ROOM]
+    cdef long length = fr_text_get(address, unit, False, text) if address else -1
     return None if length < 0 else PyBytes_FromStringAndSize(text, length)
 
 

@@ -20,6 +20,7 @@ _UNSIGNED = frozenset("BHILQ")
 _FLOATS = frozenset("fd")
 _FUNCTION: Any = ctypes.CFUNCTYPE(None).__base__
 _ADDRESSES = frozenset("PzZ")
+_WIDE = f"utf-{8 * ctypes.sizeof(ctypes.c_wchar)}"
 _NATIVE, _SWAPPED = ("<", ">") if sys.byteorder == "little" else (">", "<")
 _SWAPPED_ATTRIBUTE = "__ctype_be__" if sys.byteorder == "little" else "__ctype_le__"
 
@@ -125,11 +126,12 @@ def _unwrapped(type_: Any) -> tuple[type, tuple[int, ...]]:
     return type_, tuple(shape)
 
 
-def _scalar(type_: type, where: str) -> tuple[np.dtype, bool]:
+def _scalar(type_: type, where: str) -> tuple[np.dtype, bool | str]:
     code = getattr(type_, "_type_", None)
     size = ctypes.sizeof(type_)
     if issubclass(type_, ctypes._Pointer | _FUNCTION) or code in _ADDRESSES:
-        return np.dtype(f"{_NATIVE}u{size}"), True
+        wide = code == "Z" or getattr(code, "_type_", None) == "u"  # c_wchar_p, or a POINTER(c_wchar)
+        return np.dtype(f"{_NATIVE}u{size}"), _WIDE if wide else True
     order = _SWAPPED if getattr(type_, _SWAPPED_ATTRIBUTE, None) is type_ else _NATIVE
     for known, letter in ((_SIGNED, "i"), (_UNSIGNED, "u"), (_FLOATS, "f")):
         if code in known:

@@ -12,6 +12,7 @@ from fastrec.errors import SchemaError
 from fastrec.schema import codes
 from fastrec.schema.forms import see
 from fastrec.schema.labels import Labels, as_labels
+from fastrec.schema.texts import check_pointer, encoding_of, kind_of
 
 __all__ = ["Field"]
 
@@ -40,10 +41,19 @@ class Field:
     scale, bias : float
         The physical value is ``raw * scale + bias``.
     doc : str
-    text : bool
-        A pointer to a text that is followed at capture; a record holds the text's id instead of the address.
-    pointer : bool
-        An address: opaque, and no number to compute with.
+    text : bool or str
+        A pointer to a text that is followed at capture, up to a zero or 4,096 bytes; a record holds the id of
+        the text instead of the address. True: 8-bit characters, or the wide ones that `pointer` names.
+        ``"utf-16"`` (``char16_t *``, ``LPWSTR``) and ``"utf-32"`` (``char32_t *``, Linux's ``wchar_t *``) are
+        little endian; ``"utf-8"`` becomes True. With ``":direct"`` behind it (8-bit: ``"direct"`` alone) the
+        memory is read by plain loads: no system call, but a dangling pointer ends the process.
+
+        Bytes that are not UTF-8 are read back as surrogate escapes. So are, in wide texts, those of a lone
+        surrogate or of a value beyond U+10FFFF: ``.encode("utf-8", "surrogateescape")`` gives them, and
+        ``.decode("utf-8", "surrogatepass")`` of these the lone surrogates.
+    pointer : bool or str
+        An address: opaque, and no number to compute with. ``"utf-16"`` or ``"utf-32"`` where C says that wide
+        characters lie there (``c_wchar_p``).
     """
 
     name: str
@@ -56,8 +66,8 @@ class Field:
     scale: float = 1.0
     bias: float = 0.0
     doc: str = ""
-    text: bool = False
-    pointer: bool = False
+    text: bool | str = False
+    pointer: bool | str = False
 
     def __post_init__(self) -> None:
         where = f"field {self.name!r}"
@@ -75,14 +85,16 @@ class Field:
             object.__setattr__(self, key, _finite(value, f"{where}: {key}"))
         if not self.scale:
             raise SchemaError(f"{where}: scale is 0, which would lose the value; leave it at 1.0")
-        if not isinstance(self.text, bool) or not isinstance(self.pointer, bool):
-            raise SchemaError(f"{where}: text and pointer must be True or False")
+        check_pointer(self.pointer, where)
+        object.__setattr__(self, "text", kind_of(self.text, self.pointer, where))
         if self.text and not self.pointer:
             object.__setattr__(self, "pointer", True)
         if self.pointer and (self.dtype.kind != "u" or self.dtype.itemsize not in (4, 8) or self.bits):
             raise SchemaError(
                 f"{where} is said to be a pointer or text, but is {self.dtype.str}; pointers are u4 or u8"
             )
+        if self.text and self.dtype.str.startswith(">"):
+            raise SchemaError(f"{where} is a big-endian pointer, which cannot be followed; leave text out")
         if self.text and self.shape:
             raise SchemaError(
                 f"{where} is an array of pointers; only a single pointer can be followed as text"
@@ -92,6 +104,11 @@ class Field:
     def kind(self) -> codes.Pattern | None:
         """How a zone summarises the field; None for arrays, texts, bytes, complex numbers and pointers."""
         return None if self.shape or self.pointer else codes.pattern(self.dtype)
+
+    @property
+    def encoding(self) -> str | None:
+        """``"utf-8"`` (any 8-bit text), ``"utf-16"`` or ``"utf-32"``; None: no text."""
+        return encoding_of(self.text)
 
     @property
     def nbytes(self) -> int:
@@ -133,8 +150,8 @@ class Field:
             for key, default in (("unit", ""), ("scale", 1.0), ("bias", 0.0), ("doc", ""), ("text", False))
             if getattr(self, key) != default
         }
-        if self.pointer and not self.text:
-            obj["pointer"] = True
+        if isinstance(self.pointer, str) or (self.pointer and not self.text):
+            obj["pointer"] = self.pointer
         if self.labels is not None:
             obj["labels"] = self.labels.to_json()
         return obj

@@ -15,18 +15,21 @@ __all__ = ["MAX_JSON", "digest", "parse"]
 MAX_JSON = 2 << 20
 """Longest JSON of a schema, in characters; it bounds what a hostile file can make us allocate."""
 
+_TEXTS = {"utf-8": "*text", "utf-16": "*utf-16", "utf-32": "*utf-32"}
+
 
 def digest(abi: str, byteorder: str, size: int, fields: Iterable[Field]) -> str:
     """Return blake2b-128, in hexadecimal, of everything that decides what the bytes are.
 
     That is ABI, byte order and size, and of each field: name, type (pointers and texts apart from numbers),
-    offset, shape, bits, labels. Names of schemas, units, scales and docs do not count.
+    offset, shape, bits, labels. Of a text its encoding counts, not how it is read. Names of schemas, units,
+    scales and docs do not count.
     """
     rows = [
         [
             field.name,
             # The same eight bytes may be a text's id, an address, or a number with zones.
-            field.dtype.str + ("*text" if field.text else "*" if field.pointer else ""),
+            field.dtype.str + _TEXTS.get(field.encoding, "*" if field.pointer else ""),
             field.offset,
             field.shape,
             field.bits,

@@ -52,7 +52,7 @@ class Leaf(NamedTuple):
     offset: int
     shape: tuple[int, ...]
     bits: tuple[int, int] | None
-    pointer: bool
+    pointer: bool | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Member:
     offset: int
     type: np.dtype | Struct
     shape: tuple[int, ...] = ()
-    pointer: bool = False
+    pointer: bool | str = False
     bits: tuple[Bit, ...] = ()
 
     @property

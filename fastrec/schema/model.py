@@ -21,6 +21,7 @@ from fastrec.schema.ctypes_ import struct_from_ctypes
 from fastrec.schema.field import Field
 from fastrec.schema.forms import Store
 from fastrec.schema.labels import labels_from_json
+from fastrec.schema.texts import check_apart
 
 __all__ = ["Field", "Schema", "Store"]
 
@@ -113,6 +114,7 @@ class Schema:
         init(self, "fields", fields)
         init(self, "numeric", tuple(field for field in fields if field.kind))
         init(self, "texts", tuple(field for field in fields if field.text))
+        check_apart(self.texts)
         init(self, "digest", identity.digest(abi, byteorder, layout.size, fields))
         if len(self.to_json()) > identity.MAX_JSON:
             raise SchemaError(
@@ -176,7 +178,7 @@ class Schema:
         labels: Mapping[str, object] | None = None,
         units: Mapping[str, str] | None = None,
         docs: Mapping[str, str] | None = None,
-        text: Iterable[str] = (),
+        text: Iterable[str] | Mapping[str, bool | str] = (),
     ) -> Schema:
         """Make a schema of a ``ctypes`` Structure or Union class, with the layout ctypes gave it.
 
@@ -188,8 +190,8 @@ class Schema:
         name : str
             Default: that of the class.
         labels, units, docs : mapping by field name
-        text : iterable of str
-            Pointer fields to follow as text at capture.
+        text : iterable of str, or mapping by field name
+            Pointer fields to follow at capture; a mapping says what `Field.text` is to be, else it is True.
 
         Raises
         ------
@@ -198,7 +200,8 @@ class Schema:
         """
         layout = struct_from_ctypes(struct)
         followed = [text] if isinstance(text, str) else text
-        meanings = _by_field(labels, units, docs, dict.fromkeys(followed, True))
+        kinds = text if isinstance(text, Mapping) else dict.fromkeys(followed, True)
+        meanings = _by_field(labels, units, docs, kinds)
         return cls(struct.__name__ if name is None else name, layout, meanings)
 
     @classmethod
@@ -367,7 +370,7 @@ def _by_field(
     labels: Mapping[str, object] | None,
     units: Mapping[str, str] | None,
     docs: Mapping[str, str] | None,
-    text: Mapping[str, bool] | None = None,
+    text: Mapping[str, bool | str] | None = None,
 ) -> dict[str, dict[str, Any]]:
     meanings: dict[str, dict[str, Any]] = {}
     for key, given in (("labels", labels), ("unit", units), ("doc", docs), ("text", text)):

@@ -11,6 +11,7 @@ from fastrec.core.ring import read_text
 from fastrec.errors import SourceError
 from fastrec.schema import Schema
 from fastrec.schema.readable import readable
+from fastrec.schema.texts import UNITS
 
 __all__ = ["decoded", "payload_of"]
 
@@ -42,7 +43,7 @@ def decoded(schema: Schema, payload: bytes) -> dict[str, Any]:
     for field in schema.fields:
         raw = field.of(row)
         if field.text:
-            text = read_text(int(raw[0]))
+            text = read_text(int(raw[0]), UNITS[field.encoding])
             values[field.name] = None if text is None else text.decode("utf-8", "surrogateescape")
         else:
             values[field.name] = readable(field, raw).tolist()[0]

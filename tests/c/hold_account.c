@@ -148,8 +148,8 @@ int main(void)
     channel.ring.capacity = capacity;
     texts.view = channel.ring.view;
     channel.texts = &texts;
-    channel.text_fields[0] = (fr_text_field){offsetof(status, text), 8};
-    channel.text_fields[1] = (fr_text_field){offsetof(status, noted), 8};
+    channel.text_fields[0] = (fr_text_field){offsetof(status, text), 8, 1, 0};
+    channel.text_fields[1] = (fr_text_field){offsetof(status, noted), 8, 1, 0};
     channel.text_count = follow ? 2 : 0;
     mask[3] = (of_counter & 0xFFFFFFFF) << 32 | (of_state & 0xFFFFFFFF);
     hold.record = calloc(1, plan.record_size);
@@ -159,11 +159,10 @@ int main(void)
     hold.heartbeat = (int64_t)heartbeat;
     channel.hold = &hold;
     channel.fn = scripted;
-    channel.scratch = calloc(1, plan.record_size + FR_CANARY_SIZE);
     channel.grid.num = period;
     channel.grid.den = 1;
     channel.spin = (int64_t)period / 10;
-    fr_poll_restore(&channel);
+    fr_poll_prepare(&channel, calloc(1, plan.record_size + FR_CANARY_SIZE));
     fake_now = 1000000;
     poller.clock = &fake, poller.running = 1, poller.count = 1, poller.channels[0] = &channel;
     fr_poller_begin(&channel, fake_now + 1000);

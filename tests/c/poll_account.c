@@ -39,10 +39,10 @@ static int32_t scripted(void *ctx, void *out)
     uint32_t n = calls++;
     memcpy(out, &n, sizeof n);
     fake_now += s->took ? s->took[n] : 100;
-    if (calls == interlude_at)
-        __atomic_store_n(&poller.command, &interlude[0], __ATOMIC_RELEASE);
-    else if (calls == script_calls)
-        __atomic_store_n(&poller.command, &stop, __ATOMIC_RELEASE);
+    if (calls == interlude_at || calls == script_calls) {
+        __atomic_store_n(&poller.command, calls == script_calls ? &stop : &interlude[0], __ATOMIC_RELEASE);
+        poller.bell++;
+    }
     return s->code ? s->code[n] : FR_POLL_NEW;
 }
 
@@ -63,10 +63,9 @@ static void run(const char *name, script s, uint64_t num, uint64_t den, uint32_t
     memcpy(memory, &plan, sizeof plan);
     fr_ring_take(&channel.ring, memory);
     channel.fn = scripted, channel.ctx = &s;
-    channel.scratch = calloc(1, 16 + FR_CANARY_SIZE);
     channel.grid.num = num, channel.grid.den = den;
     channel.spin = spin;
-    fr_poll_restore(&channel);
+    fr_poll_prepare(&channel, calloc(1, 16 + FR_CANARY_SIZE));
     fake_now = 1000000, calls = 0, script_calls = count;
     poller.clock = &fake, poller.running = 1, poller.count = 1, poller.channels[0] = &channel;
     fr_poller_begin(&channel, fake_now + 1000);

@@ -24,13 +24,47 @@ def filled(count: int, capacity: int = 100) -> Ring:
     return ring
 
 
-@pytest.mark.parametrize("capacity", [100, 4096])
-def test_stress(tmp_path: Path, capacity: int) -> None:
-    """Two readers and a writer over 1e8 records that prove themselves: the program checks, and prints."""
-    result = run(build(tmp_path, "ring_stress.c"), 50_000_000 if capacity == 100 else 100_000_000, capacity)
-    assert result.returncode == 0, result.stdout
+WRITERS = ["put", "payloads", "poll"]
+
+SANITIZERS = {
+    "thread": ["-fsanitize=thread", "-DFR_RACE_CHECK"],
+    "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DFR_RACE_CHECK"],
+}
+"""No sanitizer sees into the assembly of a copy: FR_RACE_CHECK does without."""
+
+
+def stress(program: Path, records: int, capacity: int, writer: str) -> None:
+    """Two readers and a writer of records that prove themselves: the program checks, and prints."""
+    result = run(program, records, capacity, writer, timeout=3600)
+    assert result.returncode == 0, result.stdout + result.stderr
     returned = [int(n) for n in re.findall(r"returned (\d+)", result.stdout)]
     assert len(returned) == 2 and min(returned) > 0
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("capacity", [100, 4096])
+def test_stress(tmp_path: Path, capacity: int, writer: str) -> None:
+    stress(build(tmp_path, "ring_stress.c"), 5_000_000 if writer == "poll" else 30_000_000, capacity, writer)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_billion_records(tmp_path: Path, writer: str) -> None:
+    records = 100_000_000 if writer == "poll" else 1_000_000_000
+    stress(build(tmp_path, "ring_stress.c"), records, 4096, writer)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("writer", WRITERS)
+def test_ten_million_records_raced(tmp_path: Path, writer: str) -> None:
+    stress(build(tmp_path, "ring_stress.c", *SANITIZERS["thread"]), 10_000_000, 1000, writer)
+
+
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+def test_stress_sanitized(tmp_path: Path, sanitizer: str) -> None:
+    program = build(tmp_path, "ring_stress.c", *SANITIZERS[sanitizer])
+    for writer in WRITERS:
+        stress(program, 200_000, 1000, writer)
 
 
 @pytest.mark.parametrize(
@@ -43,13 +77,69 @@ def test_stress(tmp_path: Path, capacity: int) -> None:
 )
 def test_stress_sees_a_tear(tmp_path: Path, before: str, after: str) -> None:
     program = build(tmp_path, "ring_stress.c", include=seeded(tmp_path, "ring.h", before, after))
-    assert any(run(program, 50_000_000, 1000).returncode == 1 for _ in range(3))
+    assert any(run(program, 20_000_000, 1000).returncode == 1 for _ in range(20))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("fr_store_relaxed((uint64_t *)(void *)to, w);", "*(uint64_t *)(void *)to = w;"),
+        ("w = fr_load_relaxed((const uint64_t *)(const void *)from);", "memcpy(&w, from, sizeof w);"),
+    ],
+    ids=["plain store", "plain load"],
+)
+def test_a_plain_access_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: str
+) -> None:
+    monkeypatch.setenv("TSAN_OPTIONS", "halt_on_error=1")
+    include = seeded(tmp_path, "atomic.h", before, after)
+    program = build(tmp_path, "ring_stress.c", *SANITIZERS["thread"], include=include)
+    for writer in WRITERS:
+        results = (run(program, 200_000, 1000, writer) for _ in range(10))
+        assert any("ThreadSanitizer: data race" in result.stderr for result in results), writer
+
+
+@pytest.mark.parametrize("flags", [[], ["-O3"], *SANITIZERS.values()], ids=["O2", "O3", *SANITIZERS])
+def test_every_size_is_copied_whole(tmp_path: Path, flags: list[str]) -> None:
+    result = run(build(tmp_path, "copies.c", *flags))
+    assert result.stdout == "wrong 0\n", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("header", "before", "after"),
+    [
+        ("atomic.h", "fr_move_pairs(way, to + end - 64,", "fr_move_pairs(way, to + 64,"),
+        ("atomic.h", "} else if (words > 3) {", "} else if (words > 2) {"),
+        ("atomic.h", "words -= 8, to += 64, from += 64", "words -= 8, to += 64, from += 56"),
+        ("atomic.h", "for (; (uintptr_t)to % 16; words--, to += 8, from += 8)", "if (0)"),
+        ("ring.h", "word >> (64 - 8 * rest)", "word >> (56 - 8 * rest)"),
+        ("ring.h", "payload + size - 8, 8);", "payload + size / 8 * 8, 8);"),
+        ("ring.h", "case 7: FR_FILL(7);", "case 7: FR_FILL(6);"),
+        ("ring.h", "payloads += part * size;", "payloads += size;"),
+    ],
+    ids=[
+        "a block's end",
+        "a block too soon",
+        "past the cache",
+        "off its boundary",
+        "a last word",
+        "read beyond",
+        "a size's end",
+        "after the turn",
+    ],
+)
+def test_a_wrong_copy_is_seen(tmp_path: Path, header: str, before: str, after: str) -> None:
+    include = seeded(tmp_path, header, before, after)
+    flags = SANITIZERS["address"][:-1]  # what is shipped: it has a way past the cache
+    assert run(build(tmp_path, "copies.c", *flags, include=include)).returncode != 0
 
 
 @pytest.mark.parametrize(
     "language", [["-x", "c", "-std=c11", "-D_DEFAULT_SOURCE"], ["-x", "c++", "-std=c++17"]]
 )
-@pytest.mark.parametrize("header", ["atomic", "crc32c", "format", "os", "ring", "text", "histogram", "poll"])
+@pytest.mark.parametrize(
+    "header", ["atomic", "crc32c", "format", "os", "ring", "text", "histogram", "poll", "tsc"]
+)
 def test_headers_compile_alone(tmp_path: Path, header: str, language: list[str]) -> None:
     source = tmp_path / "alone.c"
     source.write_text(f"#include <fastrec/{header}.h>\nint main(void) {{ return 0; }}\n")

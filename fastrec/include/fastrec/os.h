@@ -22,6 +22,9 @@
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 /* GNU extensions are called by number, so that the includer's feature macros do not matter. */
 #ifndef F_ADD_SEALS
@@ -75,6 +78,43 @@ static inline void fr_relax(void)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
+#endif
+}
+
+/* The processor's counter; 0 where it has none that we read. The processor may read it before earlier loads
+ * have answered. */
+static inline uint64_t fr_ticks(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#else
+    return 0;
+#endif
+}
+
+/* The same, read when everything before it is done. */
+static inline uint64_t fr_ticks_after(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_lfence();
+#endif
+    return fr_ticks();
+}
+
+/* What the processor says of its counter: EDX of CPUID leaf 0x80000007, 0 where it does not know the leaf.
+ * False where there is no counter. */
+static inline int fr_ticks_promise(uint32_t *edx)
+{
+    *edx = 0;
+#if defined(__x86_64__)
+    {
+        unsigned eax, ebx, ecx, bits;
+        if (__get_cpuid(0x80000007, &eax, &ebx, &ecx, &bits))
+            *edx = bits;
+        return 1;
+    }
+#else
+    return 0;
 #endif
 }
 
@@ -235,6 +275,25 @@ static inline int fr_close(int fd) { return close(fd) ? -errno : 0; }
 
 static const fr_io fr_system_io = {fr_create, fr_pwrite,   fr_publish_name, fr_remove,
                                    fr_sync,   fr_sync_all, fr_sync_dir,     fr_close};
+
+/* The start of a small file as text, cut to `size` - 1 bytes; its length, or -errno and an empty text. */
+static inline long fr_read_text(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    long n;
+    *text = 0;
+    if (fd < 0)
+        return -errno;
+    do
+        n = read(fd, text, size - 1);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        n = -errno;
+    else
+        text[n] = 0;
+    close(fd);
+    return n;
+}
 
 /* Write all of it; the bytes that landed (fewer than `size` only after an error, stored in *error). */
 static inline size_t fr_write_all(const fr_io *io, int fd, const void *data, size_t size, uint64_t offset,

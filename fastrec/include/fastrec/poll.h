@@ -7,18 +7,14 @@
 #ifndef FASTREC_POLL_H
 #define FASTREC_POLL_H
 
+#include "call.h"
 #include "histogram.h"
 #include "hold.h"
 #include "ring.h"
 #include "text.h"
-
-/* Fill `out` with the struct as it is now. Any other value than these two: failed, with that code. */
-typedef int32_t (*fr_poll_fn)(void *ctx, void *out);
-#define FR_POLL_NEW 0
-#define FR_POLL_SAME INT32_MAX /* nothing new since the last call */
+#include "tsc.h"
 
 #define FR_CANARY 0xC5A5E1D93B7F2648ull
-#define FR_CANARY_SIZE 65536 /* bytes behind the struct that a getter may spoil before memory does */
 #define FR_POLL_CHANNELS 64
 #define FR_POLL_LEAD 1000000LL    /* ns from a start to slot 0: whoever asked for it has gone its way */
 #define FR_POLL_GRACE 100000000LL /* ns for a call that returns while its thread is being abandoned */
@@ -65,16 +61,32 @@ static inline uint64_t fr_grid_overrun(const fr_grid *g, int64_t now)
 
 /* ---- channels ---- */
 
+/* What the polling thread looks at in every poll. */
+typedef struct fr_poll_thread {
+    const fr_clock *clock;
+    const uint32_t *bell;      /* rung: somebody wants something */
+    const uint64_t *abandoned; /* ... perhaps the channels */
+    int *error;                /* errno of this thread */
+    uint32_t rung;             /* how often the bell had rung when it was last answered */
+} fr_poll_thread;
+
 typedef struct fr_poll_channel {
     fr_ring ring;
     fr_poll_fn fn;
     void *ctx;
-    unsigned char *scratch; /* a record (stamp, payload), then the canary; private */
+    const fr_call *call;         /* made as it is, without `fn`; NULL: `fn` is called */
+    intptr_t args[FR_CALL_ARGS]; /* its arguments, the payload's address among them */
+    unsigned char *scratch;      /* a record (stamp, payload), then the canary; private */
+    unsigned char *payload;      /* in it */
+    unsigned char *behind;       /* the first byte behind the record */
+    uint64_t padding;            /* bits of the record's last word that are behind the payload */
+    int plain;                   /* a record is published as it is filled, whatever the ring holds */
+    int has_payload;             /* a call has succeeded: "nothing new" means held */
     fr_grid grid;
     int64_t spin;  /* ns before the deadline from which to spin */
     int64_t stamp; /* latest stamp given: stamps never decrease */
     int64_t clock_offset;
-    int has_payload; /* a call has succeeded: "nothing new" means held */
+    fr_tsc *tsc;     /* what stamps; NULL: the clock of the thread */
     fr_texts *texts; /* NULL: no pointer is followed */
     fr_text_field text_fields[FR_TEXT_FIELDS];
     uint32_t text_count;
@@ -83,70 +95,51 @@ typedef struct fr_poll_channel {
     fr_histogram duration;
 } fr_poll_channel;
 
-static inline unsigned char *fr_poll_payload(fr_poll_channel *c)
+/* Fill with zeros and the canary what lies behind the payload. */
+static inline void fr_poll_restore(fr_poll_channel *c)
 {
-    return c->scratch + c->ring.view.header->payload_offset;
+    const uint64_t canary = FR_CANARY;
+    size_t i;
+    uint64_t last;
+    memcpy(&last, c->behind - 8, 8);
+    last &= ~c->padding;
+    memcpy(c->behind - 8, &last, 8);
+    for (i = 0; i < FR_CANARY_SIZE; i += 8)
+        memcpy(c->behind + i, &canary, 8);
+}
+
+/* Say where a payload is filled, after the ring and the getter were given: `scratch` has room for a record
+ * and FR_CANARY_SIZE bytes. */
+static inline void fr_poll_prepare(fr_poll_channel *c, unsigned char *scratch)
+{
+    const fr_ring_header *h = c->ring.view.header;
+    uint32_t rest = (h->payload_offset + h->payload_size) % 8;
+    c->scratch = scratch;
+    c->payload = scratch + h->payload_offset;
+    c->behind = scratch + h->record_size;
+    c->padding = rest ? UINT64_MAX << rest * 8 : 0;
+    c->plain = !h->bounded && !c->text_count && !c->hold;
+    if (c->call) {
+        memcpy(c->args, c->call->args, sizeof c->args);
+        c->args[c->call->out] = (intptr_t)c->payload;
+    }
+    fr_poll_restore(c);
 }
 
 /* Has the getter written past its struct? Looks at the padding and the first word behind the record. */
-static inline int fr_poll_spoiled(fr_poll_channel *c)
+static inline int fr_poll_spoiled(const fr_poll_channel *c)
 {
-    const fr_ring_header *h = c->ring.view.header;
-    size_t end = h->payload_offset + h->payload_size;
-    const unsigned char *p = c->scratch;
-    uint64_t word;
-    memcpy(&word, p + h->record_size, 8);
-    if (word != FR_CANARY)
-        return 1;
-    for (; end < h->record_size; end++)
-        if (p[end])
-            return 1;
-    return 0;
-}
-
-static inline void fr_poll_restore(fr_poll_channel *c)
-{
-    const fr_ring_header *h = c->ring.view.header;
-    size_t end = h->payload_offset + h->payload_size, i;
-    const uint64_t canary = FR_CANARY;
-    memset(c->scratch + end, 0, h->record_size - end);
-    for (i = 0; i < FR_CANARY_SIZE; i += 8)
-        memcpy(c->scratch + h->record_size + i, &canary, 8);
-}
-
-/* What a watched call showed. */
-typedef struct fr_probe {
-    int32_t code;    /* what the getter returned */
-    uint32_t excess; /* bytes written past the struct */
-} fr_probe;
-
-/* What stands behind the struct during a watched call: no two neighbours alike, and no zero, which is what
- * getters write most. */
-static inline unsigned char fr_poll_pattern(size_t i) { return (unsigned char)(1 + i * 37 % 253); }
-
-/* One call of `fn`, with every one of the `room` bytes from `behind` on watched. */
-static inline fr_probe fr_poll_watch(fr_poll_fn fn, void *ctx, void *out, unsigned char *behind, size_t room)
-{
-    fr_probe probe;
-    size_t i;
-    for (i = 0; i < room; i++)
-        behind[i] = fr_poll_pattern(i);
-    probe.code = fn(ctx, out);
-    for (i = room; i && behind[i - 1] == fr_poll_pattern(i - 1); i--)
-        ;
-    probe.excess = (uint32_t)i;
-    return probe;
+    return fr_load_word(c->behind) != FR_CANARY || fr_load_word(c->behind - 8) & c->padding;
 }
 
 /* A channel's first call, which takes no slot. */
 static inline fr_probe fr_poll_probe(fr_poll_channel *c)
 {
     fr_ring_header *h = c->ring.view.header;
-    size_t room = h->record_size - h->payload_offset - h->payload_size + FR_CANARY_SIZE;
-    unsigned char *payload = fr_poll_payload(c);
+    unsigned char *end = c->payload + h->payload_size;
     fr_probe probe;
     fr_store_relaxed(&h->in_call, (uint64_t)fr_now());
-    probe = fr_poll_watch(c->fn, c->ctx, payload, payload + h->payload_size, room);
+    probe = fr_call_watch(c->fn, c->ctx, c->payload, end, (size_t)(c->behind - end) + FR_CANARY_SIZE);
     fr_store_relaxed(&h->in_call, 0);
     fr_poll_restore(c);
     return probe;
@@ -156,51 +149,60 @@ static inline fr_probe fr_poll_probe(fr_poll_channel *c)
 static inline void fr_poll_follow(fr_poll_channel *c, uint32_t from, uint32_t to)
 {
     for (; from < to; from++)
-        c->ring.account.texts_lost += !fr_text_follow(c->texts, fr_poll_payload(c), c->text_fields[from]);
+        c->ring.account.texts_lost += !fr_text_follow(c->texts, c->payload, c->text_fields[from]);
 }
 
-/* A payload has come to a channel with holds; true when it was held and no other counter changed. Texts that
- * make no state are followed only for the polls that a record keeps. */
-static inline int fr_poll_hold(fr_poll_channel *c, int64_t stamp)
+/* A payload has come to a channel with holds. Texts that make no state are followed only for the polls that a
+ * record keeps. */
+static inline void fr_poll_hold(fr_poll_channel *c, int64_t stamp)
 {
     fr_hold *h = c->hold;
     int same;
     fr_poll_follow(c, 0, h->texts);
-    same = fr_hold_same(h, fr_poll_payload(c));
+    same = fr_hold_same(h, c->payload);
     if (!same)
         fr_hold_put(h, &c->ring);
     if (!h->record->polls) {
         fr_poll_follow(c, h->texts, c->text_count);
-        fr_hold_keep(h, fr_poll_payload(c));
+        fr_hold_keep(h, c->payload);
     }
     if (same)
-        return fr_hold_lengthen(h, &c->ring, stamp) && !c->text_count;
-    fr_hold_open(h, &c->ring, stamp);
-    return 0;
+        fr_hold_lengthen(h, &c->ring, stamp);
+    else
+        fr_hold_open(h, &c->ring, stamp);
 }
 
-/* Enter the outcome of a call that began at `begin` and ended at `end`; true when it was recorded or held and
- * no other counter changed. */
-static inline int fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t begin, int64_t end)
+/* Has a payload come that equals those that wait already, without any text? */
+static inline int fr_poll_steady(const fr_poll_channel *c)
+{
+    const fr_hold *h = c->hold;
+    return h && h->record->polls && !c->text_count && !fr_poll_spoiled(c) && fr_hold_same(h, c->payload);
+}
+
+/* The stamp of a call: its middle, but never before the one before it. */
+static inline int64_t fr_poll_stamp(fr_poll_channel *c, int64_t begin, int64_t end)
+{
+    int64_t stamp = begin + ((end - begin) >> 1) + c->clock_offset;
+    return c->stamp = stamp < c->stamp ? c->stamp : stamp;
+}
+
+/* Enter the outcome of a call, whatever it is. Apart from the poll itself, so that what happens nearly always
+ * is short. */
+FR_APART void fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t stamp)
 {
     fr_ring *r = &c->ring;
     fr_account *a = &r->account;
-    int64_t stamp = begin + (end - begin) / 2 + c->clock_offset;
-    if (stamp < c->stamp)
-        stamp = c->stamp;
-    c->stamp = stamp;
-    a->last = (uint64_t)stamp;
-    if (__builtin_expect(fr_poll_spoiled(c), 0)) {
+    if (fr_poll_spoiled(c)) {
         fr_poll_restore(c);
         code = EOVERFLOW;
     } else if (code == FR_POLL_SAME && !c->has_payload) {
         code = ENODATA;
     }
-    if (__builtin_expect(code == FR_POLL_NEW, 1)) {
+    if (code == FR_POLL_NEW) {
         c->has_payload = 1;
-        if (c->hold)
-            return fr_poll_hold(c, stamp);
-        if (__builtin_expect(!fr_ring_room(r, 1), 0)) {
+        if (c->hold) {
+            fr_poll_hold(c, stamp);
+        } else if (!fr_ring_room(r, 1)) {
             a->dropped++;
             fr_ring_lose(r, FR_GAP_DROPPED, 0, 1, stamp, stamp);
         } else {
@@ -208,7 +210,6 @@ static inline int fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t begin,
             memcpy(c->scratch, &stamp, 8);
             fr_ring_put(r, c->scratch);
             a->recorded++;
-            return !c->text_count;
         }
     } else if (code == FR_POLL_SAME) {
         if (c->hold)
@@ -221,7 +222,7 @@ static inline int fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t begin,
         a->failed++;
         fr_ring_lose(r, FR_GAP_FAILED, code, 1, stamp, stamp);
     }
-    return 0;
+    fr_ring_publish_account(r);
 }
 
 /* Deadlines up to the one before `slots` further are lost, at `now`. */
@@ -239,25 +240,41 @@ static inline void fr_poll_miss(fr_poll_channel *c, uint64_t slots, int64_t now,
     fr_ring_lose(&c->ring, FR_GAP_MISSED, code, slots, first, last);
 }
 
-/* Call one channel whose turn it is; `now` is the loop's last reading of the clock. Returns the next. */
-static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_clock *clock, const uint64_t *abandoned,
-                                   int64_t now)
+/* Make the call; `error` is this thread's errno. */
+static inline int32_t fr_poll_fill(fr_poll_channel *c, int *error)
 {
-    fr_ring_header *h = c->ring.view.header;
+    const fr_call *k = c->call;
+    const intptr_t *a = c->args;
+    intptr_t value;
+    if (!k)
+        return c->fn(c->ctx, c->payload);
+    *error = 0;
+    value = k->function(a[0], a[1], a[2], a[3], a[4], a[5]);
+    return __builtin_expect(fr_call_failed(k, value), 0) ? fr_call_code(k, value, *error) : FR_POLL_NEW;
+}
+
+/* Poll one channel whose turn it is; `now` is the loop's last reading of the clock. Returns the next. Once
+ * the bell has rung it may be that the channel is no longer ours. */
+static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_poll_thread *thread, int64_t now)
+{
+    fr_ring *r = &c->ring;
+    fr_ring_header *h = r->view.header;
     fr_grid *g = &c->grid;
-    uint64_t overrun = 0;
-    int64_t end;
+    int64_t end, stamp;
     int32_t code;
+    int plain = c->plain;
     if (g->num) {
-        overrun = fr_grid_overrun(g, now);
-        if (__builtin_expect(overrun != 0, 0))
+        uint64_t overrun = fr_grid_overrun(g, now);
+        if (__builtin_expect(overrun != 0, 0)) {
             fr_poll_miss(c, overrun, now, 0);
+            plain = 0;
+        }
         fr_hist_add(&c->lateness, now - g->next, 1);
     }
     fr_store_relaxed(&h->in_call, (uint64_t)now);
-    code = c->fn(c->ctx, fr_poll_payload(c));
-    end = clock->now();
-    if (__builtin_expect(fr_load_relaxed(abandoned) != 0, 0))
+    code = fr_poll_fill(c, thread->error);
+    end = c->tsc ? fr_tsc_now(c->tsc) : thread->clock->now();
+    if (__builtin_expect(fr_word(thread->bell) != thread->rung, 0) && fr_load_acquire(thread->abandoned))
         return end;
     fr_store_relaxed(&h->in_call, 0);
     if (g->num)
@@ -266,11 +283,23 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_clock *clock, co
         g->slot++;
     if (g->num || g->slot % FR_DURATION_SAMPLE == 0)
         fr_hist_add(&c->duration, end - now, 1);
-    c->ring.account.slots = g->slot;
-    if (fr_poll_enter(c, code, now, end) && !overrun)
-        fr_ring_publish_recorded(&c->ring);
-    else
-        fr_ring_publish_account(&c->ring);
+    stamp = fr_poll_stamp(c, now, end);
+    r->account.slots = g->slot;
+    r->account.last = (uint64_t)stamp;
+    if (__builtin_expect(code == FR_POLL_NEW && plain && !r->pending.gap.count && !fr_poll_spoiled(c), 1)) {
+        c->has_payload = 1;
+        memcpy(c->scratch, &stamp, 8);
+        fr_ring_put(r, c->scratch);
+        r->account.recorded++;
+        fr_ring_publish_recorded(r);
+    } else if (code == FR_POLL_NEW && fr_poll_steady(c)) {
+        if (fr_hold_lengthen(c->hold, r, stamp))
+            fr_ring_publish_recorded(r);
+        else
+            fr_ring_publish_account(r);
+    } else {
+        fr_poll_enter(c, code, stamp);
+    }
     return end;
 }
 
@@ -369,8 +398,8 @@ static inline void fr_poller_finish(fr_poller *p)
     fr_store_release(&p->finished, 1);
 }
 
-/* Answer a command; false when it says stop. */
-static inline int fr_poller_obey(fr_poller *p, fr_command *command)
+/* Answer a command; false when it says stop. Apart, for it has the only locked instructions of the thread. */
+FR_APART int fr_poller_obey(fr_poller *p, fr_command *command)
 {
     int go_on = 1;
     uint32_t i;
@@ -381,7 +410,7 @@ static inline int fr_poller_obey(fr_poller *p, fr_command *command)
     switch (command->kind) {
     case FR_CMD_PROBE: command->probe = fr_poll_probe(command->channel); break;
     case FR_CMD_CALL:
-        command->probe = fr_poll_watch(command->fn, command->ctx, command->out, command->out + command->size,
+        command->probe = fr_call_watch(command->fn, command->ctx, command->out, command->out + command->size,
                                        FR_CANARY_SIZE);
         break;
     case FR_CMD_ADD:
@@ -432,10 +461,11 @@ static inline fr_poll_channel *fr_poller_next(const fr_poller *p, int64_t now, u
 static inline void fr_poller_run(void *arg)
 {
     fr_poller *p = (fr_poller *)arg;
+    fr_poll_thread thread = {p->clock, &p->bell, &p->abandoned, &errno, 0};
     int64_t now = p->clock->now();
     uint32_t turn = 0, i;
     for (;;) {
-        uint32_t bell = fr_word(&p->bell);
+        uint32_t bell = thread.rung = fr_word(&p->bell);
         fr_command *command = __atomic_load_n(&p->command, __ATOMIC_ACQUIRE);
         fr_poll_channel *c;
         if (fr_load_acquire(&p->abandoned))
@@ -464,7 +494,9 @@ static inline void fr_poller_run(void *arg)
             now = p->clock->now();
             continue;
         }
-        now = fr_poll_call(c, p->clock, &p->abandoned, now);
+        do /* flat out and alone, nothing but the bell can end its turn */
+            now = fr_poll_call(c, &thread, now);
+        while (!c->grid.num && p->count == 1 && fr_word(&p->bell) == bell);
         if (__builtin_expect(fr_load_relaxed(&p->abandoned) != 0, 0))
             break;
     }
@@ -483,6 +515,13 @@ static inline void fr_poller_serve(fr_poller *p, const char *name)
     fr_thread_serve(&p->thread, name, fr_poller_run, p);
 }
 
+/* The channels are no longer the thread's: should it be in a call, it ends after it without touching them. */
+static inline void fr_poller_forget(fr_poller *p)
+{
+    fr_store_release(&p->abandoned, 1);
+    fr_wake(&p->bell);
+}
+
 /* Take the channels from a thread whose call has not returned, and say the last word on them: from here on
  * the thread, should the call ever return, ends without touching them. The grace is for a call that returned
  * at this very moment. 0 when the thread has ended after all, else -ETIMEDOUT: what it uses must stay in
@@ -490,8 +529,7 @@ static inline void fr_poller_serve(fr_poller *p, const char *name)
 static inline int fr_poller_abandon(fr_poller *p)
 {
     int error;
-    fr_store_release(&p->abandoned, 1);
-    fr_wake(&p->bell);
+    fr_poller_forget(p);
     error = fr_thread_join(&p->thread, fr_now() + FR_POLL_GRACE);
     if (!fr_load_acquire(&p->finished))
         fr_poller_finish(p);

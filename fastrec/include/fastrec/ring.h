@@ -56,18 +56,20 @@ static inline uint64_t *fr_lane_slot(const fr_lane *lane, const fr_pen *pen)
     return lane->data + pen->slot * lane->words;
 }
 
-/* W2 and W3, after the words of one slot were stored. */
-static inline void fr_lane_commit(const fr_lane *lane, fr_pen *pen)
+/* W2 and W3, after the words of `count` slots were stored. */
+FR_INLINE void fr_lane_commit(const fr_lane *lane, fr_pen *pen, uint64_t count)
 {
-    pen->slot = pen->slot + 1 == lane->nslots ? 0 : pen->slot + 1;
-    fr_store_release(lane->head, ++pen->head);
+    const uint64_t head = pen->head + count, slot = pen->slot + count;
+    pen->head = head;
+    pen->slot = slot < lane->nslots ? slot : slot - lane->nslots;
+    fr_store_release(lane->head, head);
     fr_fence_release();
 }
 
-static inline void fr_lane_put(const fr_lane *lane, fr_pen *pen, const void *record)
+FR_INLINE void fr_lane_put(const fr_lane *lane, fr_pen *pen, const void *record)
 {
     fr_copy_in(fr_lane_slot(lane, pen), record, lane->words);
-    fr_lane_commit(lane, pen);
+    fr_lane_commit(lane, pen, 1);
 }
 
 /* Up to FR_GUARD records at once, from a dense private array. */
@@ -78,12 +80,7 @@ static inline void fr_lane_put_many(const fr_lane *lane, fr_pen *pen, const void
     if (count > first)
         fr_copy_in(lane->data, (const uint64_t *)records + first * lane->words,
                    (count - first) * lane->words);
-    pen->head += count;
-    pen->slot += count;
-    if (pen->slot >= lane->nslots)
-        pen->slot -= lane->nslots;
-    fr_store_release(lane->head, pen->head);
-    fr_fence_release();
+    fr_lane_commit(lane, pen, count);
 }
 
 /* What one read gave: `count` records from number `first`, which begin `skip` records into the
@@ -178,7 +175,7 @@ typedef struct fr_ring_header {
     uint64_t period_num; /* period in ns as a fraction; 0: not paced */
     uint64_t period_den;
     int64_t clock_offset; /* added to the monotonic clock in every stamp */
-    uint32_t clock;       /* 0: monotonic */
+    uint32_t clock;       /* 0: monotonic, 1: monotonic by way of the processor's counter */
     uint32_t store;       /* 0: every, 1: changes */
     int64_t pid;
     int64_t pid_start; /* of the process, in clock ticks since boot: a pid may come again */
@@ -319,7 +316,7 @@ static inline uint64_t fr_ring_room(fr_ring *r, uint64_t count)
     return room < count ? room : count;
 }
 
-static inline void fr_ring_flush_gap(fr_ring *r)
+FR_APART void fr_ring_flush_gap(fr_ring *r)
 {
     if (r->pending.gap.count) {
         fr_lane_put(&r->view.gaps, &r->gap_pen, &r->pending);
@@ -354,24 +351,68 @@ static inline void fr_ring_lose(fr_ring *r, uint32_t cause, int32_t code, uint64
 }
 
 /* Publish a whole record (stamp first, padding zero) from private memory. The account is the caller's. */
-static inline void fr_ring_put(fr_ring *r, const void *record)
+FR_INLINE void fr_ring_put(fr_ring *r, const void *record)
 {
     if (r->pending.gap.count)
         fr_ring_flush_gap(r);
     fr_lane_put(&r->view.records, &r->pen, record);
 }
 
-/* Stamp and payload into a slot; the payload's size need not be a multiple of 8. */
-static inline void fr_ring_fill(uint64_t *slot, int64_t stamp, const unsigned char *payload, size_t size)
+/* The last bytes of a payload, as a word that ends in zeros. */
+static inline uint64_t fr_ring_rest(const unsigned char *payload, size_t size)
 {
-    size_t words = size / 8, rest = size % 8;
-    uint64_t last = 0;
-    fr_store_relaxed(slot++, (uint64_t)stamp);
-    fr_copy_in(slot, payload, words);
-    if (rest) {
-        memcpy(&last, payload + words * 8, rest);
-        fr_store_relaxed(slot + words, last);
+    uint64_t word = 0;
+    size_t rest = size % 8;
+    if (size >= 8) { /* no byte by byte: read back to a whole word */
+        memcpy(&word, payload + size - 8, 8);
+        return word >> (64 - 8 * rest);
     }
+    while (rest)
+        word = word << 8 | payload[--rest];
+    return word;
+}
+
+/* Payloads of `size` bytes, each behind its stamp, into neighbouring slots. `pairs` is what moves the whole
+ * words, known to the compiler: the last one may overlap the one before; 0: there is one word at most; more
+ * than 8: a copy like any other. */
+FR_INLINE void fr_ring_fill(uint64_t *slot, size_t slot_words, const int64_t *stamps, size_t step,
+                            const unsigned char *payloads, size_t size, uint64_t count, const size_t pairs)
+{
+    const size_t end = size & ~(size_t)7;
+    for (; count; count--, slot += slot_words, stamps += step, payloads += size) {
+        unsigned char *to = (unsigned char *)(slot + 1);
+        fr_store_relaxed(slot, (uint64_t)*stamps);
+        if (pairs > 8) {
+            fr_copy_in(slot + 1, payloads, end / 8);
+        } else if (pairs) {
+            fr_move_pairs(FR_IN, to, payloads, pairs - 1);
+            fr_move_pair(FR_IN, to + end - 16, payloads + end - 16);
+        } else if (end) {
+            fr_move(FR_IN, to, payloads);
+        }
+        if (size > end)
+            fr_store_relaxed(slot + 1 + end / 8, fr_ring_rest(payloads, size));
+    }
+}
+
+/* The same, with the size decided before the loop. */
+FR_INLINE void fr_ring_fill_sized(uint64_t *slot, size_t slot_words, const int64_t *stamps, size_t step,
+                                  const unsigned char *payloads, size_t size, uint64_t count)
+{
+#define FR_FILL(pairs) fr_ring_fill(slot, slot_words, stamps, step, payloads, size, count, pairs)
+    switch (size < 16 ? 0 : (size / 8 + 1) / 2) {
+    case 0: FR_FILL(0); break;
+    case 1: FR_FILL(1); break;
+    case 2: FR_FILL(2); break;
+    case 3: FR_FILL(3); break;
+    case 4: FR_FILL(4); break;
+    case 5: FR_FILL(5); break;
+    case 6: FR_FILL(6); break;
+    case 7: FR_FILL(7); break;
+    case 8: FR_FILL(8); break;
+    default: FR_FILL(9); break;
+    }
+#undef FR_FILL
 }
 
 /* Publish up to FR_GUARD payloads of `size` bytes with one store of head; all of one stamp, or each of its
@@ -380,16 +421,18 @@ static inline void fr_ring_put_payloads(fr_ring *r, int64_t stamp, const int64_t
                                         const unsigned char *payloads, size_t size, uint64_t count)
 {
     const fr_lane *lane = &r->view.records;
-    uint64_t i;
+    const size_t step = stamps != NULL;
+    const int64_t *from = stamps ? stamps : &stamp;
+    uint64_t slot = r->pen.slot, left, part;
     if (r->pending.gap.count)
         fr_ring_flush_gap(r);
-    for (i = 0; i < count; i++, payloads += size) {
-        fr_ring_fill(fr_lane_slot(lane, &r->pen), stamps ? stamps[i] : stamp, payloads, size);
-        r->pen.slot = r->pen.slot + 1 == lane->nslots ? 0 : r->pen.slot + 1;
+    for (left = count; left; left -= part, slot = 0) {
+        part = left < lane->nslots - slot ? left : lane->nslots - slot;
+        fr_ring_fill_sized(lane->data + slot * lane->words, lane->words, from, step, payloads, size, part);
+        from += part * step;
+        payloads += part * size;
     }
-    r->pen.head += count;
-    fr_store_release(lane->head, r->pen.head);
-    fr_fence_release();
+    fr_lane_commit(lane, &r->pen, count);
 }
 
 #endif

@@ -54,15 +54,6 @@ typedef struct fr_spooler {
 
 /* ---- the log ---- */
 
-static inline int64_t fr_tsc(void)
-{
-#if defined(__x86_64__)
-    return (int64_t)__builtin_ia32_rdtsc();
-#else
-    return 0;
-#endif
-}
-
 /* All clocks at one moment: of several readings, the one with the least bracket. */
 static inline fr_clock_row fr_read_clocks(int64_t offset)
 {
@@ -70,7 +61,7 @@ static inline fr_clock_row fr_read_clocks(int64_t offset)
     int i;
     for (i = 0; i < 8; i++) {
         int64_t before = fr_now(), real = fr_read_clock(CLOCK_REALTIME), boot = fr_read_clock(CLOCK_BOOTTIME),
-                tsc = fr_tsc(), after = fr_now();
+                tsc = (int64_t)fr_ticks(), after = fr_now();
         if (after - before < best.uncertainty) {
             fr_clock_row row = {
                 before + (after - before) / 2 + offset, real, boot, tsc, after - before, 0, 0};
@@ -103,13 +94,14 @@ static inline void fr_log_stats(fr_spooler *s, const fr_spool_channel *c, int64_
                      "{\"mono_ns\":%lld,\"channel\":\"%s\",\"slots\":%llu,\"recorded\":%llu,\"held\":%llu,"
                      "\"missed\":%llu,"
                      "\"failed\":%llu,\"dropped\":%llu,\"overwritten\":%llu,\"disk\":%llu,\"published\":%llu,"
-                     "\"written\":%llu,\"durable\":%llu",
+                     "\"written\":%llu,\"durable\":%llu,\"texts_lost\":%llu",
                      (long long)(now + l->clock_offset), c->name, (unsigned long long)a.slots,
                      (unsigned long long)a.recorded, (unsigned long long)a.held, (unsigned long long)a.missed,
                      (unsigned long long)a.failed, (unsigned long long)a.dropped,
                      (unsigned long long)c->overwritten, (unsigned long long)c->disk,
                      (unsigned long long)fr_load_relaxed(&c->ring.header->head),
-                     (unsigned long long)c->written, (unsigned long long)fr_load_relaxed(&c->durable));
+                     (unsigned long long)c->written, (unsigned long long)fr_load_relaxed(&c->durable),
+                     (unsigned long long)a.texts_lost);
     uint32_t crc = fr_crc32c(fr_seed(l->seed_base, 0, l->stat_lines), line, (size_t)n);
     n += snprintf(line + n, 24, ",\"crc\":\"%08x\"}\n", crc);
     fr_write_all(s->io, l->stats, line, (size_t)n, l->stat_bytes, &error);
