@@ -206,13 +206,9 @@ class Recorder:
         self._check_open()
         check_name(name, self._channels)
         # Before there is a thread for it: that there is no memory must leave none behind.
+        bounded = when_full == "drop"
         ring = Ring(
-            schema,
-            options.capacity,
-            store=store,
-            clock=clock,
-            bounded=when_full == "drop",
-            period=options.period,
+            schema, options.capacity, store=store, clock=clock, bounded=bounded, period=options.period
         )
         polled_on = None if source is None else self._threads.of(name, source, options.thread)
         try:

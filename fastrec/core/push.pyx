@@ -18,6 +18,7 @@ from fastrec.core.ring cimport (
     fr_ring_lose,
     fr_ring_publish_account,
     fr_ring_publish_recorded,
+    fr_ring_put_payload,
     fr_ring_put_payloads,
     fr_ring_room,
     fr_tsc,
@@ -157,7 +158,7 @@ cdef class Pusher:
         cdef fr_ring *r = &self.ring.writer
         if not r.account.slots or not fr_ring_room(r, 1):
             return self.publish_many(payload, 1, t, NULL) == 1
-        fr_ring_put_payloads(r, t, NULL, payload, self.size, 1)
+        fr_ring_put_payload(r, t, payload, self.size)
         r.account.slots += 1
         r.account.recorded += 1
         r.account.last = t

@@ -84,11 +84,10 @@ static int32_t scripted(void *ctx, void *out)
         memcpy(out, &s, sizeof s);
     fake_now += l->took;
     calls++;
-    if (l->pause) {
+    if (l->pause || calls == count) {
         paused = l->pause;
-        __atomic_store_n(&poller.command, &halt, __ATOMIC_RELEASE);
-    } else if (calls == count) {
-        __atomic_store_n(&poller.command, &stop, __ATOMIC_RELEASE);
+        __atomic_store_n(&poller.command, l->pause ? &halt : &stop, __ATOMIC_RELEASE);
+        poller.bell++;
     }
     return l->code;
 }

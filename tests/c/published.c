@@ -26,9 +26,15 @@ void ring_put_payloads(fr_ring *ring, const int64_t *stamps, const unsigned char
     fr_ring_publish_account(ring);
 }
 
-int64_t poll_call(fr_poll_channel *channel, const fr_clock *clock, const uint64_t *abandoned, int64_t now)
+void ring_put_payload(fr_ring *ring, int64_t stamp, const unsigned char *payload, size_t size)
 {
-    return fr_poll_call(channel, clock, abandoned, now);
+    fr_ring_put_payload(ring, stamp, payload, size);
+    fr_ring_publish_recorded(ring);
+}
+
+int64_t poll_call(fr_poll_channel *channel, const fr_poll_thread *thread, int64_t now)
+{
+    return fr_poll_call(channel, thread, now);
 }
 
 void poller_run(fr_poller *poller) { fr_poller_run(poller); }

@@ -129,7 +129,10 @@ static inline void fr_poll_prepare(fr_poll_channel *c, unsigned char *scratch)
 /* Has the getter written past its struct? Looks at the padding and the first word behind the record. */
 static inline int fr_poll_spoiled(const fr_poll_channel *c)
 {
-    return fr_load_word(c->behind) != FR_CANARY || fr_load_word(c->behind - 8) & c->padding;
+    uint64_t last, canary;
+    memcpy(&last, c->behind - 8, 8);
+    memcpy(&canary, c->behind, 8);
+    return canary != FR_CANARY || last & c->padding;
 }
 
 /* A channel's first call, which takes no slot. */
@@ -207,8 +210,7 @@ FR_APART void fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t stamp)
             fr_ring_lose(r, FR_GAP_DROPPED, 0, 1, stamp, stamp);
         } else {
             fr_poll_follow(c, 0, c->text_count);
-            memcpy(c->scratch, &stamp, 8);
-            fr_ring_put(r, c->scratch);
+            fr_ring_put_payload(r, stamp, c->payload, r->view.header->payload_size);
             a->recorded++;
         }
     } else if (code == FR_POLL_SAME) {
@@ -288,8 +290,7 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_poll_thread *thr
     r->account.last = (uint64_t)stamp;
     if (__builtin_expect(code == FR_POLL_NEW && plain && !r->pending.gap.count && !fr_poll_spoiled(c), 1)) {
         c->has_payload = 1;
-        memcpy(c->scratch, &stamp, 8);
-        fr_ring_put(r, c->scratch);
+        fr_ring_put_payload(r, stamp, c->payload, h->payload_size);
         r->account.recorded++;
         fr_ring_publish_recorded(r);
     } else if (code == FR_POLL_NEW && fr_poll_steady(c)) {

@@ -415,6 +415,16 @@ FR_INLINE void fr_ring_fill_sized(uint64_t *slot, size_t slot_words, const int64
 #undef FR_FILL
 }
 
+/* Publish one payload of `size` bytes with its stamp. */
+FR_INLINE void fr_ring_put_payload(fr_ring *r, int64_t stamp, const unsigned char *payload, size_t size)
+{
+    const fr_lane *lane = &r->view.records;
+    if (r->pending.gap.count)
+        fr_ring_flush_gap(r);
+    fr_ring_fill_sized(fr_lane_slot(lane, &r->pen), lane->words, &stamp, 0, payload, size, 1);
+    fr_lane_commit(lane, &r->pen, 1);
+}
+
 /* Publish up to FR_GUARD payloads of `size` bytes with one store of head; all of one stamp, or each of its
  * own. */
 static inline void fr_ring_put_payloads(fr_ring *r, int64_t stamp, const int64_t *stamps,
