@@ -18,11 +18,11 @@
 
 typedef struct status {
     const char *noted; /* makes no state */
-    uint64_t steady[2];
-    int32_t state;
-    uint32_t counter;
-    const char *text; /* makes a state; behind the words that are compared four at a time */
+    uint64_t steady;
+    const char *text; /* makes a state */
     uint64_t serial;  /* makes none */
+    int32_t state;    /* behind the words that are compared in pairs */
+    uint32_t counter;
 } status;
 
 typedef struct line {
@@ -75,7 +75,7 @@ static int32_t scripted(void *ctx, void *out)
 {
     fr_ring_header *h = channel.ring.view.header;
     const line *l = &script[calls];
-    status s = {names[l->noted], {1, 2}, l->state, l->counter, names[l->text], hold.mask ? calls : 0};
+    status s = {names[l->noted], 1, names[l->text], hold.mask ? calls : 0, l->state, l->counter};
     (void)ctx;
     look(1);
     if (l->drain)
@@ -118,7 +118,7 @@ static void tell(fr_ring_view view)
 int main(void)
 {
     static fr_texts texts;
-    static uint64_t mask[6] = {0, UINT64_MAX, UINT64_MAX, 0, UINT64_MAX, 0};
+    static uint64_t mask[5] = {0, UINT64_MAX, UINT64_MAX, 0, 0};
     unsigned long long period, heartbeat, capacity, follow, of_state, of_counter;
     fr_ring_header plan;
     int fd, error = 0;
@@ -150,9 +150,9 @@ int main(void)
     channel.text_fields[0] = (fr_text_field){offsetof(status, text), 8, 1, 0};
     channel.text_fields[1] = (fr_text_field){offsetof(status, noted), 8, 1, 0};
     channel.text_count = follow ? 2 : 0;
-    mask[3] = (of_counter & 0xFFFFFFFF) << 32 | (of_state & 0xFFFFFFFF);
+    mask[4] = (of_counter & 0xFFFFFFFF) << 32 | (of_state & 0xFFFFFFFF);
     hold.record = calloc(1, plan.record_size);
-    hold.mask = mask[3] == UINT64_MAX ? NULL : mask;
+    hold.mask = mask[4] == UINT64_MAX ? NULL : mask;
     hold.words = sizeof(status) / 8;
     hold.texts = !follow ? 0 : hold.mask ? 1 : 2;
     hold.heartbeat = (int64_t)heartbeat;
