@@ -29,14 +29,22 @@ typedef struct fr_hold {
     int64_t told;            /* stamp of the newest poll that a published record tells */
 } fr_hold;
 
+/* A word of the payload, which may be unaligned. */
+static inline uint64_t fr_hold_word(const unsigned char *from)
+{
+    uint64_t w;
+    memcpy(&w, from, sizeof w);
+    return w;
+}
+
 /* Is this the state that is open? NaN and padding are bytes like any other; padding is not in the mask. */
 static inline int fr_hold_same(const fr_hold *h, const unsigned char *payload)
 {
     const uint64_t *mine = (const uint64_t *)(h->record + 1), *mask = h->mask;
     size_t words = h->open ? h->words : 0;
     for (; words >= 4; words -= 4, mine += 4, payload += 32) {
-        uint64_t a = mine[0] ^ fr_load_word(payload), b = mine[1] ^ fr_load_word(payload + 8);
-        uint64_t c = mine[2] ^ fr_load_word(payload + 16), d = mine[3] ^ fr_load_word(payload + 24);
+        uint64_t a = mine[0] ^ fr_hold_word(payload), b = mine[1] ^ fr_hold_word(payload + 8);
+        uint64_t c = mine[2] ^ fr_hold_word(payload + 16), d = mine[3] ^ fr_hold_word(payload + 24);
         if (mask) {
             a &= mask[0], b &= mask[1], c &= mask[2], d &= mask[3];
             mask += 4;
@@ -45,7 +53,7 @@ static inline int fr_hold_same(const fr_hold *h, const unsigned char *payload)
             return 0;
     }
     for (; words; words--, mine++, payload += 8)
-        if ((*mine ^ fr_load_word(payload)) & (mask ? *mask++ : UINT64_MAX))
+        if ((*mine ^ fr_hold_word(payload)) & (mask ? *mask++ : UINT64_MAX))
             return 0;
     return h->open;
 }
