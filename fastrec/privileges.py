@@ -105,8 +105,8 @@ class Privileges:
             has = self._asked.get(what)
             if value != has and (has is not None or self._decided):
                 raise SourceError(
-                    f"channel {channel!r}: {what}={_said(value)}, but for thread {self._thread!r} {_said(has)}"
-                    " was asked first; leave it out, or name another thread="
+                    f"channel {channel!r}: {what}={_said(value)}, but for thread {self._thread!r}"
+                    f" {_said(has)} was asked first; leave it out, or name another thread="
                 )
         if not sleeps and self.outcomes.get("realtime") == GRANTED and _only_processor():
             raise SourceError(
