@@ -139,10 +139,10 @@ class TestGranted:
 
     def test_what_is_locked_is_given_back(self, getters: ctypes.CDLL) -> None:
         before = locked()
-        for _ in range(5):
-            with fr.Recorder() as rec:
-                rec.add("a", seen(getters), rate=1000, capacity=64, lock_memory=True)
-            del rec
+        with fr.Recorder() as rec:
+            for name in "abcdefgh":  # more than earlier tests can have left
+                rec.add(name, seen(getters), rate=1000, capacity=64, lock_memory=True)
+        del rec
         assert locked() == before
 
 

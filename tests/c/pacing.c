@@ -19,7 +19,9 @@ typedef struct seen {
 uint64_t calls;
 uint64_t block_at; /* the call that blocks; 0: none */
 int block_ms;
-uint64_t interrupted; /* signals that the handler saw */
+
+static int target;    /* the thread that a storm is for */
+uint64_t interrupted; /* how often it was */
 
 static int64_t now(void)
 {
@@ -49,7 +51,8 @@ int32_t give_way(void)
 static void note(int signal)
 {
     (void)signal;
-    __atomic_fetch_add(&interrupted, 1, __ATOMIC_RELAXED);
+    if (syscall(SYS_gettid) == target)
+        interrupted++;
 }
 
 /* The calling thread takes `signal`, whose handler interrupts what it waits in. */
@@ -65,7 +68,7 @@ int32_t take_signal(int signal)
 /* ---- threads of trouble: one at a time ---- */
 
 static pthread_t troublemaker;
-static int ending, target, which, processor;
+static int ending, which, processor;
 
 static void *storm(void *arg)
 {
