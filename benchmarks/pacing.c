@@ -80,13 +80,15 @@ int pace_bare(int32_t (*getter)(call *), record *records, uint64_t count, int64_
     return error ? error : pthread_join(thread, NULL);
 }
 
-/* ns between two looks at the clock in a loop that spins: nothing that spins is more punctual. */
-double spin_turn(uint64_t turns)
+/* ns of one turn of a loop that spins, and of one more look at the clock, the getter's: what is late by less
+ * was punctual. */
+double punctual(uint64_t turns)
 {
     int64_t begin = now();
     uint64_t i;
     for (i = 0; i < turns; i++) {
         relax();
+        now();
         now();
     }
     return (double)(now() - begin) / (double)turns;
