@@ -127,10 +127,8 @@ class Privileges:
             self._decided = True
 
     def demand(self, asked: Mapping[str, Any], *, sleeps: bool = True) -> None:
-        """Ask the system for what was not asked before."""
+        """Ask the system for it, and note what it said."""
         for what, value in asked.items():
-            if what in self._asked:
-                continue
             if what == "affinity":
                 outcome = _of_affinity(self._poller.affinity(value), value)
             elif sleeps or not _only_processor():

@@ -257,7 +257,7 @@ class Recorder:
         SourceError
             A call of `start` failed; or there is a thread of this name already, or, without options, none.
         """
-        if not start and not stop and not realtime and affinity is None:
+        if not start and not stop and realtime is None and affinity is None:
             return self._threads[name]
         self._check_open()
         return self._threads.make(name, start=start, stop=stop, realtime=realtime, affinity=affinity)

@@ -78,6 +78,19 @@ def test_undisturbed(getters: ctypes.CDLL, hertz: Fraction | int) -> None:
     trouble(getters, lambda channel: time.sleep(0.1), hertz=hertz)
 
 
+def test_spinning_is_paid_for(getters: ctypes.CDLL) -> None:
+    """A tenth of the period, none of it, all of it: in this order `cpu` shows what punctuality costs."""
+    spins = {"none": 0, "tenth": "auto", "all": "1ms"}
+    with fr.Recorder() as rec:
+        channels = {
+            name: rec.add(name, seen(getters), rate=1000, spin=spin, thread=name)
+            for name, spin in spins.items()
+        }
+        until(lambda: all(channel.stats.slots > 300 for channel in channels.values()))
+        cpu = {name: channel.stats.cpu for name, channel in channels.items()}
+    assert cpu["none"] < cpu["tenth"] < cpu["all"]
+
+
 def test_a_call_that_blocks(getters: ctypes.CDLL) -> None:
     """For two seconds: the slots that it overran are one gap, each as late as it was; in_call tells it."""
     ctypes.c_int.in_dll(getters, "block_ms").value = 2_010

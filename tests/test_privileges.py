@@ -266,6 +266,7 @@ class TestWhoDecides:
     @pytest.mark.parametrize(
         ("options", "complaint"),
         [
+            ({"realtime": 0}, "from 1 to 50"),
             ({"realtime": 51}, "from 1 to 50"),
             ({"affinity": []}, "number of a processor"),
             ({"affinity": "1"}, "number of a processor"),
