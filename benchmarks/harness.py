@@ -45,6 +45,9 @@ __all__ = [
 
 RUNS = 7
 
+PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "p99.9": 99.9, "max": 100}
+"""Of samples: what is shown, by its name behind the unit."""
+
 RIVALS = ("numpy_ringbuffer", "dvg-ringbuffer")
 """Distributions of the ``bench`` extra, whose versions are named with the machine."""
 
@@ -74,8 +77,8 @@ class Contestant(ABC):
         self.turn = turn
 
     @abstractmethod
-    def run(self) -> dict[str, float]:
-        """Do the work once: the figures by unit."""
+    def run(self) -> dict[str, float | np.ndarray]:
+        """Do the work once: the figures by unit; of an array, samples, the percentiles are shown."""
 
     @abstractmethod
     def check(self) -> None:
@@ -137,6 +140,8 @@ class Case:
 class Claim:
     """What is said of a case: the best run of `over`, divided by the best run of `under`, against a target.
 
+    Of samples it may also be the percentile of all runs together, for what is rare is in few of them.
+
     Attributes
     ----------
     id : str
@@ -144,6 +149,12 @@ class Claim:
     case, over, under : str
         Name of the case and the contestants.
     target : float
+    unit : str, optional
+        Which figures of the case, where there are several: ``"ns late, p99"``.
+    pooled : bool
+        Compare all runs together, not the best.
+    floor : float
+        Figures below it are taken for it: they cannot be measured.
     """
 
     id: str
@@ -151,11 +162,18 @@ class Claim:
     over: str
     under: str
     target: float
+    unit: str | None = None
+    pooled: bool = False
+    floor: float = 0.0
 
     def judge(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """The claim with its ratio, as JSON has it."""
-        best = {row["who"]: min(row["runs"]) for row in rows if row["case"] == self.case}
-        ratio = best[self.over] / best[self.under]
+        figures = {
+            row["who"]: max(self.floor, row["pooled"] if self.pooled else min(row["runs"]))
+            for row in rows
+            if row["case"] == self.case and self.unit in (None, row["unit"])
+        }
+        ratio = figures[self.over] / figures[self.under]
         holds = ratio >= self.target if self.id.endswith(".at_least") else ratio <= self.target
         return {"id": self.id, "ratio": ratio, "target": self.target, "holds": holds}
 
@@ -189,7 +207,8 @@ def measure(
     -------
     dict
         ``{"bench", "checked": True, "machine", "rows": [{"case", "who", "unit", "runs", "median"}],
-        "claims": [{"id", "ratio", "target", "holds"}]}``.
+        "claims": [{"id", "ratio", "target", "holds"}]}``; of samples a row for each of `PERCENTILES`, with
+        ``"pooled"``, that of all runs together.
 
     Raises
     ------
@@ -207,7 +226,7 @@ def measure(
             _report(case, found, say)
     claims = [claim.judge(rows) for claim in bench.claims]
     if claims:
-        say("\nclaims (ratios of the best of alternating runs)")
+        say("\nclaims (ratios of the best of alternating runs, or of all together)")
     for claim in claims:
         relation = ">=" if claim["id"].endswith(".at_least") else "<="
         verdict = "holds" if claim["holds"] else "DOES NOT HOLD"
@@ -219,7 +238,7 @@ def _alternate(case: Case) -> list[dict[str, Any]]:
     contestants = (*case.ours, *case.rivals)
     if len({contestant.who for contestant in contestants}) < len(contestants):
         raise BenchmarkError(f"case {case.name!r}: two contestants of one name; rename one")
-    runs: dict[tuple[str, str], list[float]] = {}
+    runs: dict[tuple[str, str], list[float | np.ndarray]] = {}
     for turn in range(RUNS + 1):
         for contestant in contestants:
             contestant.prepare(turn)
@@ -227,10 +246,26 @@ def _alternate(case: Case) -> list[dict[str, Any]]:
             contestant.check()
             for unit, figure in figures.items() if turn else ():
                 runs.setdefault((contestant.who, unit), []).append(figure)
-    return [
-        {"case": case.name, "who": who, "unit": unit, "runs": figures, "median": statistics.median(figures)}
-        for (who, unit), figures in runs.items()
-    ]
+    rows = []
+    for (who, unit), figures in runs.items():
+        if not isinstance(figures[0], np.ndarray):
+            rows.append(_row(case, who, unit, figures))
+            continue
+        together = np.concatenate(figures)
+        for name, share in PERCENTILES.items():
+            row = _row(case, who, f"{unit}, {name}", [float(np.percentile(run, share)) for run in figures])
+            rows.append(row | {"pooled": float(np.percentile(together, share))})
+    return rows
+
+
+def _row(case: Case, who: str, unit: str, figures: Sequence[float]) -> dict[str, Any]:
+    return {
+        "case": case.name,
+        "who": who,
+        "unit": unit,
+        "runs": figures,
+        "median": statistics.median(figures),
+    }
 
 
 def _report(case: Case, rows: Sequence[dict[str, Any]], say: Callable[[str], object]) -> None:
@@ -240,7 +275,8 @@ def _report(case: Case, rows: Sequence[dict[str, Any]], say: Callable[[str], obj
         say(f"\n{case.name} [{unit}]".ljust(49) + f"{'median':>10}   {RUNS} runs")
         for row in table:
             runs = " ".join(f"{figure:.1f}" for figure in row["runs"])
-            say(f"  {row['who']:45} {row['median']:10.1f}   {runs}")
+            together = f"; all together {row['pooled']:.1f}" if "pooled" in row else ""
+            say(f"  {row['who']:45} {row['median']:10.1f}   {runs}{together}")
         best = min(min(row["runs"]) for row in table if row["who"] in ours)
         for row in table:
             if row["who"] not in ours and min(row["runs"]) < best:

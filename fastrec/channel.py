@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from fastrec.core.poller import MOST_CHANNELS, PollChannel
+from fastrec.core.ring import Ring as CoreRing
 from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import SchemaError, SourceError, shown
 from fastrec.options import Options
+from fastrec.privileges import GRANTED, of_lock_memory
 from fastrec.recording.layout import CHANNEL_NAME
 from fastrec.records import ArrayChunk, Records
 from fastrec.ring import Ring
@@ -61,6 +63,9 @@ class Channel:
             self.push, self.extend = ring.push, ring.extend
         self._cpu_ns = 0
         self._ended_ns = 0
+        self._privileges: dict[str, str] = {}
+        if options.lock_memory:
+            self._lock(ring.core)
 
     def __repr__(self) -> str:
         rate = f" at {self.options.rate} Hz" if self.options.rate not in (None, "max") else ""
@@ -152,13 +157,15 @@ class Channel:
             cpu=cpu_ns / elapsed if elapsed > 0 else 0.0,
             texts_lost=texts_lost,
             clock_error=core.clock_error,
-            privileges={},
+            privileges={**(self.thread.privileges if self.thread else {}), **self._privileges},
         )
 
     # For the recorder
 
     def probe(self) -> None:
-        """Make the first call, on the thread that will poll."""
+        """Make the first call, on the thread that will poll, and ask for its privileges."""
+        asked, sleeps = self.options.of_thread, self.options.sleeps
+        self.thread.check(self.name, asked, sleeps=sleeps)
         self.polling = PollChannel(
             self.ring.core,
             self.source.getter,
@@ -168,8 +175,15 @@ class Channel:
             mask=mask(self.schema, self.options.ignore),
             heartbeat=self.options.heartbeat_ns,
         )
+        if self.options.lock_memory:
+            self._lock(self.polling)
         code, excess = self.thread.probe(self.polling)
         self.source.check(code, excess)
+        self.thread.decide(asked, sleeps=sleeps)
+
+    def _lock(self, memory: CoreRing | PollChannel) -> None:
+        if self._privileges.get("lock_memory", GRANTED) == GRANTED:
+            self._privileges["lock_memory"] = of_lock_memory(memory.lock(), memory.size)
 
     def note_cpu(self) -> None:
         """Keep the polling thread's processor time, which ends with the thread."""

@@ -17,8 +17,12 @@ def living(channels: Iterable[Channel]) -> list[Channel]:
     return [channel for channel in channels if isinstance(channel.source, Living)]
 
 
-def begin(channels: Iterable[Channel], patience: float) -> None:
-    """Begin each once it has been polled, so that its past is recorded; after `patience` s in any case."""
+def begin(channels: Iterable[Channel], start_ns: int, patience: float) -> None:
+    """Wait for the start (monotonic ns); begin each once it has been polled, so that its past is recorded.
+
+    After `patience` s they begin in any case.
+    """
+    time.sleep(max(0, start_ns - time.monotonic_ns()) / 1e9)
     give_up = time.monotonic() + patience
     for channel in living(channels):
         _wait(channel, 1, give_up)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Real
@@ -13,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fastrec.errors import SourceError, shown
+from fastrec.privileges import as_thread_privileges
 from fastrec.recording.layout import RATE
 from fastrec.ring import LEAST_CAPACITY, MOST_CAPACITY, Clocked
 from fastrec.schema import Schema
@@ -33,9 +33,6 @@ _MOST_HERTZ = 10_000_000
 _AUTO_SPIN_SHORTEST = 100_000  # ns: shorter periods are spun through, a sleep would overshoot several slots
 _AUTO_SPIN_MOST = 100_000
 _LEAST_HEARTBEAT = 1_000_000  # ns
-_USUAL_PRIORITY = 10  # above whatever is not real-time, below what the system itself runs so
-_MOST_PRIORITY = 50  # interrupt threads of a real-time kernel have this one
-_MOST_PROCESSORS = 1024
 
 
 @dataclass(frozen=True)
@@ -61,12 +58,10 @@ class Options:
         A state that lasts is put down this often.
     clock : str
         What stamps the records.
-    realtime : int or None
-        Priority of the thread; None: whatever it has.
-    affinity : frozenset of int or None
-        Processors the thread may run on.
+    of_thread : mapping
+        What was asked for the thread, by name: ``realtime``, a priority; ``affinity``, processors.
     lock_memory : bool
-        The ring is kept in memory.
+        The ring is to stay in memory.
     """
 
     rate: str | None
@@ -79,8 +74,7 @@ class Options:
     ignore: tuple[str, ...] = ()
     heartbeat_ns: int = 1_000_000_000
     clock: Clocked = "monotonic"
-    realtime: int | None = None
-    affinity: frozenset[int] | None = None
+    of_thread: Mapping[str, int | frozenset[int]] = field(default_factory=dict)
     lock_memory: bool = False
 
     @property
@@ -88,6 +82,11 @@ class Options:
         """The period in whole ns; None: no grid."""
         num, den = self.period
         return max(1, num // den) if num else None
+
+    @property
+    def sleeps(self) -> bool:
+        """The thread that polls it sleeps between two polls."""
+        return self.spin * self.period[1] < self.period[0]
 
     def to_dict(self) -> dict[str, object]:
         """The ``options`` of channel.json."""
@@ -133,6 +132,9 @@ def as_options(
         hertz = _hertz(rate)
         fraction = 1_000_000_000 / hertz
         period, text = (fraction.numerator, fraction.denominator), str(hertz)
+    of_thread = as_thread_privileges(realtime, affinity)
+    if of_thread and rate is None:
+        raise SourceError(f"{next(iter(of_thread))}= is for the thread that polls; this channel is pushed")
     record_size = schema.record(_one_of("store", store, ("every", "changes"))).itemsize
     if store == "changes" and rate is None:
         raise SourceError(
@@ -150,8 +152,7 @@ def as_options(
         _ignored(ignore, schema, store),
         _heartbeat(heartbeat),
         _one_of("clock", clock, ("monotonic", "tsc")),
-        _priority(realtime),
-        _processors(affinity),
+        of_thread,
         _flag("lock_memory", lock_memory),
     )
 
@@ -187,33 +188,6 @@ def _heartbeat(heartbeat: Any) -> int:
     if length < _LEAST_HEARTBEAT:
         raise SourceError(f"heartbeat={shown(heartbeat)}; it is {forms}")
     return length
-
-
-def _priority(realtime: Any) -> int | None:
-    if realtime is None or realtime is False:
-        return None
-    if realtime is True:
-        return _USUAL_PRIORITY
-    if not isinstance(realtime, int | np.integer) or not 1 <= realtime <= _MOST_PRIORITY:
-        raise SourceError(
-            f"realtime={shown(realtime)}; it is True, or a priority of SCHED_FIFO from 1 to {_MOST_PRIORITY}"
-        )
-    return int(realtime)
-
-
-def _processors(affinity: Any) -> frozenset[int] | None:
-    if affinity is None:
-        return None
-    wanted = (affinity,) if isinstance(affinity, int | np.integer) else affinity
-    try:
-        numbers = frozenset(operator.index(number) for number in wanted)
-    except TypeError:
-        numbers = frozenset()
-    if isinstance(affinity, bool) or not numbers or not all(0 <= n < _MOST_PROCESSORS for n in numbers):
-        raise SourceError(
-            f"affinity={shown(affinity)}; it is the number of a processor, or several, from 0 on"
-        )
-    return numbers
 
 
 def _hertz(rate: Any) -> Fraction:

@@ -27,7 +27,7 @@ from fastrec.schema.forms import Store
 from fastrec.sources import registry
 from fastrec.sources.source import Source
 from fastrec.stats import RecorderStats
-from fastrec.threads import Thread, Threads, check_thread
+from fastrec.threads import Thread, Threads
 
 __all__ = ["Recorder"]
 
@@ -170,9 +170,10 @@ class Recorder:
         clock : {"monotonic", "tsc"}
             What stamps: ``"tsc"`` costs less, and says how far off it can have been (`Stats.clock_error`).
         realtime : bool or int, optional
-            Priority of the thread, 1 to 50, by SCHED_FIFO; True: 10.
+            Priority of the thread, 1 to 50, by SCHED_FIFO; True: 10. Flat out, or spun through, such a thread
+            leaves others 5 % of its processor.
         affinity : int or iterable of int, optional
-            Processors that the thread may run on.
+            Processors that the thread may run on. Of this and `realtime` its first channel decides.
         lock_memory : bool
             The ring stays in memory. `Stats.privileges` says what of these three was granted.
 
@@ -222,8 +223,7 @@ class Recorder:
                 self._threads.drop(polled_on)
             raise
         if source is not None and self._state == "running":
-            _sleep_until(time.monotonic_ns() + LEAD_NS)
-            living.begin([channel], _STUCK)
+            living.begin([channel], time.monotonic_ns() + LEAD_NS, _STUCK)
         return channel
 
     def _register(self, channel: Channel) -> None:
@@ -246,18 +246,26 @@ class Recorder:
 
     # Threads
 
-    def thread(self, name: str, *, start: Sequence[Source] = (), stop: Sequence[Source] = ()) -> Thread:
-        """A polling thread, by its name, as channels say it in ``thread=``; with calls, a new one: `Thread`.
+    def thread(
+        self,
+        name: str,
+        *,
+        start: Sequence[Source] = (),
+        stop: Sequence[Source] = (),
+        realtime: bool | int | None = None,
+        affinity: int | Iterable[int] | None = None,
+    ) -> Thread:
+        """A polling thread, by its name, as channels say it in ``thread=``; with options a new one: `Thread`.
 
         Raises
         ------
         SourceError
-            A call of `start` failed; or there is a thread of this name already, or, without calls, none.
+            A call of `start` failed; or there is a thread of this name already, or, without options, none.
         """
-        if not start and not stop:
+        if not start and not stop and realtime is None and affinity is None:
             return self._threads[name]
         self._check_open()
-        return self._threads.make(check_thread(name), start=start, stop=stop)
+        return self._threads.make(name, start=start, stop=stop, realtime=realtime, affinity=affinity)
 
     # Running
 
@@ -281,9 +289,8 @@ class Recorder:
                 raise
             self._state = "running"
         lifetimes.runs(self)
-        _sleep_until(start)
         try:
-            living.begin(self.channels.values(), _STUCK)
+            living.begin(self.channels.values(), start, _STUCK)
         except BaseException:
             self.stop()
             raise
@@ -390,7 +397,3 @@ class Recorder:
     def _spool(self, channel: Channel) -> None:
         if self._writer is not None:
             channel.spooling = self._writer.add(channel.name, channel.ring, channel.options.to_dict())
-
-
-def _sleep_until(deadline_ns: int) -> None:
-    time.sleep(max(0, deadline_ns - time.monotonic_ns()) / 1e9)

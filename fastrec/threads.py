@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Self
 
 from fastrec.core.poller import LEAD_NS, PollChannel, Poller
 from fastrec.errors import SourceError, shown, suggest
+from fastrec.privileges import Privileges, as_thread_privileges
 from fastrec.sources.source import Source
 
 __all__ = ["Thread", "Threads", "check_thread"]
@@ -49,6 +51,9 @@ class Thread:
         Run last on it, in any case where the first of `start` succeeded.
     python : bool
         Its getters need the GIL: it is a thread that Python knows.
+    asked : mapping
+        Of `as_thread_privileges`. Asked for after the calls of `start`: threads that a library begins there
+        do not inherit them.
 
     Attributes
     ----------
@@ -63,7 +68,13 @@ class Thread:
     """
 
     def __init__(
-        self, name: str, *, start: Sequence[Source] = (), stop: Sequence[Source] = (), python: bool = False
+        self,
+        name: str,
+        *,
+        start: Sequence[Source] = (),
+        stop: Sequence[Source] = (),
+        python: bool = False,
+        asked: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         start, stop = ((calls,) if isinstance(calls, Source) else tuple(calls) for calls in (start, stop))
         for call in (*start, *stop):
@@ -75,6 +86,7 @@ class Thread:
         self._is_ours = True
         self._python: threading.Thread | None = None
         self._poller = Poller(f"fr-{name}")
+        self._privileges = Privileges(name, self._poller)
         try:
             self._poller.begin(self._spawn if python else None)
         except (OSError, RuntimeError) as error:
@@ -90,6 +102,8 @@ class Thread:
                     self._stop = ()
                 self.end(_OPENING)
                 raise
+        with self._asked():
+            self._privileges.demand(asked)
 
     def __repr__(self) -> str:
         state = "ended" if not self._poller.alive else "paused" if self._pauses else "alive"
@@ -186,6 +200,20 @@ class Thread:
         with self._asked():
             return self._poller.probe(polling, _RETURNING)
 
+    def check(self, channel: str, asked: Mapping[str, Any], *, sleeps: bool) -> None:
+        """Refuse what a channel asks for that is decided already; see `Privileges`."""
+        self._privileges.check(channel, asked, sleeps=sleeps)
+
+    def decide(self, asked: Mapping[str, Any], *, sleeps: bool) -> None:
+        """Ask the system for what the first channel wants; see `Privileges`."""
+        with self._asked():
+            self._privileges.decide(asked, sleeps=sleeps)
+
+    @property
+    def privileges(self) -> dict[str, str]:
+        """What was asked of the system for it: ``"granted"``, or ``"refused: ..."`` and why."""
+        return self._privileges.outcomes
+
     def add(self, polling: PollChannel) -> None:
         """Poll this channel too."""
         with self._asked():
@@ -263,12 +291,14 @@ class Threads:
             )
         return self._threads[name]
 
-    def make(self, name: str, *, start: Sequence[Source], stop: Sequence[Source]) -> Thread:
-        """Make a thread that is not there yet."""
+    def make(self, name: str, *, realtime: Any, affinity: Any, **calls: Any) -> Thread:
+        """Make a thread that is not there yet; see `Thread` and `as_thread_privileges`."""
+        check_thread(name)
+        asked = as_thread_privileges(realtime, affinity)
         with self._turn:
             if name in self._threads:
-                raise SourceError(f"thread {name!r} runs already; say start= and stop= before it is used")
-            return self._new(name, start=start, stop=stop)
+                raise SourceError(f"thread {name!r} runs already; say what it is before it is used")
+            return self._new(name, asked=asked, **calls)
 
     def of(self, channel: str, source: Any, name: str) -> Thread:
         """The thread that will poll a channel; a source that needs the GIL has its own."""

@@ -22,7 +22,8 @@ SOURCES = TIMES | {"times", "timezones", "expressions", "ring"}
 RECORDS = SOURCES | {"sources"}
 RECORDING = RECORDS | {"records"}
 RECORDER = RECORDING | {"recording"}
-LAST = RECORDER | {"stats", "threads", "options", "channel", "living", "lifetimes", "recorder", "trigger"}
+POLLED = RECORDER | {"stats", "privileges", "threads", "options"}
+LAST = POLLED | {"channel", "living", "lifetimes", "recorder", "trigger"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -37,12 +38,13 @@ MAY_IMPORT = {
     "recording": RECORDING,
     "stats": RECORDER,
     "lifetimes": set(),
-    "threads": RECORDS,
-    "options": RECORDER | {"threads"},
-    "channel": RECORDER | {"stats", "threads", "options"},
-    "living": RECORDER | {"stats", "threads", "options", "channel"},
-    "recorder": RECORDER | {"stats", "threads", "options", "channel", "living", "lifetimes"},
-    "trigger": RECORDER | {"stats", "threads", "options", "channel", "recorder"},
+    "privileges": CORE,
+    "threads": RECORDS | {"privileges"},
+    "options": RECORDER | {"privileges", "threads"},
+    "channel": POLLED,
+    "living": POLLED | {"channel"},
+    "recorder": POLLED | {"channel", "living", "lifetimes"},
+    "trigger": POLLED | {"channel", "recorder"},
     "formats": LAST,
     "replay": LAST,
     "report": LAST,

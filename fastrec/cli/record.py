@@ -92,6 +92,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how often what was written is made to survive a loss of power; default 1s",
     )
     parser.add_argument(
+        "--realtime",
+        type=_priority,
+        nargs="?",
+        const=True,
+        metavar="N",
+        help="poll with real-time priority N, 1 to 50 (default 10); the system may refuse it, which is told",
+    )
+    parser.add_argument(
+        "--affinity",
+        type=_processors,
+        metavar="LIST",
+        help="processors to poll on, such as 1 or 0,2-3; the system may refuse it, which is told",
+    )
+    parser.add_argument(
+        "--lock-memory",
+        action="store_true",
+        help="keep the rings in memory; the system may refuse it, which is told",
+    )
+    parser.add_argument(
         "--metadata",
         type=_pair,
         action="append",
@@ -124,6 +143,23 @@ def _count(text: str) -> int:
 
 def _capacity(text: str) -> int | str:
     return _count(text) if text.isdecimal() else _time(text)
+
+
+def _priority(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no priority; write --realtime=10, or --realtime last")
+    return int(text)
+
+
+def _processors(text: str) -> frozenset[int]:
+    numbers: set[int] = set()
+    for part in text.split(","):
+        bounds = re.fullmatch("([0-9]{1,4})(?:-([0-9]{1,4}))?", part)
+        several = range(int(bounds[1]), int(bounds[2] or bounds[1]) + 1) if bounds else ()
+        if not several:
+            raise argparse.ArgumentTypeError(f"{text!r} are no processors; write 1 or 0,2-3")
+        numbers.update(several)
+    return frozenset(numbers)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -241,6 +277,9 @@ def _prepared(
                 store=options.store,
                 ignore=ignored[name],
                 heartbeat=options.heartbeat or "1s",
+                realtime=options.realtime,
+                affinity=options.affinity,
+                lock_memory=options.lock_memory,
             )
     except BaseException:
         recorder.stop()

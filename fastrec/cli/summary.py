@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from fastrec.cli.output import byte_count, folder_bytes, plural, say, visible
+from fastrec.privileges import GRANTED
 from fastrec.stats import Quantiles, Stats
 from fastrec.times import format_duration
 
@@ -52,6 +53,12 @@ def show_channel(name: str, what: str, stats: Stats) -> None:
         say(f"  held      {plural(stats.held, 'equal poll')}{changes}")
     if stats.texts_lost:
         say(f"  texts     {stats.texts_lost:,} could not be read or kept")
+    granted = [name for name, outcome in stats.privileges.items() if outcome == GRANTED]
+    if granted:
+        say(f"  granted   {', '.join(granted)}")
+    for name, outcome in stats.privileges.items():
+        if outcome != GRANTED:
+            say(f"  refused   {name}: {outcome.removeprefix('refused: ')}")
     say(f"  lateness  {_quantiles(stats.lateness)}")
     say(f"  calls     {_quantiles(stats.duration)}, {stats.cpu:.1%} of a processor")
 

@@ -4,14 +4,29 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from fastrec.core.call cimport FR_CANARY_SIZE, Getter, fr_call, fr_poll_fn, fr_probe
 from fastrec.core.ring cimport Ring, fr_ring, fr_ring_view, fr_tsc
 
+cdef extern from "stdlib.h" nogil:
+    void *aligned_alloc(size_t alignment, size_t size) noexcept
+
 cdef extern from "fastrec/os.h" nogil:
+    enum:
+        FR_PROCESSORS
     ctypedef struct fr_clock:
         pass
     ctypedef struct fr_thread:
         pass
+    ctypedef struct fr_processors:
+        uint64_t word[16]                          # bit n: processor n
     const fr_clock fr_system_clock
+    int fr_thread_realtime(int priority) noexcept  # of the calling thread; this and the next two: 0 or -errno
+    int fr_thread_affinity(const fr_processors *wanted) noexcept
+    int fr_lock(const void *memory, size_t size) noexcept
+    void fr_unlock(const void *memory, size_t size) noexcept
     int64_t fr_thread_cpu(fr_thread *t) noexcept   # ns of processor time
     int fr_thread_join(fr_thread *t, int64_t deadline) noexcept
+
+cdef extern from "fastrec/ring.h" nogil:
+    enum:
+        FR_PAGE
 
 cdef extern from "fastrec/histogram.h" nogil:
     ctypedef struct fr_histogram:
@@ -97,7 +112,9 @@ cdef class PollChannel:
     cdef fr_poll_channel *c
     cdef fr_hold hold                              # of a ring of holds
     cdef bytes mask                                # memory of hold.mask
-    cdef void *memory                              # in which the scratch lies
+    cdef void *memory                              # in which the scratch lies; whole pages
+    cdef readonly size_t size                      # of `memory`
+    cdef bint locked
     cdef readonly Ring ring
     cdef readonly Getter getter
     cdef list begin_holds(self, list texts, bytes mask, int64_t heartbeat)
@@ -108,4 +125,5 @@ cdef class Poller:
     cdef list kept                                 # what the thread uses
     cdef readonly bint alive                       # started and not joined
     cdef int ask(self, fr_command *command, double timeout) except -1
+    cdef int demand(self, fr_poll_fn fn, const void *what, size_t size, double timeout) except -1
     cdef int tell(self, int kind, double timeout, PollChannel channel=*, int64_t start=*) except -1

@@ -3,7 +3,7 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport calloc, free
-from libc.string cimport strerror
+from libc.string cimport memcpy, memset, strerror
 
 from fastrec.core.call cimport fr_call_is_plain
 from fastrec.core.ring cimport fr_now
@@ -11,8 +11,8 @@ from fastrec.core.ring cimport fr_now
 LEAD_NS = FR_POLL_LEAD
 MOST_CHANNELS = FR_POLL_CHANNELS
 MOST_TEXTS = FR_TEXT_FIELDS
+MOST_PROCESSORS = FR_PROCESSORS
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
-
 
 cdef tuple summary(const fr_histogram *h):
     return (*[fr_hist_quantile(h, q) for q in QUANTILES], h.max if fr_hist_quantile(h, 1.0) >= 0 else -1)
@@ -30,6 +30,14 @@ cdef fr_command *new_command(int kind, size_t room=0) except NULL:
         raise MemoryError
     command.kind = kind
     return command
+
+
+cdef int32_t realtime(void *ctx, void *priority) noexcept nogil:
+    return fr_thread_realtime((<int *> priority)[0])
+
+
+cdef int32_t affinity(void *ctx, void *processors) noexcept nogil:
+    return fr_thread_affinity(<fr_processors *> processors)
 
 
 cdef class PollChannel:
@@ -59,9 +67,12 @@ cdef class PollChannel:
         c.spin = spin
         c.clock_offset = ring.view.header.clock_offset
         c.tsc = ring.tsc
-        self.memory = calloc(1, record_size + FR_CANARY_SIZE + 16)
+        # Pages of its own: what is locked is locked by the page.
+        self.size = (record_size + FR_CANARY_SIZE + 16 + FR_PAGE - 1) & ~<size_t> (FR_PAGE - 1)
+        self.memory = aligned_alloc(FR_PAGE, self.size)
         if self.memory == NULL:
             raise MemoryError
+        memset(self.memory, 0, self.size)
         if texts:
             c.texts = <fr_texts *> calloc(1, sizeof(fr_texts))
             if c.texts == NULL:
@@ -100,8 +111,16 @@ cdef class PollChannel:
         free(self.hold.record)
         if self.c != NULL:
             free(self.c.texts)
+            if self.locked:
+                fr_unlock(self.memory, self.size)
             free(self.memory)
             free(self.c)
+
+    def lock(self):
+        """Keep the scratch in memory: 0, or an errno."""
+        cdef int error = fr_lock(self.memory, self.size)
+        self.locked = self.locked or not error
+        return -error
 
     @property
     def lateness(self):
@@ -201,6 +220,30 @@ cdef class Poller:
                   PyBytes_FromStringAndSize(<char *> command.out, getter.size))
         free(command)
         return answer
+
+    cdef int demand(self, fr_poll_fn fn, const void *what, size_t size, double timeout) except -1:
+        cdef fr_command *command = new_command(FR_CMD_CALL, size + FR_CANARY_SIZE)
+        cdef int code
+        command.fn = fn
+        command.out = <unsigned char *> command + behind()
+        command.size = size
+        memcpy(command.out, what, size)
+        self.ask(command, timeout)
+        code = -command.probe.code
+        free(command)
+        return code
+
+    def realtime(self, int priority, double timeout=10.0):
+        """Run by SCHED_FIFO from now on: 0, or the errno of the refusal."""
+        return self.demand(realtime, &priority, sizeof(priority), timeout)
+
+    def affinity(self, numbers, double timeout=10.0):
+        """Run on these processors alone, numbers below 1024, from now on: 0, or the errno of the refusal."""
+        cdef fr_processors processors
+        memset(&processors, 0, sizeof(processors))
+        for number in numbers:
+            processors.word[number // 64] |= <uint64_t> 1 << <int> (number % 64)
+        return self.demand(affinity, &processors, sizeof(processors), timeout)
 
     def add(self, PollChannel channel not None, double timeout=10.0):
         """Poll this channel too, from now on or from `run` on."""

@@ -6,6 +6,7 @@ cdef extern from "fastrec/os.h" nogil:
     int64_t fr_now() noexcept                      # monotonic clock, ns
     void *fr_map_new(const char *name, size_t size, int *fd, int *error) noexcept
     void fr_map_free(void *memory, size_t size, int fd) noexcept
+    int fr_lock(const void *memory, size_t size) noexcept   # 0, or -errno
     long fr_read_self(const void *from_, void *to, size_t size) noexcept   # never a fault: bytes, or -errno
 
 cdef extern from "fastrec/format.h" nogil:

@@ -66,6 +66,15 @@ cdef class Ring:
         cdef fr_ring_header *h = self.view.header
         PyBuffer_FillInfo(buffer, self, self.view.records.data, h.nslots * h.record_size, True, flags)
 
+    def lock(self):
+        """Keep the mapping in memory, as long as it is one: 0, or an errno."""
+        return -fr_lock(self.memory, self.view.header.total_size)
+
+    @property
+    def size(self):
+        """Bytes of the mapping."""
+        return self.view.header.total_size
+
     @property
     def capacity(self):
         """Records that a reader may trust at any time."""

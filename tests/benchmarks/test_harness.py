@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bench_holds, bench_poll, bench_push, harness, rivals
+from benchmarks import bench_holds, bench_pacing, bench_poll, bench_push, harness, rivals
 from benchmarks.harness import Bench, BenchmarkError, Case, Claim, Contestant, Timed, WrongAnswerError
 from benchmarks.payloads import FORMS, Feed, compare_stamps, statuses
 
@@ -100,6 +100,42 @@ def test_claims_compare_the_best_runs() -> None:
         {"id": "d.at_most", "ratio": 0.25, "target": 0.24, "holds": False},
     ]
     assert [line.endswith("DOES NOT HOLD") for line in lines[-4:]] == [False, True, False, True]
+
+
+class Sampling(Counting):
+    """Takes as many samples as were asked for, most of them 10, and one of what the run costs."""
+
+    def run(self) -> dict[str, float | np.ndarray]:
+        return {"cost": 1.0, "ns": np.array([10.0] * 9 + [super().run()["ns"]])}
+
+
+def test_samples_are_judged_by_their_percentiles_of_all_runs() -> None:
+    lines: list[str] = []
+    ours = Sampling("ours", [9] + [10] * 6 + [1_000], [])
+    rival = Sampling("rival", [9] + [10] * 5 + [500, 400], [])
+    claims = [
+        Claim("a.at_most", "c", "ours", "rival", 2, unit="ns, max"),
+        Claim("b.at_most", "c", "ours", "rival", 2, unit="ns, max", pooled=True),
+        Claim("c.at_most", "c", "rival", "ours", 2, unit="ns, p50", floor=20),
+        Claim("d.at_most", "c", "ours", "rival", 2, unit="ns, max", pooled=True, floor=800),
+    ]
+    result = harness.measure("fake", Bench([Case("c", [ours], [rival])], claims), {}, lines.append)
+    assert [row["unit"] for row in result["rows"] if row["who"] == "ours"] == [
+        "cost",
+        *(f"ns, {name}" for name in harness.PERCENTILES),
+    ]
+    rows = {(row["who"], row["unit"]): row for row in result["rows"]}
+    assert "pooled" not in rows["ours", "cost"]
+    worst = rows["ours", "ns, max"]
+    assert worst["runs"] == [10] * 6 + [1_000] and worst["median"] == 10 and worst["pooled"] == 1_000
+    assert rows["ours", "ns, p99"]["pooled"] == np.percentile([10] * 69 + [1_000], 99)
+    assert [(claim["ratio"], claim["holds"]) for claim in result["claims"]] == [
+        (1, True),
+        (2, True),
+        (1, True),
+        (1.25, True),
+    ]
+    assert any(line.startswith("  ours") and line.endswith("1000.0; all together 1000.0") for line in lines)
 
 
 def test_two_of_one_name_are_refused() -> None:
@@ -199,6 +235,33 @@ def test_hold_contestants_are_really_checked() -> None:
         contestant.turn += 1  # as if the status were that of another run
         with pytest.raises(WrongAnswerError, match="records are wrong; row 0"):
             contestant.check()
+
+
+def test_pacing_contestants_are_really_checked() -> None:
+    """A slot left out, a call before its time, a grid that is not the one of the gaps: each is told."""
+    bench = bench_pacing.bench(True)
+    contestants = [contestant for case in bench.cases for contestant in (*case.ours, *case.rivals)]
+    for contestant in contestants:
+        contestant.prepare(0)
+        (late,) = contestant.run().values()
+        contestant.check()
+        assert len(late) == contestant.count and late.min() >= -contestant.early
+        served = contestant.served
+        for wrong in (served[:-1], np.roll(served, 1)):
+            contestant.served = wrong
+            with pytest.raises(WrongAnswerError):
+                contestant.check()
+        contestant.served = served.copy()
+        contestant.served["called"][3] = contestant.intended[3] - 10_000
+        with pytest.raises(WrongAnswerError, match="before its time"):
+            contestant.check()
+    recording = contestants[0]
+    recording.prepare(1)
+    recording.run()
+    recording.gaps = np.zeros(1, recording.gaps.dtype)
+    recording.gaps[0] = (1, recording.stats.missed, 3, 0, recording.start + 1, recording.start + 1)
+    with pytest.raises(WrongAnswerError, match=r"on the grid|slots"):
+        recording.check()
 
 
 def test_no_two_runs_store_the_same() -> None:

@@ -108,6 +108,42 @@ static void grid(void)
     printf("grid wrong=%llu\n", (unsigned long long)wrong);
 }
 
+/* Any rate, over ten years: slot i is at start + i * period, rounded down, however the grid came there. */
+static void grids(void)
+{
+    static const uint64_t periods[][2] = {
+        {3000000000, 1},    /* 1/3 Hz */
+        {1000000000, 3},    /* 3 Hz */
+        {10000000, 441},    /* 44,100 Hz */
+        {100, 1},           /* 10 MHz */
+        {1000000000000, 1}, /* the slowest of whole seconds, and the finest of all */
+        {1000000000000000, 9999999999999},
+    };
+    const int64_t start = 1000000007, years = 10 * 365 * 86400 * FR_NS;
+    uint64_t p, random = 88172645463325252ull, wrong = 0, steps = 0;
+    for (p = 0; p < sizeof periods / sizeof *periods; p++) {
+        fr_grid g = {periods[p][0], periods[p][1], 0, start, start, 0};
+        while (g.next - start < years && !wrong) {
+            unsigned __int128 exact, late;
+            int64_t behind;
+            random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+            if (random % 4)
+                fr_grid_step(&g);
+            else
+                fr_grid_skip(&g, random % (uint64_t)((unsigned __int128)(years / 1000) * g.den / g.num + 2));
+            exact = (unsigned __int128)g.slot * g.num;
+            wrong += g.next != start + (int64_t)(exact / g.den) || g.rest != (uint64_t)(exact % g.den);
+            behind =
+                (int64_t)(random >> 8 * (random % 8)) & INT64_MAX >> 4; /* of all sizes, up to 18 years */
+            late = (unsigned __int128)(uint64_t)behind * g.den;
+            wrong += fr_grid_overrun(&g, g.next + behind)
+                     != (uint64_t)(late < g.rest ? 0 : (late - g.rest) / g.num);
+            steps++;
+        }
+    }
+    printf("grids wrong=%llu steps=%llu\n", (unsigned long long)wrong, (unsigned long long)steps);
+}
+
 static void histogram(void)
 {
     static fr_histogram one, ramp;
@@ -137,6 +173,7 @@ int main(void)
     static const int32_t nothing[3] = {FR_POLL_SAME, 0, FR_POLL_SAME};
     script quick = {0}, slow = {blocked, 0}, last = {stuck, 0}, bad = {0, failing}, empty = {0, nothing};
     grid();
+    grids();
     histogram();
     run("quick", quick, 10000, 1, 6, 1000);
     run("blocked", slow, 10000, 1, 6, 1000); /* the third call overruns two deadlines */

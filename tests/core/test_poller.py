@@ -42,6 +42,11 @@ def test_grid_is_exact(told: dict) -> None:
     assert told["grid"][0] == {"wrong": 0}
 
 
+def test_grids_of_any_rate_stay_exact_for_years(told: dict) -> None:
+    account = told["grids"][0]
+    assert account["wrong"] == 0 and account["steps"] > 10_000
+
+
 def test_histogram(told: dict) -> None:
     """Buckets hold what belongs in them; a ramp counts as its values one by one."""
     assert told["histogram"][0] == {"wrong": 0}
@@ -134,6 +139,9 @@ def test_starved_thread(told: dict) -> None:
         ("ring.h", "|| g->code != code ||", "||", "failing"),
         ("poll.h", "code = ENODATA;", "code = FR_POLL_SAME;", "nothing"),
         ("poll.h", "g->rest = forward % g->den;", "", "grid"),
+        ("poll.h", "(unsigned __int128)g->num * slots + g->rest;", "g->num * slots + g->rest;", "grids"),
+        ("poll.h", "late < g->num + g->rest ? 0", "late <= g->num + g->rest ? 0", "grids"),
+        ("poll.h", "(late - g->rest) / g->num)", "late / g->num)", "grids"),
         ("histogram.h", "if (here > times)", "if (0)", "histogram"),
     ],
 )
@@ -142,3 +150,42 @@ def test_a_seeded_bug_shows(
 ) -> None:
     program = build(tmp_path, "poll_account.c", include=seeded(tmp_path, header, before, after))
     assert scenarios(program).get(scenario) != told[scenario]
+
+
+OFTEN = [2_000, pytest.param(10_000, marks=pytest.mark.stress)]
+
+
+@pytest.mark.parametrize("cycles", OFTEN)
+def test_threads_that_ended_left_nothing(tmp_path: Path, cycles: int) -> None:
+    done = run(build(tmp_path, "poll_cycles.c"), cycles)
+    assert done.returncode == 0, done.stdout
+    left = {key: int(value) for key, value in re.findall(r"(\w+)=(-?\d+)", done.stdout)}
+    assert left["threads"] == left["descriptors"] == left["wrong"] == 0
+    # The allocator may take one more arena; a page a cycle would be 7 MB, a mapping 1,800.
+    assert left["mappings"] < 20 and left["resident"] < 2 << 20
+
+
+@pytest.mark.parametrize("cycles", [500, *OFTEN[1:]])
+@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
+def test_clean_under_sanitizers(tmp_path: Path, sanitizer: str, cycles: int) -> None:
+    # Fences it does not know; but what they order is atomic, and it sees every access that is not.
+    flags = [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all", "-g", "-Wno-tsan"]
+    done = run(build(tmp_path, "poll_cycles.c", *flags), cycles)
+    assert done.returncode == 0 and done.stderr == "", done.stderr[:4000]
+    assert " wrong=0" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("header", "before", "after"),
+    [
+        ("os.h", "return t->borrowed ? 0 : -pthread_join(t->id, NULL);", "return 0;"),
+        ("os.h", "    munmap(memory, size);\n", "    (void)memory, (void)size;\n"),
+        ("poll.h", "a->recorded++;", "a->recorded += 2;"),
+    ],
+)
+def test_a_seeded_leak_shows(tmp_path: Path, header: str, before: str, after: str) -> None:
+    program = build(tmp_path, "poll_cycles.c", include=seeded(tmp_path, header, before, after))
+    with pytest.raises(AssertionError):
+        done = run(program, 500)
+        left = {key: int(value) for key, value in re.findall(r"(\w+)=(-?\d+)", done.stdout)}
+        assert done.returncode == 0 and left["mappings"] < 20 and left["resident"] < 2 << 20

@@ -11,6 +11,7 @@
 #include <linux/futex.h>
 #include <linux/memfd.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -184,6 +185,43 @@ static inline int64_t fr_thread_cpu(fr_thread *t)
     clockid_t id;
     return fr_word(&t->ended) || pthread_getcpuclockid(t->id, &id) ? 0 : fr_read_clock(id);
 }
+
+/* ---- privileges: what the system may refuse; 0 or -errno ---- */
+
+#define FR_PROCESSORS 1024
+
+typedef struct fr_processors {
+    uint64_t word[FR_PROCESSORS / 64]; /* bit n: processor n */
+} fr_processors;
+
+/* The calling thread runs before all that are not real-time. */
+static inline int fr_thread_realtime(int priority)
+{
+    struct sched_param wanted;
+    memset(&wanted, 0, sizeof wanted);
+    wanted.sched_priority = priority;
+    return syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &wanted) ? -errno : 0;
+}
+
+/* The calling thread runs on these processors alone: on all of them, or nothing is changed. */
+static inline int fr_thread_affinity(const fr_processors *wanted)
+{
+    fr_processors before, now;
+    memset(&before, 0, sizeof before);
+    memset(&now, 0, sizeof now);
+    if (syscall(SYS_sched_getaffinity, 0, sizeof before, &before) < 0
+        || syscall(SYS_sched_setaffinity, 0, sizeof *wanted, wanted) < 0)
+        return -errno;
+    /* Of several, those that are not there are left out without a word. */
+    if (syscall(SYS_sched_getaffinity, 0, sizeof now, &now) > 0 && !memcmp(&now, wanted, sizeof now))
+        return 0;
+    syscall(SYS_sched_setaffinity, 0, sizeof before, &before);
+    return -EINVAL;
+}
+
+/* Its pages stay in memory until they are unlocked or unmapped. */
+static inline int fr_lock(const void *memory, size_t size) { return mlock(memory, size) ? -errno : 0; }
+static inline void fr_unlock(const void *memory, size_t size) { munlock(memory, size); }
 
 /* ---- memory ---- */
 

@@ -262,7 +262,7 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_poll_thread *thr
     fr_ring *r = &c->ring;
     fr_ring_header *h = r->view.header;
     fr_grid *g = &c->grid;
-    int64_t end, stamp;
+    int64_t end, stamp, late = 0;
     int32_t code;
     int plain = c->plain;
     if (g->num) {
@@ -271,7 +271,7 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_poll_thread *thr
             fr_poll_miss(c, overrun, now, 0);
             plain = 0;
         }
-        fr_hist_add(&c->lateness, now - g->next, 1);
+        late = now - g->next;
     }
     fr_store_relaxed(&h->in_call, (uint64_t)now);
     code = fr_poll_fill(c, thread->error);
@@ -279,10 +279,12 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_poll_thread *thr
     if (__builtin_expect(fr_word(thread->bell) != thread->rung, 0) && fr_load_acquire(thread->abandoned))
         return end;
     fr_store_relaxed(&h->in_call, 0);
-    if (g->num)
+    if (g->num) {
+        fr_hist_add(&c->lateness, late, 1); /* not before the call, which would wait for its memory */
         fr_grid_step(g);
-    else
+    } else {
         g->slot++;
+    }
     if (g->num || g->slot % FR_DURATION_SAMPLE == 0)
         fr_hist_add(&c->duration, end - now, 1);
     stamp = fr_poll_stamp(c, now, end);

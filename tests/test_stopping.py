@@ -1,0 +1,260 @@
+"""A thread that is asked while its call blocks, a fork while it polls, an end of the process: none hangs."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from programs import build
+from waiting import until
+
+import fastrec as fr
+
+SEEN = np.dtype([("called", "<i8"), ("number", "<u8"), ("thread", "<i4"), ("slack", "<i4")])
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("pacing"), "pacing.c", "-shared", "-fPIC")
+
+
+@pytest.fixture
+def getters(library: Path, tmp_path: Path) -> ctypes.CDLL:
+    """The library under a name of its own: nobody has called it yet."""
+    copy = tmp_path / "pacing.so"
+    copy.write_bytes(library.read_bytes())
+    return ctypes.CDLL(str(copy))
+
+
+def seen(getters: ctypes.CDLL) -> fr.Call:
+    return fr.Call(getters.get_seen, fr.OUT, schema=SEEN)
+
+
+def ran(script: str, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """A script that ended as it should; it may fork with threads about."""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+class TestWhileACallBlocks:
+    """Whatever the thread is asked meanwhile: one error in time, an account that adds up, an end."""
+
+    @pytest.fixture
+    def impatient(self, getters: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Iterator[fr.Recorder]:
+        """A recorder, not started, whose calls are given up after 0.1 s."""
+        monkeypatch.setattr(fr.threads, "_RETURNING", 0.1)
+        monkeypatch.setattr(fr.recorder, "_STUCK", 0.1)
+        before = len(os.listdir("/proc/self/task"))
+        ctypes.c_int.in_dll(getters, "block_ms").value = 700
+        rec = fr.Recorder()
+        yield rec
+        assert rec._state == "stopped"
+        for channel in rec.channels.values():
+            stats = channel.stats
+            assert stats.slots == stats.recorded + stats.missed and stats.failed == 0
+        until(lambda: len(os.listdir("/proc/self/task")) <= before)
+
+    @staticmethod
+    def block(getters: ctypes.CDLL, call: int) -> None:
+        """Let that call block; the first is number 1."""
+        ctypes.c_uint64.in_dll(getters, "block_at").value = call
+
+    def test_the_first_call(self, getters: ctypes.CDLL, impatient: fr.Recorder) -> None:
+        self.block(getters, 1)
+        with pytest.raises(fr.SourceError, match="has not returned for"):
+            impatient.add("a", seen(getters), rate=1000)
+        assert not impatient.channels
+        with pytest.warns(RuntimeWarning, match="the thread stays"):
+            impatient.stop()
+
+    def test_a_second_channel(self, getters: ctypes.CDLL, impatient: fr.Recorder) -> None:
+        first = impatient.add("a", seen(getters), rate=1000)
+        impatient.start()
+        self.block(getters, 50)
+        until(lambda: first.stats.in_call > 1_000_000)
+        with pytest.raises(fr.SourceError, match="has not returned for"):
+            impatient.add("b", seen(getters), rate=1000)
+        assert list(impatient.channels) == ["a"]
+        until(lambda: not first.stats.in_call)
+        until(lambda recorded=first.stats.recorded: first.stats.recorded > recorded + 50)
+        # Nobody else called: what was given up was not begun later.
+        numbers = first.snapshot()["number"]
+        assert numbers.tolist() == list(range(2, len(numbers) + 2))
+        second = impatient.add("b", seen(getters), rate=1000)
+        until(lambda: second.stats.recorded > 3)
+        impatient.stop()
+        assert first.stats.missed >= 690
+
+    def test_a_start(
+        self, getters: ctypes.CDLL, impatient: fr.Recorder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The thread is in a call of somebody else when it should begin."""
+        monkeypatch.setattr(fr.threads, "_OPENING", 0.1)
+        impatient.add("a", seen(getters), rate=1000)
+        self.block(getters, 2)
+        with pytest.raises(fr.SourceError, match="has not returned for"):
+            impatient.thread("main").run(seen(getters))
+        impatient.start()  # which waits for longer than the call takes
+        until(lambda: impatient["a"].stats.recorded > 3)
+        impatient.stop()
+
+    def test_a_pause_and_a_stop(self, getters: ctypes.CDLL, impatient: fr.Recorder) -> None:
+        channel = impatient.add("a", seen(getters), rate=1000)
+        impatient.start()
+        self.block(getters, 50)
+        until(lambda: channel.stats.in_call > 1_000_000)
+        with pytest.raises(fr.SourceError, match="has not returned for"), impatient.thread("main").paused():
+            pass
+        with pytest.warns(RuntimeWarning, match="the thread stays"):
+            impatient.stop()
+        recorded = channel.stats.recorded
+        assert channel.stats.in_call > 100_000_000 and channel.stats.missed >= 100
+        # The call returns to nobody.
+        until(lambda: not Path(f"/proc/self/task/{channel.current()['thread']}").exists())
+        assert channel.stats.recorded == recorded == 48
+
+
+BEGIN = f"""
+import ctypes, os, sys, threading, time, numpy as np, fastrec as fr
+getters = ctypes.CDLL(sys.argv[1])
+def until(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+def add(rec):
+    seen = fr.Call(getters.get_seen, fr.OUT, schema=np.dtype({SEEN.descr!r}))
+    return rec.add("a", seen, rate=2000)
+rec = fr.Recorder(sys.argv[2], flush="5ms")
+channel = add(rec)
+rec.start()
+until(lambda: channel.stats.recorded > 10)
+"""
+
+
+class TestForks:
+    def test_two_hundred(self, library: Path, tmp_path: Path) -> None:
+        """Each child has the one thread and ends in its own way; the parent polls on and loses no slot."""
+        path = tmp_path / "run.fastrec"
+        ran(
+            BEGIN
+            + """
+descriptors = len(os.listdir("/proc/self/fd"))
+ends = {1: lambda: sys.exit(3), 2: lambda: 1 / 0, 3: lambda: rec.stop()}  # of every 20th
+codes = {1: 3, 2: 1, 3: 0}
+for number in range(200):
+    before = channel.stats.recorded
+    child = os.fork()
+    if not child:
+        sys.stderr = open(os.devnull, "w")
+        assert len(os.listdir("/proc/self/task")) == 1
+        seen = channel.stats.slots
+        if number % 50 == 7:
+            with fr.Recorder() as own:
+                mine = add(own)
+                until(lambda: mine.stats.recorded > 10)
+        assert channel.stats.slots >= seen  # the ring is the parent's, and shared
+        ends.get(number % 20, lambda: os._exit(5))()
+        sys.exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == codes.get(number % 20, 5), number
+    until(lambda: channel.stats.recorded > before)
+assert len(os.listdir("/proc/self/fd")) == descriptors
+rec.stop()
+stats = channel.stats
+assert stats.slots == stats.recorded + stats.missed and stats.failed == 0
+""",
+            library,
+            path,
+        )
+        run = fr.open(path)
+        assert run.state == "closed" and run.verify().ok
+        numbers = run["a"]["number"]
+        np.testing.assert_array_equal(numbers, np.arange(2, len(numbers) + 2))
+
+
+class TestEnds:
+    """The interpreter goes while a thread polls."""
+
+    @pytest.mark.parametrize("seconds", [0, 3600])
+    @pytest.mark.parametrize("end", ["pass", "sys.exit(0)", "threading.Thread(target=sys.exit).start()"])
+    def test_of_the_interpreter(self, library: Path, tmp_path: Path, end: str, seconds: int) -> None:
+        """Also with a getter that blocks for ever, and with daemon threads that ask and push all the time."""
+        path = tmp_path / "run.fastrec"
+        done = ran(
+            BEGIN
+            + f"""
+import fastrec.recorder
+fastrec.recorder._STUCK = 0.2
+pushed = rec.add("s", schema=[("n", "<u8")])
+def trouble():
+    while True:
+        try:
+            pushed.push(bytes(8))
+            channel.stats, channel.last(3), rec.stats
+        except fr.RecordingError:
+            return
+for _ in range(3):
+    threading.Thread(target=trouble, daemon=True).start()
+if {seconds}:
+    ctypes.c_int.in_dll(getters, "block_ms").value = 1000 * {seconds}
+    ctypes.c_uint64.in_dll(getters, "block_at").value = channel.stats.recorded + 100
+    until(lambda: channel.stats.in_call > 10_000_000)
+{end}
+""",
+            library,
+            path,
+        )
+        assert ("the thread stays" in done.stderr) == bool(seconds) and "Traceback" not in done.stderr
+        run = fr.open(path)
+        assert run.state == "closed" and run.verify().ok and len(run["a"]) > 10 and len(run["s"]) > 0
+        stats = run.stats["a"]
+        assert stats["slots"] == stats["recorded"] + stats["missed"]
+
+    def test_of_a_process_in_a_call_by_a_signal(self, library: Path, tmp_path: Path) -> None:
+        """SIGTERM's default action, with a getter that blocks for ever: what was written is whole."""
+        path = tmp_path / "run.fastrec"
+        ran(
+            BEGIN
+            + """
+import signal
+ctypes.c_int.in_dll(getters, "block_ms").value = 3_600_000
+ctypes.c_uint64.in_dll(getters, "block_at").value = channel.stats.recorded + 100
+until(lambda: channel.stats.in_call > 10_000_000 and channel.stats.written == channel.stats.recorded)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+os.kill(os.getpid(), signal.SIGTERM)
+""",
+            library,
+            path,
+            code=-signal.SIGTERM,
+        )
+        run = fr.open(path)
+        assert run.state == "unclean" and run.verify().ok
+        np.testing.assert_array_equal(run["a"]["number"], np.arange(2, len(run["a"]) + 2))
+
+
+@pytest.mark.stress
+def test_ten_thousand_recorders(getters: ctypes.CDLL) -> None:
+    """Resident memory does not rise with them; test_hostile has a thousand, with threads and descriptors."""
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    def cycles(count: int) -> None:
+        for _ in range(count):
+            with fr.Recorder() as rec:
+                rec.add("a", seen(getters), rate=1000, capacity=64)
+
+    cycles(1_000)
+    before, threads = resident(), len(os.listdir("/proc/self/task"))
+    cycles(10_000)
+    assert resident() - before < 4 << 20  # a page a cycle would be 40 MB
+    until(lambda: len(os.listdir("/proc/self/task")) <= threads)
