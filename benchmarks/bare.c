@@ -72,12 +72,12 @@ int64_t counter(void)
 #endif
 }
 
-/* What anybody would write: call, clock, copy. The getter comes as a pointer, as it does to a poller.
- * Returns how many calls failed. */
+/* What anybody would write: call, clock, copy, from slot *at on. The getter comes as a pointer, as it does to
+ * a poller. Returns how many calls failed. */
 #define BARE_LOOP(name, clock)                                                                               \
-    uint64_t name(int32_t (*getter)(status *), record *array, uint64_t nslots, uint64_t polls)               \
+    uint64_t name(int32_t (*getter)(status *), record *array, uint64_t nslots, uint64_t *at, uint64_t polls) \
     {                                                                                                        \
-        uint64_t slot = 0, failed = 0;                                                                       \
+        uint64_t slot = *at, failed = 0;                                                                     \
         record r;                                                                                            \
         for (; polls; polls--) {                                                                             \
             if (getter(&r.payload)) {                                                                        \
@@ -88,6 +88,7 @@ int64_t counter(void)
             memcpy(&array[slot], &r, sizeof r);                                                              \
             slot = slot + 1 == nslots ? 0 : slot + 1;                                                        \
         }                                                                                                    \
+        *at = slot;                                                                                          \
         return failed;                                                                                       \
     }
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ import fastrec
 from benchmarks import rivals
 from benchmarks.harness import Bench, Case, Claim, Contestant, WrongAnswerError
 from benchmarks.payloads import SCHEMA, compare, statuses
+from benchmarks.watching import ns_per_poll
 from fastrec.schema.forms import Store
 
 PACED_HZ = 1000
@@ -55,22 +55,16 @@ class Steady(Contestant):
         self.steady.value = turn + 1
 
     def record(self, path: Path | None) -> float:
-        """ns per poll while it was watched, by the clock of this thread."""
+        """ns per poll while it was watched."""
         self.first = self.calls.value + 1  # the probe call takes a number, and no slot
         with fastrec.Recorder(path) as recorder:
             getter = fastrec.Call(self.getter, fastrec.OUT, schema=self.dtype)
             channel = recorder.add("status", getter, rate=self.rate, store=self.store)
-            while not channel.stats.slots:
-                time.sleep(0.001)
-            slots, begin = channel.stats.slots, time.perf_counter_ns()
-            time.sleep(self.seconds)
-            while channel.stats.slots == slots:  # others had the processor all the time
-                time.sleep(0.001)
-            slots, elapsed = channel.stats.slots - slots, time.perf_counter_ns() - begin
+            figure = ns_per_poll(channel, self.seconds)
         self.called = self.calls.value - self.first
         self.stats = channel.stats
         self.keep(channel.snapshot())
-        return elapsed / slots
+        return figure
 
     def keep(self, records: fastrec.Records) -> None:
         """For `check`."""

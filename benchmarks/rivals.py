@@ -82,7 +82,7 @@ def bare_loops() -> ctypes.CDLL:
     loops.copy_wrapping.argtypes = (pointer, word, word, word, pointer, word, word)
     loops.copy_wrapping.restype = word
     for poll in (loops.poll_bare, loops.poll_bare_tsc):
-        poll.argtypes, poll.restype = (pointer, pointer, word, word), word
+        poll.argtypes, poll.restype = (pointer, pointer, word, pointer, word), word
     loops.monotonic.restype = loops.counter.restype = ctypes.c_int64
     return loops
 

@@ -33,6 +33,7 @@ _MOST_HERTZ = 10_000_000
 _AUTO_SPIN_SHORTEST = 100_000  # ns: shorter periods are spun through, a sleep would overshoot several slots
 _AUTO_SPIN_MOST = 100_000
 _LEAST_HEARTBEAT = 1_000_000  # ns
+_MOST_HEARTBEAT = 365 * 86_400 * 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -183,9 +184,9 @@ def _ignored(ignore: Any, schema: Schema, store: Store) -> tuple[str, ...]:
 
 
 def _heartbeat(heartbeat: Any) -> int:
-    forms = "a duration of at least 1ms, such as '1s'"
+    forms = "a duration from 1ms to 365d, such as '1s'"
     length = named_duration("heartbeat", heartbeat, forms, SourceError)
-    if length < _LEAST_HEARTBEAT:
+    if not _LEAST_HEARTBEAT <= length <= _MOST_HEARTBEAT:
         raise SourceError(f"heartbeat={shown(heartbeat)}; it is {forms}")
     return length
 

@@ -27,34 +27,55 @@ typedef struct fr_hold {
     int open;                /* the state's opening was published: equal polls may wait */
     int64_t heartbeat;       /* ns */
     int64_t told;            /* stamp of the newest poll that a published record tells */
+    int64_t due;             /* while polls wait, the stamp at which they are put down; else 0 */
 } fr_hold;
 
 typedef uint64_t fr_hold_pair __attribute__((vector_size(16), aligned(1), may_alias));
 
-/* Is this the state that is open? NaN and padding are bytes like any other; padding is not in the mask. All
- * words are looked at before anything is decided: what lasts costs least. */
+/* What differs in 16 bytes at `at`, where it counts. */
+FR_INLINE fr_hold_pair fr_hold_differs(const unsigned char *one, const unsigned char *other,
+                                       const unsigned char *mask, size_t at)
+{
+    fr_hold_pair pair = *(const fr_hold_pair *)(one + at) ^ *(const fr_hold_pair *)(other + at);
+    if (mask)
+        pair &= *(const fr_hold_pair *)(mask + at);
+    return pair;
+}
+
+FR_INLINE int fr_hold_compare(const unsigned char *one, const unsigned char *other, const unsigned char *mask,
+                              size_t words)
+{
+    fr_hold_pair pair = {0, 0};
+    uint64_t ours, theirs, bits = UINT64_MAX;
+    size_t at = 0, fours = words / 4;
+    if (words & 2)
+        pair = fr_hold_differs(one, other, mask, words * 8 - 16 - words % 2 * 8);
+    for (; fours; fours--, at += 32)
+        pair |= fr_hold_differs(one, other, mask, at) | fr_hold_differs(one, other, mask, at + 16);
+    if (words & 1) {
+        at = words * 8 - 8;
+        memcpy(&ours, one + at, 8);
+        memcpy(&theirs, other + at, 8);
+        if (mask)
+            memcpy(&bits, mask + at, 8);
+        pair[0] |= (ours ^ theirs) & bits;
+    }
+    return !(pair[0] | pair[1]);
+}
+
+/* Do two payloads show one state? NaN is bytes like any other; padding is not in the mask. All words are
+ * looked at before anything is decided: what lasts costs least. */
+FR_INLINE int fr_hold_equal(const fr_hold *h, const unsigned char *payload)
+{
+    const unsigned char *mine = (const unsigned char *)(h->record + 1);
+    return h->mask ? fr_hold_compare(mine, payload, (const unsigned char *)h->mask, h->words)
+                   : fr_hold_compare(mine, payload, NULL, h->words);
+}
+
+/* Is this the state that is open? */
 static inline int fr_hold_same(const fr_hold *h, const unsigned char *payload)
 {
-    const unsigned char *mine = (const unsigned char *)(h->record + 1),
-                        *mask = (const unsigned char *)h->mask;
-    size_t size = h->open ? h->words * 8 : 0, i;
-    fr_hold_pair pair = {0, 0};
-    uint64_t rest = 0, theirs, ours, bits = UINT64_MAX;
-    if (mask)
-        for (i = 0; i + 16 <= size; i += 16)
-            pair |= (*(const fr_hold_pair *)(mine + i) ^ *(const fr_hold_pair *)(payload + i))
-                    & *(const fr_hold_pair *)(mask + i);
-    else
-        for (i = 0; i + 16 <= size; i += 16)
-            pair |= *(const fr_hold_pair *)(mine + i) ^ *(const fr_hold_pair *)(payload + i);
-    if (i < size) {
-        memcpy(&ours, mine + i, 8);
-        memcpy(&theirs, payload + i, 8);
-        if (mask)
-            memcpy(&bits, mask + i, 8);
-        rest = (ours ^ theirs) & bits;
-    }
-    return h->open && !(pair[0] | pair[1] | rest);
+    return h->open && fr_hold_equal(h, payload);
 }
 
 /* A record begins with this poll: its payload stands for all of them, ignored fields included. */
@@ -79,6 +100,7 @@ static inline void fr_hold_put(fr_hold *h, fr_ring *r)
         h->open = 0;
     }
     told->polls = 0;
+    h->due = 0;
 }
 
 /* The poll at `stamp` opens the state that was kept; nothing waits. */
@@ -98,24 +120,36 @@ static inline void fr_hold_open(fr_hold *h, fr_ring *r, int64_t stamp)
     h->record->polls = 0;
 }
 
-/* The poll at `stamp` showed the open state once more; true when only that it is held has changed. */
-static inline int fr_hold_lengthen(fr_hold *h, fr_ring *r, int64_t stamp)
+/* Does the poll at `stamp` nothing but lengthen what waits already? Polls wait for an open state only. */
+FR_INLINE int fr_hold_lasts(const fr_hold *h, const unsigned char *payload, int64_t stamp)
+{
+    return stamp < h->due && fr_hold_equal(h, payload);
+}
+
+/* One more poll waits. */
+FR_INLINE void fr_hold_count(fr_hold *h, fr_ring *r, int64_t stamp)
+{
+    fr_hold_columns *c = h->record;
+    if (stamp - c->until_ns > c->max_gap_ns)
+        c->max_gap_ns = stamp - c->until_ns;
+    c->until_ns = stamp;
+    c->polls++;
+    r->account.held++;
+}
+
+/* The poll at `stamp` showed the open state once more. */
+static inline void fr_hold_lengthen(fr_hold *h, fr_ring *r, int64_t stamp)
 {
     fr_hold_columns *c = h->record;
     if (!c->polls) {
         fr_ring_flush_gap(r); /* it lies before these polls, and must not wait with them */
-        c->mono_ns = stamp;
+        c->mono_ns = c->until_ns = stamp;
         c->max_gap_ns = 0;
-    } else if (stamp - c->until_ns > c->max_gap_ns) {
-        c->max_gap_ns = stamp - c->until_ns;
+        h->due = h->told + h->heartbeat;
     }
-    c->until_ns = stamp;
-    c->polls++;
-    r->account.held++;
-    if (__builtin_expect(stamp - h->told < h->heartbeat, 1))
-        return 1;
-    fr_hold_put(h, r);
-    return 0;
+    fr_hold_count(h, r, stamp);
+    if (stamp >= h->due)
+        fr_hold_put(h, r);
 }
 
 /* "Nothing new" at `stamp`: the last payload once more. */

@@ -70,6 +70,9 @@ typedef struct fr_poll_thread {
     uint32_t rung;             /* how often the bell had rung when it was last answered */
 } fr_poll_thread;
 
+/* Into the ring as it comes; into a hold that lasts; or something has to be done to it first. */
+enum { FR_WAY_ENTER, FR_WAY_RECORD, FR_WAY_HOLD };
+
 typedef struct fr_poll_channel {
     fr_ring ring;
     fr_poll_fn fn;
@@ -80,7 +83,7 @@ typedef struct fr_poll_channel {
     unsigned char *payload;      /* in it */
     unsigned char *behind;       /* the first byte behind the record */
     uint64_t padding;            /* bits of the record's last word that are behind the payload */
-    int plain;                   /* a record is published as it is filled, whatever the ring holds */
+    int way;                     /* FR_WAY_...: of a payload, where nothing is in it */
     int has_payload;             /* a call has succeeded: "nothing new" means held */
     fr_grid grid;
     int64_t spin;  /* ns before the deadline from which to spin */
@@ -118,7 +121,7 @@ static inline void fr_poll_prepare(fr_poll_channel *c, unsigned char *scratch)
     c->payload = scratch + h->payload_offset;
     c->behind = scratch + h->record_size;
     c->padding = rest ? UINT64_MAX << rest * 8 : 0;
-    c->plain = !h->bounded && !c->text_count && !c->hold;
+    c->way = c->text_count ? FR_WAY_ENTER : c->hold ? FR_WAY_HOLD : h->bounded ? FR_WAY_ENTER : FR_WAY_RECORD;
     if (c->call) {
         memcpy(c->args, c->call->args, sizeof c->args);
         c->args[c->call->out] = (intptr_t)c->payload;
@@ -173,13 +176,6 @@ static inline void fr_poll_hold(fr_poll_channel *c, int64_t stamp)
         fr_hold_lengthen(h, &c->ring, stamp);
     else
         fr_hold_open(h, &c->ring, stamp);
-}
-
-/* Has a payload come that equals those that wait already, without any text? */
-static inline int fr_poll_steady(const fr_poll_channel *c)
-{
-    const fr_hold *h = c->hold;
-    return h && h->record->polls && !c->text_count && !fr_poll_spoiled(c) && fr_hold_same(h, c->payload);
 }
 
 /* The stamp of a call: its middle, but never before the one before it. */
@@ -264,12 +260,12 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_poll_thread *thr
     fr_grid *g = &c->grid;
     int64_t end, stamp, late = 0;
     int32_t code;
-    int plain = c->plain;
+    int way = c->way;
     if (g->num) {
         uint64_t overrun = fr_grid_overrun(g, now);
         if (__builtin_expect(overrun != 0, 0)) {
             fr_poll_miss(c, overrun, now, 0);
-            plain = 0;
+            way = FR_WAY_ENTER;
         }
         late = now - g->next;
     }
@@ -290,16 +286,16 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_poll_thread *thr
     stamp = fr_poll_stamp(c, now, end);
     r->account.slots = g->slot;
     r->account.last = (uint64_t)stamp;
-    if (__builtin_expect(code == FR_POLL_NEW && plain && !r->pending.gap.count && !fr_poll_spoiled(c), 1)) {
+    if (__builtin_expect(code != FR_POLL_NEW || way == FR_WAY_ENTER || fr_poll_spoiled(c), 0)) {
+        fr_poll_enter(c, code, stamp);
+    } else if (way == FR_WAY_RECORD && !r->pending.gap.count) {
         c->has_payload = 1;
         fr_ring_put_payload(r, stamp, c->payload, h->payload_size);
         r->account.recorded++;
         fr_ring_publish_recorded(r);
-    } else if (code == FR_POLL_NEW && fr_poll_steady(c)) {
-        if (fr_hold_lengthen(c->hold, r, stamp))
-            fr_ring_publish_recorded(r);
-        else
-            fr_ring_publish_account(r);
+    } else if (way == FR_WAY_HOLD && fr_hold_lasts(c->hold, c->payload, stamp)) {
+        fr_hold_count(c->hold, r, stamp);
+        fr_ring_publish_held(r);
     } else {
         fr_poll_enter(c, code, stamp);
     }

@@ -293,17 +293,20 @@ static inline void fr_ring_publish_account(fr_ring *r)
     fr_seq_end(&h->seq);
 }
 
-/* The same after one poll was recorded or held and nothing else changed. */
-static inline void fr_ring_publish_recorded(fr_ring *r)
+/* The same after one poll or push, when nothing has changed but the counter of what became of it. */
+FR_INLINE void fr_ring_publish_one(fr_ring *r, const uint64_t *counter)
 {
-    fr_account *shared = &r->view.header->account;
-    fr_seq_begin(&r->view.header->seq);
-    fr_store_relaxed(&shared->slots, r->account.slots);
-    fr_store_relaxed(&shared->recorded, r->account.recorded);
-    fr_store_relaxed(&shared->held, r->account.held);
-    fr_store_relaxed(&shared->last, r->account.last);
-    fr_seq_end(&r->view.header->seq);
+    fr_ring_header *h = r->view.header;
+    uint64_t *its = (uint64_t *)&h->account + (counter - (const uint64_t *)&r->account);
+    fr_seq_begin(&h->seq);
+    fr_store_relaxed(&h->account.slots, r->account.slots);
+    fr_store_relaxed(its, *counter);
+    fr_store_relaxed(&h->account.last, r->account.last);
+    fr_seq_end(&h->seq);
 }
+
+static inline void fr_ring_publish_recorded(fr_ring *r) { fr_ring_publish_one(r, &r->account.recorded); }
+static inline void fr_ring_publish_held(fr_ring *r) { fr_ring_publish_one(r, &r->account.held); }
 
 /* How many of `count` more have room, as far as a bounded ring's consumer has come. */
 static inline uint64_t fr_ring_room(fr_ring *r, uint64_t count)
