@@ -7,9 +7,10 @@
 #include <fastrec/poll.h>
 #include <stdio.h>
 
-#define WORDS 5  /* stamp and a 32-byte payload */
-#define BATCH 64 /* the most that one store of head may publish */
-#define FAILS 97 /* a polled call in so many fails */
+#define WORDS 5     /* stamp and a 32-byte payload */
+#define BATCH 64    /* the most that one store of head may publish */
+#define PAYLOADS 90 /* more: they are published in parts */
+#define FAILS 97    /* a polled call in so many fails */
 
 static fr_ring ring;
 static uint64_t records, failures, torn, wrong_sum;
@@ -23,11 +24,11 @@ static uint64_t mix(uint64_t n, uint64_t i)
 
 static void write_all(int payloads)
 {
-    uint64_t batch[BATCH * WORDS], n, i, k, random = 88172645463325252ull;
-    int64_t stamps[BATCH];
+    uint64_t batch[PAYLOADS * WORDS], n, i, k, random = 88172645463325252ull;
+    int64_t stamps[PAYLOADS];
     for (n = 0; n < records; n += k) {
         random ^= random << 13, random ^= random >> 7, random ^= random << 17;
-        k = random % BATCH + 1;
+        k = random % (payloads ? PAYLOADS : BATCH) + 1;
         k = k < records - n ? k : records - n;
         if (payloads) {
             for (i = 0; i < k * (WORDS - 1); i++)

@@ -398,25 +398,20 @@ FR_INLINE void fr_ring_fill(uint64_t *slot, size_t slot_words, const int64_t *st
     }
 }
 
-/* The same, with the size decided before the loop. */
-FR_INLINE void fr_ring_fill_sized(uint64_t *slot, size_t slot_words, const int64_t *stamps, size_t step,
-                                  const unsigned char *payloads, size_t size, uint64_t count)
-{
-#define FR_FILL(pairs) fr_ring_fill(slot, slot_words, stamps, step, payloads, size, count, pairs)
-    switch (size < 16 ? 0 : (size / 8 + 1) / 2) {
-    case 0: FR_FILL(0); break;
-    case 1: FR_FILL(1); break;
-    case 2: FR_FILL(2); break;
-    case 3: FR_FILL(3); break;
-    case 4: FR_FILL(4); break;
-    case 5: FR_FILL(5); break;
-    case 6: FR_FILL(6); break;
-    case 7: FR_FILL(7); break;
-    case 8: FR_FILL(8); break;
-    default: FR_FILL(9); break;
+/* Call a function whose last argument is such `pairs`: the size is decided once, before any loop. */
+#define FR_BY_SIZE(size, function, ...)                                                                      \
+    switch ((size) < 16 ? 0 : ((size) / 8 + 1) / 2) {                                                        \
+    case 0: function(__VA_ARGS__, 0); break;                                                                 \
+    case 1: function(__VA_ARGS__, 1); break;                                                                 \
+    case 2: function(__VA_ARGS__, 2); break;                                                                 \
+    case 3: function(__VA_ARGS__, 3); break;                                                                 \
+    case 4: function(__VA_ARGS__, 4); break;                                                                 \
+    case 5: function(__VA_ARGS__, 5); break;                                                                 \
+    case 6: function(__VA_ARGS__, 6); break;                                                                 \
+    case 7: function(__VA_ARGS__, 7); break;                                                                 \
+    case 8: function(__VA_ARGS__, 8); break;                                                                 \
+    default: function(__VA_ARGS__, 9); break;                                                                \
     }
-#undef FR_FILL
-}
 
 /* Publish one payload of `size` bytes with its stamp. */
 FR_INLINE void fr_ring_put_payload(fr_ring *r, int64_t stamp, const unsigned char *payload, size_t size)
@@ -424,28 +419,33 @@ FR_INLINE void fr_ring_put_payload(fr_ring *r, int64_t stamp, const unsigned cha
     const fr_lane *lane = &r->view.records;
     if (r->pending.gap.count)
         fr_ring_flush_gap(r);
-    fr_ring_fill_sized(fr_lane_slot(lane, &r->pen), lane->words, &stamp, 0, payload, size, 1);
+    FR_BY_SIZE(size, fr_ring_fill, fr_lane_slot(lane, &r->pen), lane->words, &stamp, 0, payload, size, 1);
     fr_lane_commit(lane, &r->pen, 1);
 }
 
-/* Publish up to FR_GUARD payloads of `size` bytes with one store of head; all of one stamp, or each of its
- * own. */
+/* Publish payloads of `size` bytes, all of one stamp, or each of its own; up to FR_GUARD with one store of
+ * head. */
+FR_INLINE void fr_ring_put_sized(fr_ring *r, const int64_t *stamps, size_t step,
+                                 const unsigned char *payloads, size_t size, uint64_t count,
+                                 const size_t pairs)
+{
+    const fr_lane *lane = &r->view.records;
+    uint64_t part;
+    for (; count; count -= part, stamps += part * step, payloads += part * size) {
+        part = count < FR_GUARD ? count : FR_GUARD;
+        if (part > lane->nslots - r->pen.slot)
+            part = lane->nslots - r->pen.slot;
+        fr_ring_fill(fr_lane_slot(lane, &r->pen), lane->words, stamps, step, payloads, size, part, pairs);
+        fr_lane_commit(lane, &r->pen, part);
+    }
+}
+
 static inline void fr_ring_put_payloads(fr_ring *r, int64_t stamp, const int64_t *stamps,
                                         const unsigned char *payloads, size_t size, uint64_t count)
 {
-    const fr_lane *lane = &r->view.records;
-    const size_t step = stamps != NULL;
-    const int64_t *from = stamps ? stamps : &stamp;
-    uint64_t slot = r->pen.slot, left, part;
     if (r->pending.gap.count)
         fr_ring_flush_gap(r);
-    for (left = count; left; left -= part, slot = 0) {
-        part = left < lane->nslots - slot ? left : lane->nslots - slot;
-        fr_ring_fill_sized(lane->data + slot * lane->words, lane->words, from, step, payloads, size, part);
-        from += part * step;
-        payloads += part * size;
-    }
-    fr_lane_commit(lane, &r->pen, count);
+    FR_BY_SIZE(size, fr_ring_put_sized, r, stamps ? stamps : &stamp, stamps != NULL, payloads, size, count);
 }
 
 #endif
