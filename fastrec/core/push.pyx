@@ -11,7 +11,6 @@ from libc.stdint cimport uintptr_t
 from fastrec.core.numpy_abi cimport ALIGNED, C_CONTIGUOUS, NumpyArray, NumpyRow, PyObject
 from fastrec.core.ring cimport (
     FR_GAP_DROPPED,
-    FR_GUARD,
     fr_now,
     fr_read_self,
     fr_ring,
