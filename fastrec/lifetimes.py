@@ -1,4 +1,4 @@
-"""What happens to recorders when the interpreter ends or the process forks."""
+"""What happens to recorders and rings when the interpreter ends or the process forks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import warnings
 import weakref
 from typing import Protocol
 
-__all__ = ["Mortal", "ended", "made", "runs"]
+__all__ = ["Mortal", "ended", "inherited", "made", "runs"]
 
 
 class Mortal(Protocol):
@@ -21,13 +21,26 @@ class Mortal(Protocol):
         """Become inert: threads and files are the parent process's."""
 
 
+class Inherited(Protocol):
+    """Something that writes into memory which a fork shares."""
+
+    def forget(self) -> None:
+        """Write no more: the memory is the parent process's."""
+
+
 _made: weakref.WeakSet[Mortal] = weakref.WeakSet()
+_inherited: weakref.WeakSet[Inherited] = weakref.WeakSet()
 _running: set[Mortal] = set()  # kept, so that one that nobody holds any more is still closed
 
 
 def made(mortal: Mortal) -> None:
     """From now on a fork makes it inert."""
     _made.add(mortal)
+
+
+def inherited(writer: Inherited) -> None:
+    """From now on a fork makes it inert; there is nothing to stop."""
+    _inherited.add(writer)
 
 
 def runs(mortal: Mortal) -> None:
@@ -51,8 +64,8 @@ def _stop_all() -> None:
 
 
 def _forget_all() -> None:
-    for mortal in list(_made):
-        mortal.forget()
+    for heir in [*_made, *_inherited]:
+        heir.forget()
     _running.clear()
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
+from fastrec import lifetimes
 from fastrec.core.push import Pusher, learn_numpy
 from fastrec.core.ring import Ring as CoreRing
 from fastrec.errors import RecordingError, SchemaError, SourceError, shown
@@ -29,8 +30,6 @@ LEAST_CAPACITY = 64
 MOST_CAPACITY = 1 << 32  # of 64 KiB each they are 2**48 bytes: beyond any memory, far below any overflow
 
 _FORMS = "pass bytes, ctypes structures or NumPy rows: np.array((1, 2.0), schema.dtype)"
-
-_CLOSED = "closed: the recorder has stopped, was dropped, or is that of the parent process"
 
 _ENTRY_DTYPE = np.dtype([*[(name, GAP_DTYPE[name]) for name in GAP_DTYPE.names], ("totals", "<u8", (3,))])
 _WRITER_CAUSES = (Cause.DROPPED, Cause.MISSED, Cause.FAILED)
@@ -143,6 +142,7 @@ class Ring:
         # On the ring itself they are compiled: a Python frame would cost as much as the push.
         self.push, self.extend = self._pusher.push, self._pusher.extend
         self.array = np.frombuffer(self.core, self._dtype)
+        lifetimes.inherited(self.core)
         if store == "changes":
             self.push = self.extend = self._not_pushable
 
@@ -231,7 +231,7 @@ class _Judge:
         try:
             room = pusher.put(payload, mono_ns)
         except RuntimeError as error:
-            raise RecordingError(_CLOSED) from error
+            raise RecordingError(str(error)) from error
         except SchemaError:
             raise
         except (ValueError, TypeError, BufferError) as error:
@@ -255,7 +255,7 @@ class _Judge:
         try:
             put = pusher.put_many(payloads, stamps)
         except RuntimeError as error:
-            raise RecordingError(_CLOSED) from error
+            raise RecordingError(str(error)) from error
         except SchemaError:
             raise
         except (ValueError, TypeError, BufferError) as error:

@@ -349,7 +349,7 @@ class TestRefused:
             ({"store": "changes", "ignore": ["axis[2].on"]}, SchemaError, "no field 'axis[2].on'"),
             ({"store": "changes", "ignore": 5}, SourceError, "ignore=5; it is the name of a field"),
             ({"store": "changes", "ignore": ["pose", "posed", "axis"]}, SourceError, "that is every field"),
-            ({"store": "changes", "heartbeat": "1us"}, SourceError, "at least 1ms"),
+            ({"store": "changes", "heartbeat": "1us"}, SourceError, "from 1ms to 365d"),
             ({"store": "changes", "heartbeat": 1}, SourceError, "heartbeat=1"),
         ],
     )

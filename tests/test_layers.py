@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "times": TIMES,
     "timezones": TIMES,
     "expressions": TIMES,
-    "ring": TIMES,
+    "ring": TIMES | {"lifetimes"},
     "sources": SOURCES,
     "records": RECORDS,
     "recording": RECORDING,

@@ -99,6 +99,7 @@ cdef extern from "fastrec/poll.h" nogil:
         fr_thread thread
         const fr_clock *clock
         uint32_t count
+    size_t FR_POLL_ROOM(size_t record_size) noexcept
     void fr_poll_prepare(fr_poll_channel *c, unsigned char *scratch) noexcept
     int fr_poller_start(fr_poller *p, const char *name) noexcept
     void fr_poller_serve(fr_poller *p, const char *name) noexcept

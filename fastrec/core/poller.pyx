@@ -68,7 +68,7 @@ cdef class PollChannel:
         c.clock_offset = ring.view.header.clock_offset
         c.tsc = ring.tsc
         # Pages of its own: what is locked is locked by the page.
-        self.size = (record_size + FR_CANARY_SIZE + 16 + FR_PAGE - 1) & ~<size_t> (FR_PAGE - 1)
+        self.size = (FR_POLL_ROOM(record_size) + 16 + FR_PAGE - 1) & ~<size_t> (FR_PAGE - 1)
         self.memory = aligned_alloc(FR_PAGE, self.size)
         if self.memory == NULL:
             raise MemoryError

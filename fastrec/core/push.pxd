@@ -24,6 +24,7 @@ cdef class Pusher:
     cdef int push_buffer(self, object payload, object mono_ns) except? -2
     cdef int64_t extend_bytes(self, const unsigned char *data, Py_ssize_t size, object mono_ns) noexcept
     cdef int64_t extend_buffer(self, object payloads, object mono_ns) except? -2
+    cdef int check_mine(self) except -1            # RuntimeError: it is nobody's, or another's
     cdef bint open(self, object payload, Py_buffer *view) except -1
     cdef bint publish(self, const unsigned char *payload, int64_t t) noexcept
     cdef uint64_t publish_many(self, const unsigned char *payloads, uint64_t count, int64_t t,

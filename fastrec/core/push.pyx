@@ -135,7 +135,7 @@ cdef class Pusher:
         """Whether there was room; negative: the judge has to say what is wrong."""
         cdef int64_t last = self.ring.writer.account.last, t
         cdef int overflow = 0
-        if size != <Py_ssize_t> self.size or self.ring.closed:
+        if size != <Py_ssize_t> self.size or self.ring.closed or self.ring.polled:
             return -1
         if mono_ns is None:
             return self.publish(data, max(self.now(), last))
@@ -181,7 +181,7 @@ cdef class Pusher:
         cdef int64_t last = self.ring.writer.account.last
         cdef uint64_t count = <size_t> size // self.size
         cdef const int64_t *stamps
-        if count * self.size != <size_t> size or self.ring.closed:
+        if count * self.size != <size_t> size or self.ring.closed or self.ring.polled:
             return -1
         if mono_ns is None:
             return self.publish_many(data, count, max(self.now(), last), NULL)
@@ -239,6 +239,14 @@ cdef class Pusher:
         PyErr_Clear()
         return False
 
+    cdef int check_mine(self) except -1:
+        if self.ring.closed:
+            raise RuntimeError("closed: the recorder has stopped, was dropped, or is that of the parent"
+                               " process")
+        if self.ring.polled:
+            raise RuntimeError("a poller fills it")
+        return 0
+
     # What the judge lets pass
 
     def remember(self, dtype):
@@ -251,8 +259,7 @@ cdef class Pusher:
         cdef int64_t t, last
         PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
         try:
-            if self.ring.closed:
-                raise RuntimeError("closed")
+            self.check_mine()
             if view.len != <Py_ssize_t> self.size:
                 raise ValueError(f"{view.len} bytes pushed, the schema has {self.size}")
             last = self.ring.writer.account.last
@@ -271,8 +278,7 @@ cdef class Pusher:
         cdef const int64_t *each = NULL
         PyObject_GetBuffer(payloads, &view, PyBUF_SIMPLE)
         try:
-            if self.ring.closed:
-                raise RuntimeError("closed")
+            self.check_mine()
             if view.len % self.size:
                 raise ValueError(f"{view.len} bytes are no whole number of payloads of {self.size}")
             count = view.len // self.size

@@ -124,6 +124,7 @@ cdef extern from "fastrec/tsc.h" nogil:
     uint64_t fr_tsc_bound(const fr_tsc *t) noexcept  # ns that a reading can have been off
 
 cdef class Ring:
+    cdef object __weakref__
     cdef void *memory                              # the mapping; NULL until created
     cdef int fd                                    # of the memfd
     cdef fr_ring_view view

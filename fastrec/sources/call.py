@@ -123,6 +123,11 @@ class Call(Source):
         address, width, is_signed, keep = loaded.function(function, self.name, unsafe=unsafe)
         if width == 0 and returns != "void":
             raise SourceError(f"{self.name} returns nothing; say returns='void', or set its restype")
+        if not is_signed and (returns == "nonnegative" or (returns == "hresult" and width < 4)):
+            raise SourceError(
+                f"{self.name} returns an unsigned number, which is never negative: returns={returns!r} would"
+                " see no failure; set restype to a signed type, or say what else tells success"
+            )
         self._begin(address, args, returns, width or 4, is_signed, keep)
 
     def _begin(

@@ -13,7 +13,7 @@ __all__ = ["function", "pin"]
 _NEEDS_GIL = 4  # FUNCFLAG_PYTHONAPI of ctypes
 
 _FLOATING = " returns a floating-point number, which tells no success; declare it void, with returns='void'"
-_SIGNED = {ctypes.c_byte, ctypes.c_short, ctypes.c_int, ctypes.c_long, ctypes.c_longlong}
+_SIGNED = "bhilq"  # codes of ctypes, which subclasses share
 
 
 class _Info(ctypes.Structure):
@@ -86,7 +86,7 @@ def _result(restype: Any, name: str) -> tuple[int, bool]:
     if isinstance(restype, type) and issubclass(restype, ctypes._SimpleCData):
         if restype._type_ in "fdg":
             raise SourceError(f"{name}{_FLOATING}")
-        return ctypes.sizeof(restype), restype in _SIGNED
+        return ctypes.sizeof(restype), restype._type_ in _SIGNED
     if isinstance(restype, type) and issubclass(restype, ctypes._Pointer):
         return ctypes.sizeof(restype), False
     raise SourceError(f"{name} returns {restype!r}; only integers, pointers and nothing are understood")

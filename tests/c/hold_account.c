@@ -161,7 +161,7 @@ int main(void)
     channel.grid.num = period;
     channel.grid.den = 1;
     channel.spin = (int64_t)period / 10;
-    fr_poll_prepare(&channel, calloc(1, plan.record_size + FR_CANARY_SIZE));
+    fr_poll_prepare(&channel, calloc(1, FR_POLL_ROOM(plan.record_size)));
     fake_now = 1000000;
     poller.clock = &fake, poller.running = 1, poller.count = 1, poller.channels[0] = &channel;
     fr_poller_begin(&channel, fake_now + 1000);

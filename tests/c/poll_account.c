@@ -65,7 +65,7 @@ static void run(const char *name, script s, uint64_t num, uint64_t den, uint32_t
     channel.fn = scripted, channel.ctx = &s;
     channel.grid.num = num, channel.grid.den = den;
     channel.spin = spin;
-    fr_poll_prepare(&channel, calloc(1, 16 + FR_CANARY_SIZE));
+    fr_poll_prepare(&channel, calloc(1, FR_POLL_ROOM(16)));
     fake_now = 1000000, calls = 0, script_calls = count;
     poller.clock = &fake, poller.running = 1, poller.count = 1, poller.channels[0] = &channel;
     fr_poller_begin(&channel, fake_now + 1000);

@@ -73,7 +73,7 @@ static int cycle(uint64_t number)
     fr_ring_take(&c->ring, memory);
     c->fn = count, c->ctx = &calls;
     c->grid.num = number % 3 ? 20000 : 0, c->grid.den = 1;
-    fr_poll_prepare(c, calloc(1, 16 + FR_CANARY_SIZE));
+    fr_poll_prepare(c, calloc(1, FR_POLL_ROOM(16)));
     p->clock = &fr_system_clock;
     right = !fr_poller_start(p, "fr-cycle") && !tell(p, FR_CMD_PROBE, c) && !tell(p, FR_CMD_ADD, c);
     right = right && !tell(p, FR_CMD_START, NULL);

@@ -73,7 +73,7 @@ static void poll_all(void)
     uint64_t calls = 0;
     channel.ring = ring;
     channel.fn = fill, channel.ctx = &calls;
-    fr_poll_prepare(&channel, calloc(1, WORDS * 8 + FR_CANARY_SIZE));
+    fr_poll_prepare(&channel, calloc(1, FR_POLL_ROOM(WORDS * 8)));
     poller.clock = &fr_system_clock;
     add.kind = FR_CMD_ADD, add.channel = &channel;
     start.kind = FR_CMD_START, start.start = fr_now();

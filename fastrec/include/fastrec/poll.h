@@ -82,9 +82,10 @@ typedef struct fr_poll_channel {
     unsigned char *scratch;      /* a record (stamp, payload), then the canary; private */
     unsigned char *payload;      /* in it */
     unsigned char *behind;       /* the first byte behind the record */
-    uint64_t padding;            /* bits of the record's last word that are behind the payload */
-    int way;                     /* FR_WAY_...: of a payload, where nothing is in it */
-    int has_payload;             /* a call has succeeded: "nothing new" means held */
+    unsigned char *told; /* what is recorded: the payload, or a copy with ids for its pointers to texts */
+    uint64_t padding;    /* bits of the record's last word that are behind the payload */
+    int way;             /* FR_WAY_...: of a payload, where nothing is in it */
+    int has_payload;     /* a call has succeeded: "nothing new" means held */
     fr_grid grid;
     int64_t spin;  /* ns before the deadline from which to spin */
     int64_t stamp; /* latest stamp given: stamps never decrease */
@@ -111,8 +112,11 @@ static inline void fr_poll_restore(fr_poll_channel *c)
         memcpy(c->behind + i, &canary, 8);
 }
 
-/* Say where a payload is filled, after the ring and the getter were given: `scratch` has room for a record
- * and FR_CANARY_SIZE bytes. */
+/* Bytes of a scratch: a record, the canary, and a copy of the payload. */
+#define FR_POLL_ROOM(record_size) (2 * (size_t)(record_size) + FR_CANARY_SIZE)
+
+/* Say where a payload is filled, after the ring, the getter and the texts were given: `scratch` has
+ * FR_POLL_ROOM bytes. */
 static inline void fr_poll_prepare(fr_poll_channel *c, unsigned char *scratch)
 {
     const fr_ring_header *h = c->ring.view.header;
@@ -120,6 +124,8 @@ static inline void fr_poll_prepare(fr_poll_channel *c, unsigned char *scratch)
     c->scratch = scratch;
     c->payload = scratch + h->payload_offset;
     c->behind = scratch + h->record_size;
+    c->told =
+        c->text_count ? c->behind + FR_CANARY_SIZE : c->payload; /* a getter finds its own pointers again */
     c->padding = rest ? UINT64_MAX << rest * 8 : 0;
     c->way = c->text_count ? FR_WAY_ENTER : c->hold ? FR_WAY_HOLD : h->bounded ? FR_WAY_ENTER : FR_WAY_RECORD;
     if (c->call) {
@@ -151,11 +157,23 @@ static inline fr_probe fr_poll_probe(fr_poll_channel *c)
     return probe;
 }
 
-/* Follow some of the text members in the scratch. */
-static inline void fr_poll_follow(fr_poll_channel *c, uint32_t from, uint32_t to)
+/* Follow some of the text members; how many were lost. */
+static inline uint64_t fr_poll_follow(fr_poll_channel *c, uint32_t from, uint32_t to)
 {
+    uint64_t lost = 0;
     for (; from < to; from++)
-        c->ring.account.texts_lost += !fr_text_follow(c->texts, c->payload, c->text_fields[from]);
+        lost += !fr_text_follow(c->texts, c->told, c->text_fields[from]);
+    return lost;
+}
+
+/* What a call has filled, with its texts: reading them may take as long as the call, and is a part of it. Of
+ * a channel with holds those that make a state. */
+FR_APART uint64_t fr_poll_read(fr_poll_channel *c)
+{
+    if (fr_poll_spoiled(c))
+        return 0;
+    memcpy(c->told, c->payload, (size_t)(c->behind - c->payload));
+    return fr_poll_follow(c, 0, c->hold ? c->hold->texts : c->text_count);
 }
 
 /* A payload has come to a channel with holds. Texts that make no state are followed only for the polls that a
@@ -164,13 +182,12 @@ static inline void fr_poll_hold(fr_poll_channel *c, int64_t stamp)
 {
     fr_hold *h = c->hold;
     int same;
-    fr_poll_follow(c, 0, h->texts);
-    same = fr_hold_same(h, c->payload);
+    same = fr_hold_same(h, c->told);
     if (!same)
         fr_hold_put(h, &c->ring);
     if (!h->record->polls) {
-        fr_poll_follow(c, h->texts, c->text_count);
-        fr_hold_keep(h, c->payload);
+        c->ring.account.texts_lost += fr_poll_follow(c, h->texts, c->text_count);
+        fr_hold_keep(h, c->told);
     }
     if (same)
         fr_hold_lengthen(h, &c->ring, stamp);
@@ -205,11 +222,11 @@ FR_APART void fr_poll_enter(fr_poll_channel *c, int32_t code, int64_t stamp)
             a->dropped++;
             fr_ring_lose(r, FR_GAP_DROPPED, 0, 1, stamp, stamp);
         } else {
-            fr_poll_follow(c, 0, c->text_count);
-            fr_ring_put_payload(r, stamp, c->payload, r->view.header->payload_size);
+            fr_ring_put_payload(r, stamp, c->told, r->view.header->payload_size);
             a->recorded++;
         }
     } else if (code == FR_POLL_SAME) {
+        fr_ring_flush_gap(r); /* a loss does not go on across a poll that was none */
         if (c->hold)
             fr_hold_again(c->hold, r, stamp);
         else
@@ -259,6 +276,7 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_poll_thread *thr
     fr_ring_header *h = r->view.header;
     fr_grid *g = &c->grid;
     int64_t end, stamp, late = 0;
+    uint64_t texts_lost = 0;
     int32_t code;
     int way = c->way;
     if (g->num) {
@@ -271,6 +289,8 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_poll_thread *thr
     }
     fr_store_relaxed(&h->in_call, (uint64_t)now);
     code = fr_poll_fill(c, thread->error);
+    if (c->text_count && code == FR_POLL_NEW)
+        texts_lost = fr_poll_read(c);
     end = c->tsc ? fr_tsc_now(c->tsc) : thread->clock->now();
     if (__builtin_expect(fr_word(thread->bell) != thread->rung, 0) && fr_load_acquire(thread->abandoned))
         return end;
@@ -286,6 +306,7 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_poll_thread *thr
     stamp = fr_poll_stamp(c, now, end);
     r->account.slots = g->slot;
     r->account.last = (uint64_t)stamp;
+    r->account.texts_lost += texts_lost;
     if (__builtin_expect(code != FR_POLL_NEW || way == FR_WAY_ENTER || fr_poll_spoiled(c), 0)) {
         fr_poll_enter(c, code, stamp);
     } else if (way == FR_WAY_RECORD && !r->pending.gap.count) {
@@ -498,6 +519,8 @@ static inline void fr_poller_run(void *arg)
         while (!c->grid.num && p->count == 1 && fr_word(&p->bell) == bell);
         if (__builtin_expect(fr_load_relaxed(&p->abandoned) != 0, 0))
             break;
+        if (c->tsc && p->count > 1)
+            now = p->clock->now(); /* the next one may be stamped by the other clock */
     }
     if (!fr_load_relaxed(&p->abandoned))
         fr_poller_finish(p);
