@@ -71,7 +71,7 @@ class Consistent(Copying):
     def check(self) -> None:
         array, first, lost = self.copy.array, self.copy.first_seq, self.copy.lost
         oldest = self.before - self.ring.capacity
-        if not (0 < len(array) <= self.ring.capacity and oldest <= first - lost <= first < self.after):
+        if not (len(array) <= self.ring.capacity and oldest <= first - lost <= first < self.after):
             raise WrongAnswerError(
                 f"{self.who}: {len(array)} records from {first} on, {lost} lost, of {self.ring.capacity}; "
                 f"the oldest had number {oldest}"

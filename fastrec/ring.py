@@ -7,7 +7,7 @@ import operator
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 import numpy as np
 
@@ -106,6 +106,8 @@ class Ring:
             raise SchemaError(
                 f"capacity={shown(capacity)}: it is a number of records, at most {MOST_CAPACITY:,}"
             )
+        if clock not in get_args(Clocked):
+            raise SchemaError(f"clock={shown(clock)}; it is 'monotonic' or 'tsc'")
         if capacity < LEAST_CAPACITY:
             raise SchemaError(f"capacity={shown(capacity)}: a ring holds at least {LEAST_CAPACITY} records")
         self.schema = schema
@@ -176,7 +178,7 @@ class Ring:
         """
         return self._pusher.extend(payloads, mono_ns)
 
-    def _not_pushable(self, *payloads: Any) -> NoReturn:
+    def _not_pushable(self, payloads: Any, mono_ns: Any = None) -> NoReturn:
         raise SchemaError(f"a ring of {self.schema.name!r} with store='changes' is filled by a poller alone")
 
     def snapshot(self, count: int | None = None) -> Snapshot:

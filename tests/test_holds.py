@@ -350,6 +350,7 @@ class TestRefused:
             ({"store": "changes", "ignore": 5}, SourceError, "ignore=5; it is the name of a field"),
             ({"store": "changes", "ignore": ["pose", "posed", "axis"]}, SourceError, "that is every field"),
             ({"store": "changes", "heartbeat": "1us"}, SourceError, "from 1ms to 365d"),
+            ({"store": "changes", "heartbeat": "366d"}, SourceError, "from 1ms to 365d"),
             ({"store": "changes", "heartbeat": 1}, SourceError, "heartbeat=1"),
         ],
     )
@@ -368,6 +369,8 @@ class TestRefused:
             rec.add("s", schema=STATUS, store="changes")
         rec.stop()
         ring = Ring(Schema.from_dtype(STATUS), 64, store="changes")
+        with pytest.raises(SchemaError, match="filled by a poller alone"):
+            ring.push(bytes(8), mono_ns=5)
         for way in (ring.push, ring.extend):
             with pytest.raises(SchemaError, match="filled by a poller alone"):
                 way(bytes(16))

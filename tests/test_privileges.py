@@ -172,6 +172,11 @@ class TestRefused:
             "lock_memory refused: Cannot allocate memory: [0-9]{2},[0-9]{3} bytes to lock", told[2]
         )
 
+    @pytest.mark.parametrize("affinity", [True, "1", [], [-1], 1.5])
+    def test_what_is_no_processor(self, affinity: object) -> None:
+        with pytest.raises(fr.SourceError, match="it is the number of a processor"):
+            fr.Recorder().add("a", "linux:rusage", rate=10, affinity=affinity)
+
     @pytest.mark.parametrize("affinity", [1023, [0, 1023], range(1024)])
     def test_processors_that_are_not_there(self, getters: ctypes.CDLL, affinity: object) -> None:
         """Not even those that are: the thread runs where it did."""

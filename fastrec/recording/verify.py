@@ -255,11 +255,15 @@ def _check_block(report: Report, segment: Segment, block: int, texts: int) -> No
         report.problems.append(f"{where} has flags {row['flags']}, which its records do not bear out")
     if segment.stock.store == "changes":
         length, polls, most = rows["until_ns"] - stamps, rows["polls"], rows["max_gap_ns"]
-        odd = np.flatnonzero((polls == 0) | (most < 0) | (most > length) | ((polls == 1) & (length != 0)))
+        between = np.maximum(polls.astype(np.int64), 2) - 1
+        wrong = (polls == 0) | (most < 0) | (most > length) | ((polls == 1) & (length != 0))
+        wrong |= (polls > 1) & (most < -(-length // between))
+        wrong[:-1] |= rows["until_ns"][:-1] > stamps[1:]
+        odd = np.flatnonzero(wrong)
         if len(odd):
             report.problems.append(
                 f"{segment.path('records')}: row {at + odd[0]} holds {polls[odd[0]]} polls within"
-                f" {length[odd[0]]} ns, at most {most[odd[0]]} ns apart, which cannot be"
+                f" {length[odd[0]]} ns, {most[odd[0]]} ns apart, which cannot be, or not before the next"
             )
     for text in segment.stock.schema.texts:
         ids = text.of(rows)

@@ -242,7 +242,8 @@ class Records(Exits):
         Parameters
         ----------
         amount : int, str or timedelta
-            How many, or how long before `end` the oldest of them may have begun (``"2s"``).
+            How many, or how long before `end` the oldest of them may have been seen (``"2s"``): a hold that
+            lasted into that time is one of them.
 
         Raises
         ------
@@ -250,7 +251,12 @@ class Records(Exits):
             If it is negative or no duration.
         """
         if isinstance(amount, str | dt.timedelta):
-            return self.within((self.end or 0) - parse_duration(amount), _FOREVER)
+            begin = (self.end or 0) - parse_duration(amount)
+            newest = self.within(begin, _FOREVER)
+            before = len(self) - len(newest) - 1
+            if self.store == "changes" and before >= 0 and self[before]["until_ns"] >= begin:
+                return self[before:]
+            return newest
         if not isinstance(amount, int | np.integer) or amount < 0:
             raise SchemaError(
                 f'last() takes a count of records or a duration such as "2s", not {amount!r:.60}'

@@ -396,7 +396,7 @@ def test_what_a_channel_says_of_its_polls(program: Path) -> None:
         ("hold.h", "    if (h->open)\n        fr_hold_lengthen", "    if (1)\n        fr_hold_lengthen"),
         ("poll.h", "c->hold ? c->hold->texts : c->text_count", "0"),
         ("poll.h", "c->ring.account.texts_lost += fr_poll_follow(c, h->texts, c->text_count);", ""),
-        ("poll.h", "r->account.texts_lost += texts_lost;", ""),
+        ("poll.h", "r->account.texts_lost += texts_lost;", "r->account.texts_lost += 0 * texts_lost;"),
         ("poll.h", "    if (!same)\n        fr_hold_put(h, &c->ring);", ""),
         ("poll.h", "    if (!h->record->polls) {", "    if (!same) {"),
         ("poll.h", "        if (c->hold)\n            fr_hold_put(c->hold, r);", ""),

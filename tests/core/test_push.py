@@ -123,7 +123,7 @@ def test_nothing_is_held(layout: str, form: str) -> None:
     payload = FORMS[form]()
     ring.push(payload)
     before = sys.getrefcount(payload), sys.getrefcount(None)
-    for _ in range(100):
+    for _ in range(1000):
         ring.push(payload)
         ring.push(payload, 2**62)
         for refused in (small.push, ring.push):
@@ -132,7 +132,7 @@ def test_nothing_is_held(layout: str, form: str) -> None:
         if getattr(payload, "ndim", 1) == 1:
             ring.extend(payload)
             ring.extend(payload, [2**62])
-    assert sys.getrefcount(payload) == before[0] and abs(sys.getrefcount(None) - before[1]) < 50
+    assert sys.getrefcount(payload) == before[0] and abs(sys.getrefcount(None) - before[1]) < 900
 
 
 def test_how_many(layout: str) -> None:

@@ -329,6 +329,8 @@ def test_every_byte_of_a_closed_channel_counts(tmp_path: Path, kind: str) -> Non
         (0, 2, 0, True),  # stamps may be equal
         (30, 4, 10, True),
         (30, 2, 30, True),
+        (30, 4, 9, False),
+        (10**15, 3, 10**15, False),  # into the record after it
         (0, 0, 0, False),
         (5, 1, 0, False),
         (5, 1, 5, False),

@@ -226,6 +226,8 @@ def test_a_hold_belongs_to_the_window_in_which_it_began():
     assert records.end == 290
     assert records.between(50, 150).seq.tolist() == [1]
     assert records.last("90ns").seq.tolist() == [2]
+    assert records.last("110ns").seq.tolist() == [1, 2]  # the newest of what was seen in that time
+    assert records.last("290ns").seq.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

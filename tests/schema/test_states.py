@@ -104,3 +104,11 @@ def test_fields_below_a_path(path: str, names: list[str]) -> None:
 def test_what_is_no_part_of_the_payload(path: object) -> None:
     with pytest.raises(SchemaError, match="no field"):
         fields_below(ODD, path)
+
+
+def test_one_member_of_many_structs() -> None:
+    """However many digits their places have."""
+    many = Schema.from_ctypes(type("Many", (ctypes.Structure,), {"_fields_": [("points", Point * 12)]}))
+    assert [field.name for field in fields_below(many, "points.pos")] == [
+        f"points[{n}].pos" for n in range(12)
+    ]
