@@ -184,7 +184,7 @@ def _ignored(ignore: Any, schema: Schema, store: Store) -> tuple[str, ...]:
 
 
 def _heartbeat(heartbeat: Any) -> int:
-    forms = "a duration from 1ms to 365d, such as '1s'"
+    forms = "a duration from 1ms to 8760h, such as '1s'"
     length = named_duration("heartbeat", heartbeat, forms, SourceError)
     if not _LEAST_HEARTBEAT <= length <= _MOST_HEARTBEAT:
         raise SourceError(f"heartbeat={shown(heartbeat)}; it is {forms}")

@@ -155,6 +155,9 @@ class Ring:
     def push(self, payload: Any, mono_ns: int | None = None) -> bool:
         """Publish one payload (any buffer of its size); False if a bounded ring was full.
 
+        Stamped now or with `mono_ns`, but never before the one before it: after a stamp in the future, those
+        that follow have it too until it has come.
+
         Raises
         ------
         SchemaError

@@ -349,8 +349,8 @@ class TestRefused:
             ({"store": "changes", "ignore": ["axis[2].on"]}, SchemaError, "no field 'axis[2].on'"),
             ({"store": "changes", "ignore": 5}, SourceError, "ignore=5; it is the name of a field"),
             ({"store": "changes", "ignore": ["pose", "posed", "axis"]}, SourceError, "that is every field"),
-            ({"store": "changes", "heartbeat": "1us"}, SourceError, "from 1ms to 365d"),
-            ({"store": "changes", "heartbeat": "366d"}, SourceError, "from 1ms to 365d"),
+            ({"store": "changes", "heartbeat": "1us"}, SourceError, "from 1ms to 8760h"),
+            ({"store": "changes", "heartbeat": "8761h"}, SourceError, "from 1ms to 8760h"),
             ({"store": "changes", "heartbeat": 1}, SourceError, "heartbeat=1"),
         ],
     )

@@ -105,3 +105,15 @@ def test_a_loss_is_told_though_nothing_new_follows() -> None:
         entries, _ = channel.ring.core.read_gaps()
         assert len(entries) == 2 * 64
         assert channel.ring.losses()["count"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("count", [3, 6])
+def test_structs_of_another_size_are_no_rows(count: int) -> None:
+    """Though all of them together are as long as some whole number of payloads."""
+    other = type(
+        "Other", (ctypes.Structure,), {"_fields_": [("mode", ctypes.c_int32), ("a", ctypes.c_double)]}
+    )
+    ring = fr.Ring(fr.Schema.from_dtype([("mode", "<i4"), ("a", "<f8")]), 64)
+    with pytest.raises(fr.SchemaError, match="items of 16 bytes, the schema has payloads of 12"):
+        ring.extend((other * count)())
+    assert ring.extend(memoryview(bytes(24)).cast("i")) == 2 and len(ring) == 2

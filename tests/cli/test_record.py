@@ -289,7 +289,7 @@ class TestChanges:
             ),
             (
                 ("--store", "changes", "--heartbeat", "1us"),
-                "heartbeat='1us'; it is a duration from 1ms to 365d",
+                "heartbeat='1us'; it is a duration from 1ms to 8760h",
             ),
         ],
     )
