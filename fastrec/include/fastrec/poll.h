@@ -181,8 +181,7 @@ FR_APART uint64_t fr_poll_read(fr_poll_channel *c)
 static inline void fr_poll_hold(fr_poll_channel *c, int64_t stamp)
 {
     fr_hold *h = c->hold;
-    int same;
-    same = fr_hold_same(h, c->told);
+    int same = fr_hold_same(h, c->told);
     if (!same)
         fr_hold_put(h, &c->ring);
     if (!h->record->polls) {
