@@ -288,7 +288,7 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_poll_thread *thr
     }
     fr_store_relaxed(&h->in_call, (uint64_t)now);
     code = fr_poll_fill(c, thread->error);
-    if (c->text_count && code == FR_POLL_NEW)
+    if (way == FR_WAY_ENTER && c->text_count && code == FR_POLL_NEW)
         texts_lost = fr_poll_read(c);
     end = c->tsc ? fr_tsc_now(c->tsc) : thread->clock->now();
     if (__builtin_expect(fr_word(thread->bell) != thread->rung, 0) && fr_load_acquire(thread->abandoned))
@@ -305,8 +305,8 @@ static inline int64_t fr_poll_call(fr_poll_channel *c, const fr_poll_thread *thr
     stamp = fr_poll_stamp(c, now, end);
     r->account.slots = g->slot;
     r->account.last = (uint64_t)stamp;
-    r->account.texts_lost += texts_lost;
     if (__builtin_expect(code != FR_POLL_NEW || way == FR_WAY_ENTER || fr_poll_spoiled(c), 0)) {
+        r->account.texts_lost += texts_lost;
         fr_poll_enter(c, code, stamp);
     } else if (way == FR_WAY_RECORD && !r->pending.gap.count) {
         c->has_payload = 1;
