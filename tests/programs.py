@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import subprocess
 import sysconfig
@@ -23,6 +24,13 @@ def build(folder: Path, source: str, *flags: str, include: Path = INCLUDE) -> Pa
         [*compiler, "-std=gnu11", *FLAGS, *flags, f"-I{include}", SOURCES / source, "-o", target], check=True
     )
     return target
+
+
+def load_apart(library: Path, folder: Path) -> ctypes.CDLL:
+    """The library under a name of its own in `folder`: nobody has called it, and what it counts is zero."""
+    copy = folder / library.name
+    copy.write_bytes(library.read_bytes())
+    return ctypes.CDLL(str(copy))
 
 
 def seeded(folder: Path, header: str, before: str, after: str) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from children import child
-from programs import build
+from programs import build, load_apart
 from waiting import until
 
 import fastrec as fr
@@ -49,9 +49,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def getters(library: Path, tmp_path: Path) -> ctypes.CDLL:
     """The library under a name of its own, so that its counters begin at zero."""
-    copy = tmp_path / "getters.so"
-    copy.write_bytes(library.read_bytes())
-    return ctypes.CDLL(str(copy))
+    return load_apart(library, tmp_path)
 
 
 def put(library: ctypes.CDLL, **values: int) -> None:

@@ -15,13 +15,12 @@ import numpy as np
 import pytest
 from children import PIPES, child
 from grids import Grid, check_slots
-from programs import build
+from programs import build, load_apart
+from seen import SEEN, seen
 from waiting import until
 
 import fastrec as fr
 from fastrec.schema.gaps import Cause
-
-SEEN = np.dtype([("called", "<i8"), ("number", "<u8"), ("thread", "<i4"), ("slack", "<i4")])
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +31,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def getters(library: Path, tmp_path: Path) -> ctypes.CDLL:
     """The library under a name of its own: nobody has called it yet."""
-    copy = tmp_path / "pacing.so"
-    copy.write_bytes(library.read_bytes())
-    return ctypes.CDLL(str(copy))
-
-
-def seen(getters: ctypes.CDLL) -> fr.Call:
-    return fr.Call(getters.get_seen, fr.OUT, schema=SEEN)
+    return load_apart(library, tmp_path)
 
 
 def trouble(

@@ -10,15 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from programs import build
+from seen import SEEN, seen
 from waiting import until
 
 import fastrec as fr
 from fastrec.cli import main
-
-SEEN = np.dtype([("called", "<i8"), ("number", "<u8"), ("thread", "<i4"), ("slack", "<i4")])
 
 ALL = {"realtime": 10, "affinity": 1, "lock_memory": True}
 
@@ -34,10 +32,6 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def getters(library: Path) -> ctypes.CDLL:
     return ctypes.CDLL(str(library))
-
-
-def seen(getters: ctypes.CDLL) -> fr.Call:
-    return fr.Call(getters.get_seen, fr.OUT, schema=SEEN)
 
 
 def thread_of(channel: fr.channel.Channel) -> int:

@@ -19,7 +19,7 @@ import cffi
 import numpy as np
 import pytest
 from common import SCHEMA, check_records, raw
-from programs import build
+from programs import build, load_apart
 from waiting import until
 
 import fastrec as fr
@@ -36,9 +36,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def getters(library: Path, tmp_path: Path) -> ctypes.CDLL:
     """The library under a name of its own, so that its counters begin at zero."""
-    copy = tmp_path / "getters.so"
-    copy.write_bytes(library.read_bytes())
-    loaded = ctypes.CDLL(str(copy))
+    loaded = load_apart(library, tmp_path)
     loaded.get_void.restype = None
     loaded.get_wide.restype = ctypes.c_longlong
     loaded.get_narrow.restype = ctypes.c_int8

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from programs import build
+from programs import build, load_apart
 from waiting import until
 
 import fastrec as fr
@@ -35,9 +35,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def sdk(library: Path, tmp_path: Path) -> ctypes.CDLL:
     """The library under a name of its own: nobody has opened it yet."""
-    copy = tmp_path / "sdk.so"
-    copy.write_bytes(library.read_bytes())
-    return ctypes.CDLL(str(copy))
+    return load_apart(library, tmp_path)
 
 
 def status(sdk: ctypes.CDLL) -> fr.Call:

@@ -99,7 +99,7 @@ cdef extern from "fastrec/ring.h" nogil:
     void fr_ring_flush_gap(fr_ring *r) noexcept
     void fr_ring_put_payload(fr_ring *r, int64_t stamp, const unsigned char *payload, size_t size) noexcept
     void fr_ring_put_payloads(fr_ring *r, int64_t stamp, const int64_t *stamps, const unsigned char *payloads,
-                              size_t size, uint64_t count) noexcept  # count at most FR_GUARD
+                              size_t size, uint64_t count) noexcept  # a head for every FR_GUARD
     fr_span fr_lane_read(const fr_lane *lane, uint64_t cursor, void *dst, uint64_t count) noexcept
 
 cdef extern from "fastrec/atomic.h" nogil:
