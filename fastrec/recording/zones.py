@@ -19,7 +19,7 @@ _HOLDS = 16
 def zone_fields(numeric: Sequence[Field], begin: int) -> list[tuple[int, str, int, bool, int, int]]:
     """The numeric scalars as the core has them; `begin` is where the payload begins in a record."""
     return [
-        (begin + one.offset, one.kind[0], one.dtype.itemsize, not one.dtype.isnative, *(one.bits or (0, 0)))
+        (begin + one.offset, one.kind[0], one.nbytes, not one.dtype.isnative, *(one.bits or (0, 0)))
         for one in numeric
     ]
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from fastrec.errors import SchemaError
 from fastrec.schema import codes
-from fastrec.schema.members import MAX_DEPTH, MAX_NAME, Bit, Member, Struct
+from fastrec.schema.members import MAX_DEPTH, Member, Struct
+from fastrec.schema.units import BitField, with_units
 
 __all__ = ["struct_from_ctypes"]
 
@@ -41,7 +42,7 @@ def struct_from_ctypes(cls: type, level: int = 1) -> Struct:
         raise SchemaError(f"{cls.__name__} has no _fields_ yet; assign them first")
     _check_bit_fields(cls)
     members: list[Member] = []
-    units: dict[tuple[int, int], list[Bit]] = {}
+    fields: list[BitField] = []
     # A derived class continues the fields of its base.
     for base in reversed(cls.__mro__):
         for name, type_, *width in base.__dict__.get("_fields_", ()):
@@ -49,23 +50,21 @@ def struct_from_ctypes(cls: type, level: int = 1) -> Struct:
             place = _place(base, name)
             if width:
                 unit = _bit_unit(type_, where)
-                bit = Bit(name, _shift(place), width[0], unit.kind == "i")
-                units.setdefault((place.offset, unit.itemsize), []).append(bit)
+                fields.append(BitField(name, 8 * place.offset + _shift(place), width[0], unit))
                 continue
             element, shape = _unwrapped(type_)
             if _is_struct(element):
-                members.append(Member(name, place.offset, struct_from_ctypes(element, level + 1), shape))
+                below = struct_from_ctypes(element, level + 1)
+                anonymous = name in base.__dict__.get("_anonymous_", ()) and not shape
+                members.append(Member("" if anonymous else name, place.offset, below, shape))
             elif getattr(element, "_type_", None) == "c" and shape:
                 text = codes.decode(f"|S{shape[-1]}", where)
                 members.append(Member(name, place.offset, text, shape[:-1]))
             else:
                 dtype, pointer = _scalar(element, where)
                 members.append(Member(name, place.offset, dtype, shape, pointer))
-    for (offset, size), bits in units.items():
-        unit = np.dtype(f"{_NATIVE}u{size}")
-        members.append(Member(_unit_name(bits, offset, size), offset, unit, bits=tuple(bits)))
-    members.sort(key=lambda member: member.offset)
-    return Struct(ctypes.sizeof(cls), tuple(members))
+    size = ctypes.sizeof(cls)
+    return Struct(size, with_units(members, fields, size, union=issubclass(cls, ctypes.Union)))
 
 
 def _place(base: type, name: str) -> Any:
@@ -150,9 +149,3 @@ def _bit_unit(type_: type, where: str) -> np.dtype:
             f"{where} is a bit-field of {type_.__name__} in foreign byte order; declare whole words"
         )
     return dtype
-
-
-def _unit_name(bits: list[Bit], offset: int, size: int) -> str:
-    # A lone bit-field cannot lend its name: the word holds bits that are not the field's.
-    name = "|".join(bit.name for bit in bits)
-    return name if len(bits) > 1 and len(name.encode()) <= MAX_NAME else f"bits@{offset}/{size}"

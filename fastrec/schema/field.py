@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from fastrec.errors import SchemaError
 from fastrec.schema import codes
-from fastrec.schema.forms import see
+from fastrec.schema.forms import reach, see
 from fastrec.schema.labels import Labels, as_labels
 from fastrec.schema.texts import check_pointer, encoding_of, kind_of
 
@@ -28,13 +29,15 @@ class Field:
     name : str
         Dotted path: ``"ru_utime.tv_sec"``; in arrays of structs ``"motors[0].pos"``.
     dtype : numpy.dtype
-        Of one element, byte order included; of a bit-field, of its unit.
+        Of one element, byte order included; of a bit-field, of its unit, or of its value where no integer is
+        its unit.
     offset : int
         In the payload, in bytes.
     shape : tuple of int
         ``()`` for a scalar.
     bits : (shift, width) or None
-        Where a bit-field lies in its unit, from the least significant bit.
+        Where a bit-field lies in its unit, from the least significant bit of the integer that begins at
+        `offset`.
     labels : Labels or None
         Names of values.
     unit : str
@@ -112,7 +115,9 @@ class Field:
 
     @property
     def nbytes(self) -> int:
-        """Bytes in the payload; of a bit-field, those of its unit."""
+        """Bytes in the payload; of a bit-field, those that hold its bits (big-endian: its unit)."""
+        if self.bits is not None and self.dtype.str[0] != ">":
+            return -(-sum(self.bits) // 8)
         return self.dtype.itemsize * math.prod(self.shape)
 
     def of(self, array: np.ndarray) -> np.ndarray:
@@ -135,13 +140,67 @@ class Field:
         SchemaError
             The rows are too short to hold the field.
         """
-        view = see(array, self.dtype, self.shape, self.offset, self.name)
         if self.bits is None:
-            return view
+            return see(array, self.dtype, self.shape, self.offset, self.name)
         shift, width = self.bits
-        above = 8 * self.dtype.itemsize - shift - width
+        size = self.dtype.itemsize
+        if self.nbytes <= size <= reach(array, self.offset):
+            word = see(array, self.dtype, (), self.offset, self.name)
+        else:
+            word, shift = self._gathered(array), 0
+        above = 8 * size - shift - width
         # Shifted up first, so that the way down extends the sign exactly when C would.
-        return (view << above) >> (above + shift)
+        return (word << above) >> (above + shift)
+
+    def put(self, array: np.ndarray, values: object) -> None:
+        """Write this field of every row; of a bit-field its own bits alone.
+
+        Parameters
+        ----------
+        array : structured ndarray, shape (n,)
+            Rows as in `of`, writable.
+        values : array_like that broadcasts to (n, *shape)
+            Raw values.
+
+        Raises
+        ------
+        SchemaError
+            The rows are too short, or a bit-field cannot hold a value.
+        """
+        if self.bits is None:
+            self.of(array)[...] = values
+            return
+        shift, width = self.bits
+        wide = np.asarray(values)
+        least, most = (
+            (-1 << width - 1, (1 << width - 1) - 1) if self.dtype.kind == "i" else (0, (1 << width) - 1)
+        )
+        if wide.dtype.kind not in "iub" or (
+            wide.size and not least <= int(wide.min()) <= int(wide.max()) <= most
+        ):
+            raise SchemaError(f"field {self.name!r} has {width} bits: whole numbers from {least} to {most}")
+        word = wide.astype(np.uint64)
+        for place, raw in enumerate(self._bytes(array)):
+            mine = ((1 << width) - 1 << shift >> 8 * place) & 0xFF
+            above = 8 * place - shift
+            part = word >> np.uint64(above) if above >= 0 else word << np.uint64(-above)
+            raw[...] = raw & (0xFF ^ mine) | part.astype(np.uint8) & mine
+
+    def _bytes(self, array: np.ndarray) -> Iterator[np.ndarray]:
+        """Views of the bytes that hold a bit-field, the least significant first."""
+        raw = see(array, np.dtype(np.uint8), (self.nbytes,), self.offset, self.name)
+        places = range(self.nbytes)
+        return (raw[..., place] for place in (places[::-1] if self.dtype.str[0] == ">" else places))
+
+    def _gathered(self, array: np.ndarray) -> np.ndarray:
+        """A bit-field byte by byte, where no integer of its type can be seen; its bits begin at bit 0."""
+        shift = self.bits[0]
+        word = np.zeros(array.shape, np.uint64)
+        for place, raw in enumerate(self._bytes(array)):
+            above = 8 * place - shift
+            wide = raw.astype(np.uint64)
+            word |= wide << np.uint64(above) if above >= 0 else wide >> np.uint64(-above)
+        return word.astype(self.dtype)
 
     def meaning(self) -> dict[str, object]:
         """Return labels, unit and so on as JSON, without what is left at its default."""

@@ -21,6 +21,7 @@ __all__ = [
     "npy_can_hold",
     "opaque",
     "payload_offset",
+    "reach",
     "record",
     "see",
 ]
@@ -44,7 +45,7 @@ def payload_offset(store: Store) -> int:
 
 def apart(layout: Struct) -> tuple[Struct, dict[str, str]]:
     """Return a payload none of whose members is named like a column, and the new names by the old."""
-    taken = {name for member in layout.members for name in (member.name, *(bit[0] for bit in member.bits))}
+    taken = {name for member in layout.flat() for name in (member.name, *(bit.name for bit in member.bits))}
     clashing = [name for name in _NAMES if name in taken]
     if not clashing:
         return layout, {}
@@ -55,15 +56,18 @@ def apart(layout: Struct) -> tuple[Struct, dict[str, str]]:
         while new[name] in taken:
             new[name] += "_"
         taken.add(new[name])
-    renamed = tuple(
-        dataclasses.replace(
-            member,
-            name=new.get(member.name, member.name),
-            bits=tuple(bit._replace(name=new.get(bit.name, bit.name)) for bit in member.bits),
-        )
-        for member in layout.members
-    )
-    return Struct(layout.size, renamed), new
+    return _renamed(layout, new), new
+
+
+def _renamed(layout: Struct, new: dict[str, str]) -> Struct:
+    members = []
+    for member in layout.members:
+        if not member.name and isinstance(member.type, Struct):
+            members.append(dataclasses.replace(member, type=_renamed(member.type, new)))
+            continue
+        bits = tuple(bit._replace(name=new.get(bit.name, bit.name)) for bit in member.bits)
+        members.append(dataclasses.replace(member, name=new.get(member.name, member.name), bits=bits))
+    return Struct(layout.size, tuple(members))
 
 
 def new_path(path: str, renamed: dict[str, str]) -> str:
@@ -90,7 +94,7 @@ def record(layout: Struct, store: Store) -> np.dtype:
             f" at most {codes.MAX_BYTES} are possible"
         )
     columns = COLUMNS[: start // 8]
-    payload = layout.members
+    payload = list(layout.flat())
     return np.dtype(
         {
             "names": [*(name for name, _ in columns), *(member.name for member in payload)],
@@ -123,10 +127,7 @@ def see(array: np.ndarray, dtype: np.dtype, shape: tuple[int, ...], offset: int,
         The rows are too short; the message calls what was sought ``name``.
     """
     array = np.asarray(array)
-    # No payload has members of these names (Schema renames them), so they tell a record from a bare payload.
-    names = array.dtype.names or ()
-    if names[:1] == _NAMES[:1]:
-        offset += payload_offset("changes" if names[:4] == _NAMES else "every")
+    offset += _payload_at(array)
     end = offset + dtype.itemsize * math.prod(shape)
     if end > array.dtype.itemsize:
         raise SchemaError(
@@ -137,3 +138,16 @@ def see(array: np.ndarray, dtype: np.dtype, shape: tuple[int, ...], offset: int,
         {"names": ["_"], "formats": [(dtype, shape)], "offsets": [offset], "itemsize": array.dtype.itemsize}
     )
     return array.view(window)["_"]
+
+
+def reach(array: np.ndarray, offset: int) -> int:
+    """How many bytes of every row lie at and behind ``offset`` of its payload."""
+    return array.dtype.itemsize - _payload_at(array) - offset
+
+
+def _payload_at(array: np.ndarray) -> int:
+    # No payload has members of these names (Schema renames them), so they tell a record from a bare payload.
+    names = array.dtype.names or ()
+    if names[:1] != _NAMES[:1]:
+        return 0
+    return payload_offset("changes" if names[:4] == _NAMES else "every")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -29,14 +29,14 @@ __all__ = [
     "from_json",
 ]
 
-MAX_DEPTH = 4
+MAX_DEPTH = 16
 MAX_FIELDS = 1024
 MAX_NAME = 255
 MAX_AXES = 32
 
 
 class Bit(NamedTuple):
-    """One bit-field of a unit; ``shift`` counts from the least significant bit."""
+    """One bit-field of a unit; ``shift`` counts from the unit's least significant bit."""
 
     name: str
     shift: int
@@ -59,7 +59,9 @@ class Leaf(NamedTuple):
 class Member:
     """One member of a struct.
 
-    ``type`` is one element; ``bits`` are the bit-fields of which this unsigned integer is the unit.
+    ``type`` is one element; ``bits`` are the bit-fields of which this is the unit: an unsigned integer, or
+    raw bytes (little endian) where no integer has their size. A struct without a name is anonymous, as in C:
+    its members are those of the struct around it.
     """
 
     name: str
@@ -92,7 +94,8 @@ class Member:
 
     def to_json(self) -> dict[str, object]:
         """Return the member as an object of JSON."""
-        obj: dict[str, object] = {"name": self.name, "offset": self.offset}
+        obj: dict[str, object] = {"name": self.name} if self.name else {}
+        obj["offset"] = self.offset
         if isinstance(self.type, Struct):
             obj |= self.type.to_json()
         else:
@@ -116,10 +119,11 @@ class Struct:
             raise SchemaError(f"a struct has {self.size} bytes; 1 to {codes.MAX_BYTES} are possible")
         if not self.members:
             raise SchemaError(f"a struct of {self.size} bytes has no members; give it at least one")
-        seen: set[str] = set()
         for member in self.members:
             _check_member(member, self.size)
-            for name in (member.name, *(bit[0] for bit in member.bits)):
+        seen: set[str] = set()
+        for member in self.flat():
+            for name in (member.name, *(bit.name for bit in member.bits)):
                 if name in seen:
                     raise SchemaError(f"two members are named {name!r}; rename one")
                 seen.add(name)
@@ -134,6 +138,14 @@ class Struct:
     def leaf_count(self) -> int:
         """Number of fields."""
         return sum(member.leaf_count for member in self.members)
+
+    def flat(self, base: int = 0) -> Iterator[Member]:
+        """Yield the members with those of anonymous structs in their place, offsets from ``base``."""
+        for member in self.members:
+            if member.name:
+                yield replace(member, offset=base + member.offset) if base else member
+            elif isinstance(member.type, Struct):
+                yield from member.type.flat(base + member.offset)
 
     def disjoint(self) -> tuple[Member, ...]:
         """Return the members in offset order, of overlapping ones only the widest (the first on a tie).
@@ -154,8 +166,9 @@ class Struct:
             if not open_:
                 widest.append(member)
             elif member.offset + member.nbytes > open_[-1].offset + open_[-1].nbytes:
+                one, other = (shown.name or "an anonymous struct" for shown in (open_[-1], member))
                 raise SchemaError(
-                    f"members {open_[-1].name!r} and {member.name!r} overlap and neither contains the other;"
+                    f"members {one!r} and {other!r} overlap and neither contains the other;"
                     " check their offsets"
                 )
             open_.append(member)
@@ -173,11 +186,12 @@ class Struct:
 
     def to_numpy(self) -> np.dtype:
         """Return the structured dtype, offsets and size exact."""
+        members = list(self.flat())
         return np.dtype(
             {
-                "names": [member.name for member in self.members],
-                "formats": [(member.to_numpy(), member.shape) for member in self.members],
-                "offsets": [member.offset for member in self.members],
+                "names": [member.name for member in members],
+                "formats": [(member.to_numpy(), member.shape) for member in members],
+                "offsets": [member.offset for member in members],
                 "itemsize": self.size,
             }
         )
@@ -189,17 +203,27 @@ class Struct:
             if isinstance(member.type, Struct):
                 for number, index in enumerate(np.ndindex(*member.shape)):
                     path = prefix + member.name + "".join(f"[{i}]" for i in index)
-                    yield from member.type.leaves(path + ".", offset + number * member.itemsize)
+                    below = path + "." if member.name else prefix
+                    yield from member.type.leaves(below, offset + number * member.itemsize)
             elif member.bits:
-                for name, shift, width, signed in member.bits:
-                    dtype = np.dtype(member.type.str.replace("u", "i")) if signed else member.type
-                    yield Leaf(prefix + name, dtype, offset, (), (shift, width), False)
+                for bit in member.bits:
+                    yield _bit_leaf(prefix, member.type, offset, bit)
             else:
                 yield Leaf(prefix + member.name, member.type, offset, member.shape, None, member.pointer)
 
     def to_json(self) -> dict[str, object]:
         """Return ``{"size": ..., "members": [...]}``."""
         return {"size": self.size, "members": [member.to_json() for member in self.members]}
+
+
+def _bit_leaf(prefix: str, unit: np.dtype, offset: int, bit: Bit) -> Leaf:
+    order, size, shift = unit.str[0], unit.itemsize, bit.shift
+    if unit.kind == "V":
+        # The smallest integer that holds the value, from the byte on in which it begins.
+        order, size = "<", next(size for size in (1, 2, 4, 8) if bit.width <= 8 * size)
+        offset, shift = offset + shift // 8, shift % 8
+    dtype = np.dtype(f"{order if size > 1 else '|'}{'i' if bit.signed else 'u'}{size}")
+    return Leaf(prefix + bit.name, dtype, offset, (), (shift, bit.width), False)
 
 
 def check_name(name: object, what: str = "a field") -> str:
@@ -214,13 +238,14 @@ def check_name(name: object, what: str = "a field") -> str:
 
 
 def _check_member(member: Member, size: int) -> None:
-    for name in (member.name, *(bit[0] for bit in member.bits)):
+    anonymous = member.name == "" and isinstance(member.type, Struct) and not member.shape
+    for name in (*(() if anonymous else (member.name,)), *(bit.name for bit in member.bits)):
         check_name(name)
         if any(mark in name for mark in ".[]"):
             raise SchemaError(
                 f"field {name!r} contains one of '.[]', which paths of nested fields use; rename it"
             )
-    where = f"field {member.name!r}"
+    where = "an anonymous struct" if anonymous else f"field {member.name!r}"
     if len(member.shape) > MAX_AXES or not all(0 < n <= codes.MAX_BYTES for n in member.shape):
         raise SchemaError(
             f"{where} has {len(member.shape)} axes, or an empty or huge one; declare 1 to 65536 elements"
@@ -235,10 +260,10 @@ def _check_member(member: Member, size: int) -> None:
     if member.pointer and (kind != "u" or member.itemsize not in (4, 8)):
         raise SchemaError(f"{where} is said to be a pointer, but is not a u4 or u8; correct its type")
     if member.bits:
-        if kind != "u" or member.shape or member.pointer:
+        if kind not in ("u", "V") or member.shape or member.pointer:
             raise SchemaError(f"{where} has bit-fields, but is not one unsigned integer; correct its type")
         for name, shift, width, _ in member.bits:
-            if shift < 0 or width < 1 or shift + width > 8 * member.itemsize:
+            if shift < 0 or not 1 <= width <= 64 or shift + width > 8 * member.itemsize:
                 raise SchemaError(
                     f"bit-field {name!r} lies outside its {8 * member.itemsize} bits; check shift and width"
                 )
@@ -288,15 +313,17 @@ def from_json(obj: object, level: int = 1) -> Struct:
 def _member(row: object, level: int) -> Member:
     if not isinstance(row, Mapping):
         raise SchemaError(f"a member is an object, not {type(row).__name__}")
-    name = check_name(row.get("name"))
-    where = f"field {name!r}"
     nested = "members" in row
+    anonymous = nested and "name" not in row
+    name = "" if anonymous else check_name(row.get("name"))
+    where = "an anonymous struct" if anonymous else f"field {name!r}"
     bits = []
-    for one in _sequence(row.get("bits", ()), f"bits of {where}", 64):
+    for one in _sequence(row.get("bits", ()), f"bits of {where}", MAX_FIELDS):
         parts = _sequence(one, f"bit-field of {where}", 4)
         if len(parts) != 4 or parts[3] not in ("i", "u"):
             raise SchemaError(f"a bit-field of {where} is [name, shift, width, 'i' or 'u']")
-        shift, width = _integer(parts[1], "shift", 63), _integer(parts[2], "width", 64)
+        shift = _integer(parts[1], "shift", 8 * codes.MAX_BYTES)
+        width = _integer(parts[2], "width", 64)
         bits.append(Bit(check_name(parts[0]), shift, width, parts[3] == "i"))
     return Member(
         name,

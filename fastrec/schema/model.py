@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from fastrec.errors import SchemaError, suggest
 from fastrec.schema import forms, identity, members, paths
 from fastrec.schema.abi import check_abi, native_abi
-from fastrec.schema.ctypes_ import struct_from_ctypes
 from fastrec.schema.field import Field
 from fastrec.schema.forms import Store
-from fastrec.schema.labels import labels_from_json
+from fastrec.schema.intake import MEANINGS, Intake
 from fastrec.schema.texts import check_apart
 
 __all__ = ["Field", "Schema", "Store"]
 
-_MEANINGS = ("labels", "unit", "scale", "bias", "doc", "text", "pointer")
 
-
-class Schema:
+class Schema(Intake):
     """The meaning of a payload: fields, offsets, types, labels, units.
 
-    Made by `from_dtype`, `from_ctypes` or `from_json`. Immutable; equal and hashed by ``digest``.
+    Made by `from_c`, `from_ctypes`, `from_cffi`, `from_dwarf`, `from_dtype` or `from_json`. Immutable; equal
+    and hashed by ``digest``.
 
     Attributes
     ----------
@@ -136,104 +133,6 @@ class Schema:
     def __repr__(self) -> str:
         return f"<Schema {self.name}: {self.size} bytes, {len(self.fields)} fields, {self.digest}>"
 
-    @classmethod
-    def from_dtype(
-        cls,
-        dtype: DTypeLike,
-        *,
-        name: str = "record",
-        labels: Mapping[str, object] | None = None,
-        units: Mapping[str, str] | None = None,
-        docs: Mapping[str, str] | None = None,
-        abi: str | None = None,
-    ) -> Schema:
-        """Make a schema of a structured dtype; offsets, padding and unions are kept.
-
-        Parameters
-        ----------
-        dtype : structured dtype, or what `numpy.dtype` makes one of
-        name : str
-        labels, units, docs : mapping by field name
-            Names as in `fields`; labels are anything `as_labels` takes.
-        abi : str
-            Default: that of this process.
-
-        Raises
-        ------
-        SchemaError
-            A type, size, name or label outside the limits.
-        """
-        try:
-            struct = np.dtype(dtype)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise SchemaError(f"this is no structured dtype: {str(error)[:200]}") from error
-        return cls(name, members.from_dtype(struct), _by_field(labels, units, docs), abi=abi)
-
-    @classmethod
-    def from_ctypes(
-        cls,
-        struct: type,
-        *,
-        name: str | None = None,
-        labels: Mapping[str, object] | None = None,
-        units: Mapping[str, str] | None = None,
-        docs: Mapping[str, str] | None = None,
-        text: Iterable[str] | Mapping[str, bool | str] = (),
-    ) -> Schema:
-        """Make a schema of a ``ctypes`` Structure or Union class, with the layout ctypes gave it.
-
-        Parameters
-        ----------
-        struct : subclass of ctypes.Structure, ctypes.BigEndianStructure or ctypes.Union
-            Nested structs, arrays, unions and bit-fields (not big-endian ones) are understood; arrays of
-            ``c_char`` become ``S<n>``, pointers opaque numbers.
-        name : str
-            Default: that of the class.
-        labels, units, docs : mapping by field name
-        text : iterable of str, or mapping by field name
-            Pointer fields to follow at capture; a mapping says what `Field.text` is to be, else it is True.
-
-        Raises
-        ------
-        SchemaError
-            A member that a record cannot hold; the message names it.
-        """
-        layout = struct_from_ctypes(struct)
-        followed = [text] if isinstance(text, str) else text
-        kinds = text if isinstance(text, Mapping) else dict.fromkeys(followed, True)
-        meanings = _by_field(labels, units, docs, kinds)
-        return cls(struct.__name__ if name is None else name, layout, meanings)
-
-    @classmethod
-    def from_json(cls, source: str | Mapping[str, object]) -> Schema:
-        """Make a schema of what `to_json` or `to_dict` made. Nothing in it is believed or evaluated.
-
-        Raises
-        ------
-        SchemaError
-            Anything else, at a cost bounded by `identity.MAX_JSON`.
-        """
-        obj = identity.parse(source) if isinstance(source, str) else source
-        layout = members.from_json(obj)
-        meanings = obj.get("fields", {})
-        if not isinstance(meanings, Mapping) or not all(
-            isinstance(one, Mapping) for one in meanings.values()
-        ):
-            raise SchemaError("'fields' must be an object of objects, by field name")
-        known = {
-            name: {
-                key: labels_from_json(one[key]) if key == "labels" else one[key]
-                for key in _MEANINGS
-                if key in one
-            }
-            for name, one in meanings.items()
-        }
-        # Said by the file or wrong: what is missing there must not become what this machine is.
-        abi, byteorder = check_abi(obj.get("abi")), str(obj.get("byteorder"))
-        return cls(
-            members.check_name(obj.get("name"), "a schema"), layout, known, abi=abi, byteorder=byteorder
-        )
-
     def to_json(self) -> str:
         """Return one line of ASCII JSON; ``Schema.from_json`` of it is equal to this."""
         return json.dumps(self.to_dict(), separators=(",", ":"), allow_nan=False)
@@ -328,12 +227,12 @@ class Schema:
         """
         field = self.field(name)
         for key in changes:
-            if key not in _MEANINGS:
-                raise SchemaError(f"{key!r} of a field cannot be changed{suggest(key, _MEANINGS)}")
+            if key not in MEANINGS:
+                raise SchemaError(f"{key!r} of a field cannot be changed{suggest(key, MEANINGS)}")
         if field.pointer and changes.get("pointer") is False:
             raise SchemaError(f"field {name!r} is a pointer and stays one; declare it as an integer instead")
         meanings = {
-            one.name: {key: getattr(one, key) for key in _MEANINGS} | (changes if one is field else {})
+            one.name: {key: getattr(one, key) for key in MEANINGS} | (changes if one is field else {})
             for one in self.fields
         }
         return Schema(self.name, self._layout, meanings, abi=self.abi, byteorder=self.byteorder)
@@ -364,21 +263,6 @@ class Schema:
             return self._by_name[path].of(array)
         part = paths.walk(forms.see(array, self.dtype, (), 0, self.name), path)
         return self.field(path).of(array) if part is None else part
-
-
-def _by_field(
-    labels: Mapping[str, object] | None,
-    units: Mapping[str, str] | None,
-    docs: Mapping[str, str] | None,
-    text: Mapping[str, bool | str] | None = None,
-) -> dict[str, dict[str, Any]]:
-    meanings: dict[str, dict[str, Any]] = {}
-    for key, given in (("labels", labels), ("unit", units), ("doc", docs), ("text", text)):
-        if not isinstance(given, Mapping | None):
-            raise SchemaError(f"{key}s must be a mapping by field name, not {type(given).__name__}")
-        for name, value in (given or {}).items():
-            meanings.setdefault(name, {})[key] = value
-    return meanings
 
 
 def _fields(layout: members.Struct, meanings: Mapping[str, Mapping[str, Any]]) -> tuple[Field, ...]:

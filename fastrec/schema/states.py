@@ -63,7 +63,7 @@ def mask(schema: Schema, ignore: Collection[str] = ()) -> bytes:
         else:
             shift, width = field.bits
             order = "big" if field.dtype.str[0] == ">" else "little"
-            own = ((1 << width) - 1 << shift).to_bytes(field.dtype.itemsize, order)
+            own = ((1 << width) - 1 << shift).to_bytes(field.nbytes, order)
         for place, byte in enumerate(own, field.offset):
             bits[place] |= byte
     return bytes(bits)

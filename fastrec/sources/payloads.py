@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastrec.core.ring import read_text
-from fastrec.errors import SourceError
+from fastrec.errors import SchemaError, SourceError
 from fastrec.schema import Schema
 from fastrec.schema.readable import readable
 from fastrec.schema.texts import UNITS
@@ -27,10 +27,10 @@ def payload_of(schema: Schema, values: Mapping[str, Any], where: str) -> bytes:
     rows = np.zeros(1, schema.dtype)
     for name, value in values.items():
         field = schema.field(name)
-        if field.bits is not None:
-            raise SourceError(f"{where}: {name!r} is a bit-field; give the whole payload as bytes")
         try:
-            field.of(rows)[0] = value
+            field.put(rows, value)
+        except SchemaError as error:
+            raise SourceError(f"{where}: {error}") from None
         except (ValueError, TypeError, OverflowError) as error:
             raise SourceError(f"{where}: {name!r} cannot be {value!r:.60}: {error}") from error
     return rows.tobytes()

@@ -361,7 +361,7 @@ def test_members_no_record_can_hold(member: type) -> None:
 
 def test_what_is_no_struct_is_refused() -> None:
     deep = Timeval
-    for _ in range(4):
+    for _ in range(16):
         deep = type("Deep", (Structure,), {"_fields_": [("inner", deep)]})
     for wrong in (c_int, Timeval(), Timeval * 2, int, None, "Timeval", Structure, deep):
         with pytest.raises(SchemaError):

@@ -11,7 +11,7 @@
 typedef struct fr_zone_field {
     uint32_t offset; /* in the record */
     uint8_t kind;    /* 'i', 'u' or 'f': the pattern it has in a zone */
-    uint8_t size;    /* 1, 2, 4 or 8 bytes */
+    uint8_t size;    /* 1, 2, 4 or 8 bytes; of bit-fields those that hold its bits, 1 to 9 */
     uint8_t swapped; /* 1: the other byte order */
     uint8_t shift;   /* bit-fields: lowest bit */
     uint8_t width;   /* bit-fields: how many; 0: the whole */
@@ -65,7 +65,7 @@ static inline double fr_half(uint16_t h)
 static inline uint64_t fr_zone_load(const fr_zone_field *f, const unsigned char *record)
 {
     uint64_t v = 0;
-    memcpy(&v, record + f->offset, f->size); /* little endian hosts: the low bytes */
+    memcpy(&v, record + f->offset, f->size > 8 ? 8 : f->size); /* little endian hosts: the low bytes */
     if (f->swapped)
         v = __builtin_bswap64(v) >> (64 - 8 * f->size);
     if (f->kind == 'f') {
@@ -80,7 +80,10 @@ static inline uint64_t fr_zone_load(const fr_zone_field *f, const unsigned char 
     }
     if (f->width) {
         int above = 64 - f->width;
-        v = v >> f->shift << above;
+        v >>= f->shift;
+        if (f->size > 8) /* its highest bits lie in a ninth byte, so it has a shift */
+            v |= (uint64_t)record[f->offset + 8] << (64 - f->shift);
+        v <<= above;
         return f->kind == 'i' ? (uint64_t)((int64_t)v >> above) : v >> above;
     }
     if (f->kind == 'i') {

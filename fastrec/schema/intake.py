@@ -1,0 +1,180 @@
+"""The ways into a schema: from whatever describes a struct, to the one tree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastrec.errors import SchemaError
+from fastrec.schema import identity, members
+from fastrec.schema.abi import abi_named, check_abi
+from fastrec.schema.c import meanings_of, parse, struct_of
+from fastrec.schema.ctypes_ import struct_from_ctypes
+from fastrec.schema.labels import labels_from_json
+
+__all__ = ["MEANINGS", "Intake"]
+
+MEANINGS = ("labels", "unit", "scale", "bias", "doc", "text", "pointer")
+"""What may be said of a field beyond its place."""
+
+
+class Intake:
+    """The constructors of `fastrec.Schema`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_dtype(
+        cls,
+        dtype: DTypeLike,
+        *,
+        name: str = "record",
+        labels: Mapping[str, object] | None = None,
+        units: Mapping[str, str] | None = None,
+        docs: Mapping[str, str] | None = None,
+        abi: str | None = None,
+    ) -> Self:
+        """Make a schema of a structured dtype; offsets, padding and unions are kept.
+
+        Parameters
+        ----------
+        dtype : structured dtype, or what `numpy.dtype` makes one of
+        name : str
+        labels, units, docs : mapping by field name
+            Names as in `fields`; labels are anything `as_labels` takes.
+        abi : str
+            Default: that of this process.
+
+        Raises
+        ------
+        SchemaError
+            A type, size, name or label outside the limits.
+        """
+        try:
+            struct = np.dtype(dtype)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise SchemaError(f"this is no structured dtype: {str(error)[:200]}") from error
+        return cls(name, members.from_dtype(struct), _by_field(labels, units, docs), abi=abi)
+
+    @classmethod
+    def from_ctypes(
+        cls,
+        struct: type,
+        *,
+        name: str | None = None,
+        labels: Mapping[str, object] | None = None,
+        units: Mapping[str, str] | None = None,
+        docs: Mapping[str, str] | None = None,
+        text: Iterable[str] | Mapping[str, bool | str] = (),
+    ) -> Self:
+        """Make a schema of a ``ctypes`` Structure or Union class, with the layout ctypes gave it.
+
+        Parameters
+        ----------
+        struct : subclass of ctypes.Structure, ctypes.BigEndianStructure or ctypes.Union
+            Nested structs, arrays, unions and bit-fields (not big-endian ones) are understood; arrays of
+            ``c_char`` become ``S<n>``, pointers opaque numbers.
+        name : str
+            Default: that of the class.
+        labels, units, docs : mapping by field name
+        text : iterable of str, or mapping by field name
+            Pointer fields to follow at capture; a mapping says what `Field.text` is to be, else it is True.
+
+        Raises
+        ------
+        SchemaError
+            A member that a record cannot hold; the message names it.
+        """
+        layout = struct_from_ctypes(struct)
+        followed = [text] if isinstance(text, str) else text
+        kinds = text if isinstance(text, Mapping) else dict.fromkeys(followed, True)
+        meanings = _by_field(labels, units, docs, kinds)
+        return cls(struct.__name__ if name is None else name, layout, meanings)
+
+    @classmethod
+    def from_c(
+        cls,
+        text: str,
+        name: str | None = None,
+        abi: str = "native",
+        pack: int | None = None,
+        defines: Mapping[str, int | str] | None = None,
+        *,
+        include: Iterable[str | os.PathLike[str]] = (),
+    ) -> Self:
+        """Make a schema of C declarations, laid out as a compiler of `abi` does.
+
+        Parameters
+        ----------
+        text : str
+            Declarations of C, whole or after ``gcc -E``. What is not understood is refused.
+        name : str, optional
+            Of the struct or union: its tag or a typedef's name. Default: the only one that no other contains.
+        abi : str
+            ``"sysv-x64"``, ``"sysv-x86"``, ``"aarch64"``, ``"msvc-x64"``, ``"msvc-x86"``, or ``"native"``.
+        pack : int, optional
+            The packing of ``#pragma pack`` that holds where the text begins: 1, 2, 4, 8 or 16.
+        defines : mapping of str to int or str, optional
+            Macros, as ``-D`` defines them.
+        include : iterable of paths
+            Folders in which ``#include "..."`` is looked up.
+
+        Raises
+        ------
+        SchemaError
+            The text is no C, or more than this understands; the message names line, column and token.
+        """
+        record = parse(
+            text, name, abi=abi_named(abi), pack=pack, defines=defines or {}, include=tuple(include)
+        )
+        layout = struct_of(record)
+        return cls(record.tag, layout, dict(meanings_of(record)), abi=abi_named(abi).name, byteorder="little")
+
+    @classmethod
+    def from_json(cls, source: str | Mapping[str, object]) -> Self:
+        """Make a schema of what `to_json` or `to_dict` made. Nothing in it is believed or evaluated.
+
+        Raises
+        ------
+        SchemaError
+            Anything else, at a cost bounded by `identity.MAX_JSON`.
+        """
+        obj = identity.parse(source) if isinstance(source, str) else source
+        layout = members.from_json(obj)
+        meanings = obj.get("fields", {})
+        if not isinstance(meanings, Mapping) or not all(
+            isinstance(one, Mapping) for one in meanings.values()
+        ):
+            raise SchemaError("'fields' must be an object of objects, by field name")
+        known = {
+            name: {
+                key: labels_from_json(one[key]) if key == "labels" else one[key]
+                for key in MEANINGS
+                if key in one
+            }
+            for name, one in meanings.items()
+        }
+        # Said by the file or wrong: what is missing there must not become what this machine is.
+        abi, byteorder = check_abi(obj.get("abi")), str(obj.get("byteorder"))
+        return cls(
+            members.check_name(obj.get("name"), "a schema"), layout, known, abi=abi, byteorder=byteorder
+        )
+
+
+def _by_field(
+    labels: Mapping[str, object] | None,
+    units: Mapping[str, str] | None,
+    docs: Mapping[str, str] | None,
+    text: Mapping[str, bool | str] | None = None,
+) -> dict[str, dict[str, Any]]:
+    meanings: dict[str, dict[str, Any]] = {}
+    for key, given in (("labels", labels), ("unit", units), ("doc", docs), ("text", text)):
+        if not isinstance(given, Mapping | None):
+            raise SchemaError(f"{key}s must be a mapping by field name, not {type(given).__name__}")
+        for name, value in (given or {}).items():
+            meanings.setdefault(name, {})[key] = value
+    return meanings
