@@ -13,10 +13,8 @@ import uuid
 from functools import cache
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from fastrec.errors import SchemaError
-from fastrec.schema import HRESULT, HResult, Schema
+from fastrec.schema import HResult, Schema
 
 __all__ = [
     "DRM_HTTP_STATUS",
@@ -72,15 +70,36 @@ class Status(NamedTuple):
     dwHTTPReadTotal: int = 0  # noqa: N815
 
 
-DOCS = {
-    "hr": "outcome so far; the reason when enIndiStatus is INDI_FAIL",
-    "enIndiStatus": "how far the individualization is",
-    "pszIndiRespUrl": "where the upgrade comes from",
-    "dwHTTPRequest": "round trips completed",
-    "enHTTPStatus": "where the current round trip is",
-    "dwHTTPReadProgress": "bytes received in the current round trip",
-    "dwHTTPReadTotal": "bytes the current round trip will have; 0 while unknown",
-}
+DECLARATIONS = """
+typedef enum _DRM_INDIVIDUALIZATION_STATUS {
+    INDI_UNDEFINED = 0x00,
+    INDI_BEGIN     = 0x01,
+    INDI_SUCCEED   = 0x02,
+    INDI_FAIL      = 0x04,
+    INDI_CANCEL    = 0x08,
+    INDI_DOWNLOAD  = 0x10,
+    INDI_INSTALL   = 0x20
+} DRM_INDIVIDUALIZATION_STATUS;
+
+typedef enum _DRM_HTTP_STATUS {
+    HTTP_NOTINITIATED = 0,
+    HTTP_CONNECTING,
+    HTTP_REQUESTING,
+    HTTP_RECEIVING,
+    HTTP_COMPLETED
+} DRM_HTTP_STATUS;
+
+typedef struct _WMIndividualizeStatus {
+    HRESULT hr;                                // outcome so far; the reason when enIndiStatus is INDI_FAIL
+    DRM_INDIVIDUALIZATION_STATUS enIndiStatus; // how far the individualization is
+    LPSTR pszIndiRespUrl;                      // where the upgrade comes from
+    DWORD dwHTTPRequest;                       // round trips completed
+    DRM_HTTP_STATUS enHTTPStatus;              // where the current round trip is
+    DWORD dwHTTPReadProgress;                  // bytes received in the current round trip
+    DWORD dwHTTPReadTotal;                     // bytes the current round trip will have; 0 while unknown
+} WM_INDIVIDUALIZE_STATUS;
+"""
+"""What the headers declare. Both layouts come from this text, by ABI alone."""
 
 
 @cache
@@ -105,25 +124,10 @@ def schema(bits: Literal[32, 64] = 64) -> Schema:
     """
     if bits not in (32, 64):
         raise SchemaError(f"WM_INDIVIDUALIZE_STATUS has pointers of 32 or 64 bits, not of {bits!r}")
-    width = bits // 8
-    layout = np.dtype(
-        {
-            "names": list(Status._fields),
-            "formats": ["<i4", "<i4", f"<u{width}", "<u4", "<i4", "<u4", "<u4"],
-            "offsets": [0, 4, 8, 8 + width, 12 + width, 16 + width, 20 + width],
-            "itemsize": 24 + width,
-        }
-    )
-    made = Schema.from_dtype(
-        layout,
-        name="WM_INDIVIDUALIZE_STATUS",
-        labels={
-            "hr": HRESULT,
-            "enIndiStatus": DRM_INDIVIDUALIZATION_STATUS,
-            "enHTTPStatus": DRM_HTTP_STATUS,
-        },
-        units={"dwHTTPReadProgress": "B", "dwHTTPReadTotal": "B"},
-        docs=DOCS,
-        abi="msvc-x64" if bits == 64 else "msvc-x86",
-    )
+    abi = "msvc-x64" if bits == 64 else "msvc-x86"
+    made = Schema.from_c(DECLARATIONS, "WM_INDIVIDUALIZE_STATUS", abi)
+    # An enumeration by its declaration, but its values are bits and combine.
+    made = made.with_field("enIndiStatus", labels=DRM_INDIVIDUALIZATION_STATUS)
+    for name in ("dwHTTPReadProgress", "dwHTTPReadTotal"):
+        made = made.with_field(name, unit="B")
     return made.with_field("pszIndiRespUrl", text=True)

@@ -69,6 +69,22 @@ class TestLayout:
         ]
         assert schema(32).dtype["pszIndiRespUrl"].str == "<u4"
 
+    def test_one_text_of_c_makes_both_by_the_abi_alone(self) -> None:
+        for bits, abi in ((32, "msvc-x86"), (64, "msvc-x64")):
+            declared = Schema.from_c(module.DECLARATIONS, "WM_INDIVIDUALIZE_STATUS", abi)
+            assert declared.dtype == schema(bits).dtype
+            assert declared.field("hr").labels is HRESULT
+            assert declared.field("enHTTPStatus") == schema(bits).field("enHTTPStatus")
+
+    def test_the_declared_names_are_those_of_python(self) -> None:
+        declared = Schema.from_c(module.DECLARATIONS, "WM_INDIVIDUALIZE_STATUS", "msvc-x86")
+        for name, names in (
+            ("enIndiStatus", DRM_INDIVIDUALIZATION_STATUS),
+            ("enHTTPStatus", DRM_HTTP_STATUS),
+        ):
+            found = dict(declared.field(name).labels.enumerators)
+            assert found == {one: int(value) for one, value in names.__members__.items()}
+
     def test_default_is_64_bits(self) -> None:
         assert schema() == schema(64) != schema(32)
 
