@@ -37,8 +37,8 @@ def record_from_ctypes(cls: Any, level: int = 1) -> Record:
     Raises
     ------
     SchemaError
-        Not such a class; a member that a record cannot hold; or bit-fields that ctypes places otherwise than C
-        does, which before Python 3.14 it often did. The message names class and member.
+        Not such a class; a member that a record cannot hold; or bit-fields that ctypes places otherwise than
+        C does, which before Python 3.14 it often did. The message names class and member.
     """
     if not _is_struct(cls):
         raise SchemaError(f"from_ctypes takes a Structure or Union class, not {cls!r:.60}")

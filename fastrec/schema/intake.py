@@ -16,6 +16,7 @@ from fastrec.schema.c import meanings_of, parse, struct_of
 from fastrec.schema.c.types import Record
 from fastrec.schema.cffi_ import record_from_cffi
 from fastrec.schema.ctypes_ import record_from_ctypes
+from fastrec.schema.dwarf import record_from_dwarf
 from fastrec.schema.labels import labels_from_json
 
 __all__ = ["MEANINGS", "Intake"]
@@ -128,6 +129,40 @@ class Intake:
         """
         record = record_from_cffi(type, ffi)
         return cls._of_record(record, name, _by_field(labels, units, docs, _kinds(text)))
+
+    @classmethod
+    def from_dwarf(
+        cls,
+        path: str | os.PathLike[str],
+        name: str,
+        *,
+        labels: Mapping[str, object] | None = None,
+        units: Mapping[str, str] | None = None,
+        docs: Mapping[str, str] | None = None,
+        text: Iterable[str] | Mapping[str, bool | str] = (),
+    ) -> Self:
+        """Make a schema of a struct in a program compiled with ``-g``, for whichever machine.
+
+        Needs pyelftools: ``pip install "fastrec[dwarf]"``.
+
+        Parameters
+        ----------
+        path : path
+            An ELF executable, shared library or object file with DWARF 2 to 5, of C or C++.
+        name : str
+            Of the struct, union, class or typedef: ``"status_t"``, ``"struct status"``, ``"motor::Status"``.
+        labels, units, docs, text
+            As in `from_ctypes`. Enumerations become labels by themselves; there are no comments to keep.
+
+        Raises
+        ------
+        SchemaError
+            The file cannot be read or has no sound debug information, the name no meaning in it or several,
+            or a member that a record cannot hold.
+        """
+        record, abi, byteorder = record_from_dwarf(path, name)
+        given = _by_field(labels, units, docs, _kinds(text))
+        return cls._of_record(record, None, given, abi=abi, byteorder=byteorder)
 
     @classmethod
     def _of_record(
