@@ -6,6 +6,7 @@ Source: DWARF Debugging Information Format, versions 2 to 5.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from elftools.dwarf.die import DIE
@@ -20,6 +21,7 @@ RECORDS = frozenset({"DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_union
 MAX_WORK = 1 << 29
 """Bytes of entries and their texts that are looked at; hostile ones could share one text a million times."""
 
+_MAX_COMPARED = 20_000  # names, when one is not found
 _SCOPES = RECORDS | {"DW_TAG_namespace", "DW_TAG_module"}
 _KEYWORDS = ("struct ", "union ", "class ")
 
@@ -72,10 +74,15 @@ class Entries:
         return text_of(found.unit.get_top_DIE()) or "a unit without a name"
 
     def target(self, die: DIE, attribute: str = "DW_AT_type") -> DIE | None:
-        """Return the entry that an attribute refers to; None: it has no such attribute (``void``)."""
+        """Return the type that an entry refers to; None: it has no such attribute (``void``)."""
         value = die.attributes.get(attribute)
         if value is None:
             return None
+        referred = self._referred(die, value)
+        signature = referred.attributes.get("DW_AT_signature")
+        return referred if signature is None else self._referred(referred, signature)
+
+    def _referred(self, die: DIE, value: Any) -> DIE:
         if value.form == "DW_FORM_ref_sig8":
             if value.raw_value not in self._signed:
                 raise SchemaError(f"{self.where} refers to a type unit that it does not have")
@@ -85,7 +92,7 @@ class Entries:
             raise SchemaError(
                 f"{self.where} shares its types with another file, as dwz does; pass one from before that"
             )
-        return die.get_DIE_from_attribute(attribute)
+        return die.get_DIE_from_attribute(value.name)
 
     def children(self, die: DIE) -> Iterator[DIE]:
         """Yield the entries right below one, in the order of the file."""
@@ -121,7 +128,9 @@ class Entries:
             known = [found for found in known if not (found.typedef and tags_only)]
             if known:
                 return known
-        message = f"{self.where} has no struct or typedef {name!r:.80}{suggest(wanted, self._found)}"
+        names = self._found if "::" in wanted else [key.rpartition("::")[2] for key in self._found]
+        near = suggest(wanted, dict.fromkeys(islice(names, _MAX_COMPARED)))
+        message = f"{self.where} has no struct or typedef {name!r:.80}{near}"
         if self._split:
             message += f" (its types may be in {sorted(self._split)[0]!r}: compile without -gsplit-dwarf)"
         raise SchemaError(message)
@@ -150,11 +159,11 @@ class Entries:
             return None
         name = text_of(die)
         specified = die.attributes.get("DW_AT_specification")
-        if not name and specified is not None and die.tag in RECORDS:
-            declared = self.target(die, "DW_AT_specification")
-            full = self._scopes.get((id(declared.cu), declared.offset), "")
-        else:
-            full = scope + name if name else ""
+        full = scope + name if name else ""
+        if specified is not None and die.tag in RECORDS:
+            # What was declared in a class or namespace and is defined outside of it.
+            declared = self._referred(die, specified)
+            full = self._scopes.get((id(declared.cu), declared.offset), full)
         if die.tag in RECORDS and full:
             self._scopes[id(die.cu), die.offset] = full
         if full and die.tag in RECORDS | {"DW_TAG_typedef"} and "DW_AT_declaration" not in die.attributes:

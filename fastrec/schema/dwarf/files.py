@@ -71,10 +71,13 @@ def _opened(path: str) -> IO[bytes]:
 
 def _debug_info(elf: Any, where: str) -> Any:
     """The debug information of a file whose sections are of bounded size."""
-    sections = {section.name: section for section in elf.iter_sections()}
-    if ".debug_info" not in sections:
-        raise SchemaError(f"{where} has no debug information{_elsewhere(elf, sections)}")
-    size = sum(one.data_size for name, one in sections.items() if name.startswith(".debug_"))
+    sections = [section for section in elf.iter_sections() if "debug" in section.name]
+    names = [section.name for section in sections]
+    if ".debug_info" not in names:
+        raise SchemaError(f"{where} has no debug information{_elsewhere(elf, names)}")
+    if names.count(".debug_info") > 1 or names.count(".debug_types") > 1:
+        raise SchemaError(f"{where} was compiled with -fdebug-types-section and not linked; pass the program")
+    size = sum(section.data_size for section in sections)
     if size > MAX_DEBUG:
         raise SchemaError(
             f"{where} has {size} bytes of debug information, of which at most {MAX_DEBUG} are read;"
@@ -89,7 +92,7 @@ def _debug_info(elf: Any, where: str) -> Any:
     return info
 
 
-def _elsewhere(elf: Any, sections: dict[str, Any]) -> str:
+def _elsewhere(elf: Any, sections: list[str]) -> str:
     """Where the debug information may be instead."""
     if ".gnu_debuglink" in sections:
         name = os.fsdecode(elf.get_dwarf_link().filename)

@@ -111,9 +111,6 @@ class Types:
         if level > MAX_DEPTH:
             raise SchemaError(f"{where!r:.80} lies in structs nested deeper than {MAX_DEPTH}; flatten some")
         if "DW_AT_declaration" in die.attributes:
-            signed = self._entries.target(die, "DW_AT_signature")
-            if signed is not None and "DW_AT_declaration" not in signed.attributes:
-                return self._record(signed, where, level)
             defined = self._entries.definitions(die)
             return self._agreed(defined, where, level) if defined else None
         key = (id(die.cu), die.offset)
@@ -177,7 +174,7 @@ class Types:
         # DWARF 2 to 4: counted from the most significant bit of a word of this size.
         size = self._number(die, "DW_AT_byte_size") or kind.size
         above = self._number(die, "DW_AT_bit_offset") or 0
-        if above >> 63:  # clang writes a field that goes on beyond its word so
+        if above >= 1 << 63:  # clang writes a field that goes on beyond its word so
             above -= 1 << 64
         at += above if self._big else 8 * size - above - width
         if at < 0:
