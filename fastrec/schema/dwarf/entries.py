@@ -21,6 +21,25 @@ RECORDS = frozenset({"DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_union
 MAX_WORK = 1 << 29
 """Bytes of entries and their texts that are looked at; hostile ones could share one text a million times."""
 
+# Bytes of the forms (7.5.6) that have always as many.
+_LENGTHS = {
+    f"DW_FORM_{form}": length
+    for length, forms in (
+        (0, "flag_present implicit_const"),
+        (1, "data1 ref1 flag strx1 addrx1"),
+        (2, "data2 ref2 strx2 addrx2"),
+        (3, "strx3 addrx3"),
+        (4, "data4 ref4 strx4 addrx4 ref_sup4"),
+        (8, "data8 ref8 ref_sig8 ref_sup8"),
+        (16, "data16"),
+    )
+    for form in forms.split()
+}
+_OFFSETS = {
+    f"DW_FORM_{form}"
+    for form in ("strp", "sec_offset", "line_strp", "strp_sup", "GNU_ref_alt", "GNU_strp_alt")
+}
+
 _MAX_COMPARED = 20_000  # names, when one is not found
 _SCOPES = RECORDS | {"DW_TAG_namespace", "DW_TAG_module"}
 _KEYWORDS = ("struct ", "union ", "class ")
@@ -32,6 +51,16 @@ class Found(NamedTuple):
     unit: Any
     offset: int
     typedef: bool
+
+
+class _Shape(NamedTuple):
+    """What an abbreviation says of its entries: their length without its code, if all have one."""
+
+    tag: str
+    has_children: bool
+    count: int
+    length: int | None
+    sibling: int
 
 
 def text_of(die: DIE, attribute: str = "DW_AT_name") -> str:
@@ -56,6 +85,9 @@ class Entries:
         self._scopes: dict[tuple[int, int], str] = {}
         self._signed: dict[int, tuple[Any, int]] = {}
         self._split: set[str] = set()
+        self._shapes: dict[tuple[int, ...], _Shape] = {}
+        self._data: dict[int, memoryview] = {}
+        self._order = "little" if info.config.little_endian else "big"
         # Kept, because entries are known by the identity of their unit.
         self._units = [*info.iter_CUs(), *info.iter_TUs()]
         for unit in self._units:
@@ -96,9 +128,8 @@ class Entries:
 
     def children(self, die: DIE) -> Iterator[DIE]:
         """Yield the entries right below one, in the order of the file."""
-        for child, depth in self._below(die, lambda child, depth: True):
-            if depth == 1:
-                yield child
+        for child, _ in self._below(die, lambda tag, depth: depth == 1):
+            yield child
 
     def definitions(self, die: DIE) -> list[Found]:
         """Return the structs that a mere declaration may mean."""
@@ -141,22 +172,19 @@ class Entries:
         for attribute in ("DW_AT_dwo_name", "DW_AT_GNU_dwo_name"):
             if attribute in top.attributes:
                 self._split.add(text_of(top, attribute))
-        scopes: list[str | None] = [""]
+        scopes: list[str | None] = [""]  # of the entries below each depth; None: nothing is wanted of them
 
-        def leave(die: DIE, depth: int) -> bool:
-            # Of functions nothing is wanted.
-            return scopes[depth] is None
+        def wanted(tag: str, depth: int) -> bool:
+            outer = scopes[depth - 1]
+            scopes[depth:] = [None]
+            return outer is not None and (tag == "DW_TAG_typedef" or tag in _SCOPES)
 
-        for die, depth in self._below(top, leave):
-            scope = scopes[depth - 1]
-            del scopes[depth:]
-            scopes.append(None if scope is None else self._named(die, scope))
+        for die, depth in self._below(top, wanted):
+            scopes[depth] = self._named(die, scopes[depth - 1] or "")
 
     def _named(self, die: DIE, scope: str) -> str | None:
         """Note an entry if it is a type; return the scope that it opens, as a prefix."""
         typedef = die.tag == "DW_TAG_typedef"
-        if not typedef and die.tag not in _SCOPES:
-            return None
         name = text_of(die)
         specified = die.attributes.get("DW_AT_specification")
         full = scope + name if name else ""
@@ -174,40 +202,89 @@ class Entries:
             full = scope + "(anonymous namespace)"
         return f"{full}::" if full else scope
 
-    def _below(self, top: DIE, leave: Callable[[DIE, int], bool]) -> Iterator[tuple[DIE, int]]:
-        """Yield all entries below one with their depth; those below an entry that `leave` says are left out.
+    def _below(self, top: DIE, wanted: Callable[[str, int], bool]) -> Iterator[tuple[DIE, int]]:
+        """Yield the entries below one, with their depth, for whose tag and depth `wanted` is true.
 
-        An entry may point to the next at its level. It is followed forwards only, so that this ends.
+        Most entries are not, and are passed over unread where their abbreviation tells their length. What
+        lies below them is passed over, too, where they tell the place of the next at their level: forwards
+        only, so that this ends.
         """
         if not top.has_children:
             return
         unit, stream = top.cu, top.stream
+        data = self._data.setdefault(id(stream), stream.getbuffer())
         end = unit.cu_offset + unit.size
         offset, depth = top.offset + top.size, 1
         while offset < end:
-            die = DIE(unit, stream, offset)
-            offset += die.size
-            if die.is_null():
+            code, behind_code = _uleb(data, offset)
+            if not code:
+                offset = behind_code
                 depth -= 1
                 if not depth:
                     return
                 continue
-            self._pay(unit, die)
-            yield die, depth
-            if die.has_children:
+            shape = self._shape(unit, code)
+            self._pay(16)
+            needed = wanted(shape.tag, depth)
+            if needed or shape.length is None:
+                die = DIE(unit, stream, offset)
+                self._pay(4 * shape.count + sum(map(_text_length, die.attributes.values())))
+                offset += die.size
                 after = die.attributes.get("DW_AT_sibling")
-                behind = unit.cu_offset + after.value if after and after.form != "DW_FORM_ref_addr" else 0
-                if offset <= behind <= end and leave(die, depth):
-                    offset = behind
+                sibling = after.value if after and after.form == "DW_FORM_ref4" else 0
+                if needed:
+                    yield die, depth
+            else:
+                offset = behind_code + shape.length
+                place = behind_code + shape.sibling
+                sibling = int.from_bytes(data[place : place + 4], self._order) if shape.sibling >= 0 else 0
+            if shape.has_children:
+                sibling += unit.cu_offset
+                if not needed and offset <= sibling <= end:
+                    offset = sibling
                 else:
                     depth += 1
 
-    def _pay(self, unit: Any, die: DIE) -> None:
-        attributes = unit.get_abbrev_table().get_abbrev(die.abbrev_code)["attr_spec"]
-        texts = sum(len(one.value) for one in die.attributes.values() if isinstance(one.value, bytes))
-        self._work -= 16 + 4 * len(attributes) + texts
+    def _shape(self, unit: Any, code: int) -> _Shape:
+        table = unit.get_abbrev_table()
+        version, formats = unit["version"], (unit.structs.dwarf_format // 8, unit["address_size"])
+        key = (id(table), code, version, *formats)
+        if key not in self._shapes:
+            declared = table.get_abbrev(code)
+            self._shapes[key] = _shape_of(declared, version, *formats)
+        return self._shapes[key]
+
+    def _pay(self, work: int) -> None:
+        self._work -= work
         if self._work < 0:
             raise SchemaError(
                 f"{self.where} has more debug information than is read;"
                 " pass the object file in which the struct is used"
             )
+
+
+def _shape_of(declared: Any, version: int, offset: int, address: int) -> _Shape:
+    lengths = {"DW_FORM_addr": address, "DW_FORM_ref_addr": address if version == 2 else offset}
+    length: int | None = 0
+    sibling = -1
+    for spec in declared["attr_spec"]:
+        if spec.name == "DW_AT_sibling" and spec.form == "DW_FORM_ref4" and length is not None:
+            sibling = length
+        size = lengths.get(spec.form, offset if spec.form in _OFFSETS else _LENGTHS.get(spec.form))
+        length = None if size is None or length is None else length + size
+    return _Shape(declared["tag"], declared.has_children(), len(declared["attr_spec"]), length, sibling)
+
+
+def _uleb(data: memoryview, offset: int) -> tuple[int, int]:
+    """A number of DWARF's variable length (7.6), and the offset behind it."""
+    value, shift = 0, 0
+    while True:
+        byte = data[offset]
+        value |= (byte & 0x7F) << shift
+        offset, shift = offset + 1, shift + 7
+        if byte < 0x80 or shift > 63:
+            return value, offset
+
+
+def _text_length(attribute: Any) -> int:
+    return len(attribute.value) if isinstance(attribute.value, bytes) else 0

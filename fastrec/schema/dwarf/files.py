@@ -59,7 +59,8 @@ def record_from_dwarf(path: str | os.PathLike[str], name: str) -> tuple[Record, 
     except Exception as error:
         # Of bytes that nobody vouches for, pyelftools raises what its parsers stumble over: KeyError,
         # AssertionError, RecursionError, errors of its own.
-        said = " ".join(str(error).split())[:200] or type(error).__name__
+        said = " ".join(str(error).split())[:200]
+        said = said if " " in said else f"{type(error).__name__} {said}".rstrip()
         raise SchemaError(f"{where} is no ELF file with sound debug information: {said}") from error
 
 
@@ -71,7 +72,9 @@ def _opened(path: str) -> IO[bytes]:
 
 def _debug_info(elf: Any, where: str) -> Any:
     """The debug information of a file whose sections are of bounded size."""
-    sections = [section for section in elf.iter_sections() if "debug" in section.name]
+    sections = [
+        section for section in elf.iter_sections() if "debug" in section.name or section.name == ".eh_frame"
+    ]
     names = [section.name for section in sections]
     if ".debug_info" not in names:
         raise SchemaError(f"{where} has no debug information{_elsewhere(elf, names)}")

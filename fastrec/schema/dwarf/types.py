@@ -161,6 +161,10 @@ class Types:
         width = self._number(die, "DW_AT_bit_size")
         if not name and width is None and not isinstance(kind, Record):
             raise SchemaError(f"{tag!r:.80} has a member without a name, which no struct of C has")
+        if width is not None and not (
+            isinstance(kind, Scalar) and kind.integer and 0 < width <= 8 * kind.size
+        ):
+            raise SchemaError(f"{where} is a bit-field of {width} bits, which its type cannot have")
         return Placed(Declared(name, kind, width), self._place(die, kind, width, where))
 
     def _place(self, die: DIE, kind: Type, width: int | None, where: str) -> int:
