@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,10 @@ def _record(type_: Any, level: int) -> Record:
         at, width = 8 * field.offset, None
         if field.bitsize >= 0:
             width, shift = field.bitsize, field.bitshift
+            if isinstance(kind, Scalar) and kind.dtype.str == "|S1":
+                native = ABIS.get(native_abi())
+                signed = native is None or native.signed_char
+                kind = replace(kind, dtype=np.dtype("i1" if signed else "u1"), integer=True)
             # On big-endian machines we count from the other end than cffi does.
             at += shift if _ORDER == "<" else 8 * kind.size - shift - width
         members.append(Placed(Declared(name, kind, width), at))

@@ -70,6 +70,10 @@ def _own(cls: Any, base: Record | None, tag: str, level: int) -> Record:
         if width:
             # Until Python 3.14 a descriptor packs shift and width into ``size``.
             shift = getattr(place, "bit_offset", place.size & 0xFFFF)
+            if shift + width[0] > 8 * kind.size:
+                raise SchemaError(
+                    f"ctypes reads {where} at bits that its {kind.size} bytes do not have; declare whole words"
+                )
             at += 8 * kind.size - shift - width[0] if big else shift
         anonymous = name in cls.__dict__.get("_anonymous_", ()) and isinstance(kind, Record)
         members.append(Placed(Declared("" if anonymous else name, kind, *width), at))

@@ -161,11 +161,20 @@ class Types:
         width = self._number(die, "DW_AT_bit_size")
         if not name and width is None and not isinstance(kind, Record):
             raise SchemaError(f"{tag!r:.80} has a member without a name, which no struct of C has")
-        if width is not None and not (
-            isinstance(kind, Scalar) and kind.integer and 0 < width <= 8 * kind.size
-        ):
-            raise SchemaError(f"{where} is a bit-field of {width} bits, which its type cannot have")
+        if width is not None:
+            kind = self._bits(die, kind, width, where)
         return Placed(Declared(name, kind, width), self._place(die, kind, width, where))
+
+    def _bits(self, die: DIE, kind: Type, width: int, where: str) -> Scalar:
+        """The type of a bit-field, whose bytes are those of its struct, whatever its name says of others."""
+        if isinstance(kind, Scalar) and kind.dtype.str == "|S1":
+            base = self._stripped(self._entries.target(die))
+            signed = base is not None and self._number(base, "DW_AT_encoding") == _SIGNED_CHAR
+            kind = replace(kind, dtype=np.dtype("i1" if signed else "u1"), integer=True)
+        if not isinstance(kind, Scalar) or not kind.integer or not 0 < width <= 8 * kind.size:
+            raise SchemaError(f"{where} is a bit-field of {width} bits, which its type cannot have")
+        order = ">" if self._is_big(self._entries.target(die)) else "<"
+        return replace(kind, dtype=kind.dtype.newbyteorder(order))
 
     def _place(self, die: DIE, kind: Type, width: int | None, where: str) -> int:
         """The bit at which a member begins."""
