@@ -72,7 +72,7 @@ def _own(cls: Any, base: Record | None, tag: str, level: int) -> Record:
             shift = getattr(place, "bit_offset", place.size & 0xFFFF)
             if shift + width[0] > 8 * kind.size:
                 raise SchemaError(
-                    f"ctypes reads {where} at bits that its {kind.size} bytes do not have; declare whole words"
+                    f"ctypes reads {where} at bits that its {kind.size} bytes lack; declare whole words"
                 )
             at += 8 * kind.size - shift - width[0] if big else shift
         anonymous = name in cls.__dict__.get("_anonymous_", ()) and isinstance(kind, Record)
@@ -97,7 +97,7 @@ def _check_bit_fields(cls: Any, record: Record) -> None:
         [placed.declared for placed in record.members],
         union=record.union,
         pack=getattr(cls, "_pack_", None) or None,
-        aligned=getattr(cls, "_align_", 0),
+        aligned=getattr(cls, "_align_", 0) if sys.version_info >= (3, 13) else 0,
     )
     for own, other in zip(record.members, expected.members, strict=True):
         if own.at != other.at:

@@ -325,7 +325,7 @@ def test_bit_fields_that_ctypes_places_otherwise_than_c_are_named_with_both_plac
     for struct, complaint in (
         (Mixed, r"ctypes puts Mixed\.b at bit \d+, C at bit 3; declare whole words"),
         (Behind, r"ctypes puts Behind\.b at bit 32, C at bit 8; declare whole words"),
-        (Swapped, r"ctypes reads Swapped\.b at bits that its 2 bytes do not have; declare whole words"),
+        (Swapped, r"ctypes reads Swapped\.b at bits that its 2 bytes lack; declare whole words"),
     ):
         if sys.version_info < (3, 14):
             with pytest.raises(SchemaError, match=complaint):
