@@ -42,9 +42,7 @@ def record_from_dwarf(path: str | os.PathLike[str], name: str) -> tuple[Record, 
         from fastrec.schema.dwarf.entries import Entries
         from fastrec.schema.dwarf.types import Types
     except ImportError:
-        raise SchemaError(
-            'from_dwarf needs pyelftools; install it by: pip install "fastrec[dwarf]"'
-        ) from None
+        raise SchemaError('from_dwarf needs pyelftools; run: pip install "fastrec[dwarf]"') from None
     where = os.fspath(path)
     try:
         with _opened(where) as stream:
@@ -99,9 +97,7 @@ def _elsewhere(elf: Any, sections: list[str]) -> str:
     """Where the debug information may be instead."""
     if ".gnu_debuglink" in sections:
         name = os.fsdecode(elf.get_dwarf_link().filename)
-        return (
-            f": it was moved to a file {shown(name)}, which lies beside it or below /usr/lib/debug; pass that"
-        )
+        return f": it was moved to {shown(name)}, which lies beside it or below /usr/lib/debug; pass that"
     if ".zdebug_info" in sections:
         return " but in the old compressed form; run objcopy --decompress-debug-sections on it"
     if ".debug_info.dwo" in sections:

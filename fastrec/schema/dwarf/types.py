@@ -144,9 +144,11 @@ class Types:
         for number in bases:
             members[number] = _trimmed(members, number)
         members = [one for one in members if not _is_empty(one.declared.type)]
+        union = die.tag == "DW_TAG_union_type"
+        if not union:
+            _check_apart(members, tag)
         size = self._number(die, "DW_AT_byte_size") or 0
-        align = self._number(die, "DW_AT_alignment") or 1
-        return Record(tag, die.tag == "DW_TAG_union_type", tuple(members), size, align, big=big)
+        return Record(tag, union, tuple(members), size, self._number(die, "DW_AT_alignment") or 1, big=big)
 
     def _member(self, die: DIE, tag: str, level: int) -> Placed:
         name = text_of(die)
@@ -335,6 +337,25 @@ class Types:
             what = text_of(die) or str(die.tag)
             raise SchemaError(f"{what!r:.80}: only the running program knows its {attribute}")
         return int(value)
+
+
+def _check_apart(members: list[Placed], tag: str) -> None:
+    """Refuse bit-fields that share bits with another member.
+
+    clang describes a bit-field as wide as its type as if it were none, and at the wrong place if it does not
+    begin with a byte.
+    """
+    end, before = 0, None
+    for placed in sorted(members, key=lambda one: one.at):
+        declared = placed.declared
+        if before is not None and placed.at < end and (declared.width, before.width) != (None, None):
+            raise SchemaError(
+                f"{tag}.{before.name} and {tag}.{declared.name} lie in the same bits, as clang describes"
+                " bit-fields as wide as their type; compile with gcc or use from_c"
+            )
+        width = 8 * declared.type.size if declared.width is None else declared.width
+        if placed.at + width >= end:
+            end, before = placed.at + width, declared
 
 
 def _is_empty(type_: Type) -> bool:
