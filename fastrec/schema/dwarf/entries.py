@@ -18,7 +18,7 @@ __all__ = ["RECORDS", "Entries", "Found", "text_of"]
 RECORDS = frozenset({"DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_union_type"})
 """Tags of what C calls struct or union."""
 
-MAX_WORK = 1 << 29
+MAX_WORK = 1 << 28
 """Bytes of entries and their texts that are looked at; hostile ones could share one text a million times."""
 
 # Bytes of the forms (7.5.6) that have always as many.

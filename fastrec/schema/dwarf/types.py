@@ -65,6 +65,7 @@ class Types:
         self._entries = entries
         self._big = big
         self._records: dict[tuple[int, int], Record | None] = {}
+        self._enumerations: dict[tuple[int, int], Scalar] = {}
 
     def record(self, name: str) -> Record:
         """Return the struct, union or typedef of a name.
@@ -258,7 +259,10 @@ class Types:
             wide = self._pointer(target) if die.tag == "DW_TAG_pointer_type" else True
             return Scalar(np.dtype(f"{'>' if self._big else '<'}u{size}"), 1, pointer=wide)
         if die.tag == "DW_TAG_enumeration_type":
-            return self._enumeration(die, where)
+            key = (id(die.cu), die.offset)
+            if key not in self._enumerations:
+                self._enumerations[key] = self._enumeration(die, where)
+            return self._enumerations[key]
         if die.tag != "DW_TAG_base_type":
             kind = str(die.tag).removeprefix("DW_TAG_").replace("_", " ")
             raise SchemaError(f"{where} is a {kind}, which no record can hold")
