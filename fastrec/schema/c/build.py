@@ -16,7 +16,9 @@ from fastrec.schema.units import BitField, with_units
 __all__ = ["meanings_of", "struct_of"]
 
 
-def struct_of(record: Record, level: int = 1) -> members.Struct:
+def struct_of(
+    record: Record, level: int = 1, made: dict[tuple[int, int], members.Struct] | None = None
+) -> members.Struct:
     """Return the tree of a struct whose members are placed.
 
     Raises
@@ -28,6 +30,7 @@ def struct_of(record: Record, level: int = 1) -> members.Struct:
         raise SchemaError(
             f"{record.tag!r} lies in structs nested deeper than {members.MAX_DEPTH}; flatten some"
         )
+    made = {} if made is None else made
     found: list[members.Member] = []
     fields: list[BitField] = []
     for placed in record.members:
@@ -39,12 +42,17 @@ def struct_of(record: Record, level: int = 1) -> members.Struct:
         elif None in shape:
             continue  # a flexible array member has no bytes in its struct
         elif isinstance(element, Record):
-            below = struct_of(element, level + 1)
+            # A struct may be the type of a thousand members, and have a thousand of its own.
+            key = (id(element), level)
+            if key not in made:
+                made[key] = struct_of(element, level + 1, made)
+            below = made[key]
             found.append(members.Member(declared.name, placed.at // 8, below, shape))
         else:
             dtype, shape = _text(element.dtype, shape)
             found.append(members.Member(declared.name, placed.at // 8, dtype, shape, element.pointer))
-    return members.Struct(record.size, with_units(found, fields, record.size, union=record.union))
+    placed_all = with_units(found, fields, record.size, union=record.union, big=record.big)
+    return members.Struct(record.size, placed_all)
 
 
 def meanings_of(record: Record, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
