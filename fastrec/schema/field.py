@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 
 import numpy as np
@@ -27,7 +27,8 @@ class Field:
     Attributes
     ----------
     name : str
-        Dotted path: ``"ru_utime.tv_sec"``; in arrays of structs ``"motors[0].pos"``.
+        Dotted path: ``"ru_utime.tv_sec"``; in arrays of structs ``"motors[0].pos"``; of an element
+        ``"cells[3]"``.
     dtype : numpy.dtype
         Of one element, byte order included; of a bit-field, of its unit, or of its value where no integer is
         its unit.
@@ -119,6 +120,28 @@ class Field:
         if self.bits is not None and self.dtype.str[0] != ">":
             return -(-sum(self.bits) // 8)
         return self.dtype.itemsize * math.prod(self.shape)
+
+    def element(self, index: tuple[int, ...]) -> Field:
+        """Return one element of an array, or, of several axes, a part of it, as a field of its own.
+
+        Parameters
+        ----------
+        index : tuple of int
+            Of the first axes; the element is named with it, ``"grid[1][2]"``, and means what the array does.
+
+        Raises
+        ------
+        SchemaError
+            There is no such element; the message says the shape.
+        """
+        name = self.name + "".join(f"[{place}]" for place in index)
+        if len(index) > len(self.shape) or not all(
+            0 <= i < n for i, n in zip(index, self.shape, strict=False)
+        ):
+            raise SchemaError(f"{name!r:.80}: {self.name!r:.80} has shape {self.shape}; index within it")
+        shape = self.shape[len(index) :]
+        place = sum(i * math.prod(self.shape[axis + 1 :]) for axis, i in enumerate(index))
+        return replace(self, name=name, offset=self.offset + place * self.dtype.itemsize, shape=shape)
 
     def of(self, array: np.ndarray) -> np.ndarray:
         """Return this field of every row.
