@@ -188,26 +188,34 @@ class Field:
         Raises
         ------
         SchemaError
-            The rows are too short, or a bit-field cannot hold a value.
+            The rows are too short, or an integer or a bit-field cannot hold a value.
         """
+        if self.dtype.kind in "iu":
+            values = self._whole(values)
         if self.bits is None:
             self.of(array)[...] = values
             return
         shift, width = self.bits
-        wide = np.asarray(values)
-        least, most = (
-            (-1 << width - 1, (1 << width - 1) - 1) if self.dtype.kind == "i" else (0, (1 << width) - 1)
-        )
-        if wide.dtype.kind not in "iub" or (
-            wide.size and not least <= int(wide.min()) <= int(wide.max()) <= most
-        ):
-            raise SchemaError(f"field {self.name!r} has {width} bits: whole numbers from {least} to {most}")
-        word = wide.astype(np.uint64)
+        word = values.astype(np.uint64)
         for place, raw in enumerate(self._bytes(array)):
             mine = ((1 << width) - 1 << shift >> 8 * place) & 0xFF
             above = 8 * place - shift
             part = word >> np.uint64(above) if above >= 0 else word << np.uint64(-above)
             raw[...] = raw & (0xFF ^ mine) | part.astype(np.uint8) & mine
+
+    def _whole(self, values: object) -> np.ndarray:
+        """Integers that the field can hold; refused is what NumPy would cut off."""
+        wide = np.asarray(values)
+        if wide.dtype.kind not in "iub":
+            # Of a list with one number of 64 bits and one of fewer NumPy makes floats.
+            wide = np.asarray(values, dtype=object)
+        width = self.bits[1] if self.bits else 8 * self.dtype.itemsize
+        least = -1 << width - 1 if self.dtype.kind == "i" else 0
+        most = least + (1 << width) - 1
+        whole = wide.dtype.kind != "O" or all(type(value) is int for value in wide.flat)
+        if not whole or (wide.size and not least <= int(wide.min()) <= int(wide.max()) <= most):
+            raise SchemaError(f"field {self.name!r} has {width} bits: whole numbers from {least} to {most}")
+        return wide
 
     def _bytes(self, array: np.ndarray) -> Iterator[np.ndarray]:
         """Views of the bytes that hold a bit-field, the least significant first."""

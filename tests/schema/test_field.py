@@ -110,10 +110,33 @@ def test_bit_fields_are_what_pythons_numbers_say(form: str, bits: Bits, data: st
 def test_what_is_no_whole_number_is_not_written(wrong: object) -> None:
     schema = everything()
     rows = np.zeros(3, schema.dtype)
-    for name in ("a", "u", "mid"):
+    for name in ("a", "u", "mid", "mode", "be_u", "where", "cells[1]"):
         with pytest.raises((SchemaError, ValueError)):
             schema.field(name).put(rows, wrong)
     assert not any(rows.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("cells[1]", -(2**15), 2**15 - 1),
+        ("be_u", 0, 2**16 - 1),
+        ("second", -(2**63), 2**63 - 1),
+        ("u", 0, 2**64 - 1),
+    ],
+)
+def test_the_limits_of_integers(name: str, least: int, most: int) -> None:
+    """Also of NumPy's own, which it would cut off in silence."""
+    field, rows = everything().field(name), np.zeros(3, everything().dtype)
+    for value in (least, most, [least, 1, most]):
+        field.put(rows, value)
+        assert field.of(rows).tolist() == (value if isinstance(value, list) else [value] * 3)
+    wrong = [least - 1, most + 1, [0, most + 1, 0]]
+    if most < 2**63 - 1:
+        wrong += [np.int64(most + 1), np.full(3, most + 1)]
+    for value in wrong:
+        with pytest.raises(SchemaError, match=f"from {least} to {most}"):
+            field.put(rows, value)
 
 
 @pytest.mark.parametrize("form", FORMS)
