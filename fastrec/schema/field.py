@@ -205,13 +205,15 @@ class Field:
 
     def _whole(self, values: object) -> np.ndarray:
         """Integers that the field can hold; refused is what NumPy would cut off."""
-        wide = np.asarray(values)
-        if wide.dtype.kind not in "iub":
-            # Of a list with one number of 64 bits and one of fewer NumPy makes floats.
-            wide = np.asarray(values, dtype=object)
         width = self.bits[1] if self.bits else 8 * self.dtype.itemsize
         least = -1 << width - 1 if self.dtype.kind == "i" else 0
         most = least + (1 << width) - 1
+        wide = np.asarray(values)
+        if type(values) is int and least <= values <= most:
+            return wide  # most are, and need not be searched
+        if wide.dtype.kind not in "iub":
+            # Of a list with one number of 64 bits and one of fewer NumPy makes floats.
+            wide = np.asarray(values, dtype=object)
         whole = wide.dtype.kind != "O" or all(type(value) is int for value in wide.flat)
         if not whole or (wide.size and not least <= int(wide.min()) <= int(wide.max()) <= most):
             raise SchemaError(f"field {self.name!r} has {width} bits: whole numbers from {least} to {most}")
