@@ -235,6 +235,11 @@ def test_an_array_is_no_condition(taken: Taken, name: str) -> None:
         taken.records.where(**{name: 1})
 
 
+def test_the_recording_is_sound(taken: Taken) -> None:
+    report = fr.open(taken.path).verify()
+    assert report.ok, report.problems
+
+
 def test_parts(taken: Taken) -> None:
     """Structs, rows of arrays, and one member of every struct of an array, bit-fields among them."""
     records = taken.records
@@ -342,6 +347,8 @@ def test_the_command_line(taken: Taken, capsys: pytest.CaptureFixture[str]) -> N
     ]
     assert main(["info", str(taken.path)]) == 0
     assert "u2[2 3]" in capsys.readouterr().out
+    assert main(["cat", str(taken.path), "--fields", "motors.on", "--limit", "1"]) == 0
+    assert "motors[0].on  motors[1].on" in capsys.readouterr().out
     for wrong in ("--fields", "cells[4]"), ("--where", "cells[4]=1"), ("--where", "cells=1"):
         assert main(["cat", str(taken.path), *wrong]) != 0
         out, err = capsys.readouterr()

@@ -10,6 +10,7 @@ from fastrec.cli.selection import Selections, check_known, columns, has
 from fastrec.records import Records
 from fastrec.records.merging import Reader
 from fastrec.records.plain import headings, rows, spare, to_json
+from fastrec.schema.paths import of_all
 
 __all__ = ["Line", "add_arguments", "fields", "json_lines"]
 
@@ -23,7 +24,9 @@ class Line(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says how records look."""
-    parser.add_argument("--fields", metavar="A,B", help="these fields, or structs of them; default: all")
+    parser.add_argument(
+        "--fields", metavar="A,B", help="these fields, elements or structs of them; default: all"
+    )
     parser.add_argument(
         "--raw",
         action="store_true",
@@ -56,10 +59,11 @@ def fields(chosen: Selections, options: argparse.Namespace) -> dict[str, list[st
 
 
 def _inside(records: Records, known: Sequence[str], wanted: str) -> list[str]:
-    """The column of this name, those of the struct of this name, or the element of an array."""
+    """The column of this name, those of the struct or of the structs' member so named, or the element."""
     if wanted in known:
         return [wanted]
-    below = [name for name in known if name.startswith((f"{wanted}.", f"{wanted}["))]
+    inside = (f"{wanted}.", f"{wanted}[")
+    below = [name for name in known if name.startswith(inside) or of_all(name) == wanted]
     if not below and has(records, wanted):
         return [records.schema.field(wanted).name]
     return below

@@ -12,7 +12,8 @@ __all__ = ["indices", "of_all", "split", "walk"]
 
 _STEP = re.compile(r"([^.\[\]]+)((?:\[[0-9]{1,5}\])*)")
 _INDEX = re.compile(r"\[([0-9]+)\]")
-_ELEMENT = re.compile(r"(.+?)((?:\[[0-9]{1,5}\])+)", re.ASCII)
+# As many indices as an array has axes, so that a long text of brackets is not searched again from each.
+_ELEMENT = re.compile(r"(.+?)((?:\[[0-9]{1,5}\]){1,32})", re.DOTALL)
 
 
 def split(path: str) -> tuple[str, tuple[int, ...]]:
