@@ -157,7 +157,7 @@ class Recorder:
             the times of the first and the last. Fields are compared byte by byte (a NaN equals itself),
             padding never, a text by its text. For sources only.
         ignore : str or iterable of str
-            Fields, or structs of them, that may differ within a hold; it keeps their first value.
+            Fields, structs or elements of them, that may differ within a hold; it keeps their first value.
         heartbeat : str
             A hold that lasts is put down this often: what a crash can cost of it.
         when_full : {"overwrite", "drop"}

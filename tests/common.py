@@ -65,7 +65,7 @@ def gaps(*entries: tuple[int, int, int]) -> np.ndarray:
 
 def same(one: object, other: object) -> bool:
     """Whether two states are equal; NaN is equal to NaN."""
-    if isinstance(one, float) and isinstance(other, float) and one != one and other != other:
+    if isinstance(one, float | complex) and one != one and other != other:
         return True
     if isinstance(one, list):
         return all(same(a, b) for a, b in zip(one, other, strict=True))

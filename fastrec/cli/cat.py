@@ -20,6 +20,7 @@ from fastrec.records import Records
 from fastrec.records.merging import Reader, merge
 from fastrec.records.plain import date, headings, rows
 from fastrec.schema.gaps import Cause
+from fastrec.schema.paths import split
 from fastrec.times import format_duration
 
 __all__ = ["add_arguments", "run"]
@@ -133,19 +134,23 @@ def _told_cause(loss: np.void) -> tuple[str, str]:
     return known.get(int(loss["cause"]), f"cause {loss['cause']}"), code
 
 
+def _units(records: Records, names: Sequence[str]) -> list[str]:
+    """Of each column its unit; an element has that of its array."""
+    units = {field.name: field.unit for field in records.schema.fields}
+    return [units.get(split(name)[0], "") for name in names]
+
+
 class _List:
     """Records of one of several channels: date, channel, then ``name=value``."""
 
     def __init__(
         self, records: Records, names: Sequence[str], options: argparse.Namespace, channel: str
     ) -> None:
-        units = {field.name: field.unit for field in records.schema.fields}
+        units = _units(records, names)
         self._channel = channel
         self._ours = 1 if options.raw else 2  # values before those of the fields
         self._names = [visible(name) for name in names]
-        self._units = [
-            "" if options.raw or not units.get(name) else f" {visible(units[name])}" for name in names
-        ]
+        self._units = ["" if options.raw or not unit else f" {visible(unit)}" for unit in units]
 
     def heading(self, found: Sequence[tuple]) -> str:
         return ""
@@ -161,8 +166,8 @@ class _Table:
     """Columns as wide as the first rows need them; texts are flush left, numbers flush right."""
 
     def __init__(self, records: Records, names: Sequence[str], options: argparse.Namespace) -> None:
-        units = {field.name: field.unit for field in records.schema.fields}
-        named = [f"{name} ({units[name]})" if units.get(name) else name for name in names]
+        units = _units(records, names)
+        named = [f"{name} ({unit})" if unit else name for name, unit in zip(names, units, strict=True)]
         self._headings = [visible(name) for name in headings(records, named, raw=options.raw)]
         self._widths: list[int] = []
         self._left: list[bool] = []

@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from fastrec.cli.selection import Selections, check_known, columns
+from fastrec.cli.selection import Selections, check_known, columns, has
 from fastrec.records import Records
 from fastrec.records.merging import Reader
 from fastrec.records.plain import headings, rows, spare, to_json
+from fastrec.schema.paths import of_all
 
 __all__ = ["Line", "add_arguments", "fields", "json_lines"]
 
@@ -23,7 +24,9 @@ class Line(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says how records look."""
-    parser.add_argument("--fields", metavar="A,B", help="these fields, or structs of them; default: all")
+    parser.add_argument(
+        "--fields", metavar="A,B", help="these fields, elements or structs of them; default: all"
+    )
     parser.add_argument(
         "--raw",
         action="store_true",
@@ -32,14 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def fields(chosen: Selections, options: argparse.Namespace) -> dict[str, list[str]]:
-    """Columns that are asked for, all of them leaves or the recorder's own, by channel.
+    """Columns that are asked for, all of them leaves, elements or the recorder's own, by channel.
 
     Channels that have none of them are left out.
 
     Raises
     ------
     SchemaError
-        None of the channels has such a field.
+        None of the channels has such a field, or one has no such element.
     """
     channels = {name: one.records for name, one in chosen.channels.items()}
     known = {name: columns(records) for name, records in channels.items()}
@@ -47,7 +50,7 @@ def fields(chosen: Selections, options: argparse.Namespace) -> dict[str, list[st
         return known
     found: dict[str, list[str]] = {name: [] for name in channels}
     for wanted in dict.fromkeys(map(str.strip, options.fields.split(","))):
-        inner = {name: _inside(own, wanted) for name, own in known.items()}
+        inner = {name: _inside(channels[name], own, wanted) for name, own in known.items()}
         if not any(inner.values()):
             check_known(channels, [wanted])
         for name, some in inner.items():
@@ -55,11 +58,15 @@ def fields(chosen: Selections, options: argparse.Namespace) -> dict[str, list[st
     return {name: list(dict.fromkeys(some)) for name, some in found.items() if some}
 
 
-def _inside(known: Sequence[str], wanted: str) -> list[str]:
-    """The column of this name, or those of the struct of this name."""
-    return [name for name in known if name == wanted] or [
-        name for name in known if name.startswith((f"{wanted}.", f"{wanted}["))
-    ]
+def _inside(records: Records, known: Sequence[str], wanted: str) -> list[str]:
+    """The column of this name, those of the struct or of the structs' member so named, or the element."""
+    if wanted in known:
+        return [wanted]
+    inside = (f"{wanted}.", f"{wanted}[")
+    below = [name for name in known if name.startswith(inside) or of_all(name) == wanted]
+    if not below and has(records, wanted):
+        return [records.schema.field(wanted).name]
+    return below
 
 
 def json_lines(chosen: Selections, options: argparse.Namespace) -> tuple[dict[str, Records], Reader[Line]]:

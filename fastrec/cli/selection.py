@@ -15,6 +15,7 @@ from fastrec.recording import Recording, open
 from fastrec.recording.reader import Mark
 from fastrec.records import Records
 from fastrec.records.columns import column_names, recorder_columns
+from fastrec.schema.paths import split
 from fastrec.times import parse_duration, parse_time
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "add_arguments",
     "check_known",
     "columns",
+    "has",
     "select",
     "select_all",
     "tell_damage",
@@ -240,7 +242,7 @@ def _conditioned(
     """Without the channels that have not all the fields, or can hold no such values."""
     names = list(dict.fromkeys(name for name, _ in where))
     check_known(windows, names)
-    able = {one: records for one, records in windows.items() if set(names) <= set(columns(records))}
+    able = {one: records for one, records in windows.items() if all(has(records, name) for name in names)}
     if not able:
         raise SchemaError(f"none of {', '.join(windows)} has all the fields {', '.join(names)}")
     chosen: dict[str, Selection] = {}
@@ -264,11 +266,16 @@ def columns(records: Records) -> list[str]:
     return column_names(records.schema, records.store)
 
 
+def has(records: Records, name: str) -> bool:
+    """Whether a name is a column, or an element of one, be it outside."""
+    return not {name, split(name)[0]}.isdisjoint(columns(records))
+
+
 def check_known(channels: Mapping[str, Records], names: Iterable[str]) -> None:
-    """Refuse a name that is a column of none of the channels."""
+    """Refuse a name that is a column of none of the channels, nor an element of one."""
     known = dict.fromkeys(column for records in channels.values() for column in columns(records))
     for name in names:
-        if name not in known:
+        if not any(has(records, name) for records in channels.values()):
             raise SchemaError(f"no field {name!r:.80} in {', '.join(channels)}{suggest(name, known)}")
 
 

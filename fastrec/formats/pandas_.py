@@ -12,7 +12,7 @@ from fastrec.records.columns import column_names, elements, recorder_columns
 from fastrec.records.plain import plain, spare
 from fastrec.schema import Field
 from fastrec.schema.labels import Labels, Masked
-from fastrec.schema.readable import is_scaled, native, physical
+from fastrec.schema.readable import is_scaled, native, physical, words
 
 try:
     import pandas as pd
@@ -62,7 +62,7 @@ def _columns(records: Records, field: Field, raw: bool) -> Iterator[tuple[str, n
     values = records[field.name]
     labelled = field.labels is not None and not raw
     if labelled:
-        values, dtype = _coded(field.labels, values)
+        values, dtype = _coded(field.labels, words(field, values))
     elif not raw:
         values = physical(field, values)
     for name, place in elements(field.name, field.shape):

@@ -10,7 +10,7 @@ from fastrec.errors import SchemaError
 from fastrec.records.columns import Read, Texts
 from fastrec.records.queries import equal
 from fastrec.schema import Field
-from fastrec.schema.readable import is_scaled, native, physical
+from fastrec.schema.readable import is_scaled, native, physical, words
 
 __all__ = ["condition", "matches"]
 
@@ -62,9 +62,8 @@ def matches(field: Field, raw: np.ndarray, wanted: object) -> np.ndarray:
         If the field can hold no such value; an unknown label names those that are near.
     """
     if raw.ndim > 1:
-        raise SchemaError(
-            f"{field.name} is an array of {field.shape}; compare its columns with NumPy instead"
-        )
+        one = field.name + "[0]" * len(field.shape)
+        raise SchemaError(f"{field.name} is an array of {field.shape}; compare an element, such as {one!r}")
     if raw.dtype.kind in "SV":
         return _same_bytes(field, raw, wanted)
     if isinstance(wanted, str):
@@ -72,7 +71,7 @@ def matches(field: Field, raw: np.ndarray, wanted: object) -> np.ndarray:
             raise SchemaError(
                 f"{field.name} has no labels, so it is never {wanted!r}; compare it with a number"
             )
-        return field.labels.select(raw, wanted)
+        return field.labels.select(words(field, raw), wanted)
     if isinstance(wanted, np.generic):
         wanted = wanted.item()
     if not isinstance(wanted, int | float | complex):

@@ -45,7 +45,7 @@ class Exits:
         Parameters
         ----------
         *names : str
-            Leaves, or the recorder's columns. Default: every column, the recorder's first.
+            Leaves, elements of them, or the recorder's columns. Default: every column, the recorder's first.
 
         Returns
         -------

@@ -154,8 +154,9 @@ class Records(Exits):
         Parameters
         ----------
         key : str, int or slice
-            A str names a field (``"ru_utime.tv_sec"``), a struct within the payload (``"ru_utime"``) or one
-            of the recorder's columns (``"mono_ns"``). An int counts from the first record here, not by
+            A str names a field (``"ru_utime.tv_sec"``), an element (``"cells[3]"``), a struct within the
+            payload (``"ru_utime"``), a member of all structs of an array (``"motors.pos"``) or one of the
+            recorder's columns (``"mono_ns"``). An int counts from the first record here, not by
             number. A slice's step is positive.
 
         Returns
@@ -270,7 +271,8 @@ class Records(Exits):
         ----------
         **wanted
             Field and value: a label (``mode="FAULT"``), a physical value, the characters of a char array, a
-            text or None. Dotted names by ``where(**{"ru_utime.tv_sec": 1})``. NaN finds NaN.
+            text or None. Dotted names and elements by ``where(**{"ru_utime.tv_sec": 1, "cells[3]": 5})``. NaN
+            finds NaN.
 
         Returns
         -------
@@ -308,7 +310,7 @@ class Records(Exits):
         Parameters
         ----------
         field : str
-            A leaf, or one of the recorder's columns.
+            A leaf, an element of one (``"cells[3]"``), or one of the recorder's columns.
 
         Returns
         -------
@@ -337,7 +339,7 @@ class Records(Exits):
         Parameters
         ----------
         field : str
-            A leaf, or one of the recorder's columns.
+            A leaf, an element of one (``"cells[3]"``), or one of the recorder's columns.
         max_gap : str or timedelta, optional
             A duration; 0: every gap breaks. Default: ten periods, at least 10 ms; of a channel without a
             rate, 0.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 
 import numpy as np
@@ -27,7 +27,8 @@ class Field:
     Attributes
     ----------
     name : str
-        Dotted path: ``"ru_utime.tv_sec"``; in arrays of structs ``"motors[0].pos"``.
+        Dotted path: ``"ru_utime.tv_sec"``; in arrays of structs ``"motors[0].pos"``; of an element
+        ``"cells[3]"``.
     dtype : numpy.dtype
         Of one element, byte order included; of a bit-field, of its unit, or of its value where no integer is
         its unit.
@@ -120,6 +121,28 @@ class Field:
             return -(-sum(self.bits) // 8)
         return self.dtype.itemsize * math.prod(self.shape)
 
+    def element(self, index: tuple[int, ...]) -> Field:
+        """Return one element of an array, or, of several axes, a part of it, as a field of its own.
+
+        Parameters
+        ----------
+        index : tuple of int
+            Of the first axes; the element is named with it, ``"grid[1][2]"``, and means what the array does.
+
+        Raises
+        ------
+        SchemaError
+            There is no such element; the message says the shape.
+        """
+        name = self.name + "".join(f"[{place}]" for place in index)
+        if len(index) > len(self.shape) or not all(
+            0 <= i < n for i, n in zip(index, self.shape, strict=False)
+        ):
+            raise SchemaError(f"{name!r:.80}: {self.name!r:.80} has shape {self.shape}; index within it")
+        shape = self.shape[len(index) :]
+        place = sum(i * math.prod(self.shape[axis + 1 :]) for axis, i in enumerate(index))
+        return replace(self, name=name, offset=self.offset + place * self.dtype.itemsize, shape=shape)
+
     def of(self, array: np.ndarray) -> np.ndarray:
         """Return this field of every row.
 
@@ -165,26 +188,36 @@ class Field:
         Raises
         ------
         SchemaError
-            The rows are too short, or a bit-field cannot hold a value.
+            The rows are too short, or an integer or a bit-field cannot hold a value.
         """
+        if self.dtype.kind in "iu":
+            values = self._whole(values)
         if self.bits is None:
             self.of(array)[...] = values
             return
         shift, width = self.bits
-        wide = np.asarray(values)
-        least, most = (
-            (-1 << width - 1, (1 << width - 1) - 1) if self.dtype.kind == "i" else (0, (1 << width) - 1)
-        )
-        if wide.dtype.kind not in "iub" or (
-            wide.size and not least <= int(wide.min()) <= int(wide.max()) <= most
-        ):
-            raise SchemaError(f"field {self.name!r} has {width} bits: whole numbers from {least} to {most}")
-        word = wide.astype(np.uint64)
+        word = values.astype(np.uint64)
         for place, raw in enumerate(self._bytes(array)):
             mine = ((1 << width) - 1 << shift >> 8 * place) & 0xFF
             above = 8 * place - shift
             part = word >> np.uint64(above) if above >= 0 else word << np.uint64(-above)
             raw[...] = raw & (0xFF ^ mine) | part.astype(np.uint8) & mine
+
+    def _whole(self, values: object) -> np.ndarray:
+        """Integers that the field can hold; refused is what NumPy would cut off."""
+        width = self.bits[1] if self.bits else 8 * self.dtype.itemsize
+        least = -1 << width - 1 if self.dtype.kind == "i" else 0
+        most = least + (1 << width) - 1
+        wide = np.asarray(values)
+        if type(values) is int and least <= values <= most:
+            return wide  # most are, and need not be searched
+        if wide.dtype.kind not in "iub":
+            # Of a list with one number of 64 bits and one of fewer NumPy makes floats.
+            wide = np.asarray(values, dtype=object)
+        whole = wide.dtype.kind != "O" or all(type(value) is int for value in wide.flat)
+        if not whole or (wide.size and not least <= int(wide.min()) <= int(wide.max()) <= most):
+            raise SchemaError(f"field {self.name!r} has {width} bits: whole numbers from {least} to {most}")
+        return wide
 
     def _bytes(self, array: np.ndarray) -> Iterator[np.ndarray]:
         """Views of the bytes that hold a bit-field, the least significant first."""

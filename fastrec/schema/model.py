@@ -199,17 +199,21 @@ class Schema(Intake):
         return self._forms["storage", store]
 
     def field(self, name: str) -> Field:
-        """Return the field of this name.
+        """Return the field of this name, or the element of an array: ``"cells[3]"``, see `Field.element`.
 
         Raises
         ------
         SchemaError
             There is none; the message names the nearest.
         """
-        if not isinstance(name, str) or name not in self._by_name:
-            near = suggest(str(name), self._by_name)
-            raise SchemaError(f"{self.name!r} has no field {name!r:.80}{near}")
-        return self._by_name[name]
+        if isinstance(name, str):
+            if name in self._by_name:
+                return self._by_name[name]
+            whole, index = paths.split(name)
+            if whole in self._by_name:
+                return self._by_name[whole].element(index)
+        near = suggest(str(name), self._by_name)
+        raise SchemaError(f"{self.name!r} has no field {name!r:.80}{near}")
 
     def with_field(self, name: str, **changes: Any) -> Schema:
         """Return a schema in which one field means something else.
@@ -226,6 +230,8 @@ class Schema(Intake):
             No such field, or a change to what C decided.
         """
         field = self.field(name)
+        if field.name not in self._by_name:
+            raise SchemaError(f"{name!r:.80} is an element; change {paths.split(name)[0]!r:.80}, the array")
         for key in changes:
             if key not in MEANINGS:
                 raise SchemaError(f"{key!r} of a field cannot be changed{suggest(key, MEANINGS)}")
@@ -262,7 +268,14 @@ class Schema(Intake):
         if path in self._by_name:
             return self._by_name[path].of(array)
         part = paths.walk(forms.see(array, self.dtype, (), 0, self.name), path)
-        return self.field(path).of(array) if part is None else part
+        if part is not None:
+            return part
+        # NumPy has no bit-fields: those of an array of structs are put side by side.
+        found = [field for field in self.fields if field.bits and paths.of_all(field.name) == path]
+        if not found:
+            return self.field(path).of(array)
+        shape = (index + 1 for index in paths.indices(found[-1].name))
+        return np.stack([field.of(array) for field in found], axis=-1).reshape(*np.shape(array), *shape)
 
 
 def _fields(layout: members.Struct, meanings: Mapping[str, Mapping[str, Any]]) -> tuple[Field, ...]:

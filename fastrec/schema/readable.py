@@ -6,7 +6,7 @@ import numpy as np
 
 from fastrec.schema.field import Field
 
-__all__ = ["is_scaled", "native", "physical", "readable"]
+__all__ = ["is_scaled", "native", "physical", "readable", "words"]
 
 
 def native(values: np.ndarray) -> np.ndarray:
@@ -34,6 +34,13 @@ def physical(field: Field, raw: np.ndarray) -> np.ndarray:
     return wide * field.scale + field.bias
 
 
+def words(field: Field, raw: np.ndarray) -> np.ndarray:
+    """Raw values as the labels of a field take them: where these name bits, a bit-field has no sign."""
+    if field.bits is None or field.labels is None or not field.labels.of_words:
+        return raw
+    return raw.view(f"u{raw.dtype.itemsize}") & ((1 << field.bits[1]) - 1)
+
+
 def readable(field: Field, raw: np.ndarray) -> np.ndarray:
     """Label names where the field has labels, else physical values. Ids of texts stay ids.
 
@@ -47,4 +54,4 @@ def readable(field: Field, raw: np.ndarray) -> np.ndarray:
     ndarray of the same shape
         str objects for labels, float64 for scaled fields, else the raw values in native byte order.
     """
-    return field.labels.names(raw) if field.labels is not None else physical(field, raw)
+    return field.labels.names(words(field, raw)) if field.labels is not None else physical(field, raw)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastrec.core.ring import read_text
-from fastrec.errors import SchemaError, SourceError
+from fastrec.errors import SourceError
 from fastrec.schema import Schema
 from fastrec.schema.readable import readable
 from fastrec.schema.texts import UNITS
@@ -29,8 +29,6 @@ def payload_of(schema: Schema, values: Mapping[str, Any], where: str) -> bytes:
         field = schema.field(name)
         try:
             field.put(rows, value)
-        except SchemaError as error:
-            raise SourceError(f"{where}: {error}") from None
         except (ValueError, TypeError, OverflowError) as error:
             raise SourceError(f"{where}: {name!r} cannot be {value!r:.60}: {error}") from error
     return rows.tobytes()

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import math
+import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
+from everything import everything, payloads, scalars
+from programs import build, run, seeded
 
+import fastrec as fr
+from fastrec.recording.layout import zone_dtype
 from fastrec.recording.zones import summarise
 from fastrec.schema import Schema
 
@@ -64,6 +70,75 @@ def test_every_kind_of_scalar(store: str) -> None:
                 assert math.isclose(got["sum"], total, rel_tol=1e-12, abs_tol=1e-9)
             else:
                 assert int(one["sum"][column]) == total % 2**64
+
+
+@pytest.mark.parametrize("store", ["every", "changes"])
+def test_every_kind_of_field(store: str, tmp_path: Path) -> None:
+    """Bit-fields that straddle bytes, big-endian ones, unions and nested structs, read by plain Python."""
+    schema, given = everything(), payloads(2048, seed=3)
+    start, size = schema.payload_offset(store), schema.record(store).itemsize
+    weights = [1 + n % 7 for n in range(2048)] if store == "changes" else [1] * 2048
+    columns = [(n, n, w, 0) if store == "changes" else (n,) for n, w in enumerate(weights)]
+    raw = b"".join(
+        (struct.pack(f"<{start // 8}q", *column) + payload).ljust(size, b"\0")
+        for column, payload in zip(columns, given, strict=True)
+    )
+    made = [summarise(np.frombuffer(raw, schema.record(store)), schema.numeric)]
+    if store == "every":
+        with fr.Recorder(tmp_path / "run.fastrec") as rec:
+            channel = rec.add("one", schema=schema)
+            for payload in given:
+                channel.push(payload)
+        whole = (tmp_path / "run.fastrec/channels/one/zones.000000.npy").read_bytes()
+        layout = zone_dtype(len(schema.numeric))
+        made.append(np.frombuffer(whole[-2 * layout.itemsize :], layout))
+    readings = scalars()
+    values = {name: [read(payload) for payload in given] for name, read in readings.items()}
+    numbers = {name for name, of in values.items() if isinstance(of[0], int | float)}
+    wanted = {field.name for field in schema.fields if field.name in numbers} - {"where"}  # a pointer
+    assert {field.name for field in schema.numeric} == wanted
+    for zones in made:
+        for zone, one in enumerate(zones):
+            part = slice(zone * 1024, (zone + 1) * 1024)
+            for column, field in enumerate(schema.numeric):
+                check(one, column, field.kind, values[field.name][part], weights[part])
+
+
+def check(one: np.void, column: int, kind: str, values: list, weights: list[int]) -> None:
+    known = [(v, w) for v, w in zip(values, weights, strict=True) if v == v]
+    low, high, total = (one[name][column : column + 1].view(f"<{kind}")[0] for name in ("min", "max", "sum"))
+    assert (low, high) == (min(v for v, _ in known), max(v for v, _ in known)), column
+    assert one["nan"][column] == sum(weights) - sum(w for _, w in known)
+    if kind != "f8":
+        assert int(total) % 2**64 == sum(v * w for v, w in known) % 2**64
+        return
+    # In the order of the core, with the overflow and the rounding of doubles.
+    exact = 0.0
+    for v, w in known:
+        exact += v * w
+    assert total == exact or (total != total and exact != exact)
+
+
+def test_no_byte_beyond_a_bit_field_is_read(tmp_path: Path) -> None:
+    """All that there can be, signed or not, in either byte order, at the end of the memory."""
+    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
+    done = run(build(tmp_path, "zone_bits.c", *flags))
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    assert int(done.stdout) > 8_000
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("f->size > 8 ? 8 : f->size)", "8)"),
+        ("record[f->offset + 8] << (64 - f->shift)", "record[f->offset + 8] << (63 - f->shift)"),
+        ("v = __builtin_bswap64(v) >> (64 - 8 * f->size);", "v = __builtin_bswap64(v);"),
+    ],
+)
+def test_the_test_of_the_bytes_can_fail(tmp_path: Path, before: str, after: str) -> None:
+    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
+    include = seeded(tmp_path, "zone.h", before, after)
+    assert run(build(tmp_path, "zone_bits.c", *flags, include=include)).returncode != 0
 
 
 def test_nothing_but_nan() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastrec.errors import SchemaError
-from fastrec.schema import Schema
+from fastrec.schema import Field, Schema
 from fastrec.schema.states import fields_below, mask
 
 
@@ -49,7 +49,14 @@ IGNORED = [
     ["bits.low", "bits.wide"],
     ["either.half"],
     ["trace"],
+    ["trace[0]", "trace[3]"],
+    ["trace[4]", "either.whole"],
 ]
+
+
+def scalars(field: Field) -> list[Field]:
+    """The field, or every element of an array."""
+    return [field.element(index) for index in np.ndindex(field.shape)]
 
 
 @pytest.mark.parametrize("schema", [ODD, BIG], ids=["odd", "big"])
@@ -65,8 +72,9 @@ def test_a_bit_counts_when_it_is_seen_in_a_field_that_counts(schema: Schema, ign
         other = np.frombuffer(turned, schema.dtype)
         seen = any(
             field.of(nothing).tobytes() != field.of(other).tobytes()
-            for field in schema.fields
-            if field.name not in ignore
+            for whole in schema.fields
+            for field in scalars(whole)
+            if not {field.name, whole.name} & set(ignore)
         )
         assert seen == bool(bits[bit // 8] >> bit % 8 & 1), (bit // 8, bit % 8)
 
@@ -91,6 +99,7 @@ def test_a_big_endian_bit_field() -> None:
         ("points[1]", ["points[1].on", "points[1].pos"]),
         ("points.pos", ["points[0].pos", "points[1].pos"]),
         ("trace", ["trace"]),
+        ("trace[3]", ["trace[3]"]),
         ("bits", ["bits.low", "bits.sign", "bits.wide", "bits.after"]),
     ],
 )
@@ -99,7 +108,7 @@ def test_fields_below_a_path(path: str, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "point", "points[2]", "points[", "mode.x", "bits.", "trace[1]", 7, None]
+    "path", ["", "point", "points[2]", "points[", "mode.x", "bits.", "trac[1]", "points.trace[1]", 7, None]
 )
 def test_what_is_no_part_of_the_payload(path: object) -> None:
     with pytest.raises(SchemaError, match="no field"):
