@@ -168,7 +168,10 @@ def _map(size: int, found: evolution.Pairs, cast: set[str]) -> tuple[np.ndarray,
         taken = source[bits]
         if ((taken != _NOBODY) & (taken != wanted)).any():
             other = next(one for one in owner if np.isin(_where(one), bits).any())
-            shared.append(f"{other.name!r} and {new.name!r} share bytes now, but would need different ones")
+            shared.append(
+                f"{other.name!r} and {new.name!r} share bytes now, but would need different ones:"
+                f" leave one out, renamed={{{old.name!r}: None}}"
+            )
         source[bits] = wanted
         owner.append(new)
     return source, shared

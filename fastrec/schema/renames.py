@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from fastrec.errors import SchemaError, shown, suggest
@@ -47,8 +47,13 @@ def new_names(
     said: dict[str, str | None] = {}
     used: set[str] = set()
     rules = _rules(renamed)
+    # By path without indices: a thousand fields and as many rules are not compared one by one.
+    by_path: dict[str, list[_Rule]] = {}
+    for rule in rules:
+        by_path.setdefault(plain(rule.old), []).append(rule)
     for name in old:
-        fitting = [(rule, ends) for rule in rules if (ends := _fits(rule, name)) is not None]
+        near = [rule for path in _paths(plain(name)) for rule in by_path.get(path, ())]
+        fitting = [(rule, ends) for rule in near if (ends := _fits(rule, name)) is not None]
         used.update(rule.old for rule, _ in fitting)
         if fitting:
             rule, ends = fitting[0]
@@ -56,10 +61,11 @@ def new_names(
             # What a renamed struct has left behind under its old name stays where it is.
             if target is None or target in known or name not in known:
                 said[name] = target
+    there = {path for name in known for form in (name, plain(name)) for path in _paths(form)}
     for rule in rules:
         if rule.old not in used:
             raise SchemaError(f"renamed: there was no field {rule.old!r:.80}{suggest(rule.old, old)}")
-        if rule.new is not None and not any(_below(rule.new, one) for one in known):
+        if rule.new is not None and rule.new not in there:
             raise SchemaError(f"renamed: there is no field {rule.new!r:.80} now{suggest(rule.new, known)}")
     _check_apart(old, known, said)
     return said
@@ -117,8 +123,12 @@ def _renamed(rule: _Rule, rest: list[str], behind: str) -> str | None:
     return rule.new + rest[-1] + behind
 
 
-def _below(path: str, name: str) -> bool:
-    return any(one == path or one.startswith((path + ".", path + "[")) for one in (name, plain(name)))
+def _paths(name: str) -> Iterator[str]:
+    """The name, and everything it lies in: ``"a[0].b"``, ``"a[0]"``, ``"a"``."""
+    yield name
+    for place in range(len(name) - 1, 0, -1):
+        if name[place] in ".[":
+            yield name[:place]
 
 
 def _check_apart(old: Iterable[str], known: set[str], said: Mapping[str, str | None]) -> None:

@@ -93,6 +93,13 @@ def test_the_same_layout_is_viewed_and_not_copied() -> None:
     assert not Conversion(old, made([("a", "<u4"), ("b", "<f8"), ("c", "u1")])).same
 
 
+def test_what_lay_in_padding_is_no_value_of_a_field_that_is_new_there() -> None:
+    old = made(spread(("a", "u1", 0), ("b", "<u4", 4), size=8))
+    new = made(spread(("a", "u1", 0), ("c", "u1", 1), ("b", "<u4", 4), size=8))
+    got = Conversion(old, new).rows(records(old, [b"\xff" * 8]))
+    assert got[["a", "c", "b"]].tolist() == [(255, 0, 2**32 - 1)]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "why"),
     [
@@ -234,8 +241,10 @@ def test_a_union_whose_members_would_contradict(after: tuple, why: str) -> None:
 
 def test_a_struct_that_becomes_a_union_is_refused_and_the_other_way_is_not() -> None:
     apart = made([("kind", "u1"), ("i", "<i4"), ("f", "<f4")])
-    with pytest.raises(SchemaError, match="'i' and 'f' share bytes"):
+    with pytest.raises(SchemaError, match=r"'i' and 'f' share bytes now.*renamed={'f': None}"):
         Conversion(apart, made(UNION))
+    shown = converted(apart, made(UNION), [(1, -1, 0.5)], f=None)
+    assert shown["f"].tobytes() == b"\xff" * 4
     row = np.zeros(1, UNION)
     row["i"] = 5
     got = converted(made(UNION), apart, row)

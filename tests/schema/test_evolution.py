@@ -131,6 +131,24 @@ def test_bit_fields() -> None:
     assert (size.kind, change.kind, change.lossy) == ("size", "retyped", False)
 
 
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("code", ["<f2", "<f4", "<f8"])
+def test_a_float_holds_the_integers_that_it_gives_back(code: str, signed: bool) -> None:
+    """Of every width: NumPy's own conversions are asked, there and back."""
+    for width in range(1, 65):
+        kind = "i" if signed else "u"
+        unit = {"name": "x|", "offset": 0, "type": "<u8", "bits": [["x", 0, width, kind]]}
+        old = Schema.from_json(
+            {"name": "s", "abi": "test", "byteorder": "little", "size": 8, "members": [unit]}
+        )
+        ends = [(1 << width - signed) - 1, -1 << width - 1 if signed else 0]
+        with np.errstate(over="ignore"):
+            floats = np.array(ends, f"{kind}8").astype(code)
+        kept = np.isfinite(floats).all() and [int(one) for one in floats.tolist()] == ends
+        changes = old.diff(made([("x", code)]))
+        assert any(change.lossy for change in changes) == (not kept), width
+
+
 # What is ambiguous
 
 
