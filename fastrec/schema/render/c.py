@@ -235,8 +235,9 @@ class _Header:
             tag = tags[labels] = unique([stem], identifier, taken)[stem]
             taken.add(tag)
             own = unique(dict(labels.enumerators), identifier, taken)
-            if any(new != identifier(name) for name, new in own.items()):
-                # All enumerators of C share one scope: where two meet, the later carry their tag before them.
+            if not _are_ints(labels) or any(new != identifier(name) for name, new in own.items()):
+                # All enumerators of C share one scope, where two may meet, and a macro hides members too: such
+                # names carry their enumeration's before them.
                 own = unique(own, partial(_tagged, tag), taken)
             taken.update(own.values())
             names[labels] = own
@@ -315,13 +316,18 @@ def _within(member: Member) -> str:
     return f"from the least significant bit of '{member.name}' as a {order}-endian number"
 
 
+def _are_ints(labels: Labels) -> bool:
+    """Whether an enumeration of C can hold them everywhere."""
+    return all(value in _INT for _, value in labels.enumerators)
+
+
 def _tagged(tag: str, name: str) -> str:
     return f"{tag}_{_NO_LETTER.sub('_', name)}"
 
 
 def _enum(tag: str, labels: Labels, own: dict[str, str]) -> Iterator[str]:
     masks = {name: mask for name, mask, _ in labels.patterns} if isinstance(labels, Masked) else {}
-    small = all(value in _INT for _, value in labels.enumerators)
+    small = _are_ints(labels)
     yield f"enum {tag} {{" if small else f"/* enum {tag}, whose values an int cannot hold */"
     for name, value in labels.enumerators:
         notes = _renamed(name, own[name])
