@@ -7,6 +7,7 @@ a gap of its own: what was lost to damage is as visible as any other loss.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,10 +17,12 @@ import numpy as np
 
 from fastrec.errors import FormatError, SchemaError
 from fastrec.recording import layout, opening
-from fastrec.recording.chunk import SegmentChunk
+from fastrec.recording.chunk import EvolvedChunk, SegmentChunk
 from fastrec.recording.committed import NUMBER_LIMIT
 from fastrec.recording.segment import Segment, Stock
+from fastrec.records import Chunk
 from fastrec.schema import Schema
+from fastrec.schema.conversion import Conversion
 from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS, Cause, join
 
 __all__ = ["Channel", "Content", "Span", "spans_of_gaps"]
@@ -66,17 +69,26 @@ class Channel:
     uuid : bytes
     name : str
     schema : Schema, optional
-        To view the rows with instead of the recorded one.
+        As which to read the rows, instead of the recorded one.
+    renamed : mapping of str to (str or None), optional
+        Names of the recorded schema that are others in `schema`.
 
     Raises
     ------
     CorruptionError, FormatError
         ``channel.json`` is damaged, or says what cannot be.
     SchemaError
-        `schema` does not fit the rows.
+        Something recorded would be lost in `schema`, or may be one field or another.
     """
 
-    def __init__(self, root: Path, uuid: bytes, name: str, schema: Schema | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        uuid: bytes,
+        name: str,
+        schema: Schema | None = None,
+        renamed: Mapping[str, str | None] | None = None,
+    ) -> None:
         parts = ("channels", name, "channel.json")
         self.where = root.joinpath(*parts)
         self.name = name
@@ -99,13 +111,16 @@ class Channel:
                 f"{self.where}: record_size is not {stored.itemsize}, the size of the schema's records"
             )
         self.schema = recorded if schema is None else schema
-        if self.schema.size != recorded.size:
-            raise SchemaError(
-                f"{root}: records of {name!r} hold {recorded.size} bytes,"
-                f" but the schema given has {self.schema.size}"
-            )
+        self.conversion: Conversion | None = None
+        if schema is not None:
+            try:
+                self.conversion = Conversion(recorded, schema, renamed, self.store)
+            except SchemaError as error:
+                raise SchemaError(
+                    f"{root}: records of {name!r} cannot be read as {schema.name!r}: {error}"
+                ) from error
         header = layout.npy_header(stored)
-        self.stock = Stock(root, uuid, name, self.schema, self.store, header, self.schema.record(self.store))
+        self.stock = Stock(root, uuid, name, recorded, self.store, header, recorded.record(self.store))
 
     def _object(self, value: object) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -165,6 +180,12 @@ class Channel:
         if len(holes):
             gaps = join(np.concatenate([gaps, holes]))
         return Content(segments, kept, chunks, gaps, end, problems, tail)
+
+    def seen(self, content: Content) -> Iterable[Chunk]:
+        """The chunks, as the schema given has their rows."""
+        if self.conversion is None:
+            return content.chunks
+        return [EvolvedChunk(chunk, self.conversion) for chunk in content.chunks]
 
     def _segments(self) -> list[Segment]:
         names = opening.folder_names(self.stock.root, "channels", self.name)

@@ -1,4 +1,7 @@
-"""A segment's rows with consecutive numbers, as a chunk of `Records` that finds times in the index."""
+"""A segment's rows with consecutive numbers, as a chunk of `Records` that finds times in the index.
+
+And the same rows as a newer schema has them: only rows that are looked at are converted.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import numpy as np
 from fastrec.recording import layout
 from fastrec.recording.segment import Segment
 from fastrec.records import Chunk
+from fastrec.schema.conversion import Conversion
 
-__all__ = ["SegmentChunk"]
+__all__ = ["EvolvedChunk", "SegmentChunk"]
 
 
 class SegmentChunk(Chunk):
@@ -107,3 +111,46 @@ class SegmentChunk(Chunk):
         block = layout.BLOCK_ROWS
         first, last = -(-self.start // block), self.stop // block
         return first * block - self.start, self.segment.zones(first, max(first, last))
+
+
+class EvolvedChunk(Chunk):
+    """Rows of a chunk under another schema; times, numbers and polls are asked of the chunk itself.
+
+    Parameters
+    ----------
+    chunk : SegmentChunk
+    conversion : Conversion
+        From the schema of `chunk`.
+    """
+
+    def __init__(self, chunk: SegmentChunk, conversion: Conversion) -> None:
+        self.first_seq = chunk.first_seq
+        self._chunk = chunk
+        self._conversion = conversion
+
+    def __len__(self) -> int:
+        return len(self._chunk)
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        return self._conversion.rows(self._chunk.rows(start, stop))
+
+    def text(self, identifier: int) -> str | None:
+        return self._chunk.text(identifier)
+
+    def polls(self, start: int, stop: int) -> int:
+        return self._chunk.polls(start, stop)
+
+    @property
+    def t_first(self) -> int:
+        return self._chunk.t_first
+
+    @property
+    def t_last(self) -> int:
+        return self._chunk.t_last
+
+    @property
+    def ordered(self) -> bool:
+        return self._chunk.ordered
+
+    def find(self, time_ns: int) -> int:
+        return self._chunk.find(time_ns)

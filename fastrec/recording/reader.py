@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError, suggest
+from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError, shown, suggest
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.verify import Report, published, totals, verify
@@ -36,7 +36,15 @@ class Mark(NamedTuple):
     kind: str
 
 
-def open(path: str | os.PathLike[str], schema: Schema | Mapping[str, Schema] | None = None) -> Recording:
+Renames = Mapping[str, str | None]
+"""From a recorded name to the new one; None: it is gone."""
+
+
+def open(
+    path: str | os.PathLike[str],
+    schema: Schema | Mapping[str, Schema] | None = None,
+    renamed: Renames | Mapping[str, Renames] | None = None,
+) -> Recording:
     """Open a recording for reading.
 
     Parameters
@@ -44,8 +52,14 @@ def open(path: str | os.PathLike[str], schema: Schema | Mapping[str, Schema] | N
     path : path
         The folder.
     schema : Schema, ctypes.Structure class or dtype; or a mapping of channel name to one, optional
-        Read the same bytes with another meaning: other names, labels or units. One alone is for a recording
-        of one channel. Its size must be the recorded one.
+        Read the records as this struct, newer or of another machine, field by field by name. Every recorded
+        value must be one of the new field: it may have more bytes or bits, another byte order, be a larger
+        float, a longer array or text (filled with zeros). Fields may move, go, and come (zero bytes). Labels,
+        units, scales and docs are the new ones. One alone is for a recording of one channel.
+    renamed : mapping of str to (str or None), optional
+        From the recorded name of a field, a nested struct (``"pose"``) or an array of structs to its name in
+        `schema`; None says that it is gone, even where the new one has that name. With a mapping of schemas,
+        one such mapping by channel name.
 
     Returns
     -------
@@ -61,9 +75,17 @@ def open(path: str | os.PathLike[str], schema: Schema | Mapping[str, Schema] | N
     FormatError
         The recording is of a format that this version does not know.
     SchemaError
-        `schema` names no channel, or does not fit.
+        `schema` names no channel. When the channel is first asked for: something recorded would be lost
+        (narrower, other sign, shorter, text from a number), or a field is gone and one like it is new in its
+        place, and `renamed` does not say whether it is the same. The message names every such field.
+
+    Notes
+    -----
+    Fields that share bytes in `schema` (a union) must have shared them before, in the same way; a member that
+    is new there shows the bytes of the others. Records are converted when they are looked at, and not at all
+    where `schema` has the recorded layout.
     """
-    return Recording(opening.absolute(path), schema)
+    return Recording(opening.absolute(path), schema, renamed)
 
 
 class Recording(Mapping[str, Records]):
@@ -80,7 +102,12 @@ class Recording(Mapping[str, Records]):
         The members of ``recording.json``: host, tool, timezone, created_ns, metadata ...
     """
 
-    def __init__(self, path: Path, schema: Schema | Mapping[str, Schema] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema: Schema | Mapping[str, Schema] | None = None,
+        renamed: Renames | Mapping[str, Renames] | None = None,
+    ) -> None:
         self.path = path
         try:
             self.info = opening.read_json(path, "recording.json", seed=0)
@@ -98,10 +125,16 @@ class Recording(Mapping[str, Records]):
         self._uuid = bytes.fromhex(self.uuid)
         self._channels: dict[str, Channel] = {}
         self._records: dict[str, Records] = {}
-        self._schemas = self._given(schema)
+        self._given = self._by_channel(schema, renamed)
 
-    def _given(self, schema: Schema | Mapping[str, Schema] | None) -> dict[str, Schema]:
+    def _by_channel(
+        self,
+        schema: Schema | Mapping[str, Schema] | None,
+        renamed: Renames | Mapping[str, Renames] | None,
+    ) -> dict[str, tuple[Schema, Renames | None]]:
         if schema is None:
+            if renamed is not None:
+                raise SchemaError("renamed says how old names are called in schema; pass schema too")
             return {}
         names = list(self)
         if not isinstance(schema, Mapping):
@@ -109,11 +142,21 @@ class Recording(Mapping[str, Records]):
                 raise SchemaError(
                     f"{self.path} has {len(names)} channels; pass a mapping of channel name to Schema"
                 )
-            return {names[0]: as_schema(schema)}
+            return {names[0]: (as_schema(schema), renamed)}
         for name in schema:
             if name not in names:
                 raise SchemaError(f"{self.path} has no channel {name!r}{suggest(str(name), names)}")
-        return {name: as_schema(one) for name, one in schema.items()}
+        maps = {} if renamed is None else renamed
+        if not isinstance(maps, Mapping):
+            raise SchemaError(
+                f"renamed={shown(renamed)}: pass a mapping of channel name to a mapping of names"
+            )
+        for name in maps:
+            if name not in schema:
+                raise SchemaError(
+                    f"renamed: no schema is given for a channel {name!r:.80}{suggest(str(name), schema)}"
+                )
+        return {name: (as_schema(one), maps.get(name)) for name, one in schema.items()}
 
     # The mapping
 
@@ -150,7 +193,7 @@ class Recording(Mapping[str, Records]):
         records = Records(
             name,
             channel.schema,
-            content.chunks,
+            channel.seen(content),
             gaps=content.gaps,
             clock=self.clock,
             period_ns=channel.period_ns,
@@ -164,7 +207,7 @@ class Recording(Mapping[str, Records]):
         if name not in self._channels:
             if name not in self:
                 raise KeyError(f"{self.path} has no channel {name!r}{suggest(str(name), list(self))}")
-            self._channels[name] = Channel(self.path, self._uuid, name, self._schemas.get(name))
+            self._channels[name] = Channel(self.path, self._uuid, name, *self._given.get(name, ()))
         return self._channels[name]
 
     def _content(self, channel: Channel, closed: dict[str, Any] | None) -> Content:

@@ -42,7 +42,7 @@ class Stock:
     name : str
         Of the channel.
     schema : Schema
-        With which the rows are viewed.
+        As recorded.
     store : str
     header : bytes
         Of ``records``, as written for the recorded schema.

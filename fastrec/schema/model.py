@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastrec.errors import SchemaError, suggest
-from fastrec.schema import forms, identity, members, paths
+from fastrec.schema import evolution, forms, identity, members, paths
 from fastrec.schema.abi import check_abi, native_abi
 from fastrec.schema.field import Field
 from fastrec.schema.forms import Store
@@ -254,6 +254,33 @@ class Schema(Intake):
             for one in self.fields
         }
         return Schema(self.name, self._layout, meanings, abi=self.abi, byteorder=self.byteorder)
+
+    def diff(
+        self, other: Schema, renamed: Mapping[str, str | None] | None = None
+    ) -> tuple[evolution.Change, ...]:
+        """Return what is different in a newer schema; empty if nothing is.
+
+        Parameters
+        ----------
+        other : Schema
+            The newer one.
+        renamed : mapping of str to (str or None), optional
+            From the name here of a field, a nested struct or an array of structs to that in `other`; None:
+            it is gone, whatever is there now. The longest name that fits counts.
+
+        Returns
+        -------
+        tuple of Change
+            First of the schema, then of the fields in the order of `other`, those that are gone at their old
+            place. ``str`` of a change is one line, ``as_dict()`` what JSON can hold, ``lossy`` whether it
+            keeps recordings of this schema from being read as `other`.
+
+        Raises
+        ------
+        SchemaError
+            `renamed` names what is not there, or makes one field of two.
+        """
+        return evolution.diff(self, other, renamed)
 
     def column(self, array: np.ndarray, path: str) -> np.ndarray:
         """Return a field, or any part of the payload, of every row.

@@ -13,10 +13,9 @@ import pytest
 from recording import samples, writer
 from recording.samples import PERIOD, START_NS, is_status, status
 
-from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError, SourceError
+from fastrec.errors import CorruptionError, FormatError, RecordingError
 from fastrec.recording import layout, opening, reader
 from fastrec.records import Records
-from fastrec.schema import Schema
 from fastrec.schema.gaps import Cause
 
 
@@ -273,24 +272,6 @@ def test_rates_that_are_none(tmp_path: Path, rate: object) -> None:
     writer.Channel(folder, "c", size=32, numeric=[], rate=rate, **options)
     with pytest.raises(FormatError, match="rate"):
         reader.open(tmp_path / "r")["c"]
-
-
-# Another schema
-
-
-def test_another_schema_reads_the_same_bytes(tmp_path: Path) -> None:
-    samples.small(tmp_path / "r")
-    other = Schema.from_dtype(np.dtype([("both", "<u8"), ("rest", "V16")]), name="other")
-    for given in (other, {"status": other}):
-        records = reader.open(tmp_path / "r", schema=given)["status"]
-        assert records["both"][1] == 7 | (0 << 32)
-    with pytest.raises(SchemaError, match="hold 24 bytes"):
-        reader.open(tmp_path / "r", schema=samples.HELD)["status"]
-    with pytest.raises(SchemaError, match="no channel 'statu'; did you mean 'status'"):
-        reader.open(tmp_path / "r", schema={"statu": other})
-    samples.large(tmp_path / "two")
-    with pytest.raises(SchemaError, match="2 channels"):
-        reader.open(tmp_path / "two", schema=other)
 
 
 # State, and a recording that grows
@@ -856,13 +837,3 @@ def test_zones_of_a_chunk_that_begins_within_one(tmp_path: Path) -> None:
     at, zones = chunks[1].zones()
     assert (at, len(zones)) == (924, 1)
     assert zones["min"][0, 0] == 1124 * 7
-
-
-def test_another_meaning_may_be_a_dtype(tmp_path: Path) -> None:
-    """What `Recorder.add` takes for a schema, `open` takes too."""
-    folder, _ = samples.large(tmp_path / "r")
-    size = reader.open(folder.root)["status"].schema.size
-    other = np.dtype([("bytes", f"V{size}")])
-    assert reader.open(folder.root, schema={"status": other})["status"].schema.fields[0].name == "bytes"
-    with pytest.raises(SourceError, match="pass a Schema"):
-        reader.open(folder.root, schema={"status": 5})
