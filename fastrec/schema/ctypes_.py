@@ -1,4 +1,4 @@
-"""Schemas of ``ctypes`` classes: the layout that ctypes computed, read off its own descriptors."""
+"""Structs of ``ctypes``: the layout that ctypes computed, read off its own descriptors."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 
 from fastrec.errors import SchemaError
-from fastrec.schema import codes
-from fastrec.schema.members import MAX_DEPTH, Member, Struct
-from fastrec.schema.units import BitField, with_units
+from fastrec.schema.abi import ABIS, abi_named, native_abi
+from fastrec.schema.c.layout import lay_out
+from fastrec.schema.c.types import Array, Declared, Placed, Record, Scalar, Type
+from fastrec.schema.hresult import HRESULT
+from fastrec.schema.members import MAX_DEPTH
 
-__all__ = ["struct_from_ctypes"]
+__all__ = ["record_from_ctypes"]
 
 # By the code a simple class carries in _type_; sizes come from ctypes.sizeof, because C's long has two.
 _SIGNED = frozenset("bhilqv")
 _UNSIGNED = frozenset("BHILQ")
-_FLOATS = frozenset("fd")
+_FLOATS = frozenset("fdg")
+_COMPLEX = frozenset("FDG")
 _FUNCTION: Any = ctypes.CFUNCTYPE(None).__base__
 _ADDRESSES = frozenset("PzZ")
 _WIDE = f"utf-{8 * ctypes.sizeof(ctypes.c_wchar)}"
@@ -26,13 +29,16 @@ _NATIVE, _SWAPPED = ("<", ">") if sys.byteorder == "little" else (">", "<")
 _SWAPPED_ATTRIBUTE = "__ctype_be__" if sys.byteorder == "little" else "__ctype_le__"
 
 
-def struct_from_ctypes(cls: type, level: int = 1) -> Struct:
-    """Return the tree of a Structure or Union class.
+def record_from_ctypes(cls: Any, level: int = 1) -> Record:
+    """Return a Structure or Union class as a struct of C, placed where ctypes placed it.
+
+    A derived class continues its base, which is an anonymous struct at its beginning.
 
     Raises
     ------
     SchemaError
-        Not such a class, or a member that a record cannot hold; the message names class and member.
+        Not such a class; a member that a record cannot hold; or bit-fields that ctypes places otherwise than
+        C does, which before Python 3.14 it often did. The message names class and member.
     """
     if not _is_struct(cls):
         raise SchemaError(f"from_ctypes takes a Structure or Union class, not {cls!r:.60}")
@@ -40,76 +46,65 @@ def struct_from_ctypes(cls: type, level: int = 1) -> Struct:
         raise SchemaError(f"{cls.__name__} lies in structs nested deeper than {MAX_DEPTH}; flatten some")
     if not hasattr(cls, "_fields_"):
         raise SchemaError(f"{cls.__name__} has no _fields_ yet; assign them first")
-    _check_bit_fields(cls)
-    members: list[Member] = []
-    fields: list[BitField] = []
-    # A derived class continues the fields of its base.
+    record = None
     for base in reversed(cls.__mro__):
-        for name, type_, *width in base.__dict__.get("_fields_", ()):
-            where = f"{cls.__name__}.{name}"
-            place = _place(base, name)
-            if width:
-                unit = _bit_unit(type_, where)
-                fields.append(BitField(name, 8 * place.offset + _shift(place), width[0], unit))
-                continue
-            element, shape = _unwrapped(type_)
-            if _is_struct(element):
-                below = struct_from_ctypes(element, level + 1)
-                anonymous = name in base.__dict__.get("_anonymous_", ()) and not shape
-                members.append(Member("" if anonymous else name, place.offset, below, shape))
-            elif getattr(element, "_type_", None) == "c" and shape:
-                text = codes.decode(f"|S{shape[-1]}", where)
-                members.append(Member(name, place.offset, text, shape[:-1]))
-            else:
-                dtype, pointer = _scalar(element, where)
-                members.append(Member(name, place.offset, dtype, shape, pointer))
-    size = ctypes.sizeof(cls)
-    return Struct(size, with_units(members, fields, size, union=issubclass(cls, ctypes.Union)))
+        if base.__dict__.get("_fields_"):
+            record = _own(base, record, cls.__name__, level)
+    size, union = ctypes.sizeof(cls), issubclass(cls, ctypes.Union)
+    return record or Record(cls.__name__, union, (), size, ctypes.alignment(cls))
 
 
-def _place(base: type, name: str) -> Any:
-    """Where a field lies, by the descriptor of the class that declared it: a derived class may hide it."""
-    place = base.__dict__.get(name)
-    if not hasattr(place, "offset"):
+def _own(cls: Any, base: Record | None, tag: str, level: int) -> Record:
+    """The fields that a class itself declares, behind those of its base."""
+    union, big = issubclass(cls, ctypes.Union), _is_big(cls)
+    members = [Placed(Declared("", base), 0)] if base else []
+    for name, type_, *width in cls._fields_:
+        where = f"{tag}.{name}"
+        place = cls.__dict__.get(name)
+        if not hasattr(place, "offset"):
+            raise SchemaError(
+                f"{cls.__name__}.{name} is no field any more; leave the class as its _fields_ made it"
+            )
+        kind = _type(type_, where, level)
+        at = 8 * place.offset
+        if width:
+            # Until Python 3.14 a descriptor packs shift and width into ``size``.
+            shift = getattr(place, "bit_offset", place.size & 0xFFFF)
+            at += 8 * kind.size - shift - width[0] if big else shift
+        anonymous = name in cls.__dict__.get("_anonymous_", ()) and isinstance(kind, Record)
+        members.append(Placed(Declared("" if anonymous else name, kind, *width), at))
+    size, align = ctypes.sizeof(cls), ctypes.alignment(cls)
+    record = Record(tag, union, tuple(members), size, align, big=big)
+    if any(placed.declared.width for placed in members):
+        _check_bit_fields(cls, record)
+    return record
+
+
+def _is_big(cls: type) -> bool:
+    return hasattr(cls, "_swappedbytes_") == (sys.byteorder == "little")
+
+
+def _check_bit_fields(cls: Any, record: Record) -> None:
+    # Until Python 3.14 ctypes has rules of its own for neighbours of different sizes: a struct that C packs
+    # into 16 bytes can have 24.
+    expected = lay_out(
+        abi_named("native"),
+        record.tag,
+        [placed.declared for placed in record.members],
+        union=record.union,
+        pack=getattr(cls, "_pack_", None) or None,
+        aligned=getattr(cls, "_align_", 0),
+    )
+    for own, other in zip(record.members, expected.members, strict=True):
+        if own.at != other.at:
+            raise SchemaError(
+                f"ctypes puts {record.tag}.{own.declared.name} at bit {own.at}, C at bit {other.at};"
+                " declare whole words"
+            )
+    if record.size != expected.size:
         raise SchemaError(
-            f"{base.__name__}.{name} is no field any more; leave the class as its _fields_ made it"
-        )
-    return place
-
-
-def _shift(place: Any) -> int:
-    # Until Python 3.14 a descriptor packs shift and width into ``size``.
-    return getattr(place, "bit_offset", place.size & 0xFFFF)
-
-
-def _check_bit_fields(cls: type) -> None:
-    """Refuse bit-fields that ctypes does not place where C does.
-
-    Until Python 3.14 ctypes has rules of its own for neighbours of different sizes: a struct that C packs
-    into 16 bytes can have 24. System V ABI, 3.1.2: a bit-field lies wholly in a unit of its type, at the
-    first place where it can. On Windows ctypes follows the compiler's rule.
-    """
-    own = [(base, base.__dict__.get("_fields_", ())) for base in reversed(cls.__mro__)]
-    if sys.platform == "win32" or not any(len(field) > 2 for _, fields in own for field in fields):
-        return
-    end, alignment = 0, 8
-    places = []
-    for base, fields in own:
-        for name, type_, *width in fields:
-            if width:
-                _bit_unit(type_, f"{cls.__name__}.{name}")
-            unit, step = 8 * ctypes.sizeof(type_), 8 * ctypes.alignment(type_)
-            start = 0 if issubclass(cls, ctypes.Union) else end
-            if not width or start // unit != (start + width[0] - 1) // unit:
-                start = -(-start // step) * step
-            end = max(end, start + (width[0] if width else unit))
-            alignment = max(alignment, step)
-            place = _place(base, name)
-            places.append(8 * place.offset + (_shift(place) if width else 0) == start)
-        end = -(-end // alignment) * alignment
-    if getattr(cls, "_pack_", 0) or not all(places) or end != 8 * ctypes.sizeof(cls):
-        raise SchemaError(
-            f"ctypes does not lay out the bit-fields of {cls.__name__} as C does; declare whole words"
+            f"ctypes gives {record.tag} {record.size} bytes because of its bit-fields, C {expected.size};"
+            " declare whole words"
         )
 
 
@@ -117,35 +112,37 @@ def _is_struct(type_: object) -> bool:
     return isinstance(type_, type) and issubclass(type_, ctypes.Structure | ctypes.Union)
 
 
-def _unwrapped(type_: Any) -> tuple[type, tuple[int, ...]]:
-    shape: list[int] = []
+def _type(type_: Any, where: str, level: int) -> Type:
+    counts: list[int] = []
     while issubclass(type_, ctypes.Array):
-        shape.append(type_._length_)
+        counts.append(type_._length_)
         type_ = type_._type_
-    return type_, tuple(shape)
+    kind: Type = record_from_ctypes(type_, level + 1) if _is_struct(type_) else _scalar(type_, where)
+    for count in reversed(counts):
+        kind = Array(kind, count)
+    return kind
 
 
-def _scalar(type_: type, where: str) -> tuple[np.dtype, bool | str]:
+def _scalar(type_: Any, where: str) -> Scalar:
     code = getattr(type_, "_type_", None)
-    size = ctypes.sizeof(type_)
+    size, align = ctypes.sizeof(type_), ctypes.alignment(type_)
     if issubclass(type_, ctypes._Pointer | _FUNCTION) or code in _ADDRESSES:
         wide = code == "Z" or getattr(code, "_type_", None) == "u"  # c_wchar_p, or a POINTER(c_wchar)
-        return np.dtype(f"{_NATIVE}u{size}"), _WIDE if wide else True
+        return Scalar(np.dtype(f"{_NATIVE}u{size}"), align, pointer=_WIDE if wide else True)
     order = _SWAPPED if getattr(type_, _SWAPPED_ATTRIBUTE, None) is type_ else _NATIVE
-    for known, letter in ((_SIGNED, "i"), (_UNSIGNED, "u"), (_FLOATS, "f")):
-        if code in known:
-            return np.dtype(f"{order}{letter}{size}"), False
+    if code in _SIGNED or code in _UNSIGNED:
+        labels = HRESULT if type_.__name__ == "HRESULT" and size == 4 else None
+        letter = "i" if code in _SIGNED else "u"
+        return Scalar(np.dtype(f"{order}{letter}{size}"), align, labels=labels, integer=True)
     if code == "?" and size == 1:
-        return np.dtype("|b1"), False
+        return Scalar(np.dtype("|b1"), align, integer=True)
     if code == "c":
-        return np.dtype("|S1"), False
+        return Scalar(np.dtype("|S1"), align)
+    if code == "u":
+        native = ABIS.get(native_abi())
+        return Scalar(np.dtype(native.wchar if native else f"{_NATIVE}u{size}"), align)
+    if code in _FLOATS or code in _COMPLEX:
+        # What is wider than a double has no type of NumPy that is the same everywhere.
+        number, widest = ("f", 8) if code in _FLOATS else ("c", 16)
+        return Scalar(np.dtype(f"{order}{number}{size}" if size <= widest else (np.void, size)), align)
     raise SchemaError(f"{where} is a {type_.__name__}, which no record can hold; declare integers or bytes")
-
-
-def _bit_unit(type_: type, where: str) -> np.dtype:
-    dtype, pointer = _scalar(type_, where)
-    if not dtype.isnative or pointer or dtype.kind not in "iub":
-        raise SchemaError(
-            f"{where} is a bit-field of {type_.__name__} in foreign byte order; declare whole words"
-        )
-    return dtype

@@ -13,7 +13,10 @@ from fastrec.errors import SchemaError
 from fastrec.schema import identity, members
 from fastrec.schema.abi import abi_named, check_abi
 from fastrec.schema.c import meanings_of, parse, struct_of
-from fastrec.schema.ctypes_ import struct_from_ctypes
+from fastrec.schema.c.types import Record
+from fastrec.schema.cffi_ import record_from_cffi
+from fastrec.schema.ctypes_ import record_from_ctypes
+from fastrec.schema.dwarf import record_from_dwarf
 from fastrec.schema.labels import labels_from_json
 
 __all__ = ["MEANINGS", "Intake"]
@@ -76,8 +79,9 @@ class Intake:
         Parameters
         ----------
         struct : subclass of ctypes.Structure, ctypes.BigEndianStructure or ctypes.Union
-            Nested structs, arrays, unions and bit-fields (not big-endian ones) are understood; arrays of
-            ``c_char`` become ``S<n>``, pointers opaque numbers.
+            Nested and anonymous structs, arrays, unions and bit-fields are understood; arrays of ``c_char``
+            become ``S<n>``, pointers opaque numbers, a ``c_longdouble`` opaque bytes. Integers whose class is
+            called ``HRESULT`` get its labels.
         name : str
             Default: that of the class.
         labels, units, docs : mapping by field name
@@ -87,13 +91,89 @@ class Intake:
         Raises
         ------
         SchemaError
-            A member that a record cannot hold; the message names it.
+            A member that a record cannot hold, or bit-fields that ctypes places otherwise than C does; the
+            message names it.
         """
-        layout = struct_from_ctypes(struct)
-        followed = [text] if isinstance(text, str) else text
-        kinds = text if isinstance(text, Mapping) else dict.fromkeys(followed, True)
-        meanings = _by_field(labels, units, docs, kinds)
-        return cls(struct.__name__ if name is None else name, layout, meanings)
+        record = record_from_ctypes(struct)
+        return cls._of_record(record, name, _by_field(labels, units, docs, _kinds(text)))
+
+    @classmethod
+    def from_cffi(
+        cls,
+        type: Any,
+        ffi: Any = None,
+        *,
+        name: str | None = None,
+        labels: Mapping[str, object] | None = None,
+        units: Mapping[str, str] | None = None,
+        docs: Mapping[str, str] | None = None,
+        text: Iterable[str] | Mapping[str, bool | str] = (),
+    ) -> Self:
+        """Make a schema of a struct or union that ``cffi`` knows, with the layout cffi gave it.
+
+        Parameters
+        ----------
+        type : ctype, or str
+            ``ffi.typeof("struct s")``; or its name, such as ``"struct s"`` or that of a typedef, with `ffi`.
+            Enumerations become labels. cffi resolves typedefs: that a number was an ``HRESULT`` or a
+            ``__be32`` is not known.
+        ffi : FFI, optional
+            Of cffi, or of a module that it made.
+        name, labels, units, docs, text
+            As in `from_ctypes`.
+
+        Raises
+        ------
+        SchemaError
+            No struct or union, one that is only declared, or a member that a record cannot hold.
+        """
+        record = record_from_cffi(type, ffi)
+        return cls._of_record(record, name, _by_field(labels, units, docs, _kinds(text)))
+
+    @classmethod
+    def from_dwarf(
+        cls,
+        path: str | os.PathLike[str],
+        name: str,
+        *,
+        labels: Mapping[str, object] | None = None,
+        units: Mapping[str, str] | None = None,
+        docs: Mapping[str, str] | None = None,
+        text: Iterable[str] | Mapping[str, bool | str] = (),
+    ) -> Self:
+        """Make a schema of a struct in a program compiled with ``-g``, for whichever machine.
+
+        Needs pyelftools: ``pip install "fastrec[dwarf]"``.
+
+        Parameters
+        ----------
+        path : path
+            An ELF executable, shared library or object file with DWARF 2 to 5, of C or C++.
+        name : str
+            Of the struct, union, class or typedef: ``"status_t"``, ``"struct status"``, ``"motor::Status"``.
+        labels, units, docs, text
+            As in `from_ctypes`. Enumerations become labels by themselves; there are no comments to keep.
+
+        Raises
+        ------
+        SchemaError
+            The file cannot be read or has no sound debug information, the name no meaning in it or several,
+            or a member that a record cannot hold.
+        """
+        record, abi, byteorder = record_from_dwarf(path, name)
+        given = _by_field(labels, units, docs, _kinds(text))
+        return cls._of_record(record, None, given, abi=abi, byteorder=byteorder)
+
+    @classmethod
+    def _of_record(
+        cls, record: Record, name: str | None, given: Mapping[str, Mapping[str, Any]], **kinds: str
+    ) -> Self:
+        """A schema of a struct of C; what a user says of a field goes before what C says."""
+        layout = struct_of(record)
+        known = dict(meanings_of(record))
+        for path, one in given.items():
+            known[path] = known.get(path, {}) | one
+        return cls(record.tag if name is None else name, layout, known, **kinds)
 
     @classmethod
     def from_c(
@@ -163,6 +243,12 @@ class Intake:
         return cls(
             members.check_name(obj.get("name"), "a schema"), layout, known, abi=abi, byteorder=byteorder
         )
+
+
+def _kinds(text: Iterable[str] | Mapping[str, bool | str]) -> Mapping[str, bool | str]:
+    if isinstance(text, Mapping):
+        return text
+    return dict.fromkeys([text] if isinstance(text, str) else text, True)
 
 
 def _by_field(

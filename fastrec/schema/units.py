@@ -40,12 +40,18 @@ class BitField:
 
 
 def with_units(
-    members: Iterable[Member], fields: Sequence[BitField], size: int, *, union: bool = False
+    members: Iterable[Member],
+    fields: Sequence[BitField],
+    size: int,
+    *,
+    union: bool = False,
+    big: bool = False,
 ) -> tuple[Member, ...]:
     """Return the members of a struct, in order of offset, with its bit-fields in units.
 
     A bit-field's unit is the aligned word of its declared type, as long as the struct has it and no member
     but bit-fields lies in it; else the bytes that hold the field. Units with a byte in common become one.
+    `big`: the struct is big-endian, which types of one byte cannot say.
 
     Raises
     ------
@@ -66,7 +72,7 @@ def with_units(
             same[2].append(field)
         else:
             groups.append((low, high, own))
-    plain += [_unit(*group) for group in groups]
+    plain += [_unit(*group, big) for group in groups]
     return tuple(sorted(plain, key=lambda member: member.offset))
 
 
@@ -79,9 +85,9 @@ def _word(field: BitField, size: int, taken: Sequence[tuple[int, int]]) -> tuple
     return (low, high) if fits and all(b <= low or a >= high for a, b in taken) else (first, last)
 
 
-def _unit(low: int, high: int, fields: list[BitField]) -> Member:
+def _unit(low: int, high: int, fields: list[BitField], big: bool) -> Member:
     size = high - low
-    order = ">" if any(field.type.str[0] == ">" for field in fields) else "<"
+    order = ">" if big or any(field.type.str[0] == ">" for field in fields) else "<"
     if order == ">" and size not in (1, 2, 4, 8):
         raise SchemaError(
             f"bit-field {fields[0].name!r} is big-endian and lies in no word; declare whole words"

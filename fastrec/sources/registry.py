@@ -12,6 +12,7 @@ import numpy as np
 
 from fastrec.errors import SourceError, suggest
 from fastrec.schema import Schema
+from fastrec.schema.cffi_ import is_cffi_type
 
 __all__ = ["as_schema", "options_of", "source"]
 
@@ -68,7 +69,7 @@ def as_schema(schema: Any) -> Schema:
 
     Parameters
     ----------
-    schema : Schema, ctypes.Structure class, numpy.dtype or str
+    schema : Schema, ctypes.Structure class, type of cffi, numpy.dtype or str
         A str is the name of a source, whose schema is meant.
     """
     if isinstance(schema, Schema):
@@ -77,8 +78,10 @@ def as_schema(schema: Any) -> Schema:
         return source(schema).schema
     if isinstance(schema, type) and issubclass(schema, ctypes.Structure | ctypes.Union):
         return Schema.from_ctypes(schema)
+    if is_cffi_type(schema):
+        return Schema.from_cffi(schema)
     if isinstance(schema, np.dtype | list):
         return Schema.from_dtype(schema)
     raise SourceError(
-        f"schema={schema!r}: pass a Schema, a ctypes structure, a dtype or the name of a source"
+        f"schema={schema!r}: pass a Schema, a struct of ctypes or cffi, a dtype or the name of a source"
     )

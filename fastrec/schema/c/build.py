@@ -44,7 +44,8 @@ def struct_of(record: Record, level: int = 1) -> members.Struct:
         else:
             dtype, shape = _text(element.dtype, shape)
             found.append(members.Member(declared.name, placed.at // 8, dtype, shape, element.pointer))
-    return members.Struct(record.size, with_units(found, fields, record.size, union=record.union))
+    placed_all = with_units(found, fields, record.size, union=record.union, big=record.big)
+    return members.Struct(record.size, placed_all)
 
 
 def meanings_of(record: Record, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -115,6 +115,8 @@ class Record:
         Bytes.
     required : int
         Alignment that attributes within it ask for, which packing around it does not lower (Microsoft).
+    big : bool
+        Bits are counted from the most significant one of each byte down.
     """
 
     tag: str
@@ -123,6 +125,7 @@ class Record:
     size: int
     align: int
     required: int = 0
+    big: bool = False
 
 
 Type = Scalar | Array | Record

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from fastrec.schema import Schema
-from fastrec.schema.ctypes_ import struct_from_ctypes
+from fastrec.schema.c import struct_of
+from fastrec.schema.ctypes_ import record_from_ctypes
 from fastrec.schema.members import Struct
 
 __all__ = ["Known", "described", "laid_out"]
@@ -24,7 +25,7 @@ class Known(NamedTuple):
 
 def laid_out(struct: type[ctypes.Structure]) -> Struct:
     """The layout of a ctypes class. Members whose name begins with ``_`` are padding and left out."""
-    whole = struct_from_ctypes(struct)
+    whole = struct_of(record_from_ctypes(struct))
     return Struct(whole.size, tuple(member for member in whole.members if not member.name.startswith("_")))
 
 
