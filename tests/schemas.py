@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from fastrec.schema import Schema
 from fastrec.schema.members import Bit, Member, Struct
 
-__all__ = ["NUMBERS", "schemas"]
+__all__ = ["NUMBERS", "places", "schemas"]
 
 WIDE = ("i2", "i4", "i8", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")
 NUMBERS = [*(f"{order}{code}" for order in "<>" for code in WIDE), "|i1", "|u1", "|b1"]
@@ -131,3 +132,17 @@ def _unit(draw: st.DrawFn, names: _Names, offset: int, plain: bool) -> Member:
         end = shift + width
     name = "|".join(bit.name for bit in bits) + ("|" if len(bits) == 1 else "")
     return Member(name, offset, unit, bits=tuple(bits))
+
+
+def places(schema: Schema) -> list[tuple]:
+    """Every field by name and where it lies, to the bit; padding that has a name is left out."""
+    found: list[tuple] = []
+    for field in schema.fields:
+        if re.search(r"(^|\.)_(pad|gap)\d+$", field.name):
+            continue
+        if field.bits and field.dtype.str[0] != ">":
+            shift, width = field.bits
+            found.append((field.name, field.dtype.kind, 8 * field.offset + shift, width))
+        else:
+            found.append((field.name, field.dtype.str, field.offset, field.shape, field.bits))
+    return found

@@ -61,7 +61,7 @@ def add_c_arguments(parser: argparse.ArgumentParser) -> None:
 def _define(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r} is no macro; write NAME or NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r} is no macro; write NAME or NAME=N")
     return name, value if equals else "1"
 
 
@@ -171,7 +171,7 @@ def _meaning(field: Field) -> str:
     if field.unit:
         parts.append(f"[{field.unit}]")
     if field.scale != 1.0 or field.bias != 0.0:
-        parts.append(f"raw * {field.scale:g} + {field.bias:g}")
+        parts.append(f"raw * {field.scale:g}" + (f" + {field.bias:g}" if field.bias else ""))
     if field.labels is not None and field.labels.kind == "hresult":
         parts.append("HRESULT")
     elif field.labels is not None:

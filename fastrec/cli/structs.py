@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -63,7 +64,7 @@ def schema_from(
         if abi != "native" or pack is not None or defines:
             raise SchemaError("ABI, packing and macros are for C declarations; this says itself how it lies")
         if path is None:
-            return registry.source(place).schema
+            return _of_source(place)
         if data is None:
             return _of_channel(path, name)
         return _of_debug(path, name) if data[:4] == _ELF else _of_json(data, name)
@@ -113,6 +114,16 @@ def _read(path: Path) -> bytes:
     if len(data) > MAX_TEXT:
         raise RecordingError(f"{path}: has more than {MAX_TEXT >> 20} MiB, which no header has")
     return data
+
+
+def _of_source(name: str) -> Schema:
+    # Of these a name is enough: any file and any connection has the same struct.
+    if name == "linux:fstat":
+        name += ":/"
+    if name == "linux:tcp_info":
+        with socket.socket() as connection:
+            return registry.source(f"{name}:{connection.fileno()}").schema
+    return registry.source(name).schema
 
 
 def _of_json(data: bytes, name: str | None) -> Schema:

@@ -95,8 +95,8 @@ def render(schema: Schema, layout: Struct) -> str:
     that an initialiser zeroes it; pointers are integers of their width, enumerations are declared beside
     integers of theirs, raw bytes are arrays of ``uint8_t``, complex numbers arrays of two, half precision
     ``uint16_t``. A comment says so, and where a number is big-endian. Bit-fields are bit-fields of words
-    that they fill; in big-endian words, and in units that are no word, which compilers place differently, the
-    unit is there, with macros ``..._SHIFT`` and ``..._WIDTH``.
+    that they fill. Where no word does, or a big-endian one, compilers differ: there the unit is a number or
+    raw bytes, with macros ``..._SHIFT`` and ``..._WIDTH``.
     """
     return _Header(schema, layout).text()
 
@@ -109,6 +109,7 @@ class _Header:
         self._tags, self._enumerators = self._enumerations()
         self._macros: list[str] = []
         self._bits = False
+        self._units: set[str] = set()
 
     def text(self) -> str:
         schema, name = self._schema, self._name
@@ -197,6 +198,7 @@ class _Header:
         notes = [*_renamed(member.name, new), *kind]
         if member.bits:
             notes.append("of bit-fields")
+            self._units.add(_INDEX.sub("", path + member.name))
             self._macros += _macros(self._name, member, scope, path)
         else:
             field = self._schema.field(path + member.name)
@@ -236,8 +238,8 @@ class _Header:
             taken.add(tag)
             own = unique(dict(labels.enumerators), identifier, taken)
             if not _are_ints(labels) or any(new != identifier(name) for name, new in own.items()):
-                # All enumerators of C share one scope, where two may meet, and a macro hides members too: such
-                # names carry their enumeration's before them.
+                # All enumerators of C share one scope, where two may meet, and a macro hides members too:
+                # such names carry their enumeration's before them.
                 own = unique(own, partial(_tagged, tag), taken)
             taken.update(own.values())
             names[labels] = own
@@ -253,14 +255,9 @@ class _Header:
             return scopes[id(struct)][member]
 
         yield f'FASTREC_ASSERT(sizeof({name}) == {self._schema.size}, "size");'
-        for _, path, offset, member in walk(self._layout, new):
-            if not member.bits or _is_whole(member):
-                yield f'FASTREC_ASSERT(offsetof({name}, {path}) == {offset}, "{path}");'
-
-
-def _is_whole(member: Member) -> bool:
-    """Whether a unit is there as a number, because no compiler's bit-fields are."""
-    return member.type.kind != "u" or member.type.str[0] == ">"
+        for path, c_path, offset, member in walk(self._layout, new):
+            if not member.bits or _INDEX.sub("", path) in self._units:
+                yield f'FASTREC_ASSERT(offsetof({name}, {c_path}) == {offset}, "{c_path}");'
 
 
 def _is_hresult(field: Field) -> bool:

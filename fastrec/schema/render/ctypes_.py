@@ -73,7 +73,7 @@ class _Module:
         anonymous: list[str] = []
         ways = found[0].ways if union else (found,)
         for way in ways:
-            if union and len(way) > 1:
+            if union and (len(way) > 1 or isinstance(way[0], Bits)):
                 self._anonymous(way, wanted, scope, path, rows, anonymous)
                 continue
             for piece in way:

@@ -74,6 +74,8 @@ def _declared(field: Field) -> tuple[str, int | None, list[str]]:
         notes.append("characters" if field.dtype.kind == "S" else "raw bytes")
         return "uint8", (count or 1) * field.dtype.itemsize, notes
     code = field.dtype.str.lstrip("<>|")
+    if code == "f2":
+        notes.append("half precision")
     if field.dtype.kind == "c":
         notes.append("real, imaginary")
         count = 2 * (count or 1)

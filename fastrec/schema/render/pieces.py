@@ -62,11 +62,18 @@ def pieces(struct: Struct) -> tuple[Piece, ...]:
     """Return the pieces of a struct, in order; members keep the order of their declaration where they can."""
     found: list[Piece] = []
     end = 0
-    for low, high, group in _groups(struct.members):
+    groups = list(_groups(struct.members))
+    nexts = [low for low, _, _ in groups[1:]] + [struct.size]
+    for (low, high, group), limit in zip(groups, nexts, strict=True):
         if low > end:
             found.append(Pad(low - end))
-        found.append(_piece(group, low))
-        end = high
+        if len(group) > 1:
+            found.append(_choice(group, low))
+            end = high
+        else:
+            parts, size = _single(group[0], limit - low)
+            found += parts
+            end = low + size
     if end < struct.size:
         found.append(Pad(struct.size - end))
     return tuple(found)
@@ -95,9 +102,7 @@ def _groups(members: Iterable[Member]) -> Iterator[tuple[int, int, list[Member]]
         yield low, high, group
 
 
-def _piece(group: list[Member], low: int) -> Piece:
-    if len(group) == 1:
-        return _single(group[0])
+def _choice(group: list[Member], low: int) -> Choice:
     ways: list[list[Piece]] = []
     end = math.inf
     for member in group:
@@ -106,31 +111,59 @@ def _piece(group: list[Member], low: int) -> Piece:
             end = low
         if member.offset > end:
             ways[-1].append(Pad(member.offset - int(end)))
-        ways[-1].append(_single(member))
+        ways[-1] += _single(member, member.nbytes)[0]
         end = member.offset + member.nbytes
     return Choice(tuple(map(tuple, ways)))
 
 
-def _single(member: Member) -> Piece:
-    if not member.bits or member.type.kind != "u" or member.type.str[0] == ">":
-        return Plain(member)
+def _single(member: Member, room: int) -> tuple[list[Piece], int]:
+    """The pieces of one member, which may use the padding behind it, and their bytes."""
+    whole: tuple[list[Piece], int] = [Plain(member)], member.nbytes
+    if not member.bits or isinstance(member.type, Struct) or member.type.str[0] == ">":
+        return whole
     ways: list[list[Bit]] = []
     end = math.inf
     for bit in member.bits:
         if bit.shift < end:
             ways.append([])
-            end = 0
-        if bit.shift > end:
-            ways[-1].append(Bit("", int(end), bit.shift - int(end), False))
         ways[-1].append(bit)
         end = bit.shift + bit.width
-    filled = [Bits(member.type, _filled(way, 8 * member.itemsize)) for way in ways]
-    return filled[0] if len(filled) == 1 else Choice(tuple((one,) for one in filled))
+    if member.type.kind == "u":
+        filled = [_word(way, 0, member.itemsize) for way in ways]
+        return [filled[0] if len(filled) == 1 else Choice(tuple((one,) for one in filled))], member.nbytes
+    words = _words(ways[0], member.nbytes, room) if len(ways) == 1 else None
+    return whole if words is None else ([*words], sum(one.word.itemsize for one in words))
 
 
-def _filled(fields: list[Bit], width: int) -> tuple[Bit, ...]:
-    end = fields[-1].shift + fields[-1].width
-    return (*fields, Bit("", end, width - end, False)) if end < width else tuple(fields)
+def _words(bits: Sequence[Bit], size: int, room: int) -> list[Bits] | None:
+    """Words for the bit-fields of raw bytes, none of which lies across two; None: there are none."""
+    words: list[Bits] = []
+    low = 0
+    while low < size:
+        for width in (1, 2, 4, 8):
+            end = 8 * (low + width)
+            if low + width <= room and not any(bit.shift < end < bit.shift + bit.width for bit in bits):
+                break
+        else:
+            return None
+        words.append(_word([bit for bit in bits if 8 * low <= bit.shift < end], low, width))
+        low += width
+    return words
+
+
+def _word(bits: Sequence[Bit], low: int, size: int) -> Bits:
+    """A word at byte `low` of its unit, with its bit-fields and the gaps between them."""
+    fields: list[Bit] = []
+    end = 0
+    for bit in bits:
+        shift = bit.shift - 8 * low
+        if shift > end:
+            fields.append(Bit("", end, shift - end, False))
+        fields.append(bit._replace(shift=shift))
+        end = shift + bit.width
+    if end < 8 * size:
+        fields.append(Bit("", end, 8 * size - end, False))
+    return Bits(np.dtype(f"<u{size}"), tuple(fields))
 
 
 def walk(struct: Struct, name: Callable[[Struct, str], str]) -> Iterator[tuple[str, str, int, Member]]:
