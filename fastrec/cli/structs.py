@@ -69,7 +69,9 @@ def schema_from(
             return _of_channel(path, name)
         return _of_debug(path, name) if data[:4] == _ELF else _of_json(data, name)
     except SchemaError as error:
-        raise SchemaError(f"{path or place}: {error}") from None
+        where = str(path or place)
+        told = str(error)
+        raise SchemaError(told if told.startswith(where) else f"{where}: {told}") from None
 
 
 def _cut(place: str) -> tuple[Path | None, str | None]:

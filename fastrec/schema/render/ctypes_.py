@@ -76,8 +76,12 @@ class _Module:
             if union and (len(way) > 1 or isinstance(way[0], Bits)):
                 self._anonymous(way, wanted, scope, path, rows, anonymous)
                 continue
-            for piece in way:
-                if isinstance(piece, Choice) or (isinstance(piece, Plain) and not piece.member.name):
+            for place, piece in enumerate(way):
+                before = way[place - 1] if place else None
+                if isinstance(piece, Bits) and isinstance(before, Bits) and before.word != piece.word:
+                    # Before Python 3.14 a wider word would grow from the one before it.
+                    self._anonymous((piece,), wanted, scope, path, rows, anonymous)
+                elif isinstance(piece, Choice) or (isinstance(piece, Plain) and not piece.member.name):
                     inner = piece if isinstance(piece, Choice) else piece.member.type
                     parts = (inner,) if isinstance(inner, Choice) else pieces(inner)
                     self._anonymous(parts, wanted, scope, path, rows, anonymous)

@@ -17,7 +17,7 @@ def parsed(schema: Schema) -> Any:
 
 
 @given(schema=schemas())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_message_has_every_field(schema: Schema) -> None:
     message = parsed(schema)
     assert len(message.fields) == len(schema.fields)

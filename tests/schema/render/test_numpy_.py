@@ -11,7 +11,7 @@ from fastrec.schema import Schema
 
 
 @given(schema=schemas())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_dtype_is_the_schemas(schema: Schema) -> None:
     names: dict[str, Any] = {}
     exec(schema.to("numpy"), names)
