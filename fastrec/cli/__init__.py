@@ -29,6 +29,7 @@ VERBS = {
     "cat": "print records",
     "play": "print records at the times at which they were recorded",
     "export": "write records to a .csv, .jsonl, .npy or .npz file",
+    "schema": "say where the fields of a struct lie, or write it as C, Python, JSON or a ROS 2 message",
     "verify": "check every byte and every number of a recording",
 }
 """Verb and what it does; its module has ``add_arguments(parser)`` and ``run(options) -> exit code``."""

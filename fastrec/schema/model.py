@@ -19,6 +19,7 @@ from fastrec.schema.abi import check_abi, native_abi
 from fastrec.schema.field import Field
 from fastrec.schema.forms import Store
 from fastrec.schema.intake import MEANINGS, Intake
+from fastrec.schema.render import render
 from fastrec.schema.texts import check_apart
 
 __all__ = ["Field", "Schema", "Store"]
@@ -152,6 +153,23 @@ class Schema(Intake):
             **self._layout.to_json(),
             "fields": {name: meaning for name, meaning in meanings.items() if meaning},
         }
+
+    def to(self, form: str) -> str:
+        """Return the schema as a text for other tools.
+
+        Parameters
+        ----------
+        form : str
+            ``"c"``: a header for C11 and C++17 with this layout under every ABI, every offset asserted.
+            ``"ring"``: the constant with which a producer in C opens a ring. ``"ctypes"``, ``"numpy"``:
+            Python that needs no fastrec. ``"json"``: `to_json`. ``"msg"``: a message definition of ROS 2.
+
+        Raises
+        ------
+        SchemaError
+            There is no such form.
+        """
+        return render(self, self._layout, form)
 
     @property
     def record_dtype(self) -> np.dtype:

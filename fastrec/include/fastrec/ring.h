@@ -197,6 +197,15 @@ _Static_assert(sizeof(fr_ring_header) <= FR_PAGE, "the header is one page");
 _Static_assert(sizeof(fr_gap_entry) == 64, "gap entries fill a line");
 #endif
 
+/* What a ring says of its payloads, as a constant that `fastrec schema ... --as ring` writes. */
+typedef struct fr_schema {
+    const char *json;         /* one line of ASCII */
+    uint64_t json_size;       /* bytes, without the zero behind them */
+    uint32_t payload_size;    /* sizeof the C struct */
+    uint32_t texts;           /* pointers that are followed as text; 0: the ring needs no arena */
+    unsigned char digest[16]; /* known to readers before they read the JSON */
+} fr_schema;
+
 /* A view of the mapping that anybody may hold. */
 typedef struct fr_ring_view {
     fr_ring_header *header;

@@ -1,0 +1,182 @@
+"""``fastrec schema FILE[:STRUCT]``: where the fields of a struct lie; the same as C, Python, JSON, ROS 2.
+
+``fastrec schema diff A B``: what differs between two.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from fastrec.cli.output import complain, plural, say, say_json, table, visible
+from fastrec.cli.structs import PLACE, schema_from
+from fastrec.errors import suggest
+from fastrec.schema import Field, Schema
+from fastrec.schema.abi import ABIS
+from fastrec.schema.render import FORMS
+
+__all__ = ["add_arguments", "add_c_arguments", "run"]
+
+DIFF = "diff"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    parser.usage = "fastrec schema PLACE [options]\n       fastrec schema diff PLACE PLACE [options]"
+    parser.add_argument(
+        "places",
+        metavar="PLACE",
+        nargs="+",
+        help=f"{PLACE}; after the word diff two of them: exit code 0: they are equal, 1: they differ",
+    )
+    parser.add_argument("--as", dest="form", metavar="FORM", help=f"write it as {', '.join(FORMS)}")
+    parser.add_argument("--name", help="call it this")
+    parser.add_argument("--json", action="store_true", help="print fields, or differences, as JSON")
+    add_c_arguments(parser)
+
+
+def add_c_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says how a text of C is read."""
+    group = parser.add_argument_group("options of C declarations")
+    group.add_argument(
+        "--abi", default="native", metavar="ABI", help=f"whose layout: native, {', '.join(ABIS)}"
+    )
+    group.add_argument(
+        "--pack", type=int, choices=(1, 2, 4, 8, 16), help="as #pragma pack(N) before the text"
+    )
+    group.add_argument(
+        "-D",
+        dest="defines",
+        metavar="NAME[=VALUE]",
+        action="append",
+        type=_define,
+        default=[],
+        help="a macro",
+    )
+    group.add_argument(
+        "-I", dest="include", metavar="DIR", action="append", default=[], help="where includes are looked up"
+    )
+
+
+def _define(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is no macro; write NAME or NAME=N")
+    return name, value if equals else "1"
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a schema, or what differs: then 1."""
+    places = options.places
+    if places[0] == DIFF and len(places) > 1:
+        if len(places) != 3 or options.form is not None:
+            complain("diff needs two places and no --as; write fastrec schema diff A B")
+            return 2
+        return _diff(*(_found(place, options) for place in places[1:]), as_json=options.json)
+    if len(places) > 1:
+        complain(f"one place at a time, not {len(places)}; fastrec schema diff A B compares two")
+        return 2
+    if options.form is not None and options.form not in FORMS:
+        complain(f"--as {options.form}: there is no such form{suggest(options.form, FORMS)}")
+        return 2
+    if options.form is not None and options.json:
+        complain("--as and --json do not go together; leave one out (--as json is the whole schema)")
+        return 2
+    schema = _found(places[0], options)
+    if options.form is not None:
+        say(schema.to(options.form).removesuffix("\n"))
+    elif options.json:
+        say_json(_as_dict(schema))
+    else:
+        _show(schema)
+    return 0
+
+
+def _found(place: str, options: argparse.Namespace) -> Schema:
+    schema = schema_from(
+        place,
+        abi=options.abi,
+        pack=options.pack,
+        defines=dict(options.defines),
+        include=options.include,
+    )
+    return schema if options.name is None else Schema.from_json({**schema.to_dict(), "name": options.name})
+
+
+def _diff(old: Schema, new: Schema, *, as_json: bool) -> int:
+    changes = old.diff(new)
+    if as_json:
+        say_json([change.as_dict() for change in changes])
+    else:
+        for change in changes:
+            say(visible(str(change)))
+    return 1 if changes else 0
+
+
+def _as_dict(schema: Schema) -> dict[str, object]:
+    head = {key: getattr(schema, key) for key in ("name", "abi", "byteorder", "size", "digest")}
+    return {**head, "fields": [_field(field) for field in schema.fields]}
+
+
+def _field(field: Field) -> dict[str, object]:
+    return {
+        "name": field.name,
+        "offset": field.offset,
+        "size": field.nbytes,
+        "type": field.dtype.str,
+        "shape": list(field.shape),
+        "bits": None if field.bits is None else list(field.bits),
+        **field.meaning(),
+    }
+
+
+def _show(schema: Schema) -> None:
+    order = "" if schema.byteorder == "little" else f", {schema.byteorder}-endian"
+    say(f"{visible(schema.name)}: {plural(schema.size, 'byte')}, {schema.abi}{order}")
+    table(
+        [("offset", "size", "type", "name", ""), *_rows(schema)],
+        indent="  ",
+        right=(0, 1),
+    )
+    say(f"{plural(len(schema.fields), 'field')}, digest {schema.digest}")
+
+
+def _rows(schema: Schema) -> Iterator[tuple[str, str, str, str, str]]:
+    """Fields in order of offset, and the holes between them."""
+    end = 0
+    for field in schema.fields:
+        if field.offset > end:
+            yield _hole(end, field.offset)
+        end = max(end, field.offset + field.nbytes)
+        size = f"{field.bits[1]} bits" if field.bits else str(field.nbytes)
+        yield str(field.offset), size, _type(field), visible(field.name), visible(_meaning(field))
+    if schema.size > end:
+        yield _hole(end, schema.size)
+
+
+def _hole(start: int, end: int) -> tuple[str, str, str, str, str]:
+    return str(start), str(end - start), "", "-", "padding"
+
+
+def _type(field: Field) -> str:
+    code = field.dtype.str.lstrip("<|")
+    kind = "text" if field.text else "pointer" if field.pointer else code
+    if field.bits:
+        return f"{kind}, from bit {field.bits[0]}"
+    return kind + "".join(f"[{n}]" for n in field.shape)
+
+
+def _meaning(field: Field) -> str:
+    parts = []
+    if field.unit:
+        parts.append(f"[{field.unit}]")
+    if field.scale != 1.0 or field.bias != 0.0:
+        parts.append(f"raw * {field.scale:g}" + (f" + {field.bias:g}" if field.bias else ""))
+    if field.labels is not None and field.labels.kind == "hresult":
+        parts.append("HRESULT")
+    elif field.labels is not None:
+        names = [f"{name}={value}" for name, value in field.labels.enumerators]
+        parts.append(", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else ""))
+    if field.doc:
+        parts.append(" ".join(field.doc.split()))
+    return "; ".join(parts)
