@@ -17,6 +17,7 @@ FORMS = 'a whole number, OUT, OUT(FIELD=VALUE,...), OUT(0xBYTES), INOUT(NUMBER),
 _BLANKS = re.compile(r"\s*")
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _WORD = re.compile(r'[^\s,()="]+')
+_FLOATING = re.compile(r"[+-]?[0-9]*\.[0-9]*(?:[eE][+-]?[0-9]+)?")
 _ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\", '"': '"'}
 
@@ -110,11 +111,9 @@ class _Scanner:
             pass
         if word.upper() in ("OUT", "INOUT", "NULL"):
             raise self._wrong(begin, f"{shown(word)}; did you mean {word.upper()}?")
-        try:
-            float(word)
-        except ValueError:
-            raise self._wrong(begin, f"{shown(word)} is not understood; it is {FORMS}") from None
-        raise self._wrong(begin, f"{shown(word)}: only whole numbers and pointers can be passed")
+        if _FLOATING.fullmatch(word):
+            raise self._wrong(begin, f"{shown(word)}: only whole numbers and pointers can be passed")
+        raise self._wrong(begin, f"{shown(word)} is not understood; it is {FORMS}")
 
     def _quoted(self) -> bytes | None:
         self._skip()

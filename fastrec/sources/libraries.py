@@ -71,8 +71,10 @@ def _opened(library: str) -> ctypes.CDLL:
     is_path = os.sep in library
     if is_path:
         _check_file(library)
+    # The loader goes by the text: ./x.so of another folder would be the one that it has already.
+    name = os.path.abspath(library) if is_path else library
     try:
-        return ctypes.CDLL(library)
+        return ctypes.CDLL(name)
     except OSError as error:
         why = str(error)
     if not is_path and why.startswith(f"{library}: cannot open"):
@@ -81,7 +83,7 @@ def _opened(library: str) -> ctypes.CDLL:
                 f"the loader finds no library {library}; for the file in this folder write ./{library}"
             )
         raise SourceError(f"the loader finds no library {library}{_near_libraries(library)}")
-    raise SourceError(f"{library} cannot be loaded: {why.removeprefix(f'{library}: ')}")
+    raise SourceError(f"{library} cannot be loaded: {why.removeprefix(f'{name}: ')}")
 
 
 def _check_file(path: str) -> None:
