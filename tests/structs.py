@@ -46,7 +46,11 @@ TRAITS = ("bit-fields", "packing", "nesting", "unions", "alignment", "arrays")
 
 @dataclass(eq=False)
 class Member:
-    """A member; ``type`` is a name or a struct, ``alignas`` what _Alignas says of it."""
+    """A member.
+
+    ``type`` is a name or a struct; ``renamed`` the alignment that a typedef of the struct asks for; ``alignas``
+    what _Alignas says.
+    """
 
     name: str
     type: str | Struct
@@ -55,6 +59,7 @@ class Member:
     packed: bool = False
     aligned: int = 0
     alignas: str = ""
+    renamed: int = 0
 
     def paths(self) -> Iterator[str]:
         """Yield the name with the index of every element."""
@@ -83,7 +88,11 @@ class Struct:
 
     def text(self, tag: str) -> str:
         """Return its definition and, before it, those of the structs it uses."""
-        before = "".join(part.text(tag) for part in self.nested() if part.outside)
+        before = "".join(
+            part.text(tag) + (_renaming(part, tag, member.renamed) if member.renamed else "")
+            for member in self.nested()
+            if isinstance(part := member.type, Struct) and part.outside
+        )
         body = f"{self._defined(tag)};\n"
         return f"{before}#pragma pack(push, {self.pack})\n{body}#pragma pack(pop)\n" if self.pack else before + body
 
@@ -93,12 +102,11 @@ class Struct:
         words = set(re.findall(r"enum \w+|\w+", text))
         return "".join(f"{line}\n" for name, line in PRELUDE.items() if name in words) + text
 
-    def nested(self) -> Iterator[Struct]:
-        """Yield the structs whose definitions come before this one's end: all within, but not within those
-        outside."""
+    def nested(self) -> Iterator[Member]:
+        """Yield the members whose structs are defined before this one ends; not those of structs outside."""
         for member in self.members:
             if isinstance(member.type, Struct):
-                yield member.type
+                yield member
                 if not member.type.outside:
                     yield from member.type.nested()
 
@@ -140,7 +148,7 @@ class Struct:
             "nesting": len(records) > 1,
             "unions": any(record.union for record in records),
             "alignment": any(record.aligned for record in records)
-            or any(member.aligned or member.alignas or member.type in _ALIGNED for member in members),
+            or any(member.aligned or member.alignas or member.renamed or member.type in _ALIGNED for member in members),
             "arrays": any(member.dims for member in members),
         }
         return {name for name, has in found.items() if has}
@@ -151,10 +159,20 @@ class Struct:
         return f"{head} {{\n{lines}}}{_attribute(self.packed, self.aligned)}"
 
 
+def _new_name(record: Struct, tag: str) -> str:
+    return record.tag(tag).split()[1] + "_t"
+
+
+def _renaming(record: Struct, tag: str, aligned: int) -> str:
+    return f"typedef {record.tag(tag)} {_new_name(record, tag)} __attribute__((aligned({aligned})));\n"
+
+
 def _declared(member: Member, tag: str) -> str:
     alignas = f"_Alignas({member.alignas}) " if member.alignas else ""
     if not isinstance(member.type, Struct):
         type_ = member.type
+    elif member.renamed:
+        type_ = _new_name(member.type, tag)
     elif member.type.outside:
         type_ = member.type.tag(tag)
     else:
@@ -232,6 +250,8 @@ class _Maker:
             inner = self.struct(level + 1)
             if inner.anonymous:
                 return Member("", inner)
+            if inner.outside and self.rarely(3):
+                return self.adorned(Member(self.name(), inner, renamed=self.of((1, 2, 4, 8, 16, 64))))
             return self.adorned(Member(self.name(), inner, self.dims(4)))
         if kind in (1, 4, 7):
             return self.bit_field()
