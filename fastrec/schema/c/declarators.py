@@ -1,0 +1,165 @@
+"""Declarators: from the type that specifiers give to that of the name they declare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fastrec.schema.abi import Abi
+from fastrec.schema.c.attributes import Attributed, Attributes
+from fastrec.schema.c.names import Named, Unusable, pointee_text
+from fastrec.schema.c.scalars import pointer
+from fastrec.schema.c.tokens import Token, refusal
+from fastrec.schema.c.types import Array
+
+__all__ = ["Declarator", "Declarators"]
+
+MAX_COUNT = 1 << 31
+MAX_AXES = 32
+
+QUALIFIERS = frozenset(
+    "const volatile restrict __const __const__ __volatile__ __volatile __restrict __restrict__ _Nonnull _Nullable"
+    " _Null_unspecified CONST".split()
+)
+_CONVENTIONS = frozenset(
+    """
+    __cdecl _cdecl __stdcall _stdcall __fastcall _fastcall __thiscall __vectorcall __unaligned __w64 __sptr __uptr
+    WINAPI WINAPIV APIENTRY APIPRIVATE CALLBACK PASCAL CDECL STDMETHODCALLTYPE STDMETHODVCALLTYPE STDAPICALLTYPE
+    NTAPI FAR NEAR IN OUT OPTIONAL UNALIGNED RPC_ENTRY
+    """.split()
+)
+_SAL = re.compile(
+    r"_(?:In|Out|Inout|Outptr|Deref|Ret|Field|Struct|Check|Pre|Post|Null|Maybe|Must|Reserved|Use)\w*_"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Declarator:
+    """What one declarator declares; ``name`` is None where a type alone stands."""
+
+    name: Token | None
+    type: Named
+    function: bool = False
+
+
+class Declarators(Attributed):
+    """Reads declarators."""
+
+    def __init__(self, tokens: Iterator[Token], end: Token, abi: Abi, pack: int | None) -> None:
+        super().__init__(tokens, end, abi, pack)
+
+    def is_type(self, word: str) -> bool:
+        """Whether a word names a type."""
+        raise NotImplementedError
+
+    def is_keyword(self, word: str) -> bool:
+        """Whether a word can be no name."""
+        raise NotImplementedError
+
+    def pass_over(self, into: Attributes) -> bool:
+        """Pass words and attributes that leave every layout as it is; whether there were some."""
+        before = self.place
+        while True:
+            token = self.peek()
+            if self.attributes(into):
+                continue
+            if token.kind != "word":
+                break
+            wide = {"__ptr32": 4, "__ptr64": 8}.get(token.text, self.abi.pointer)
+            if wide != self.abi.pointer:
+                raise refusal(token, f"is a pointer of {wide} bytes, which this ABI does not have")
+            known = token.text in QUALIFIERS or token.text in ("__extension__", "__ptr32", "__ptr64")
+            if not known and (token.text not in _CONVENTIONS or self.is_type(token.text)):
+                if not _SAL.fullmatch(token.text):
+                    break
+                self.take()
+                if self.at("("):
+                    self.skip()
+                continue
+            self.take()
+        return self.place != before
+
+    def declarator(self, base: Named, into: Attributes) -> Declarator:
+        """Read a declarator.
+
+        Parameters
+        ----------
+        base : Named
+            What the specifiers before it say.
+        into : Attributes
+            Takes what attributes within it ask for.
+
+        Raises
+        ------
+        SchemaError
+            An array of no possible size, or what is no declarator of C.
+        """
+        self.pass_over(into)
+        while self.at("*"):
+            self.take()
+            base = pointer(self.abi, pointee_text(base))
+            self.pass_over(into)
+        if self.at("&", "&&", "^"):
+            raise refusal(
+                self.peek(), "declares no C; references and blocks have no layout that is known here"
+            )
+        token = self.peek()
+        inner = None
+        if token.text == "(" and self._nested(self.peek(1)):
+            self.take()
+            inner = self.place
+            self.back(inner - 1)
+            self.skip()
+        elif token.kind == "word" and not self.is_keyword(token.text):
+            self.take()
+        base, function = self._suffixes(base)
+        if inner is None:
+            return Declarator(
+                token if token.kind == "word" and not self.is_keyword(token.text) else None, base, function
+            )
+        behind = self.place
+        self.back(inner)
+        found = self.declarator(base, into)
+        self.expect(")", "behind a declarator")
+        self.back(behind)
+        return Declarator(found.name, found.type, found.function or (function and found.type is base))
+
+    def _nested(self, token: Token) -> bool:
+        if token.kind != "word":
+            return token.text in ("*", "(", "^")
+        if token.text in ("__attribute__", "__attribute") or token.text in _CONVENTIONS:
+            return not self.is_type(token.text)
+        return not self.is_keyword(token.text) and not self.is_type(token.text)
+
+    def _suffixes(self, base: Named) -> tuple[Named, bool]:
+        counts: list[int | None] = []
+        while self.at("[") and self.peek(1).text != "[":
+            token = self.take()
+            if len(counts) == MAX_AXES:
+                raise refusal(token, f"is one dimension more than {MAX_AXES}")
+            for _ in iter(lambda: self.accept("const", "restrict", "static", "volatile"), None):
+                pass
+            counts.append(self._count())
+        if self.at("("):
+            self.skip()
+            return Unusable("is a function, which has no layout; a pointer to it has"), True
+        for place, count in reversed(list(enumerate(counts))):
+            if count is None and place:
+                raise refusal(self.peek(), "stands behind an array whose inner size is missing")
+            base = Array(base, count)
+        return base, False
+
+    def _count(self) -> int | None:
+        token = self.peek()
+        if self.accept("]"):
+            return None
+        count = self.constant("the size of an array")
+        self.expect("]", "behind the size of an array")
+        if count == 0:
+            raise refusal(
+                token, "gives an array no elements; write [] if it is the last member and of any length"
+            )
+        if not 0 < count <= MAX_COUNT:
+            raise refusal(token, f"gives an array {count} elements; 1 to {MAX_COUNT} are possible")
+        return count
