@@ -6,7 +6,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,7 +31,7 @@ class Bench:
     ending : Ending
         A signal interrupts the file's code.
     quiet : bool
-        What it prints goes to stderr: stdout has JSON.
+        What Python prints until `close` goes to stderr: stdout has JSON.
     traced : bool
         An error is told frame by frame, too.
 
@@ -49,12 +49,13 @@ class Bench:
 
     def __init__(self, path: Path, ending: Ending, *, quiet: bool, traced: bool) -> None:
         self._path, self._ending = path, ending
-        self._quiet, self._traced = quiet, traced
+        self._traced = traced
         self._module = ModuleType(_MODULE)
         self._module.__file__ = str(path.absolute())
         self._began = False
-        self._before = list(sys.path)
+        self._before = list(sys.path), sys.stdout
         code = self._read()
+        sys.stdout = sys.stderr if quiet else sys.stdout
         sys.path.insert(0, str(path.absolute().parent))
         sys.modules[_MODULE] = self._module  # dataclasses and pickle look there
         try:
@@ -120,8 +121,8 @@ class Bench:
             self._call("teardown", recorder)
 
     def close(self) -> None:
-        """Give back the way in which modules are found."""
-        sys.path[:] = self._before
+        """Give back the way in which modules are found, and stdout."""
+        sys.path[:], sys.stdout = self._before
         sys.modules.pop(_MODULE, None)
 
     def _call(self, name: str, recorder: CommandRecorder) -> None:
@@ -136,7 +137,7 @@ class Bench:
     def _told(self, function: str | None) -> Iterator[None]:
         """What the file raises becomes one line that says where in it."""
         try:
-            with redirect_stdout(sys.stderr if self._quiet else sys.stdout), self._ending.interrupting():
+            with self._ending.interrupting():
                 yield
         except KeyboardInterrupt:
             raise

@@ -263,10 +263,11 @@ def test_frame_by_frame_for_whoever_asks(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_what_the_file_prints_leaves_json_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    file = bench("print('module')\n" + PLAIN.replace("    rec.add", "    print('setup')\n    rec.add"))
-    assert main(["record", file, "--rate", "100", "--records", "2", "--json"]) == 0
+    work = "    import threading\n    threading.Timer(0.05, print, ['thread']).start()\n    rec.add"
+    file = bench("print('module')\n" + PLAIN.replace("    rec.add", f"    print('setup')\n{work}"))
+    assert main(["record", file, "--rate", "100", "--records", "30", "--json"]) == 0
     out, err = capsys.readouterr()
-    assert list(json.loads(out)["channels"]) == ["cpu"] and err == "module\nsetup\n"
+    assert list(json.loads(out)["channels"]) == ["cpu"] and err == "module\nsetup\nthread\n"
 
 
 def test_a_mark_and_an_end_from_a_thread_of_the_file(command: Run) -> None:
