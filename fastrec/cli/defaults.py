@@ -151,9 +151,8 @@ class CommandRecorder(Recorder):
         if not alone and asked.get("thread", "main") in self._decided:
             names -= {*_OF_THREADS}
         usual = {name: value for name, value in self._usual.items() if name in names}
-        if asked.get("store", usual.get("store")) != "changes":
-            usual.pop("heartbeat", None)
-        elif "ignore" not in asked and self._paths:
+        holds = asked.get("store", usual.get("store")) == "changes"
+        if holds and "ignore" not in asked and self._paths:
             usual["ignore"] = self._ignored(getattr(source, "schema", None))
         return usual
 

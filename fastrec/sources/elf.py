@@ -41,9 +41,7 @@ _FORMATS = {
 
 _LOADED = 1  # PT_LOAD
 _DYNAMIC_SYMBOLS = 11  # SHT_DYNSYM
-_LOCAL = 0  # STB_LOCAL
 _DATA = (1, 5, 6)  # STT_OBJECT, STT_COMMON, STT_TLS
-_NOWHERE = (1, 2)  # STV_INTERNAL, STV_HIDDEN
 
 
 class _Header(NamedTuple):
@@ -83,7 +81,6 @@ def _table(file: BinaryIO, size: int, place: tuple[int, int, int], names: list[s
     dtype = np.dtype(list(zip(names, form.split(), strict=True)))
     if not dtype.itemsize <= step <= _MOST_ROW or offset >= size:
         return np.zeros(0, dtype)
-    count = min(count, (size - offset) // step)
     file.seek(offset)
     data = file.read(count * step)
     spaced = np.dtype({"names": names, "formats": form.split(), "offsets": _offsets(dtype), "itemsize": step})
@@ -148,7 +145,7 @@ def check_loadable(path: str) -> None:
         segments = _segments(file, size, header)
         loaded = segments[segments["type"] == _LOADED]
         ends = [int(one["offset"]) + int(one["filesz"]) for one in loaded]
-        if len(segments) < header.segments[2] or not ends or max(ends) > size:
+        if not ends or max(ends) > size:
             raise SourceError(
                 f"{path}: is cut short: {size:,} bytes of {max(ends, default=size + 1):,}; copy it again"
             )
@@ -182,9 +179,7 @@ def exported(path: str) -> dict[str, bool]:
 
 
 def _named(symbols: np.ndarray, strings: bytes) -> dict[str, bool]:
-    offered = (
-        (symbols["shndx"] != 0) & (symbols["info"] >> 4 != _LOCAL) & ~np.isin(symbols["other"] & 3, _NOWHERE)
-    )
+    offered = symbols["shndx"] != 0
     found: dict[str, bool] = {}
     left = _MOST_STRINGS  # names may share their bytes: a small file could ask for very many
     for at, info in zip(symbols["name"][offered].tolist(), symbols["info"][offered].tolist(), strict=True):

@@ -73,6 +73,12 @@ def test_data_is_no_function(here: Path) -> None:
     assert refused("libm.so.6", "environ").startswith("'environ' of libm.so.6 is data; ")
 
 
+def test_data_of_each_thread_is_no_function(tmp_path: Path) -> None:
+    (tmp_path / "t.c").write_text("__thread int mine = 5;")
+    subprocess.run(["gcc", "-shared", "-fPIC", tmp_path / "t.c", "-o", tmp_path / "t.so"], check=True)
+    assert f"'mine' of {tmp_path}/t.so is data" in refused(f"{tmp_path}/t.so", "mine")
+
+
 def test_a_name_that_is_mangled(tmp_path: Path) -> None:
     (tmp_path / "m.cpp").write_text(CPP)
     path = tmp_path / "m.so"
