@@ -197,7 +197,7 @@ def test_what_was_recorded_is_told_before_what_went_wrong(
 
 def test_what_the_disk_did_not_take_is_told(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = small_disk / "run.fastrec"
-    assert main(["record", "linux:rusage@20000", "--duration", "2.5", "-o", str(path)]) == 1
+    assert main(["record", "linux:rusage@20000", "--records", "50000", "-o", str(path)]) == 1
     out, err = capsys.readouterr()
     (written,) = re.findall(
         r"\n  written   up to number ([0-9,]+); the recording has nothing after it\n", out
