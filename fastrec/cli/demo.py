@@ -16,9 +16,10 @@ import numpy as np
 
 from fastrec import recording, wmdrm
 from fastrec.channel import Channel
+from fastrec.cli.ending import Ending
 from fastrec.cli.output import byte_count, say, say_json, table, visible
 from fastrec.cli.progress import progress
-from fastrec.cli.record import Ending, default_path
+from fastrec.cli.record import default_path
 from fastrec.cli.summary import show_channel, show_next, show_place
 from fastrec.recorder import Recorder
 from fastrec.records import Records

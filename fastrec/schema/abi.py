@@ -39,8 +39,8 @@ class Abi:
         Whether there is an __int128.
     microsoft : bool
         Bit-fields, alignment and enumerations as Microsoft's compiler has them.
-    unnamed_bits_align : bool
-        An unnamed bit-field lends the struct its alignment.
+    clang : bool
+        What gcc leaves open is as clang has it: an unnamed bit-field lends the struct its alignment.
     macros : tuple of str
         Names by which headers know where they are.
     """
@@ -54,7 +54,7 @@ class Abi:
     signed_char: bool
     int128: bool
     microsoft: bool
-    unnamed_bits_align: bool
+    clang: bool
     macros: tuple[str, ...]
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from fastrec.errors import SourceError
 
-__all__ = ["function", "pin"]
+__all__ = ["file_of", "file_of_library", "function", "pin"]
 
 _NEEDS_GIL = 4  # FUNCFLAG_PYTHONAPI of ctypes
+
+_LINK_MAP = 2  # RTLD_DI_LINKMAP of dlinfo(3)
 
 _FLOATING = " returns a floating-point number, which tells no success; declare it void, with returns='void'"
 _SIGNED = "bhilq"  # codes of ctypes, which subclasses share
@@ -25,6 +27,26 @@ class _Info(ctypes.Structure):
         ("dli_sname", ctypes.c_char_p),
         ("dli_saddr", ctypes.c_void_p),
     ]
+
+
+class _LinkMap(ctypes.Structure):
+    """The beginning of struct link_map in <link.h>."""
+
+    _fields_ = [("l_addr", ctypes.c_void_p), ("l_name", ctypes.c_char_p)]
+
+
+def file_of(address: int) -> str | None:
+    """The path of the library or program in memory that an address lies in; None: in none."""
+    info = _Info()
+    found = ctypes.CDLL(None).dladdr(ctypes.c_void_p(address), ctypes.byref(info))
+    return os.fsdecode(info.dli_fname) if address and found and info.dli_fname else None
+
+
+def file_of_library(library: ctypes.CDLL) -> str | None:
+    """The path under which the loader has found it; None: it is the program itself."""
+    entry = ctypes.POINTER(_LinkMap)()
+    failed = ctypes.CDLL(None).dlinfo(ctypes.c_void_p(library._handle), _LINK_MAP, ctypes.byref(entry))
+    return os.fsdecode(entry.contents.l_name) if not failed and entry.contents.l_name else None
 
 
 def function(function: Any, name: str, *, unsafe: bool) -> tuple[int, int, bool, list]:
@@ -66,16 +88,13 @@ def pin(address: int, name: str) -> list:
     SourceError
         The address lies in no loaded library: a Python callback, say, which would need the GIL.
     """
-    info = _Info()
-    found = ctypes.CDLL(None).dladdr(ctypes.c_void_p(address), ctypes.byref(info))
-    if not address or not found or not info.dli_fname:
+    path = file_of(address)
+    if path is None:
         raise SourceError(
             f"{name} at {address:#x} lies in no loaded library (a Python callback?); unsafe=True trusts it"
         )
     try:
-        return [
-            ctypes.CDLL(os.fsdecode(info.dli_fname), mode=os.RTLD_NOLOAD | os.RTLD_NODELETE | os.RTLD_NOW)
-        ]
+        return [ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_NODELETE | os.RTLD_NOW)]
     except OSError:
         return []  # the program itself, which nobody unloads
 

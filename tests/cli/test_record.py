@@ -16,7 +16,8 @@ from children import PIPES, child
 
 import fastrec as fr
 from fastrec.cli import main
-from fastrec.cli.record import Ending, default_path
+from fastrec.cli.record import default_path
+from fastrec.core.ring import tsc_refusal
 from fastrec.errors import RecordingError
 from fastrec.recorder import Recorder
 
@@ -104,6 +105,26 @@ def test_metadata_name_and_silence(command: Run) -> None:
     assert run.info["metadata"] == {"who": "a=b", "why": ""}
 
 
+def recorded(command: Run, *given: str) -> tuple[dict[str, object], dict[str, object]]:
+    """Statistics of twenty polls at 100 Hz, and the options that the recording has."""
+    about = json.loads(command("record", "linux:rusage@100", "--records", "20", "--json", *given))
+    channel = json.loads(Path(about["path"], "channels/rusage/channel.json").read_text())
+    return about["channels"]["rusage"], channel["options"]
+
+
+def test_how_long_it_spins(command: Run) -> None:
+    asleep, _ = recorded(command, "--spin", "0")
+    awake, _ = recorded(command, "--spin", "20ms")  # longer than the period: it never sleeps
+    assert awake["cpu"] > 4 * asleep["cpu"] > 0
+
+
+@pytest.mark.skipif(tsc_refusal() is not None, reason="the kernel does not keep time by the counter")
+def test_what_stamps(command: Run) -> None:
+    stats, options = recorded(command, "--clock", "tsc")
+    assert stats["clock_error"] > 0 and options["clock"] == "tsc"
+    assert recorded(command)[1]["clock"] == "monotonic"
+
+
 def test_names_that_are_taken(here: Path) -> None:
     assert default_path("a") == Path("a.fastrec")
     Path("a.fastrec").mkdir()
@@ -126,6 +147,8 @@ def test_names_that_are_taken(here: Path) -> None:
         (2, ("linux:rusage", "--rate", "9", "--capacity", "0"), "above 0"),
         (2, ("linux:rusage", "--rate", "9", "--metadata", "x"), "KEY=VALUE"),
         (2, ("linux:rusage", "--rate", "9", "--when-full", "cry"), "'cry'"),
+        (2, ("linux:rusage", "--rate", "9", "--spin", "5"), "is not a duration"),
+        (2, ("linux:rusage", "--rate", "9", "--clock", "sun"), "'sun'"),
         (1, ("linux:rusgae", "--rate", "9"), "did you mean 'rusage'"),
         (1, ("linux:rusgae",), "did you mean 'rusage'"),
         (1, ("wmdrm", "--rate", "9"), "no source is called 'wmdrm' (a name is FAMILY:GETTER"),
@@ -174,7 +197,7 @@ def test_what_was_recorded_is_told_before_what_went_wrong(
 
 def test_what_the_disk_did_not_take_is_told(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = small_disk / "run.fastrec"
-    assert main(["record", "linux:rusage@20000", "--duration", "2.5", "-o", str(path)]) == 1
+    assert main(["record", "linux:rusage@20000", "--records", "50000", "-o", str(path)]) == 1
     out, err = capsys.readouterr()
     (written,) = re.findall(
         r"\n  written   up to number ([0-9,]+); the recording has nothing after it\n", out
@@ -230,15 +253,6 @@ def test_a_live_recording_can_be_asked(here: Path, command: Run) -> None:
         assert process.wait(60) == 0
 
 
-def test_signals_are_given_back() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    with Ending() as ending:
-        assert ending.signal is None
-        signal.raise_signal(signal.SIGTERM)
-        assert ending.signal == signal.SIGTERM
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
-
-
 def test_somebody_who_looks_on_sees_it_grow(monkeypatch: pytest.MonkeyPatch, command: Run) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -279,20 +293,24 @@ class TestChanges:
         assert ignored == [["ru_utime.tv_sec", "ru_utime.tv_usec"], ["time.tv_sec", "time.tv_usec"]]
 
     @pytest.mark.parametrize(
-        ("arguments", "said"),
+        ("code", "arguments", "said"),
         [
-            (("--ignore", "ru_utime"), "--ignore needs --store changes"),
-            (("--heartbeat", "1s"), "--heartbeat needs --store changes"),
+            (2, ("--ignore", "ru_utime"), "--ignore needs --store changes"),
+            (2, ("--heartbeat", "1s"), "--heartbeat needs --store changes"),
             (
+                1,
                 ("--store", "changes", "--ignore", "ru_utim"),
                 "no field 'ru_utim'; did you mean 'ru_utime.tv_sec'",
             ),
             (
+                1,
                 ("--store", "changes", "--heartbeat", "1us"),
                 "heartbeat='1us'; it is a duration from 1ms to 8760h",
             ),
         ],
     )
-    def test_refused(self, arguments: tuple[str, ...], said: str, refused: Callable[..., str]) -> None:
-        assert said in refused(1, "record", "linux:rusage@100", *arguments, "-o", "r")
+    def test_refused(
+        self, code: int, arguments: tuple[str, ...], said: str, refused: Callable[..., str]
+    ) -> None:
+        assert said in refused(code, "record", "linux:rusage@100", *arguments, "-o", "r")
         assert not Path("r").exists()

@@ -55,3 +55,17 @@ def test_rates_are_told_apart_from_names() -> None:
 def test_an_option_that_nobody_takes(refused: Run) -> None:
     line = refused(2, "record", "linux:rusage", "--rate", "9", "--url", "http://127.0.0.1/")
     assert "--url is for none of these sources" in line
+
+
+@pytest.mark.parametrize("text", ["bench.py", "./a:b.py", "/x/a=b@c.py", "a=b.py", ".py"])
+def test_files_of_python(text: str) -> None:
+    parser = argparse.ArgumentParser()
+    sources.add_arguments(parser)
+    assert str(sources.file_of(parser.parse_args([text]))) == text.removeprefix("./")
+
+
+@pytest.mark.parametrize("text", ["linux:fstat:/a/b.py", "x=linux:fstat:b.py", "a:b.py", "bench.py@100"])
+def test_sources_that_end_like_one(text: str) -> None:
+    parser = argparse.ArgumentParser()
+    sources.add_arguments(parser)
+    assert sources.file_of(parser.parse_args([text])) is None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastrec.schema.abi import Abi
-from fastrec.schema.c.types import Declared, Placed, Record
+from fastrec.schema.c.types import Declared, Placed, Record, Scalar
 
 __all__ = ["lay_out"]
 
@@ -75,22 +75,46 @@ def _system_v(
             own = max(natural, member.aligned)
             at = _up(at, 8 * own)
             size = 0
-            if abi.unnamed_bits_align:
+            if abi.clang:
                 align = max(align, own)
         else:
             size = member.width
-            wanted = min(member.aligned, pack or member.aligned)
-            if wanted:
-                at = _up(at, 8 * wanted)
-            word = 8 * natural
-            if not tight and not pack and at % word + size > max(word, 8 * member.type.size):
-                at = _up(at, word)
-            if member.name or abi.unnamed_bits_align:
+            place = _clang_bits if abi.clang else _gcc_bits
+            at, wanted = place(abi, at, member, tight, pack)
+            if member.name or abi.clang:
                 own = min(natural, pack) if pack else 1 if tight else natural
                 align = max(align, own, wanted)
         placed.append(Placed(member, at))
         end = max(end, at + size)
     return Record(tag, union, tuple(placed), _up(-(-end // 8), align), align)
+
+
+def _gcc_bits(abi: Abi, at: int, member: Declared, tight: bool, pack: int | None) -> tuple[int, int]:
+    """Where a bit-field begins, and the alignment of its own, if any, that the struct gets from it."""
+    size, wanted = member.width, member.aligned
+    # Wide as an integer and where one may lie, it is an integer to gcc, whose alignment is not the type's.
+    whole = size in (8, 16, 32, 64) and (size == 8 or not tight) and at % size == 0
+    if whole:
+        wanted = max(wanted, size // 8) if wanted else min(size // 8, abi.align_8)
+    wanted = min(wanted, pack or wanted)
+    if wanted:
+        at = _up(at, 8 * wanted)
+    word = 8 * member.type.align
+    # A type that is aligned to more than its size has no word of its own: always a new one.
+    if not (whole or tight or pack) and -(-(at % word + size) // word) > 8 * member.type.size // word:
+        at = _up(at, word)
+    return at, wanted
+
+
+def _clang_bits(abi: Abi, at: int, member: Declared, tight: bool, pack: int | None) -> tuple[int, int]:
+    word = max(1 if tight else 8 * member.type.align, 8 * member.aligned)
+    if not pack and at % word + member.width > 8 * member.type.size:
+        return _up(at, word), member.aligned
+    if not member.aligned:
+        return at, 0
+    # Packing to less than the attribute asks for makes it void.
+    within = not pack or member.aligned <= pack
+    return _up(at, 8 * member.aligned) if within else at, min(member.aligned, pack or member.aligned)
 
 
 def _microsoft(
@@ -110,7 +134,8 @@ def _microsoft(
     word, left = 0, 0  # the size of the last word of bit-fields and its free bits; 0: the last was none
     for member in members:
         asked = max(member.aligned, member.type.required)
-        own = member.type.align
+        # Attributes of a type's name only add: a scalar's alignment is its size. Arrays of it have the name's.
+        own = member.type.size if isinstance(member.type, Scalar) else member.type.align
         if member.width is None:
             required = max(required, asked)
         else:
@@ -146,4 +171,6 @@ def _microsoft(
     if required:
         align = max(align, required)
         size = _up(size, max(min(align, limit or align), required))
+    if aligned:
+        required = align
     return Record(tag, union, tuple(placed), size, align, required)

@@ -1,0 +1,56 @@
+"""Signals that ask a command to end: noted while something must not be cut short, an interrupt elsewhere."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+__all__ = ["Ending"]
+
+
+class Ending:
+    """Within it SIGINT, SIGTERM and SIGHUP are a wish to end, not an exception in the middle of something.
+
+    Attributes
+    ----------
+    signal : int or None
+        Which one came.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+        self._interrupts = False
+
+    def __enter__(self) -> Self:
+        # Python lets the main thread alone handle signals; on others they are the caller's business.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                # nohup: a closed terminal is no reason to end.
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Within it each of them raises KeyboardInterrupt: a stranger's Python may wait for ever."""
+        self._interrupts = True
+        try:
+            yield
+        finally:
+            self._interrupts = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+        if self._interrupts:
+            raise KeyboardInterrupt

@@ -1,0 +1,26 @@
+"""Signals that ask a command to end."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from fastrec.cli.ending import Ending
+
+
+def test_signals_are_given_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    with Ending() as ending:
+        assert ending.signal is None
+        signal.raise_signal(signal.SIGTERM)
+        assert ending.signal == signal.SIGTERM
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_a_stranger_is_interrupted_and_we_are_not() -> None:
+    with Ending() as ending:
+        with pytest.raises(KeyboardInterrupt), ending.interrupting():
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        assert ending.signal == signal.SIGINT
