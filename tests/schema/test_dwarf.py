@@ -37,6 +37,7 @@ typedef struct status {
     float f; double d; long double ld; long l; unsigned long long ull;
     int (*call)(int); struct status *next; const char *text; const void *v[3];
     unsigned x : 3; int y : 29; long long z : 40; _Bool flag : 1; unsigned : 0; enum mode m : 4; char c : 5;
+    __be32 be : 6;
     union { int i; double real; struct { unsigned lo : 4; unsigned hi : 28; }; };
     struct { int px, py; } points[2][3];
     inner_t in;
@@ -278,6 +279,7 @@ def test_classes_lie_where_the_program_has_them(command: str, tmp_path: Path) ->
     names = {field.name for field in schema.fields}
     assert not {"count", "K"} & names
     assert {"ref", "bits", "bm"} <= names
+    assert "early" in schema.storage_dtype.names  # it lies in what was padding of its base
     assert schema.field("mode").labels == Enumeration({"Idle": 0, "Run": 7})
     assert schema.field("sign").labels == Enumeration({"Neg": -3, "Pos": 4})
     assert (schema.field("sign").dtype, schema.field("pmf").dtype) == (np.dtype("<i2"), np.dtype("V16"))

@@ -317,9 +317,6 @@ class Types:
             raise SchemaError(f"{where} is an enumeration of {size} bytes, which no record can hold")
         if encoding is None:
             encoding = _SIGNED if any(value < 0 for value in values.values()) else _UNSIGNED
-        # Some compilers write the bits of a value without its sign, or a sign that it has not.
-        least = -1 << 8 * size - 1 if _LETTERS.get(encoding) == "i" else 0
-        values = {name: (value - least) % (1 << 8 * size) + least for name, value in values.items()}
         labels = Enumeration(values) if values else None
         return Scalar(self._number_type(die, size, encoding), 1, labels=labels, integer=True)
 
