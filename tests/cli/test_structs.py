@@ -64,7 +64,7 @@ def test_sources_need_no_argument_to_have_a_schema() -> None:
 def test_the_longest_path_counts_and_a_path_goes_before_a_source(here: Path) -> None:
     Path("a.h").write_text("struct b { int x; };\n")
     Path("a.h:b").write_text("struct c { double x; };\n")
-    assert schema_from("a.h:b").name == "c"
+    assert schema_from("a.h:b").name == schema_from("a.h:b:c").name == "c"
     Path("linux").write_text("struct rusage { char c; };\n")
     assert schema_from("linux:rusage").size == 1
 
@@ -85,7 +85,7 @@ def test_the_longest_path_counts_and_a_path_goes_before_a_source(here: Path) -> 
         ("fifo", "no regular file"),
         ("bad.json", "must be JSON"),
         ("good.json:motor", "no struct 'motor'; there is"),
-        ("short.elf:x", "short.elf: "),
+        ("short.elf:x", "short.elf is no ELF"),
         ("empty.h", "empty.h: "),
     ],
 )

@@ -60,7 +60,7 @@ def _member_name(name: str) -> str:
 class _Module:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._classes = {"ctypes"}
+        self._classes = {"ctypes", "_address", "LABELS", "UNITS", "DOCS"}  # what else the module has
         self.lines: list[str] = []
 
     def declare(self, struct: Struct, name: str, path: str) -> str:
