@@ -54,11 +54,15 @@ def schemas(draw: st.DrawFn, *, odd: bool = True, plain: bool = False) -> Schema
     names = _Names(draw, odd)
     layout = _struct(draw, names, 0, plain)
     schema = Schema(draw(st.sampled_from(["s", "motor status"])) if odd else "s", layout, {}, abi="sysv-x64")
-    meanings = {}
+    meanings: dict[str, dict[str, Any]] = {}
+    declared: dict[str, dict[str, Any]] = {}
     for field in schema.fields:
-        meaning = _meaning(draw, field.dtype, bool(field.bits), field.shape)
-        if meaning:
-            meanings[field.name] = meaning
+        # What C declares of one element of an array of structs it declares of all.
+        name = re.sub(r"\[[0-9]+\]", "", field.name)
+        if name not in declared:
+            declared[name] = _meaning(draw, field.dtype, bool(field.bits), field.shape)
+        if declared[name]:
+            meanings[field.name] = declared[name]
     return Schema(schema.name, layout, meanings, abi="sysv-x64")
 
 
