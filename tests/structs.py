@@ -7,13 +7,13 @@ draws it at the cost of one draw, and what is shorter and smaller is the simpler
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from hypothesis import strategies as st
 
-__all__ = ["PRELUDE", "TRAITS", "Member", "Struct", "made_of", "structs"]
+__all__ = ["ALIGNED", "PRELUDE", "TRAITS", "Member", "Struct", "choices", "made_of", "simplest", "structs"]
 
 _ENUMS = {
     "enum few": "enum few { FEW_A, FEW_B = 5, FEW_C };",
@@ -29,16 +29,21 @@ _BITS = {  # and the most that every ABI can hold
 }
 _PLAIN = (*_BITS, "float", "double", "long double", "void *", "size_t", "int8_t", "int16_t", "uint16_t",
           "int32_t", "uint64_t", "char16_t *", "intptr_t")  # fmt: skip
-_ALIGNED = {
-    f"{base.replace(' ', '_')}_{align}": f"typedef {base} {base.replace(' ', '_')}_{align}"
-    f" __attribute__((aligned({align})));"
+ALIGNED = {
+    f"{base.replace(' ', '_')}_{align}": base
     for base in ("char", "short", "int", "long long", "double", "_Bool", "unsigned")
     for align in (1, 2, 4, 8, 16)
 }
-_ALIGNED_BITS = {name: _BITS.get(name.rpartition("_")[0].replace("long_", "long "), 0) for name in _ALIGNED}
-_IN_ARRAYS = {name for name in _ALIGNED if re.fullmatch("(int|unsigned|double|long_long)_[124]|short_[12]", name)}
+"""Names of types that ask for an alignment, and what they are otherwise."""
+_IN_ARRAYS = {
+    name for name in ALIGNED if re.fullmatch("(int|unsigned|double|long_long)_[124]|short_[12]", name)
+}
 
-PRELUDE = {**_ENUMS, **_ALIGNED}
+
+PRELUDE = _ENUMS | {
+    name: f"typedef {base} {name} __attribute__((aligned({name.rpartition('_')[2]})));"
+    for name, base in ALIGNED.items()
+}
 """Definitions by the names that structs use for them."""
 
 TRAITS = ("bit-fields", "packing", "nesting", "unions", "alignment", "arrays")
@@ -148,7 +153,7 @@ class Struct:
             "nesting": len(records) > 1,
             "unions": any(record.union for record in records),
             "alignment": any(record.aligned for record in records)
-            or any(member.aligned or member.alignas or member.renamed or member.type in _ALIGNED for member in members),
+            or any(member.aligned or member.alignas or member.renamed or member.type in ALIGNED for member in members),
             "arrays": any(member.dims for member in members),
         }
         return {name for name, has in found.items() if has}
@@ -195,12 +200,31 @@ def structs() -> st.SearchStrategy[Struct]:
 
 def choices() -> st.SearchStrategy[bytes]:
     """What `made_of` takes."""
-    return st.integers(0, 96).flatmap(lambda size: st.binary(min_size=size, max_size=size))
+    return st.integers(0, 72).flatmap(lambda size: st.binary(min_size=size, max_size=size))
 
 
 def made_of(choices: bytes) -> Struct:
     """Return the struct that these choices make."""
     return _Maker(choices).struct(0)
+
+
+def simplest(choices: bytes, failing: Callable[[list[bytes]], list[bytes]]) -> bytes:
+    """Return what is simpler and still fails, until nothing is; `failing` is asked of many at once."""
+    while found := failing(list(_simpler(choices))):
+        choices = min(found, key=lambda one: (len(made_of(one).whole("S")), len(one), one))
+    return choices
+
+
+def _simpler(choices: bytes) -> Iterator[bytes]:
+    size = len(choices)
+    while size:
+        for start in range(0, len(choices), size):
+            yield choices[:start] + choices[start + size :]
+        size //= 2
+    for place, choice in enumerate(choices):
+        for less in {0, choice // 2, choice - 1}:
+            if 0 <= less < choice:
+                yield choices[:place] + bytes([less]) + choices[place + 1 :]
 
 
 class _Maker:
@@ -256,14 +280,14 @@ class _Maker:
         if kind in (1, 4, 7):
             return self.bit_field()
         if self.rarely(10):
-            name = self.of(tuple(_ALIGNED))
+            name = self.of(tuple(ALIGNED))
             return self.adorned(Member(self.name(), name, self.dims(4) if name in _IN_ARRAYS else ()))
         return self.adorned(Member(self.name(), self.of(_PLAIN), self.dims(4)))
 
     def bit_field(self) -> Member:
         if self.rarely(9):
-            name = self.of([name for name, most in _ALIGNED_BITS.items() if most])
-            most = _ALIGNED_BITS[name]
+            name = self.of([name for name, base in ALIGNED.items() if base in _BITS])
+            most = _BITS[ALIGNED[name]]
         else:
             name = self.of(tuple(_BITS))
             most = _BITS[name]

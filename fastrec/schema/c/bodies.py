@@ -46,6 +46,8 @@ class Bodies(Specifiers):
         name = self.take() if self.peek().kind == "word" and not self.is_keyword(self.peek().text) else None
         fixed = None
         if self.at(":") and keyword.text == "enum":
+            if name is not None and not self.begins_type(self.peek(1)):
+                return self._tag(keyword, name), False  # a bit-field without a name
             self.take()
             fixed = self.specifiers(strict=True).type
         elif self.at(":") and name is not None:

@@ -171,6 +171,4 @@ def _microsoft(
     if required:
         align = max(align, required)
         size = _up(size, max(min(align, limit or align), required))
-    if aligned:
-        required = align
-    return Record(tag, union, tuple(placed), size, align, required)
+    return Record(tag, union, tuple(placed), size, align, align if aligned else required, required)

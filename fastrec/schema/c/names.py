@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from fastrec.errors import SchemaError
+from fastrec.schema.abi import Abi
 from fastrec.schema.c.tokens import Token, refusal
 from fastrec.schema.c.types import Array, Record, Scalar, Type
 
@@ -77,10 +78,13 @@ class Aligned:
 Named = Type | Tag | Unusable | Aligned
 
 
-def realigned(type_: Type, align: int) -> Type:
+def realigned(abi: Abi, type_: Type, align: int) -> Type:
     """The type with the alignment that a typedef gave it."""
     if isinstance(type_, Array):
-        return Array(realigned(type_.element, align), type_.count)
+        return Array(realigned(abi, type_.element, align), type_.count)
+    if abi.microsoft and isinstance(type_, Record):
+        # Attributes only add there; packing lowers what the struct has by nature, not what was asked for.
+        return replace(type_, align=max(align, type_.align), required=max(align, type_.inner))
     return replace(type_, align=align, required=align)
 
 

@@ -226,7 +226,7 @@ class Specifiers(Declarators):
         if isinstance(type_, Array):
             return Array(self.resolved(type_.element, token, inside=inside), type_.count)
         if isinstance(type_, Aligned):
-            return realigned(self.resolved(type_.type, token, inside=inside), type_.align)
+            return realigned(self.abi, self.resolved(type_.type, token, inside=inside), type_.align)
         if isinstance(type_, Unusable):
             raise type_.refusal(token)
         if not isinstance(type_, Tag):

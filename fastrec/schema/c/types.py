@@ -114,7 +114,9 @@ class Record:
     size, align : int
         Bytes.
     required : int
-        Alignment that attributes within it ask for, which packing around it does not lower (Microsoft).
+        Alignment that packing around it does not lower (Microsoft): where it has an attribute, all of its own.
+    inner : int
+        The same under another name, a typedef with an attribute: what attributes of it and within it ask for.
     big : bool
         Bits are counted from the most significant one of each byte down.
     """
@@ -125,6 +127,7 @@ class Record:
     size: int
     align: int
     required: int = 0
+    inner: int = 0
     big: bool = False
 
 

@@ -1,0 +1,55 @@
+"""Structs are laid out as compilers do it, whatever they are made of."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+from agreement import differences, disagreements, schema_of
+from compilers import COMPILERS, Placed, placed
+from hypothesis import HealthCheck, Phase, given, settings
+from structs import TRAITS, Member, Struct, choices, made_of
+
+COUNT = 20_000
+BATCH = 200
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[bytes]:
+    """The same structs every time, as the choices they are made of."""
+    found: list[bytes] = []
+
+    @settings(
+        max_examples=COUNT,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(choices())
+    def collect(one: bytes) -> None:
+        found.append(one)
+
+    collect()
+    return found
+
+
+def test_the_structs_are_of_every_kind(drawn: list[bytes], capsys: pytest.CaptureFixture[str]) -> None:
+    structs = [made_of(one) for one in drawn]
+    having = Counter(trait for struct in structs for trait in struct.traits())
+    with capsys.disabled():
+        shares = ", ".join(f"{trait} {having[trait] / len(structs):.0%}" for trait in TRAITS)
+        print(f"\n{len(structs)} structs, {len({one.text('S') for one in structs})} different: {shares}")
+    assert len(structs) >= COUNT
+    assert all(having[trait] >= len(structs) / 10 for trait in TRAITS)
+
+
+def test_layouts_are_those_of_the_compilers(drawn: list[bytes]) -> None:
+    batches = [drawn[start : start + BATCH] for start in range(0, len(drawn), BATCH)]
+    tasks = [(abi, batch) for batch in batches for abi in COMPILERS]
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        found = [one for some in pool.map(disagreements, *zip(*tasks, strict=True)) for one in some]
+    assert not found, "\n".join(found[:5])
