@@ -20,7 +20,7 @@ def schema_of(struct: Struct, abi: str, tag: str = "S") -> Schema:
 
 
 def disagreements(abi: str, batch: list[bytes]) -> list[str]:
-    """Return for one struct of a batch, made as small as may be, what is wrong with it; nothing: all agree."""
+    """Return what is wrong with one struct of a batch, made as small as may be; nothing: all agree."""
     found = _failing(abi, batch)
     if not found:
         return []

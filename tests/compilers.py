@@ -15,7 +15,11 @@ from structs import PRELUDE, Struct
 
 __all__ = ["COMPILERS", "Placed", "placed"]
 
-HEAD = "#include <stddef.h>\n#include <stdint.h>\ntypedef __CHAR16_TYPE__ char16_t;\n" + "\n".join(PRELUDE.values()) + "\n"
+HEAD = (
+    "#include <stddef.h>\n#include <stdint.h>\ntypedef __CHAR16_TYPE__ char16_t;\n"
+    + "\n".join(PRELUDE.values())
+    + "\n"
+)
 
 COMPILERS = {
     "sysv-x64": ["gcc", "-m64"],
@@ -45,7 +49,9 @@ def placed(abi: str, structs: Sequence[Struct]) -> list[Placed]:
 def run(command: Sequence[str], source: str) -> bytes:
     """Give a compiler C on its standard input; return what it writes."""
     done = subprocess.run(
-        [*command, "-x", "c", "-std=gnu11", "-ffreestanding", "-w", "-"], input=source.encode(), capture_output=True
+        [*command, "-x", "c", "-std=gnu11", "-ffreestanding", "-w", "-"],
+        input=source.encode(),
+        capture_output=True,
     )
     assert done.returncode == 0, done.stderr.decode()[:4000]
     return done.stdout

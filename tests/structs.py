@@ -22,10 +22,26 @@ _ENUMS = {
     "enum small": "enum small { SMALL_A = -200, SMALL_B = 9 } __attribute__((packed));",
 }
 _BITS = {  # and the most that every ABI can hold
-    **{"unsigned": 32, "int": 32, "unsigned char": 8, "short": 16, "long long": 64, "_Bool": 1},
-    **{"char": 8, "signed char": 8, "unsigned short": 16, "unsigned long long": 64, "long": 32},
-    **{"unsigned long": 32, "wchar_t": 16, "int64_t": 64, "uint8_t": 8, "uint32_t": 32},
-    **{"enum few": 32, "enum below": 32, "enum tiny": 8, "enum small": 16},
+    "unsigned": 32,
+    "int": 32,
+    "unsigned char": 8,
+    "short": 16,
+    "long long": 64,
+    "_Bool": 1,
+    "char": 8,
+    "signed char": 8,
+    "unsigned short": 16,
+    "unsigned long long": 64,
+    "long": 32,
+    "unsigned long": 32,
+    "wchar_t": 16,
+    "int64_t": 64,
+    "uint8_t": 8,
+    "uint32_t": 32,
+    "enum few": 32,
+    "enum below": 32,
+    "enum tiny": 8,
+    "enum small": 16,
 }
 _PLAIN = (*_BITS, "float", "double", "long double", "void *", "size_t", "int8_t", "int16_t", "uint16_t",
           "int32_t", "uint64_t", "char16_t *", "intptr_t")  # fmt: skip
@@ -53,8 +69,8 @@ TRAITS = ("bit-fields", "packing", "nesting", "unions", "alignment", "arrays")
 class Member:
     """A member.
 
-    ``type`` is a name or a struct; ``renamed`` the alignment that a typedef of the struct asks for; ``alignas``
-    what _Alignas says.
+    ``type`` is a name or a struct; ``renamed`` the alignment that a typedef of the struct asks for;
+    ``alignas`` what _Alignas says.
     """
 
     name: str
@@ -99,7 +115,11 @@ class Struct:
             if isinstance(part := member.type, Struct) and part.outside
         )
         body = f"{self._defined(tag)};\n"
-        return f"{before}#pragma pack(push, {self.pack})\n{body}#pragma pack(pop)\n" if self.pack else before + body
+        return (
+            f"{before}#pragma pack(push, {self.pack})\n{body}#pragma pack(pop)\n"
+            if self.pack
+            else before + body
+        )
 
     def whole(self, tag: str) -> str:
         """Return its text with those definitions of the prelude that it needs."""
@@ -153,7 +173,10 @@ class Struct:
             "nesting": len(records) > 1,
             "unions": any(record.union for record in records),
             "alignment": any(record.aligned for record in records)
-            or any(member.aligned or member.alignas or member.renamed or member.type in ALIGNED for member in members),
+            or any(
+                member.aligned or member.alignas or member.renamed or member.type in ALIGNED
+                for member in members
+            ),
             "arrays": any(member.dims for member in members),
         }
         return {name for name, has in found.items() if has}

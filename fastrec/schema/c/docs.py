@@ -64,7 +64,7 @@ def _behind(source: Source, last: Token) -> list[Comment]:
         else:
             # What goes on below it begins in the same column, or says that it belongs to what is before.
             mark = source.text[comment.start : comment.start + 4]
-            below = comment.first == found[-1].last + 1 and not between.strip()
+            below = source.line(comment.start) == source.line(found[-1].end - 1) + 1 and not between.strip()
             if not below or not (source.column(comment.start) == column or mark[2:4] in ("/<", "!<", "*<")):
                 break
         found.append(comment)
@@ -78,12 +78,12 @@ def _before(source: Source, first: Token) -> list[Comment]:
     at = _index(source, first.at)
     while at:
         comment = source.comments[at - 1]
-        if comment.behind or comment.last < line - 1 or source.text[comment.end : begin].strip():
+        if comment.behind or source.line(comment.end - 1) < line - 1 or source.text[comment.end : begin].strip():
             break
         if _is_behind(source, at - 1):
             break
         found.append(comment)
-        line, begin, at = comment.first, comment.start, at - 1
+        line, begin, at = source.line(comment.start), comment.start, at - 1
     return found[::-1]
 
 
@@ -97,7 +97,8 @@ def _is_behind(source: Source, at: int) -> bool:
     while at:
         at -= 1
         above = source.comments[at]
-        if above.last != comment.first - 1 or source.column(above.start) != column:
+        adjoins = source.line(above.end - 1) == source.line(comment.start) - 1
+        if not adjoins or source.column(above.start) != column:
             return False
         if above.behind:
             return True

@@ -104,6 +104,7 @@ struct timezone { int tz_minuteswest, tz_dsttime; };
 struct in_addr { in_addr_t s_addr; };
 struct in6_addr { union { u8 s6_addr[16]; u16 s6_addr16[8]; u32 s6_addr32[4]; }; };
 struct sockaddr { sa_family_t sa_family; char sa_data[14]; };
+struct sockaddr_storage { sa_family_t ss_family; char __ss_padding[126 - sizeof(long)]; unsigned long __ss_align; };
 struct iovec { void *iov_base; size_t iov_len; };
 """
 
