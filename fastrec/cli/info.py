@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from typing import Any
 
-from fastrec.cli.output import byte_count, cell, folder_bytes, plural, say, say_json, table, visible
+from fastrec.cli.fields import about_field, meaning_of, type_of
+from fastrec.cli.output import byte_count, folder_bytes, plural, say, say_json, table, visible
 from fastrec.errors import FastrecError
 from fastrec.recording import Recording, open
 from fastrec.recording.channel import Channel
@@ -16,8 +18,6 @@ from fastrec.schema.gaps import Cause
 from fastrec.times import format_duration
 
 __all__ = ["add_arguments", "run"]
-
-_SHOWN_LABELS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         say_json(about)
     else:
-        _show(about)
+        _show(about, recording)
     return 1 if about["problems"] else 0
 
 
@@ -96,7 +96,7 @@ def _about_channel(recording: Recording, name: str, stats: dict[str, Any]) -> di
             "abi": schema.abi,
             "byteorder": schema.byteorder,
             "digest": schema.digest,
-            "fields": [_about_field(field) for field in schema.fields],
+            "fields": [about_field(field) for field in schema.fields],
         },
     }
 
@@ -111,26 +111,7 @@ def _losses(records: Records) -> dict[str, dict[str, int]]:
     return losses
 
 
-def _about_field(field: Field) -> dict[str, Any]:
-    return {
-        "name": field.name,
-        "type": field.dtype.str,
-        "offset": field.offset,
-        "shape": list(field.shape),
-        "bits": list(field.bits) if field.bits else None,
-        "unit": field.unit,
-        "scale": field.scale,
-        "bias": field.bias,
-        "text": field.text,
-        "labels": field.labels.kind if field.labels else None,
-        "enumerators": dict(field.labels.enumerators)
-        if field.labels and field.labels.kind != "hresult"
-        else None,
-        "doc": field.doc,
-    }
-
-
-def _show(about: dict[str, Any]) -> None:
+def _show(about: dict[str, Any], recording: Recording) -> None:
     say(f"{visible(about['path'])}: {about['state']}, {byte_count(about['bytes'])}")
     where = [("host", about["host"]), ("by", about["tool"]), ("zone", about["timezone"])]
     lines = [(name, visible(str(value))) for name, value in where]
@@ -149,12 +130,12 @@ def _show(about: dict[str, Any]) -> None:
     ]
     table(lines, indent="  ")
     for name, channel in about["channels"].items():
-        _show_channel(name, channel)
+        _show_channel(name, channel, recording[name].schema.fields)
     for problem in about["problems"]:
         say(f"damaged: {visible(problem)}")
 
 
-def _show_channel(name: str, channel: dict[str, Any]) -> None:
+def _show_channel(name: str, channel: dict[str, Any], fields: Iterable[Field]) -> None:
     schema = channel["schema"]
     rate = {None: "pushed", "max": "flat out"}.get(channel["rate"], f"at {channel['rate']} Hz")
     held = f" of {plural(channel['polls'], 'poll')}" if channel["store"] == "changes" else ""
@@ -179,15 +160,5 @@ def _show_channel(name: str, channel: dict[str, Any]) -> None:
         ),
     ]
     table(lines, indent="  ")
-    table([_field_line(field) for field in schema["fields"]], indent="    ")
-
-
-def _field_line(field: dict[str, Any]) -> tuple[str, str, str, str]:
-    if field["text"]:
-        kind = "text" if field["text"] is True else f"text {field['text']}"
-    else:
-        kind = field["type"].lstrip("<|") + (cell(field["shape"]) if field["shape"] else "")
-    named = list(field["enumerators"] or ())
-    labels = ", ".join(named[:_SHOWN_LABELS]) + (" ..." if len(named) > _SHOWN_LABELS else "")
-    about = "; ".join(part for part in (field["doc"], labels or field["labels"] or "") if part)
-    return visible(field["name"]), kind, visible(field["unit"]), visible(about)
+    rows = [(field.name, type_of(field), field.unit, meaning_of(field)) for field in fields]
+    table([tuple(map(visible, row)) for row in rows], indent="    ")

@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
+from fastrec.cli.fields import about_field, meaning_of, type_of
 from fastrec.cli.output import complain, plural, say, say_json, table, visible
 from fastrec.cli.structs import PLACE, schema_from
 from fastrec.errors import suggest
-from fastrec.schema import Field, Schema
+from fastrec.schema import Schema
 from fastrec.schema.abi import ABIS
 from fastrec.schema.render import FORMS
 
@@ -115,68 +116,34 @@ def _diff(old: Schema, new: Schema, *, as_json: bool) -> int:
 
 def _as_dict(schema: Schema) -> dict[str, object]:
     head = {key: getattr(schema, key) for key in ("name", "abi", "byteorder", "size", "digest")}
-    return {**head, "fields": [_field(field) for field in schema.fields]}
-
-
-def _field(field: Field) -> dict[str, object]:
-    return {
-        "name": field.name,
-        "offset": field.offset,
-        "size": field.nbytes,
-        "type": field.dtype.str,
-        "shape": list(field.shape),
-        "bits": None if field.bits is None else list(field.bits),
-        **field.meaning(),
-    }
+    return {**head, "fields": [about_field(field) for field in schema.fields]}
 
 
 def _show(schema: Schema) -> None:
     order = "" if schema.byteorder == "little" else f", {schema.byteorder}-endian"
     say(f"{visible(schema.name)}: {plural(schema.size, 'byte')}, {schema.abi}{order}")
     table(
-        [("offset", "size", "type", "name", ""), *_rows(schema)],
+        [("offset", "size", "type", "name", "unit", ""), *_rows(schema)],
         indent="  ",
         right=(0, 1),
     )
     say(f"{plural(len(schema.fields), 'field')}, digest {schema.digest}")
 
 
-def _rows(schema: Schema) -> Iterator[tuple[str, str, str, str, str]]:
+def _rows(schema: Schema) -> Iterator[tuple[str, ...]]:
     """Fields in order of offset, and the holes between them."""
     end = 0
     for field in schema.fields:
         if field.offset > end:
             yield _hole(end, field.offset)
         end = max(end, field.offset + field.nbytes)
-        size = f"{field.bits[1]} bits" if field.bits else str(field.nbytes)
-        yield str(field.offset), size, _type(field), visible(field.name), visible(_meaning(field))
+        # As pahole writes it: the byte, and the bit in the word that begins there.
+        place = f"{field.offset}:{field.bits[0]}" if field.bits else str(field.offset)
+        meaning = meaning_of(field, values=True)
+        yield place, str(field.nbytes), type_of(field), *map(visible, (field.name, field.unit, meaning))
     if schema.size > end:
         yield _hole(end, schema.size)
 
 
-def _hole(start: int, end: int) -> tuple[str, str, str, str, str]:
-    return str(start), str(end - start), "", "-", "padding"
-
-
-def _type(field: Field) -> str:
-    code = field.dtype.str.lstrip("<|")
-    kind = "text" if field.text else "pointer" if field.pointer else code
-    if field.bits:
-        return f"{kind}, from bit {field.bits[0]}"
-    return kind + "".join(f"[{n}]" for n in field.shape)
-
-
-def _meaning(field: Field) -> str:
-    parts = []
-    if field.unit:
-        parts.append(f"[{field.unit}]")
-    if field.scale != 1.0 or field.bias != 0.0:
-        parts.append(f"raw * {field.scale:g}" + (f" + {field.bias:g}" if field.bias else ""))
-    if field.labels is not None and field.labels.kind == "hresult":
-        parts.append("HRESULT")
-    elif field.labels is not None:
-        names = [f"{name}={value}" for name, value in field.labels.enumerators]
-        parts.append(", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else ""))
-    if field.doc:
-        parts.append(" ".join(field.doc.split()))
-    return "; ".join(parts)
+def _hole(start: int, end: int) -> tuple[str, ...]:
+    return str(start), str(end - start), "", "-", "", "padding"

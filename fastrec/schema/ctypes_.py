@@ -12,7 +12,7 @@ from fastrec.errors import SchemaError
 from fastrec.schema.abi import ABIS, abi_named, native_abi
 from fastrec.schema.c.layout import lay_out
 from fastrec.schema.c.types import Array, Declared, Placed, Record, Scalar, Type
-from fastrec.schema.hresult import HRESULT
+from fastrec.schema.c.wellknown import known_by_name
 from fastrec.schema.members import MAX_DEPTH
 
 __all__ = ["record_from_ctypes"]
@@ -135,9 +135,9 @@ def _scalar(type_: Any, where: str) -> Scalar:
         return Scalar(np.dtype(f"{_NATIVE}u{size}"), align, pointer=_WIDE if wide else True)
     order = _SWAPPED if getattr(type_, _SWAPPED_ATTRIBUTE, None) is type_ else _NATIVE
     if code in _SIGNED or code in _UNSIGNED:
-        labels = HRESULT if type_.__name__ == "HRESULT" and size == 4 else None
         letter = "i" if code in _SIGNED else "u"
-        return Scalar(np.dtype(f"{order}{letter}{size}"), align, labels=labels, integer=True)
+        number = Scalar(np.dtype(f"{order}{letter}{size}"), align, integer=True)
+        return known_by_name(type_.__name__, number)
     if code == "?" and size == 1:
         return Scalar(np.dtype("|b1"), align, integer=True)
     if code == "c":

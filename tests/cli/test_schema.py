@@ -40,9 +40,9 @@ def test_fields_and_holes(header: Path, command: Run) -> None:
     assert [line.split() for line in lines[2:-1]] == [
         ["0", "1", "S1", "id"],
         ["1", "3", "-", "padding"],
-        ["4", "4", "u4", "mode", "IDLE=0,", "RUN=5;", "what", "it", "does"],
-        ["8", "3", "bits", "u4,", "from", "bit", "0", "a"],
-        ["8", "7", "bits", "u4,", "from", "bit", "3", "b"],
+        ["4", "4", "u4", "mode", "what", "it", "does;", "IDLE=0,", "RUN=5"],
+        ["8:0", "1", "u4:3", "a"],
+        ["8:3", "2", "u4:7", "b"],
         ["10", "6", "-", "padding"],
         ["16", "16", "f8[2]", "angle"],
         ["32", "5", "S5", "name"],
@@ -67,7 +67,7 @@ def test_fields_as_json(header: Path, command: Run) -> None:
     assert (about["name"], about["size"], about["digest"]) == ("motor", schema.size, schema.digest)
     mode = about["fields"][1]
     assert (mode["name"], mode["offset"], mode["size"], mode["type"]) == ("mode", 4, 4, "<u4")
-    assert mode["labels"]["enumerators"] == [["IDLE", 0], ["RUN", 5]]
+    assert (mode["labels"], mode["enumerators"]) == ("enum", {"IDLE": 0, "RUN": 5})
     assert about["fields"][3]["bits"] == [3, 7]
 
 

@@ -19,12 +19,11 @@ from fastrec.schema.c.preprocessor import Preprocessor
 from fastrec.schema.c.specifiers import Known
 from fastrec.schema.c.tokens import MAX_TEXT, Source, Token, refusal
 from fastrec.schema.c.types import Array, Record, Scalar
-from fastrec.schema.hresult import HRESULT
+from fastrec.schema.c.wellknown import known_by_name
 
 __all__ = ["Declarations", "parse"]
 
 _MAX_MENTIONED = 8
-_BIG_ENDIAN = ("__be16", "__be32", "__be64")
 _WIDE = ("wchar_t", "char16_t", "char32_t", "WCHAR")
 _ASSERTS = ("_Static_assert", "static_assert")
 
@@ -256,9 +255,8 @@ class Declarations(Bodies):
                 raise refusal(begin, "stands where a name is expected")
             if said.typedef:
                 self._typedef(found.name, found.type, asked)
-            elif isinstance(said.type, Unusable) and isinstance(said.type.why, SchemaError) and self.at("{"):
-                if not found.function:
-                    raise said.type.why
+            elif isinstance(said.type, Unusable) and not found.function and self.at("{"):
+                raise said.type.refusal(begin)
             if self.at("{") and found.function:
                 self.skip()
                 return
@@ -301,15 +299,11 @@ class Declarations(Bodies):
         """What the name of a type says of it beyond its layout."""
         if not isinstance(type_, Scalar) or not type_.integer:
             return type_
-        if word == "HRESULT":
-            return replace(type_, labels=HRESULT)
-        if word in _BIG_ENDIAN:
-            return replace(type_, dtype=type_.dtype.newbyteorder(">"))
         if word in _WIDE and type_.size in (2, 4):
             return Character(
                 type_.dtype, type_.align, integer=True, encoding="utf-16" if type_.size == 2 else "utf-32"
             )
-        return type_
+        return known_by_name(word, type_)
 
 
 def _called(tag: Tag) -> str:

@@ -19,15 +19,17 @@ MAX_COUNT = 1 << 31
 MAX_AXES = 32
 
 QUALIFIERS = frozenset(
-    "const volatile restrict __const __const__ __volatile__ __volatile __restrict __restrict__ _Nonnull _Nullable"
-    " _Null_unspecified CONST".split()
+    """
+    const volatile restrict __const __const__ __volatile__ __volatile __restrict __restrict__ _Nonnull
+    _Nullable _Null_unspecified CONST
+    """.split()  # noqa: SIM905
 )
 _CONVENTIONS = frozenset(
     """
-    __cdecl _cdecl __stdcall _stdcall __fastcall _fastcall __thiscall __vectorcall __unaligned __w64 __sptr __uptr
-    WINAPI WINAPIV APIENTRY APIPRIVATE CALLBACK PASCAL CDECL STDMETHODCALLTYPE STDMETHODVCALLTYPE STDAPICALLTYPE
-    NTAPI FAR NEAR IN OUT OPTIONAL UNALIGNED RPC_ENTRY
-    """.split()
+    __cdecl _cdecl __stdcall _stdcall __fastcall _fastcall __thiscall __vectorcall __unaligned __w64
+    __sptr __uptr WINAPI WINAPIV APIENTRY APIPRIVATE CALLBACK PASCAL CDECL STDMETHODCALLTYPE
+    STDMETHODVCALLTYPE STDAPICALLTYPE NTAPI FAR NEAR IN OUT OPTIONAL UNALIGNED RPC_ENTRY
+    """.split()  # noqa: SIM905
 )
 _SAL = re.compile(
     r"_(?:In|Out|Inout|Outptr|Deref|Ret|Field|Struct|Check|Pre|Post|Null|Maybe|Must|Reserved|Use)\w*_"

@@ -78,7 +78,11 @@ def _before(source: Source, first: Token) -> list[Comment]:
     at = _index(source, first.at)
     while at:
         comment = source.comments[at - 1]
-        if comment.behind or source.line(comment.end - 1) < line - 1 or source.text[comment.end : begin].strip():
+        if (
+            comment.behind
+            or source.line(comment.end - 1) < line - 1
+            or source.text[comment.end : begin].strip()
+        ):
             break
         if _is_behind(source, at - 1):
             break

@@ -104,7 +104,8 @@ struct timezone { int tz_minuteswest, tz_dsttime; };
 struct in_addr { in_addr_t s_addr; };
 struct in6_addr { union { u8 s6_addr[16]; u16 s6_addr16[8]; u32 s6_addr32[4]; }; };
 struct sockaddr { sa_family_t sa_family; char sa_data[14]; };
-struct sockaddr_storage { sa_family_t ss_family; char __ss_padding[126 - sizeof(long)]; unsigned long __ss_align; };
+struct sockaddr_storage { sa_family_t ss_family; char __ss_padding[126 - sizeof(long)]; unsigned long
+    __ss_align; };
 struct iovec { void *iov_base; size_t iov_len; };
 """
 
@@ -115,7 +116,8 @@ typedef signed char INT8;
 typedef char CHAR, CCHAR;
 typedef short SHORT, INT16, VARIANT_BOOL;
 typedef unsigned short WORD, USHORT, UINT16, ATOM, LANGID, CLIPFORMAT, VARTYPE;
-typedef unsigned int DWORD, UINT, UINT32, ULONG, ULONG32, DWORD32, COLORREF, LCID, LCTYPE, LGRPID, ACCESS_MASK,
+typedef unsigned int DWORD, UINT, UINT32, ULONG, ULONG32, DWORD32, COLORREF, LCID, LCTYPE, LGRPID,
+    ACCESS_MASK,
     SECURITY_INFORMATION;
 typedef long long LONGLONG, LONG64, INT64, USN;
 typedef unsigned long long ULONGLONG, ULONG64, UINT64, DWORD64, DWORDLONG, QWORD;
@@ -125,9 +127,12 @@ typedef void VOID;
 typedef int HRESULT, NTSTATUS, SCODE, LSTATUS;
 typedef unsigned short WCHAR;
 typedef WCHAR OLECHAR;
-typedef void *HANDLE, *HGLOBAL, *HLOCAL, *HWND, *HINSTANCE, *HMODULE, *HDC, *HICON, *HCURSOR, *HBRUSH, *HPEN, *HFONT,
-    *HBITMAP, *HMENU, *HKEY, *HRGN, *HHOOK, *HKL, *HGDIOBJ, *HPALETTE, *HMONITOR, *HRSRC, *HACCEL, *HDESK, *HWINSTA,
-    *HDROP, *HDWP, *HENHMETAFILE, *HMETAFILE, *HSTR, *SC_HANDLE, *SERVICE_STATUS_HANDLE, *HGLRC, *HCRYPTPROV_LEGACY;
+typedef void *HANDLE, *HGLOBAL, *HLOCAL, *HWND, *HINSTANCE, *HMODULE, *HDC, *HICON, *HCURSOR, *HBRUSH,
+    *HPEN, *HFONT,
+    *HBITMAP, *HMENU, *HKEY, *HRGN, *HHOOK, *HKL, *HGDIOBJ, *HPALETTE, *HMONITOR, *HRSRC, *HACCEL, *HDESK,
+    *HWINSTA,
+    *HDROP, *HDWP, *HENHMETAFILE, *HMETAFILE, *HSTR, *SC_HANDLE, *SERVICE_STATUS_HANDLE, *HGLRC,
+    *HCRYPTPROV_LEGACY;
 typedef void *PVOID, *LPVOID, *LPCVOID;
 typedef char *LPSTR, *LPCSTR, *PSTR, *PCSTR, *LPCH, *PCHAR, *NPSTR;
 typedef WCHAR *LPWSTR, *LPCWSTR, *PWSTR, *PCWSTR, *LPWCH, *PWCHAR, *NWPSTR, *LPOLESTR, *LPCOLESTR, *BSTR;
@@ -143,7 +148,8 @@ typedef HANDLE *PHANDLE, *LPHANDLE;
 typedef HRESULT *PHRESULT;
 typedef int (*FARPROC)(), (*PROC)(), (*NEARPROC)(), (*WNDPROC)();
 typedef __INTPTR_TYPE__ INT_PTR, LONG_PTR, SSIZE_T, LPARAM, LRESULT;
-typedef __UINTPTR_TYPE__ UINT_PTR, ULONG_PTR, DWORD_PTR, SIZE_T, WPARAM, SOCKET, HCRYPTPROV, HCRYPTKEY, HCRYPTHASH;
+typedef __UINTPTR_TYPE__ UINT_PTR, ULONG_PTR, DWORD_PTR, SIZE_T, WPARAM, SOCKET, HCRYPTPROV, HCRYPTKEY,
+    HCRYPTHASH;
 typedef struct _GUID { DWORD Data1; WORD Data2; WORD Data3; BYTE Data4[8]; } GUID, IID, CLSID, FMTID, UUID;
 typedef GUID *LPGUID, *LPCGUID, *REFGUID, *REFIID, *REFCLSID, *LPIID, *LPCLSID;
 typedef struct _FILETIME { DWORD dwLowDateTime, dwHighDateTime; } FILETIME, *PFILETIME, *LPFILETIME;
@@ -152,7 +158,8 @@ typedef struct _SYSTEMTIME { WORD wYear, wMonth, wDayOfWeek, wDay, wHour, wMinut
 typedef union _LARGE_INTEGER { struct { DWORD LowPart; LONG HighPart; };
     struct { DWORD LowPart; LONG HighPart; } u; LONGLONG QuadPart WINDOWS_8; } LARGE_INTEGER, *PLARGE_INTEGER;
 typedef union _ULARGE_INTEGER { struct { DWORD LowPart; DWORD HighPart; };
-    struct { DWORD LowPart; DWORD HighPart; } u; ULONGLONG QuadPart WINDOWS_8; } ULARGE_INTEGER, *PULARGE_INTEGER;
+    struct { DWORD LowPart; DWORD HighPart; } u; ULONGLONG QuadPart WINDOWS_8; } ULARGE_INTEGER,
+    *PULARGE_INTEGER;
 typedef struct _LUID { DWORD LowPart; LONG HighPart; } LUID, *PLUID;
 typedef struct tagPOINT { LONG x, y; } POINT, *PPOINT, *LPPOINT, POINTL;
 typedef struct tagPOINTS { SHORT x, y; } POINTS;
@@ -162,7 +169,8 @@ typedef struct _COORD { SHORT X, Y; } COORD;
 typedef struct _SMALL_RECT { SHORT Left, Top, Right, Bottom; } SMALL_RECT;
 typedef union tagCY { struct { DWORD Lo; LONG Hi; }; LONGLONG int64 WINDOWS_8; } CY, CURRENCY;
 typedef struct _OVERLAPPED { ULONG_PTR Internal, InternalHigh;
-    union { struct { DWORD Offset, OffsetHigh; }; PVOID Pointer; }; HANDLE hEvent; } OVERLAPPED, *LPOVERLAPPED;
+    union { struct { DWORD Offset, OffsetHigh; }; PVOID Pointer; }; HANDLE hEvent; } OVERLAPPED,
+    *LPOVERLAPPED;
 typedef struct _SECURITY_ATTRIBUTES { DWORD nLength; LPVOID lpSecurityDescriptor; BOOL bInheritHandle; }
     SECURITY_ATTRIBUTES, *PSECURITY_ATTRIBUTES, *LPSECURITY_ATTRIBUTES;
 """

@@ -134,7 +134,7 @@ def _microsoft(
     word, left = 0, 0  # the size of the last word of bit-fields and its free bits; 0: the last was none
     for member in members:
         asked = max(member.aligned, member.type.required)
-        # Attributes of a type's name only add: a scalar's alignment is its size. Arrays of it have the name's.
+        # Attributes of a type's name only add: a scalar's alignment is its size. Arrays have the name's.
         own = member.type.size if isinstance(member.type, Scalar) else member.type.align
         if member.width is None:
             required = max(required, asked)

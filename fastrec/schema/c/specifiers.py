@@ -18,21 +18,27 @@ from fastrec.schema.c.types import Array, Record, Scalar, Type
 __all__ = ["Known", "Specified", "Specifiers"]
 
 _STORAGE = frozenset(
-    "typedef extern static inline register auto _Thread_local __thread thread_local _Noreturn noreturn __inline"
-    " __inline__ __forceinline constexpr".split()
+    """
+    typedef extern static inline register auto _Thread_local __thread thread_local _Noreturn noreturn
+    __inline __inline__ __forceinline constexpr
+    """.split()  # noqa: SIM905
 )
 _TAGS = ("struct", "union", "enum")
 _TYPEOF = ("typeof", "__typeof__", "__typeof", "typeof_unqual")
 _STATEMENTS = frozenset(
-    "break case continue default do else for goto if return sizeof switch while _Alignof _Generic _Static_assert"
-    " __asm__ __attribute__ __declspec _Alignas __extension__ _Imaginary _Atomic".split()
+    """
+    break case continue default do else for goto if return sizeof switch while _Alignof _Generic
+    _Static_assert __asm__ __attribute__ __declspec _Alignas __extension__ _Imaginary _Atomic
+    """.split()  # noqa: SIM905
 )
 _KEYWORDS = scalars.WORDS | _STORAGE - {"noreturn", "thread_local", "constexpr"} | {*_TAGS} | _STATEMENTS | {
     word for word in QUALIFIERS if word != "CONST" and not word.startswith("_N")
 } | {"__typeof__", "__typeof"}  # fmt: skip
 _CPP = frozenset(
-    "class template namespace public private protected virtual using operator friend mutable explicit typename"
-    " decltype nullptr".split()
+    """
+    class template namespace public private protected virtual using operator friend mutable explicit
+    typename decltype nullptr
+    """.split()  # noqa: SIM905
 )
 
 

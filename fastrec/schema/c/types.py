@@ -114,7 +114,7 @@ class Record:
     size, align : int
         Bytes.
     required : int
-        Alignment that packing around it does not lower (Microsoft): where it has an attribute, all of its own.
+        Alignment that packing around it does not lower (Microsoft): with an attribute, all of its own.
     inner : int
         The same under another name, a typedef with an attribute: what attributes of it and within it ask for.
     big : bool

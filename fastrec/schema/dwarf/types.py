@@ -9,10 +9,10 @@ from elftools.dwarf.die import DIE
 
 from fastrec.errors import SchemaError
 from fastrec.schema.c.types import Array, Declared, Placed, Record, Scalar, Type
+from fastrec.schema.c.wellknown import known_by_name
 from fastrec.schema.dwarf.entries import RECORDS, Entries, Found, text_of
 from fastrec.schema.labels import MAX_ENUMERATORS, Enumeration
 from fastrec.schema.members import MAX_AXES, MAX_DEPTH, MAX_FIELDS
-from fastrec.schema.wellknown import known_by_name
 
 __all__ = ["Types"]
 

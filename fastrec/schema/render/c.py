@@ -23,6 +23,7 @@ from fastrec.schema.render.pieces import (
     is_union,
     one_line,
     pieces,
+    spelled,
     unique,
     walk,
 )
@@ -44,7 +45,6 @@ _TYPES = {
     "S": "char",
     "V": "uint8_t",
 }
-_KINDS = {"f2": "half precision", "c8": "complex", "c16": "complex"}
 
 # Keywords of C23 and C++20, the types used here, and what compilers for Unix define in lower case.
 _WORDS = """
@@ -272,13 +272,7 @@ def _hresult() -> list[str]:
 
 def _declared(dtype: np.dtype, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...], list[str]]:
     """The type, its axes, and what it is not by itself."""
-    code = dtype.kind if dtype.kind in "SV" else dtype.str.lstrip("<>|")
-    notes = [_KINDS[code]] if code in _KINDS else []
-    if dtype.kind == "c":
-        shape = (*shape, 2)
-    elif dtype.kind == "V" or (dtype.kind == "S" and (dtype.itemsize > 1 or shape)):
-        shape = (*shape, dtype.itemsize)
-        notes += ["raw bytes"] if dtype.kind == "V" else []
+    code, shape, notes = spelled(dtype, shape)
     if dtype.str[0] == ">":
         notes.append("big-endian")
     return _TYPES[code], shape, notes

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastrec.schema.members import Member, Struct
-from fastrec.schema.render.pieces import Bits, Choice, Pad, Piece, Plain, Scope, facts, is_union, pieces
+from fastrec.schema.render.pieces import (
+    Bits,
+    Choice,
+    Pad,
+    Piece,
+    Plain,
+    Scope,
+    facts,
+    is_union,
+    pieces,
+    spelled,
+)
 from fastrec.schema.render.python import constants, heading, identifier
 
 if TYPE_CHECKING:
@@ -28,7 +39,6 @@ _TYPES = {
     "S": "c_char",
     "V": "c_uint8",
 }
-_KINDS = {"f2": "half precision", "c8": "complex", "c16": "complex"}
 _OURS = frozenset(dir(ctypes.Structure)) | {"_fields_", "_pack_", "_layout_", "_anonymous_", "_align_"}
 
 _ADDRESS = """\
@@ -146,13 +156,7 @@ class _Module:
 
 
 def _declared(dtype: np.dtype, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...], list[str]]:
-    code = dtype.kind if dtype.kind in "SV" else dtype.str.lstrip("<>|")
-    notes = [_KINDS[code]] if code in _KINDS else []
-    if dtype.kind == "c":
-        shape = (*shape, 2)
-    elif dtype.kind == "V" or (dtype.kind == "S" and (dtype.itemsize > 1 or shape)):
-        shape = (*shape, dtype.itemsize)
-        notes += ["raw bytes"] if dtype.kind == "V" else []
+    code, shape, notes = spelled(dtype, shape)
     order = {"<": ".__ctype_le__", ">": ".__ctype_be__"}.get(dtype.str[0], "")
     if dtype.isnative:
         order = ""

@@ -22,9 +22,12 @@ __all__ = [
     "is_union",
     "one_line",
     "pieces",
+    "spelled",
     "unique",
     "walk",
 ]
+
+_KINDS = {"f2": "half precision", "c8": "complex", "c16": "complex"}
 
 
 class Pad(NamedTuple):
@@ -241,6 +244,28 @@ class Scope:
             self._pads += 1
         self._taken.add(name)
         return name
+
+
+def spelled(dtype: np.dtype, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...], list[str]]:
+    """How a language without complex numbers and opaque bytes says a member.
+
+    Returns
+    -------
+    code : str
+        ``"S"``, ``"V"``, or NumPy's code of a number without its byte order.
+    shape : tuple of int
+        With an axis more for the parts of complex numbers and for bytes.
+    notes : list of str
+        What it is not by itself.
+    """
+    code = dtype.kind if dtype.kind in "SV" else dtype.str.lstrip("<>|")
+    notes = [_KINDS[code]] if code in _KINDS else []
+    if dtype.kind == "c":
+        shape = (*shape, 2)
+    elif dtype.kind == "V" or (dtype.kind == "S" and (dtype.itemsize > 1 or shape)):
+        shape = (*shape, dtype.itemsize)
+        notes += ["raw bytes"] if dtype.kind == "V" else []
+    return code, shape, notes
 
 
 def one_line(text: str) -> str:

@@ -1,0 +1,53 @@
+"""What a field is, in words and as JSON, alike in every verb."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastrec.schema import Field
+
+__all__ = ["about_field", "meaning_of", "type_of"]
+
+_SHOWN_LABELS = 4
+
+
+def about_field(field: Field) -> dict[str, Any]:
+    """All that is known of a field, as JSON has it."""
+    numbered = field.labels is not None and field.labels.kind != "hresult"
+    return {
+        "name": field.name,
+        "type": field.dtype.str,
+        "offset": field.offset,
+        "size": field.nbytes,
+        "shape": list(field.shape),
+        "bits": list(field.bits) if field.bits else None,
+        "unit": field.unit,
+        "scale": field.scale,
+        "bias": field.bias,
+        "text": field.text,
+        "pointer": field.pointer,
+        "labels": field.labels.kind if field.labels else None,
+        "enumerators": dict(field.labels.enumerators) if numbered else None,
+        "doc": field.doc,
+    }
+
+
+def type_of(field: Field) -> str:
+    """The type of a field, such as ``u4``, ``u2[6]``, ``i4:3`` of a bit-field, ``text``, ``pointer``."""
+    if field.text:
+        return "text" if field.text is True else f"text {field.text}"
+    code = "pointer" if field.pointer else field.dtype.str.lstrip("<|")
+    return code + (f":{field.bits[1]}" if field.bits else "") + "".join(f"[{n}]" for n in field.shape)
+
+
+def meaning_of(field: Field, *, values: bool = False) -> str:
+    """Doc, scale and labels, the first few of them; with `values` what they stand for, too."""
+    parts = [" ".join(field.doc.split())] if field.doc else []
+    if field.scale != 1.0 or field.bias != 0.0:
+        parts.append(f"raw * {field.scale:g}" + (f" + {field.bias:g}" if field.bias else ""))
+    if field.labels is not None and field.labels.kind == "hresult":
+        parts.append("hresult")
+    elif field.labels is not None:
+        named = [f"{name}={value}" if values else name for name, value in field.labels.enumerators]
+        parts.append(", ".join(named[:_SHOWN_LABELS]) + (" ..." if len(named) > _SHOWN_LABELS else ""))
+    return "; ".join(parts)
