@@ -240,14 +240,14 @@ class Bodies(Specifiers):
         word = self.take()
         self.expect("(", f"behind {word.text!r}")
         value = self.constant("a static assertion")
-        said = ""
+        parts = []
         if self.accept(","):
             while self.peek().kind == "string":
-                said += self.take().text
+                parts.append(self.take().text)
         self.expect(")", f"behind {word.text!r}")
         self.expect(";", f"behind {word.text!r}")
         if not value:
-            raise refusal(word, f"fails{': ' + shown(said) if said else ''}; is this the right ABI?")
+            raise refusal(word, f"fails{': ' + shown(''.join(parts)) if parts else ''}; is this the right ABI?")
 
     def _enum(self, tag: Tag, asked: Attributes, fixed: Named | None) -> Scalar:
         brace = self.take()

@@ -10,7 +10,7 @@ from fastrec.schema.c.tokens import Source, Token, refusal, tokens_of
 
 __all__ = ["MAX_TOKENS", "Macro", "Macros", "macro_of"]
 
-MAX_TOKENS = 2_000_000
+MAX_TOKENS = 1_000_000
 """Tokens of a text; one that a macro made counts as `_COST`."""
 
 _COST = 4
