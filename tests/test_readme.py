@@ -44,6 +44,56 @@ def test_commands_work(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["run.fastrec", "usage.csv"]
 
 
+MOTOR = """
+#include <stdint.h>
+#ifndef CELLS
+#define CELLS 6
+#endif
+typedef enum { IDLE, RUN = 2, FAULT = -1 } motor_mode;
+typedef struct motor_status {
+    uint32_t size;
+    motor_mode mode; // what it does
+    uint16_t cells[CELLS];
+    uint16_t word;
+    int32_t angle;
+    unsigned enabled : 1, error : 7;
+} motor_status;
+int get_status(int axis, motor_status *status);
+"""
+
+DRIVER = """
+#include "motor.h"
+int get_status(int axis, motor_status *status) { status->word = 0x27; status->angle = axis; return 0; }
+"""
+
+
+def test_any_struct_is_recorded_as_it_says(tmp_path: Path) -> None:
+    """The section on structs, block by block, with a library that it does not know."""
+    (tmp_path / "motor.h").write_text(MOTOR)
+    (tmp_path / "motor.c").write_text(DRIVER)
+    subprocess.run(
+        ["gcc", "-g", "-shared", "-fPIC", "motor.c", "-o", "libmotor.so"], cwd=tmp_path, check=True
+    )
+    section = README.read_text().partition("## Any C struct\n")[2].partition("\n## ")[0]
+    schemas, bench = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (tmp_path / "bench.py").write_text(bench)
+    (tmp_path / "schemas.py").write_text(f"import fastrec as fr\n{schemas}\nassert foreign.size == 36\n")
+    subprocess.run([sys.executable, "-W", "error", "schemas.py"], cwd=tmp_path, timeout=120, check=True)
+    commands = "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
+    assert len(commands) == 7
+    for line in commands:
+        command = shlex.split(line, comments=True)
+        result = subprocess.run(
+            [sys.executable, "-m", "fastrec", *command[1:]],
+            cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert result.returncode == ("diff" in command) and result.stdout, (line, result)
+        assert not result.stderr, (line, result.stderr)
+    assert set(fastrec.open(tmp_path / "bench.fastrec")) == {"axis0", "axis1", "axis2"}
+    motor = fastrec.open(tmp_path / "motor.fastrec")["get_status"]
+    assert (motor["word"] == 0x27).all() and (motor["angle"] == 3).all()
+
+
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README.read_text()):
         assert (SOURCE / target).exists(), target

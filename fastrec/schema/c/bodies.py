@@ -247,7 +247,9 @@ class Bodies(Specifiers):
         self.expect(")", f"behind {word.text!r}")
         self.expect(";", f"behind {word.text!r}")
         if not value:
-            raise refusal(word, f"fails{': ' + shown(''.join(parts)) if parts else ''}; is this the right ABI?")
+            raise refusal(
+                word, f"fails{': ' + shown(''.join(parts)) if parts else ''}; is this the right ABI?"
+            )
 
     def _enum(self, tag: Tag, asked: Attributes, fixed: Named | None) -> Scalar:
         brace = self.take()
