@@ -108,6 +108,10 @@ class Declarations(Bodies):
         """The structs and unions that `record` can be asked for, in the order of the text."""
         return tuple(one for tag in self._found for one in (_called(tag),) if one)
 
+    def defined_in(self, name: str) -> str:
+        """The file that defines one of `names`, as line markers have it."""
+        return next(tag.token.file for tag in self._found if tag.token and _called(tag) == name)
+
     def record(self, name: str | None = None) -> Record:
         """Return a struct or union by its tag or a typedef of it.
 
@@ -252,9 +256,6 @@ class Declarations(Bodies):
                 raise refusal(begin, "stands where a name is expected")
             if said.typedef:
                 self._typedef(found.name, found.type, asked)
-            elif isinstance(said.type, Unusable) and isinstance(said.type.why, SchemaError) and self.at("{"):
-                if not found.function:
-                    raise said.type.why
             if self.at("{") and found.function:
                 self.skip()
                 return

@@ -11,12 +11,14 @@ from fastrec.schema.c.tokens import Source, Token, refusal, tokens_of
 __all__ = ["MAX_TOKENS", "Macro", "Macros", "macro_of"]
 
 MAX_TOKENS = 2_000_000
-"""Tokens of a text and all that its macros become."""
+"""Tokens of a text; one that a macro made counts as `_COST`."""
+
+_COST = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """A macro: ``parameters`` is None if it takes no brackets; ``variadic`` names the rest of its arguments."""
+    """A macro: ``parameters`` is None without brackets; ``variadic`` names the rest of its arguments."""
 
     body: tuple[Token, ...]
     parameters: tuple[str, ...] | None = None
@@ -92,7 +94,7 @@ class Macros:
         """
         self._left -= count
         if self._left < 0:
-            raise fatal(token, f"is where the text has more than {MAX_TOKENS} tokens, macros expanded")
+            raise fatal(token, f"is one too many: a text has at most {MAX_TOKENS} tokens, macros expanded")
 
     def expanded(self, raw: Iterator[Token]) -> Iterator[Token]:
         """Yield tokens with every macro replaced by what it stands for."""
@@ -172,14 +174,14 @@ class Macros:
                 at += 1
                 if at >= len(body) or body[at].text not in arguments:
                     raise refusal(name, "is a macro in which '#' stands before no parameter")
-                self.spend(len(arguments[body[at].text]), name)
+                self.spend(_COST * len(arguments[body[at].text]), name)
                 found.append(_quoted(name, arguments[body[at].text])._replace(spaced=token.spaced))
             elif token.text == "##":
                 at += 1
                 right = body[at]
                 others = arguments.get(right.text) if right.kind == "word" else None
                 rest = [right] if others is None else others
-                self.spend(len(rest), name)
+                self.spend(_COST * len(rest), name)
                 if found and found[-1].text == "," and macro.variadic and right.text == macro.variadic:
                     # GNU: the comma before an empty rest goes with it.
                     if not rest:
@@ -192,20 +194,25 @@ class Macros:
                 found.append(token)
             elif joined:
                 # An empty argument next to ## joins to nothing; a mark of no text keeps its place.
-                self.spend(len(argument), name)
+                self.spend(_COST * len(argument), name)
                 found += argument or [token._replace(kind="odd", text="")]
             else:
                 if token.text not in whole:
                     whole[token.text] = self._nested(name, argument)
-                self.spend(len(whole[token.text]), name)
+                self.spend(_COST * len(whole[token.text]), name)
                 found += whole[token.text]
-            self.spend(1, name)
+            self.spend(_COST, name)
             at += 1
         found = [token for token in found if token.text]
-        return [
-            token._replace(at=name.at, source=name.source, hidden=token.hidden | hidden, begins=False)
-            for token in found
-        ]
+        # Most tokens share what hides them; a set for each would be most of the memory.
+        unions = {frozenset(): hidden}
+        made = []
+        for kind, text, _, _, spaced, _, before in found:
+            hides = unions.get(before)
+            if hides is None:
+                hides = unions[before] = before | hidden
+            made.append(Token(kind, text, name.at, name.source, spaced, False, hides))
+        return made
 
     def _nested(self, name: Token, argument: list[Token]) -> list[Token]:
         self._depth += 1

@@ -20,6 +20,9 @@ from fastrec.schema.c.tokens import MAX_TEXT, Source, Token, refusal, tokens_of
 __all__ = ["Preprocessor"]
 
 _MAX_INCLUDES = 32
+_DIRECTIVE = 16
+"""How many tokens a directive counts as."""
+
 _PASSED_OVER = ("ident", "sccs", "warning")
 _CONDITIONS = ("if", "ifdef", "ifndef", "elif", "elifdef", "elifndef", "else", "endif")
 _PUSHED = re.compile(r"pshpack(1|2|4|8|16)\.h", re.IGNORECASE)
@@ -116,6 +119,7 @@ class Preprocessor:
                     yield token
                 continue
             line = []
+            self._macros.spend(_DIRECTIVE, token)
             for one in stream:
                 if one.kind == "line":
                     break

@@ -18,7 +18,7 @@ MAX_TEXT = 1 << 24
 _TOKEN = re.compile(
     r"""
       (?P<blank>(?:[ \t\f\v\r]|\\[ \t]*\r?\n)++)
-    | (?P<line>\n)
+    | (?P<line>\n(?:[ \t\f\v\r]*+\n)*+)
     | (?P<comment>//[^\n\\]*+(?:\\(?:\r?\n)?[^\n\\]*+)*+ | /\*.*?\*/)
     | (?P<open>/\*)
     | (?P<string>(?:u8|[uUL])?"[^"\\\n]*+(?:\\(?:\r\n|.)[^"\\\n]*+)*+")
@@ -34,10 +34,8 @@ _TOKEN = re.compile(
 
 
 class Comment(NamedTuple):
-    """A comment: its first and last line, where it lies, and whether code stands before it on its line."""
+    """Where a comment lies, and whether code stands before it on its line."""
 
-    first: int
-    last: int
     start: int
     end: int
     behind: bool
@@ -152,8 +150,7 @@ def tokens_of(source: Source) -> Iterator[Token]:
                 )
         elif kind == "comment":
             spaced = True
-            first, last = source.line(at), source.line(match.end() - 1)
-            source.comments.append(Comment(first, last, at, match.end(), not begins))
+            source.comments.append(Comment(at, match.end(), not begins))
         elif kind == "open":
             raise refusal(Token("odd", "/*", at, source), "begins a comment that does not end")
         else:
