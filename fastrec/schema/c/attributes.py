@@ -15,25 +15,24 @@ ALIGNAS = ("_Alignas", "alignas")
 _SPELLED = ("__attribute__", "__attribute", "__declspec", "_declspec", *ALIGNAS)
 _ASM = ("asm", "__asm__", "__asm")
 
-_HARMLESS = frozenset(
-    """
-    access alias alloc_align alloc_size alloca_size always_inline artificial assume_aligned availability
-    btf_decl_tag btf_type_tag cdecl cleanup cold common const constructor copy counted_by
+_HARMLESS_TEXT = """
+    _Noreturn access alias alloc_align alloc_size alloca_size always_inline artificial assume_aligned
+    availability btf_decl_tag btf_type_tag cdecl cleanup cold common const constructor copy counted_by
     counted_by_or_null deprecated designated_init destructor diagnose_as_builtin diagnose_if dllexport
     dllimport element_count enable_if enum_extensibility error externally_visible fallthrough fastcall
     fd_arg fd_arg_read fd_arg_write flag_enum flatten force force_align_arg_pointer format format_arg
-    gnu_inline guard hot ifunc internal_linkage leaf malloc maybe_unused may_alias ms_abi naked no_icf
+    gnu_inline guard hot ifunc internal_linkage leaf malloc may_alias maybe_unused ms_abi naked no_icf
     no_instrument_function no_profile_instrument_function no_reorder no_sanitize no_sanitize_address
     no_split_stack no_stack_protector no_warn_deprecated noalias nocf_check noclone nocommon nodiscard
     noinit noinline noipa nonnull nonstring noplt noreturn nothrow novtable null_terminated_string_arg
-    nullable optimize overloadable objc_root_class patchable_function_entry persistent pure regparm
-    restrict retain returns_nonnull returns_twice safebuffers section selectany sentinel simd sized_by
-    stack_protect stdcall strict_gs_check symver sysv_abi tainted_args target target_clones thiscall
-    thread tls_model transparent_union type_visibility unavailable unsequenced reproducible unused used
-    uuid vectorcall visibility warn_unused_result warning weak weakref zero_call_used_regs _Noreturn
-    warn_unused pass_object_size
-    """.split()  # noqa: SIM905
-)  # fmt: skip
+    nullable objc_root_class optimize overloadable pass_object_size patchable_function_entry persistent
+    pure regparm reproducible restrict retain returns_nonnull returns_twice safebuffers section
+    selectany sentinel simd sized_by stack_protect stdcall strict_gs_check symver sysv_abi tainted_args
+    target target_clones thiscall thread tls_model transparent_union type_visibility unavailable
+    unsequenced unused used uuid vectorcall visibility warn_unused warn_unused_result warning weak
+    weakref zero_call_used_regs
+"""
+_HARMLESS = frozenset(_HARMLESS_TEXT.split())
 """Attributes that leave every layout as it is."""
 
 _MODES = {"QI": 1, "byte": 1, "HI": 2, "SI": 4, "DI": 8, "SF": 4, "DF": 8}

@@ -13,6 +13,7 @@ from fastrec.schema.c.tokens import Token, refusal
 __all__ = ["Constants"]
 
 _MAX_CHOICES = 64
+_MAX_OPERANDS = 16384
 _LEVELS = {
     mark: level
     for level, marks in enumerate(
@@ -32,6 +33,7 @@ class Constants(Cursor):
         self.abi = abi
         self._widest = widest
         self._choices = 0
+        self._operands = 0
 
     def named(self, token: Token) -> Number:
         """The value of a word in an expression; here, as in ``#if``, 0."""
@@ -57,6 +59,7 @@ class Constants(Cursor):
         SchemaError
             There is none, or C gives it no value.
         """
+        self._operands = 0
         return self.checked(self.conditional(what))
 
     def checked(self, number: Number) -> int:
@@ -95,11 +98,14 @@ class Constants(Cursor):
                 values.append(numbers.binary(marks.pop(), values.pop(), right))
             if not level:
                 return values[0]
+            if self._operands > _MAX_OPERANDS:
+                raise fatal(token, f"goes on with more than {_MAX_OPERANDS} operands, in {what}")
             marks.append(self.take())
             values.append(self._operand(what))
 
     def _operand(self, what: str) -> Number:
         before: list[Token | tuple[int, bool]] = []
+        self._operands += 1
         while True:
             if self.at("-", "+", "~", "!", "__extension__"):
                 before.append(self.take())
@@ -109,6 +115,8 @@ class Constants(Cursor):
                 self.expect(")", "behind the type of a cast")
             else:
                 break
+            if self._operands + len(before) > _MAX_OPERANDS:
+                raise fatal(self.peek(), f"goes on with more than {_MAX_OPERANDS} operands, in {what}")
         value = self._primary(what)
         for one in reversed(before):
             if not isinstance(one, Token):

@@ -255,8 +255,6 @@ class Declarations(Bodies):
                 raise refusal(begin, "stands where a name is expected")
             if said.typedef:
                 self._typedef(found.name, found.type, asked)
-            elif isinstance(said.type, Unusable) and not found.function and self.at("{"):
-                raise said.type.refusal(begin)
             if self.at("{") and found.function:
                 self.skip()
                 return

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fastrec.schema.abi import Abi
 from fastrec.schema.c.attributes import Attributed, Attributes
+from fastrec.schema.c.cursor import fatal
 from fastrec.schema.c.names import Named, Unusable, pointee_text
 from fastrec.schema.c.scalars import pointer
 from fastrec.schema.c.tokens import Token, refusal
@@ -17,20 +18,19 @@ __all__ = ["Declarator", "Declarators"]
 
 MAX_COUNT = 1 << 31
 MAX_AXES = 32
+MAX_STARS = 64
 
-QUALIFIERS = frozenset(
-    """
+_QUALIFIERS_TEXT = """
     const volatile restrict __const __const__ __volatile__ __volatile __restrict __restrict__ _Nonnull
     _Nullable _Null_unspecified CONST
-    """.split()  # noqa: SIM905
-)
-_CONVENTIONS = frozenset(
-    """
+"""
+QUALIFIERS = frozenset(_QUALIFIERS_TEXT.split())
+_CONVENTIONS_TEXT = """
     __cdecl _cdecl __stdcall _stdcall __fastcall _fastcall __thiscall __vectorcall __unaligned __w64
     __sptr __uptr WINAPI WINAPIV APIENTRY APIPRIVATE CALLBACK PASCAL CDECL STDMETHODCALLTYPE
     STDMETHODVCALLTYPE STDAPICALLTYPE NTAPI FAR NEAR IN OUT OPTIONAL UNALIGNED RPC_ENTRY
-    """.split()  # noqa: SIM905
-)
+"""
+_CONVENTIONS = frozenset(_CONVENTIONS_TEXT.split())
 _SAL = re.compile(
     r"_(?:In|Out|Inout|Outptr|Deref|Ret|Field|Struct|Check|Pre|Post|Null|Maybe|Must|Reserved|Use)\w*_"
 )
@@ -98,7 +98,11 @@ class Declarators(Attributed):
             An array of no possible size, or what is no declarator of C.
         """
         self.pass_over(into)
+        stars = 0
         while self.at("*"):
+            stars += 1
+            if stars > MAX_STARS:
+                raise fatal(self.peek(), f"is one pointer to a pointer more than {MAX_STARS}")
             self.take()
             base = pointer(self.abi, pointee_text(base))
             self.pass_over(into)
@@ -139,7 +143,7 @@ class Declarators(Attributed):
         while self.at("[") and self.peek(1).text != "[":
             token = self.take()
             if len(counts) == MAX_AXES:
-                raise refusal(token, f"is one dimension more than {MAX_AXES}")
+                raise fatal(token, f"is one dimension more than {MAX_AXES}")
             for _ in iter(lambda: self.accept("const", "restrict", "static", "volatile"), None):
                 pass
             counts.append(self._count())

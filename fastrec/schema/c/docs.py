@@ -8,7 +8,8 @@ from fastrec.schema.c.tokens import Comment, Source, Token
 
 __all__ = ["doc_of"]
 
-_MAX_DOC = 65536
+_MAX_DOC = 4096
+_MAX_COMMENTS = 256
 _MARKS = re.compile(r"^[ \t]*(?://[/!]?<?|/\*[*!]?<?|\*(?!/))", re.MULTILINE)
 _BRIEF = re.compile(r"[@\\](?:brief|short)\b")
 
@@ -55,7 +56,8 @@ def _behind(source: Source, last: Token) -> list[Comment]:
     found: list[Comment] = []
     end = last.at + len(last.text)
     column = 0
-    for comment in source.comments[_index(source, end) :]:
+    for at in range(_index(source, end), len(source.comments)):
+        comment = source.comments[at]
         between = source.text[end : comment.start]
         if not found:
             if not comment.behind or between.strip(" \t"):
@@ -63,9 +65,10 @@ def _behind(source: Source, last: Token) -> list[Comment]:
             column = source.column(comment.start)
         else:
             # What goes on below it begins in the same column, or says that it belongs to what is before.
-            mark = source.text[comment.start : comment.start + 4]
             below = source.line(comment.start) == source.line(found[-1].end - 1) + 1 and not between.strip()
-            if not below or not (source.column(comment.start) == column or mark[2:4] in ("/<", "!<", "*<")):
+            if not below or not (source.column(comment.start) == column or _says_before(source, comment)):
+                break
+            if len(found) == _MAX_COMMENTS:
                 break
         found.append(comment)
         end = comment.end
@@ -75,36 +78,23 @@ def _behind(source: Source, last: Token) -> list[Comment]:
 def _before(source: Source, first: Token) -> list[Comment]:
     found: list[Comment] = []
     line, begin = source.line(first.at), first.at
-    at = _index(source, first.at)
-    while at:
-        comment = source.comments[at - 1]
-        if (
-            comment.behind
-            or source.line(comment.end - 1) < line - 1
-            or source.text[comment.end : begin].strip()
-        ):
+    for at in range(_index(source, first.at) - 1, -1, -1):
+        comment = source.comments[at]
+        if source.line(comment.end - 1) < line - 1 or source.text[comment.end : begin].strip():
             break
-        if _is_behind(source, at - 1):
+        if comment.behind:
+            # What stands below a comment behind a member, in its column, goes on with it.
+            column = source.column(comment.start)
+            while found and source.column(found[-1].start) == column:
+                found.pop()
+            break
+        if _says_before(source, comment) or len(found) == _MAX_COMMENTS:
             break
         found.append(comment)
-        line, begin, at = source.line(comment.start), comment.start, at - 1
+        line, begin = source.line(comment.start), comment.start
     return found[::-1]
 
 
-def _is_behind(source: Source, at: int) -> bool:
-    """Whether a comment alone on its line goes on with one behind a member on the line before."""
-    comment = source.comments[at]
-    mark = source.text[comment.start : comment.start + 4]
-    if mark[2:4] in ("/<", "!<", "*<"):
-        return True
-    column = source.column(comment.start)
-    while at:
-        at -= 1
-        above = source.comments[at]
-        adjoins = source.line(above.end - 1) == source.line(comment.start) - 1
-        if not adjoins or source.column(above.start) != column:
-            return False
-        if above.behind:
-            return True
-        comment = above
-    return False
+def _says_before(source: Source, comment: Comment) -> bool:
+    """Whether a comment says that it belongs to what stands before it, as ``/**<`` does."""
+    return source.text[comment.start + 2 : comment.start + 4] in ("/<", "!<", "*<")

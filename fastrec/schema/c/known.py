@@ -45,11 +45,11 @@ typedef double max_align_t;
 """
 
 _MAX_ALIGN = """
-typedef struct { long long a __attribute__((aligned(8))); long double b __attribute__((aligned(16)));
 #ifdef __i386__
-    _Float128 c;
+typedef _Float128 max_align_t[3];
+#else
+typedef _Float128 max_align_t[2];
 #endif
-} max_align_t;
 """
 
 _KERNEL = """

@@ -18,7 +18,7 @@ _COST = 4
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """A macro: ``parameters`` is None if it takes no brackets; ``variadic`` names the rest of arguments."""
+    """A macro: ``parameters`` is None without brackets; ``variadic`` names the rest of its arguments."""
 
     body: tuple[Token, ...]
     parameters: tuple[str, ...] | None = None

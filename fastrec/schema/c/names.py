@@ -58,7 +58,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A type that cannot be a member: ``why`` is said of the place of use, or is another place's error."""
+    """A type that no member can have: ``why`` is said of the place of use, or is another place's error."""
 
     why: str | SchemaError
 

@@ -17,29 +17,28 @@ from fastrec.schema.c.types import Array, Record, Scalar, Type
 
 __all__ = ["Known", "Specified", "Specifiers"]
 
-_STORAGE = frozenset(
-    """
+_STORAGE_TEXT = """
     typedef extern static inline register auto _Thread_local __thread thread_local _Noreturn noreturn
     __inline __inline__ __forceinline constexpr
-    """.split()  # noqa: SIM905
-)
+"""
+_STORAGE = frozenset(_STORAGE_TEXT.split())
+_MAX_HINTS = 64
+"""How often near names are looked for, which takes a while."""
 _TAGS = ("struct", "union", "enum")
 _TYPEOF = ("typeof", "__typeof__", "__typeof", "typeof_unqual")
-_STATEMENTS = frozenset(
-    """
+_STATEMENTS_TEXT = """
     break case continue default do else for goto if return sizeof switch while _Alignof _Generic
     _Static_assert __asm__ __attribute__ __declspec _Alignas __extension__ _Imaginary _Atomic
-    """.split()  # noqa: SIM905
-)
+"""
+_STATEMENTS = frozenset(_STATEMENTS_TEXT.split())
 _KEYWORDS = scalars.WORDS | _STORAGE - {"noreturn", "thread_local", "constexpr"} | {*_TAGS} | _STATEMENTS | {
     word for word in QUALIFIERS if word != "CONST" and not word.startswith("_N")
 } | {"__typeof__", "__typeof"}  # fmt: skip
-_CPP = frozenset(
-    """
+_CPP_TEXT = """
     class template namespace public private protected virtual using operator friend mutable explicit
     typename decltype nullptr
-    """.split()  # noqa: SIM905
-)
+"""
+_CPP = frozenset(_CPP_TEXT.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,7 @@ class Specifiers(Declarators):
         self.tags: dict[str, Tag] = {}
         self.enumerators: dict[str, Number] = {}
         self.missing = missing
+        self._hints = _MAX_HINTS
 
     @property
     def known(self) -> Known:
@@ -116,7 +116,8 @@ class Specifiers(Declarators):
         if token.kind != "word":
             return refusal(token, "stands where a type is expected")
         known = [*self.typedefs, *scalars.WORDS, *self.known.typedefs]
-        near = suggest(word, known)
+        self._hints -= 1
+        near = suggest(word, known) if self._hints >= 0 else ""
         near = near if near.startswith("; did") else ""
         passed = ", ".join(sorted(set(self.missing))[:4])
         hint = f"; it may come from {passed}, which was not read" if passed else ""

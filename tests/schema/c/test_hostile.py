@@ -1,0 +1,118 @@
+"""Texts that nobody means well with: one clear line, in bounded time and memory."""
+
+from __future__ import annotations
+
+import resource
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastrec.errors import SchemaError
+from fastrec.schema import Schema
+
+SECONDS = 60
+MEMORY = 1 << 30
+
+
+def doubled(count: int) -> str:
+    return "#define a0 x x\n" + "".join(f"#define a{i + 1} a{i} a{i}\n" for i in range(count))
+
+
+BAD = {
+    "brackets that never end": ("(" * 10_000_000, "expected"),
+    "brackets in a size": ("struct a { int x[" + "(" * 10_000_000, "nested deeper"),
+    "structs in structs": ("struct a {" * 1_000_000, "nested deeper"),
+    "dimensions": ("struct a { int x" + "[1]" * 1_000_000, "dimension"),
+    "pointers": ("struct a { int " + "*" * 1_000_000 + "x; };", "pointer"),
+    "signs": ("struct a { int x[" + "- " * 1_000_000 + "1]; };", "operands"),
+    "casts": ("struct a { int x[" + "(int)" * 300_000 + "1]; };", "operands"),
+    "choices": ("struct a { int x[" + "1?" * 1_000_000, "nested deeper"),
+    "a sum": ("struct a { int x[" + "1+" * 500_000 + "1]; };", "operands"),
+    "fields": ("struct a {" + "".join(f"int a{i};" for i in range(1_000_000)) + "};", "4096"),
+    "fields of one type": ("struct a { int " + ",".join(f"a{i}" for i in range(1_000_000)) + ";};", "4096"),
+    "enumerators": ("enum a {" + ",".join(f"a{i}" for i in range(1_000_000)) + "};", "16384"),
+    "macros that double": (doubled(60) + "struct s { a60 };", "tokens"),
+    "macros in conditions": (doubled(60).replace("x x", "1+1") + "#if a60\n#endif", "tokens"),
+    "arguments that multiply": (
+        "#define f(x) x x x x x x\nstruct s { " + "f(" * 50 + "y" + ")" * 50,
+        "tokens",
+    ),
+    "arguments without end": ("#define f(x) x\nf(" + "(" * 5_000_000, "nested deeper"),
+    "a number": ("struct a { int x[" + "1" * 10_000_000 + "]; };", "constant"),
+    "a text": ('"' + "a" * 10_000_000, "expected"),
+    "a comment": ("/*" + "a" * 10_000_000, "does not end"),
+    "conditions": ("#if 1\n" * 1_000_000, "tokens"),
+    "packings": ("#pragma pack(push, 1)\n" * 500_000, "pushes"),
+    "sizes that multiply": (
+        "struct a0 {char x[2147483648];};"
+        + "".join(f"struct a{i + 1} {{struct a{i} x[2147483648];}};" for i in range(20)),
+        "bytes",
+    ),
+    "too long": (" " * ((1 << 24) + 1), "characters"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_a_bad_text_costs_is_bounded(what: str) -> None:
+    text, said = BAD[what]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.process_time()
+    with pytest.raises(SchemaError, match=said) as caught:
+        Schema.from_c(text)
+    assert time.process_time() - began < SECONDS
+    assert 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < MEMORY
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+GOOD = """
+#define N 4
+enum mode { IDLE, RUN = 5, FAULT };
+#pragma pack(push, 1)
+typedef struct _pose { double x; float y, z[N * 2]; } pose_t;
+#pragma pack(pop)
+struct status {
+    enum mode mode; /* how it is */
+    uint32_t a : 3, b : 5, : 2;
+    union { int i; float f; };
+    pose_t pose;
+    int (*call)(void *, int);
+    HRESULT hr;
+} __attribute__((aligned(16)));
+"""
+WORDS = """
+struct union enum typedef int char long unsigned a b x y __attribute__ packed aligned sizeof _Alignas
+#define #if #else #endif #pragma pack push pop defined 0 1 8 0x7f 1.5 'a' "t" /* */ // ## ...
+static extern const _Static_assert typeof _Pragma offsetof DWORD uint8_t __be32 wchar_t
+"""
+PIECES = [
+    *WORDS.split(), *"(){}[];:,*=<>?#&|+-/%~!.'\"\\\n ",
+    "\n#define f(x) x##x\n", "\n#include <x.h>\n", '\n# 1 "f.h"\n', "__VA_ARGS__", "f(", "\0", "é",
+]  # fmt: skip
+
+
+def read(text: str) -> None:
+    began = time.process_time()
+    try:
+        Schema.from_c(text)
+    except SchemaError as error:
+        assert "\n" not in str(error)
+    assert time.process_time() - began < SECONDS
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(st.sampled_from(PIECES), max_size=40), st.booleans())
+def test_any_soup_is_a_schema_or_a_clear_error(pieces: list[str], spaced: bool) -> None:
+    read((" " if spaced else "").join(pieces))
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    st.lists(st.tuples(st.integers(0, len(GOOD)), st.integers(0, 12), st.sampled_from(PIECES)), max_size=4)
+)
+def test_any_damage_is_a_schema_or_a_clear_error(damages: list[tuple[int, int, str]]) -> None:
+    text = GOOD
+    for at, gone, piece in damages:
+        text = text[:at] + piece + text[at + gone :]
+    read(text)
