@@ -16,7 +16,8 @@ def known_by_name(name: str, type_: Scalar) -> Scalar:
     """Return a type as its typedef's name means it: an ``HRESULT`` has labels, a ``__be32`` is big-endian."""
     if type_.pointer or type_.dtype.kind not in "iu":
         return type_
-    if name == "HRESULT" and type_.size == 4:
+    # Eight bytes where somebody took Microsoft's "long" for his own.
+    if name == "HRESULT" and type_.size in (4, 8):
         return replace(type_, labels=HRESULT)
     if _BIG_ENDIAN.get(name) == type_.size:
         return replace(type_, dtype=type_.dtype.newbyteorder(">"))
