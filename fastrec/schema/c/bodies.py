@@ -285,6 +285,11 @@ class Bodies(Specifiers):
         found = base or self._enum_type(values, asked.packed, brace)
         if asked.mode:
             found = scalars.integer(self.abi, asked.mode, found.dtype.kind == "i")
+        if not self.abi.microsoft:
+            # Once the enum is complete, what an int cannot hold has the type of all of it.
+            for name, value in values.items():
+                if not Number(value).fits():
+                    self.enumerators[name] = Number(value, *scalars.bits_of(found))
         return replace(found, labels=Enumeration(values))
 
     def _enumerator(self, token: Token, value: int, base: Scalar | None) -> Number:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from fastrec.schema.abi import Abi
 from fastrec.schema.c import numbers
@@ -84,7 +85,7 @@ class Constants(Cursor):
         self._choices -= len(choices)
         for asked, taken in reversed(choices):
             one, other = numbers.common(taken, value)
-            value = Number(0, error=asked.error) if asked.error else one if asked.value else other
+            value = replace(one, error=asked.error) if asked.error else one if asked.value else other
         return value
 
     def _binary(self, what: str) -> Number:
@@ -120,7 +121,7 @@ class Constants(Cursor):
         value = self._primary(what)
         for one in reversed(before):
             if not isinstance(one, Token):
-                value = numbers.cast(value, *one) if one[0] > 1 else Number(int(bool(value.value)), 8, False)
+                value = numbers.cast(value, *one) if one[0] > 1 else numbers.truth(value)
             elif one.text != "__extension__":
                 value = numbers.unary(one, value)
         return value

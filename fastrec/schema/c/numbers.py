@@ -10,7 +10,7 @@ from fastrec.errors import SchemaError
 from fastrec.schema.abi import Abi
 from fastrec.schema.c.tokens import Token, refusal
 
-__all__ = ["Number", "binary", "cast", "character", "common", "literal", "unary"]
+__all__ = ["Number", "binary", "cast", "character", "common", "literal", "truth", "unary"]
 
 _LITERAL = re.compile(r"(0[xX][0-9a-fA-F]+|0[bB][01]+|[0-9]+)([uUlL]*|[uU]?[iI](?:8|16|32|64))", re.ASCII)
 _SUFFIX = re.compile(r"u?(?:l|ll)?|(?:l|ll)u", re.ASCII)
@@ -52,6 +52,11 @@ def cast(number: Number, bits: int, signed: bool) -> Number:
     if signed and value >> bits - 1:
         value -= 1 << bits
     return Number(value, bits, signed, number.error)
+
+
+def truth(number: Number) -> Number:
+    """The value as a bool."""
+    return Number(int(bool(number.value)), 8, False, number.error)
 
 
 def _promoted(number: Number) -> Number:
@@ -100,19 +105,20 @@ def binary(token: Token, one: Number, other: Number) -> Number:
         right = other if not decided else one
         return Number(int(bool(right.value)), error=right.error)
     error = one.error or other.error
-    if error:
-        return Number(0, error=error)
     if mark in ("<<", ">>"):
-        return _shifted(token, _promoted(one), other.value)
+        one = _promoted(one)
+        return replace(one, error=error) if error else _shifted(token, one, other.value)
     one, other = common(one, other)
     if mark in _COMPARED:
-        return Number(int(_COMPARED[mark](one.value, other.value)))
+        return Number(int(_COMPARED[mark](one.value, other.value)), error=error)
+    if error:
+        return replace(one, error=error)  # it still has a type, which decides that of all around it
     if mark in _BITS:
         return replace(one, value=_BITS[mark](one.value, other.value))
     if mark in _ARITHMETIC:
         return _exact(token, replace(one, value=_ARITHMETIC[mark](one.value, other.value)))
     if not other.value:
-        return Number(0, error=refusal(token, "divides by zero"))
+        return replace(one, error=refusal(token, "divides by zero"))
     quotient = abs(one.value) // abs(other.value)
     if (one.value < 0) != (other.value < 0):
         quotient = -quotient
@@ -122,7 +128,7 @@ def binary(token: Token, one: Number, other: Number) -> Number:
 
 def _shifted(token: Token, one: Number, by: int) -> Number:
     if not 0 <= by < one.bits:
-        return Number(0, error=refusal(token, f"shifts by {by} of {one.bits} bits"))
+        return replace(one, error=refusal(token, f"shifts by {by} of {one.bits} bits"))
     # 1 << 31 is what headers write for the sign bit; compilers let it be that.
     return cast(
         replace(one, value=one.value << by if token.text == "<<" else one.value >> by), one.bits, one.signed
@@ -164,12 +170,14 @@ def literal(token: Token, abi: Abi, *, widest: bool = False) -> Number:
     value = int(digits, 8 if octal else 0)
     lower = suffix.lower()
     if "i" in lower:
-        least = max(32, int(lower.partition("i")[2]))
-    elif not _SUFFIX.fullmatch(lower) or "lL" in suffix or "Ll" in suffix:
+        bits = int(lower.partition("i")[2])
+        exact = Number(value, max(bits, 64 if widest else 8), "u" not in lower)
+        if not exact.fits():
+            raise refusal(token, f"does not fit {bits} bits")
+        return exact
+    if not _SUFFIX.fullmatch(lower) or "lL" in suffix or "Ll" in suffix:
         raise refusal(token, "is no integer constant")
-    else:
-        least = 64 if "ll" in lower else 8 * abi.long if "l" in lower else 32
-    least = 64 if widest else least
+    least = 64 if "ll" in lower or widest else 8 * abi.long if "l" in lower else 32
     kinds = (False,) if "u" in lower else (True,) if decimal and value < 1 << 63 else (True, False)
     for bits in (32, 64):
         for signed in kinds:
@@ -193,6 +201,8 @@ def character(token: Token, abi: Abi) -> Number:
         octal, hexadecimal, escape, plain = match.groups()
         if escape is not None and escape not in _ESCAPES:
             raise refusal(token, "has an escape that is not known here")
+        if plain and not prefix and not plain.isascii():
+            raise refusal(token, "is no character constant that is understood here: its bytes are not known")
         values.append(
             int(octal, 8) if octal else int(hexadecimal, 16) if hexadecimal
             else _ESCAPES[escape] if escape else ord(plain)
@@ -200,10 +210,12 @@ def character(token: Token, abi: Abi) -> Number:
     if prefix or any(value > 255 for value in values):
         if len(values) != 1 or prefix in ("", "u8") or values[0] >= 1 << 16:
             raise refusal(token, "is no character constant that is understood here")
-        return Number(values[0])
+        wide = {"L": int(abi.wchar[-1]), "U": 4}.get(prefix, 2)
+        unsigned = wide == 2 or prefix == "U" or abi.wchar[1] == "u"
+        return Number(values[0], 8 * wide, not unsigned)
     if len(values) > 4:
         raise refusal(token, "has more than four characters")
     value = 0
     for one in values:
         value = value << 8 | one
-    return cast(Number(value), 8 if len(values) == 1 and abi.signed_char else 32, True)
+    return _promoted(cast(Number(value), 8 if len(values) == 1 and abi.signed_char else 32, True))
