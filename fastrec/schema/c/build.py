@@ -39,6 +39,8 @@ def struct_of(record: Record, level: int = 1) -> members.Struct:
         elif None in shape:
             continue  # a flexible array member has no bytes in its struct
         elif isinstance(element, Record):
+            if not element.size:
+                continue  # nor has a struct of nothing, which headers put before such an array
             below = struct_of(element, level + 1)
             found.append(members.Member(declared.name, placed.at // 8, below, shape))
         else:
