@@ -23,7 +23,7 @@ struct forward; typedef struct forward forward_t;
 struct words { long unsigned int long a; short int unsigned b; signed char c; char d; long double e;
     _Bool f; float _Complex g; double _Complex h; __int128 i; _Float128 j; unsigned k; long l; };
 struct derived { char a; matrix b; forward_t *c; int (*d)(int, char *); void (*e[3])(void);
-    int *(*(*f)(int))[4]; struct forward **g; int (*h)[5]; loose i; wide_ j; char k[2][3][4]; };
+    int *(*(*f)(int))[4]; struct forward **g; int (*h)[5]; char odd; loose i; wide_ j; char k[2][3][4]; };
 struct forward { struct derived x; u1_ y; };
 struct enums { enum small a; enum negative b; enum large c; enum { LOCAL = N_B + 4 } d; int e[LOCAL]; };
 struct bits { unsigned a : 3, b : 7; int : 0; short c : 5; long d : 40; _Bool e : 1; char f : 2;

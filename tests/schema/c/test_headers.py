@@ -21,7 +21,7 @@ HEADERS = sorted(Path("/usr/include/linux").glob("*.h"))
 BEFORE = (
     "#include <stddef.h>\n#include <bits/stdint-intn.h>\n"
     "typedef unsigned char u_char; typedef unsigned short u_short; typedef unsigned int u_int;\n"
-    "typedef unsigned long u_long; typedef char *caddr_t;\n"
+    "typedef unsigned long u_long, ino_t; typedef char *caddr_t;\n"
     "typedef unsigned long long u_quad_t;\n",
     "#include <stddef.h>\n#include <sys/types.h>\n#include <sys/socket.h>\n#include <time.h>\n"
     "#include <stdint.h>\n",

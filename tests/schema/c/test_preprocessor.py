@@ -30,11 +30,16 @@ MACROS = r"""
 #define SELF SELF + OTHER
 #define OTHER SELF
 #define T f
+#define ID(x) x
+#define M ID
+#define ff(a) a * gg
+#define gg(a) ff(a)
 F(2) F(F(3)) f(1)(2) f
 (7)
 STR( a  "b\n" 'c' ) XSTR(ONE) STR(ONE) STR()
 CAT(x, ONE) XCAT(x, ONE) CAT(, y) CAT(x,) CAT(,)
 REST("a") REST("a", 1, (2, 3)) NAMED() NAMED(1, 2)
+ID(ID)(3) ID(M)(3) ID(SELF) ff(2)(9)
 SELF OTHER T(1) EMPTY g
 #if 0
 'unbalanced " text
