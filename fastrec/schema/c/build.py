@@ -42,6 +42,8 @@ def struct_of(
         elif None in shape:
             continue  # a flexible array member has no bytes in its struct
         elif isinstance(element, Record):
+            if not element.size:
+                continue  # nor has a struct of nothing, which headers put before such an array
             # A struct may be the type of a thousand members, and have a thousand of its own.
             key = (id(element), level)
             if key not in made:

@@ -171,7 +171,8 @@ class Declarations(Bodies):
             raise failed or SchemaError("the text defines no struct or union that has a name; give it one")
         listed = ", ".join(repr(_called(tag))[:80] for tag in free[:_MAX_MENTIONED])
         more = f" and {len(free) - _MAX_MENTIONED} more" if len(free) > _MAX_MENTIONED else ""
-        raise SchemaError(f"the text defines {listed}{more}; say which one with name=")
+        failed = next((f" ({_called(tag)[:80]!r}: {tag.error})" for tag in free if tag.error), "")
+        raise SchemaError(f"the text defines {listed}{more}; say which one with name={failed}")
 
     def tagged(self, keyword: Token) -> tuple[Tag, bool]:
         tag, defines = super().tagged(keyword)

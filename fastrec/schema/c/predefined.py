@@ -87,7 +87,6 @@ def _wide(abi: Abi) -> dict[str, object]:
         "__SIZEOF_LONG_DOUBLE__": abi.long_double[0],
         "__LONG_MAX__": "0x7fffffffffffffffL" if abi.long == 8 else "0x7fffffffL",
         "__LONG_WIDTH__": 8 * abi.long,
-        "__POINTER_WIDTH__": 8 * abi.pointer,
         "__SIZE_WIDTH__": 8 * abi.pointer,
         "__SIZE_TYPE__": size,
         "__PTRDIFF_TYPE__": word,
