@@ -86,6 +86,7 @@ typedef unsigned int nlink_t;
 typedef long blksize_t;
 #endif
 typedef void *timer_t;
+typedef char *caddr_t;
 typedef unsigned long pthread_t;
 typedef unsigned short sa_family_t, in_port_t;
 typedef unsigned char u_char;
