@@ -6,6 +6,7 @@ draws it at the cost of one draw, and what is shorter and smaller is the simpler
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,18 @@ from itertools import product
 
 from hypothesis import strategies as st
 
-__all__ = ["ALIGNED", "PRELUDE", "TRAITS", "Member", "Struct", "choices", "made_of", "simplest", "structs"]
+__all__ = [
+    "ALIGNED",
+    "PRELUDE",
+    "TRAITS",
+    "Member",
+    "Struct",
+    "choices",
+    "made_of",
+    "simplest",
+    "some",
+    "structs",
+]
 
 _ENUMS = {
     "enum few": "enum few { FEW_A, FEW_B = 5, FEW_C };",
@@ -229,6 +241,12 @@ def choices() -> st.SearchStrategy[bytes]:
 def made_of(choices: bytes) -> Struct:
     """Return the struct that these choices make."""
     return _Maker(choices).struct(0)
+
+
+def some(count: int, seed: int) -> list[Struct]:
+    """As many structs, the same ones for the same seed."""
+    choose = random.Random(seed)
+    return [made_of(choose.randbytes(choose.randrange(73))) for _ in range(count)]
 
 
 def simplest(choices: bytes, failing: Callable[[list[bytes]], list[bytes]]) -> bytes:
