@@ -126,7 +126,7 @@ class Struct:
             for member in self.nested()
             if isinstance(part := member.type, Struct) and part.outside
         )
-        body = f"{self._defined(tag)};\n"
+        body = f"{self.defined(tag)};\n"
         return (
             f"{before}#pragma pack(push, {self.pack})\n{body}#pragma pack(pop)\n"
             if self.pack
@@ -193,7 +193,8 @@ class Struct:
         }
         return {name for name, has in found.items() if has}
 
-    def _defined(self, tag: str) -> str:
+    def defined(self, tag: str) -> str:
+        """Return its definition alone."""
         head = self.tag(tag).split()[0] if self.anonymous else self.tag(tag)
         lines = "".join(f"  {_declared(member, tag)};\n" for member in self.members)
         return f"{head} {{\n{lines}}}{_attribute(self.packed, self.aligned)}"
@@ -216,7 +217,7 @@ def _declared(member: Member, tag: str) -> str:
     elif member.type.outside:
         type_ = member.type.tag(tag)
     else:
-        type_ = member.type._defined(tag)
+        type_ = member.type.defined(tag)
     dims = "".join(f"[{'' if n is None else n}]" for n in member.dims)
     width = "" if member.width is None else f" : {member.width}"
     name = f" {member.name}" if member.name else ""
