@@ -23,7 +23,7 @@ def drawn() -> list[bytes]:
     found: dict[str, bytes] = {}
 
     @settings(
-        max_examples=3 * COUNT // 2,
+        max_examples=5 * COUNT // 4,
         derandomize=True,
         database=None,
         deadline=None,
