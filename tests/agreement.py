@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import math
 
+from cffis import declared, new_ffi, places, sayable
 from compilers import Placed, placed
 from structs import ALIGNED, Member, Struct, made_of, simplest
 
 from fastrec.errors import SchemaError
 from fastrec.schema import Schema
 
-__all__ = ["differences", "disagreements", "schema_of"]
+__all__ = ["differences", "disagreements", "disagreements_with_cffi", "schema_of"]
 
 
 def schema_of(struct: Struct, abi: str, tag: str = "S") -> Schema:
@@ -28,6 +29,23 @@ def disagreements(abi: str, batch: list[bytes]) -> list[str]:
     struct = made_of(least)
     wrong = "\n".join(differences(struct, abi, placed(abi, [struct])[0]))
     return [f"{len(found)} of {len(batch)} differ under {abi}, as {least!r}:\n{struct.whole('S')}{wrong}"]
+
+
+def disagreements_with_cffi(batch: list[bytes]) -> tuple[int, list[str]]:
+    """Return how many structs of a batch cffi can declare, and what is wrong with them."""
+    ffi = new_ffi()
+    structs = [one for one in map(made_of, batch) if sayable(one)]
+    wrong = []
+    for number, struct in enumerate(structs):
+        type_ = declared(ffi, struct, f"S{number}")
+        found = differences(struct, "sysv-x64", places(ffi, type_))
+        # Of anonymous structs cffi has only the members, as if they were those of the struct around.
+        anonymous = any(part.anonymous for part in struct.records())
+        if not anonymous and Schema.from_cffi(type_) != schema_of(struct, "sysv-x64"):
+            found.append("from_cffi makes another schema")
+        if found:
+            wrong.append("\n".join([struct.whole("S"), *found]))
+    return len(structs), wrong
 
 
 def _failing(abi: str, batch: list[bytes]) -> list[bytes]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from elftools.elf.elffile import ELFFile
 from structs import PRELUDE, Struct
 
-__all__ = ["COMPILERS", "Placed", "placed"]
+__all__ = ["COMPILERS", "HEAD", "Placed", "placed"]
 
 HEAD = (
     "#include <stddef.h>\n#include <stdint.h>\ntypedef __CHAR16_TYPE__ char16_t;\n"

@@ -6,6 +6,7 @@ draws it at the cost of one draw, and what is shorter and smaller is the simpler
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,18 @@ from itertools import product
 
 from hypothesis import strategies as st
 
-__all__ = ["ALIGNED", "PRELUDE", "TRAITS", "Member", "Struct", "choices", "made_of", "simplest", "structs"]
+__all__ = [
+    "ALIGNED",
+    "PRELUDE",
+    "TRAITS",
+    "Member",
+    "Struct",
+    "choices",
+    "made_of",
+    "simplest",
+    "some",
+    "structs",
+]
 
 _ENUMS = {
     "enum few": "enum few { FEW_A, FEW_B = 5, FEW_C };",
@@ -114,7 +126,7 @@ class Struct:
             for member in self.nested()
             if isinstance(part := member.type, Struct) and part.outside
         )
-        body = f"{self._defined(tag)};\n"
+        body = f"{self.defined(tag)};\n"
         return (
             f"{before}#pragma pack(push, {self.pack})\n{body}#pragma pack(pop)\n"
             if self.pack
@@ -181,7 +193,8 @@ class Struct:
         }
         return {name for name, has in found.items() if has}
 
-    def _defined(self, tag: str) -> str:
+    def defined(self, tag: str) -> str:
+        """Return its definition alone."""
         head = self.tag(tag).split()[0] if self.anonymous else self.tag(tag)
         lines = "".join(f"  {_declared(member, tag)};\n" for member in self.members)
         return f"{head} {{\n{lines}}}{_attribute(self.packed, self.aligned)}"
@@ -204,7 +217,7 @@ def _declared(member: Member, tag: str) -> str:
     elif member.type.outside:
         type_ = member.type.tag(tag)
     else:
-        type_ = member.type._defined(tag)
+        type_ = member.type.defined(tag)
     dims = "".join(f"[{'' if n is None else n}]" for n in member.dims)
     width = "" if member.width is None else f" : {member.width}"
     name = f" {member.name}" if member.name else ""
@@ -229,6 +242,12 @@ def choices() -> st.SearchStrategy[bytes]:
 def made_of(choices: bytes) -> Struct:
     """Return the struct that these choices make."""
     return _Maker(choices).struct(0)
+
+
+def some(count: int, seed: int) -> list[Struct]:
+    """As many structs, the same ones for the same seed."""
+    choose = random.Random(seed)
+    return [made_of(choose.randbytes(choose.randrange(73))) for _ in range(count)]
 
 
 def simplest(choices: bytes, failing: Callable[[list[bytes]], list[bytes]]) -> bytes:

@@ -126,6 +126,7 @@ class Types:
         members: list[Placed] = []
         bases: list[int] = []
         big = self._big
+        union = die.tag == "DW_TAG_union_type"
         for child in self._entries.children(die):
             if len(members) > MAX_FIELDS:
                 raise SchemaError(
@@ -141,17 +142,16 @@ class Types:
                 continue  # a static member is nowhere in the struct
             if "DW_AT_bit_size" in child.attributes:
                 big = big or self._is_big(self._entries.target(child))
-            members.append(self._member(child, tag, level))
+            members.append(self._member(child, tag, level, union))
         for number in bases:
             members[number] = _trimmed(members, number)
         members = [one for one in members if not _is_empty(one.declared.type)]
-        union = die.tag == "DW_TAG_union_type"
         if not union:
             _check_apart(members, tag)
         size = self._number(die, "DW_AT_byte_size") or 0
         return Record(tag, union, tuple(members), size, self._number(die, "DW_AT_alignment") or 1, big=big)
 
-    def _member(self, die: DIE, tag: str, level: int) -> Placed:
+    def _member(self, die: DIE, tag: str, level: int, union: bool) -> Placed:
         name = text_of(die)
         where = f"{tag}.{name}"
         if self._number(die, "DW_AT_virtuality"):
@@ -166,7 +166,9 @@ class Types:
             raise SchemaError(f"{tag!r:.80} has a member without a name, which no struct of C has")
         if width is not None:
             kind = self._bits(die, kind, width, where)
-        return Placed(Declared(name, kind, width), self._place(die, kind, width, where))
+        # gcc counts the place of a bit-field in a union from a word that may begin before the union.
+        at = 0 if union else self._place(die, kind, width, where)
+        return Placed(Declared(name, kind, width), at)
 
     def _bits(self, die: DIE, kind: Type, width: int, where: str) -> Scalar:
         """The type of a bit-field, whose bytes are those of its struct, whatever its name says of others."""

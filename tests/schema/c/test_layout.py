@@ -8,7 +8,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
-from agreement import disagreements
+from agreement import disagreements, disagreements_with_cffi
 from compilers import COMPILERS
 from hypothesis import HealthCheck, Phase, given, settings
 from structs import TRAITS, choices, made_of
@@ -23,7 +23,7 @@ def drawn() -> list[bytes]:
     found: dict[str, bytes] = {}
 
     @settings(
-        max_examples=3 * COUNT // 2,
+        max_examples=5 * COUNT // 4,
         derandomize=True,
         database=None,
         deadline=None,
@@ -49,9 +49,22 @@ def test_the_structs_are_of_every_kind(drawn: list[bytes], capsys: pytest.Captur
     assert all(having[trait] >= len(structs) / 10 for trait in TRAITS)
 
 
+def batches(drawn: list[bytes]) -> list[list[bytes]]:
+    return [drawn[start : start + BATCH] for start in range(0, len(drawn), BATCH)]
+
+
 def test_layouts_are_those_of_the_compilers(drawn: list[bytes]) -> None:
-    batches = [drawn[start : start + BATCH] for start in range(0, len(drawn), BATCH)]
-    tasks = [(abi, batch) for batch in batches for abi in COMPILERS]
+    tasks = [(abi, batch) for batch in batches(drawn) for abi in COMPILERS]
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         found = [one for some in pool.map(disagreements, *zip(*tasks, strict=True)) for one in some]
     assert not found, "\n".join(found[:5])
+
+
+def test_layouts_are_those_of_cffi(drawn: list[bytes], capsys: pytest.CaptureFixture[str]) -> None:
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        counts, found = zip(*pool.map(disagreements_with_cffi, batches(drawn)), strict=True)
+    with capsys.disabled():
+        print(f"\n{sum(counts)} of {len(drawn)} structs are declared to cffi")
+    wrong = [one for some in found for one in some]
+    assert not wrong, "\n".join(wrong[:5])
+    assert sum(counts) > 3000
