@@ -335,7 +335,9 @@ class Types:
             return None
         value = one.value
         if isinstance(value, list) and value[:1] == [_PLUS_UCONST]:  # places of members in DWARF 2 and 3
-            value = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(value[1:10]))
+            value = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(value[1:11]))
+            # gcc wraps round where a bit-field's word begins before its struct.
+            value = (value + (1 << 63)) % (1 << 64) - (1 << 63)
         if not isinstance(value, int) or one.form.startswith("DW_FORM_ref"):
             what = text_of(die) or str(die.tag)
             raise SchemaError(f"{what!r:.80}: only the running program knows its {attribute}")
