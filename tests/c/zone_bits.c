@@ -19,10 +19,7 @@ static uint64_t bits_of(const unsigned char *word, const fr_zone_field *f)
     return value;
 }
 
-static int less(uint64_t a, uint64_t b, int is_signed)
-{
-    return is_signed ? (int64_t)a < (int64_t)b : a < b;
-}
+static int less(uint64_t a, uint64_t b, int is_signed) { return is_signed ? (int64_t)a < (int64_t)b : a < b; }
 
 static void check(const unsigned char *records, const fr_zone_field *f, size_t weight_at)
 {
