@@ -96,7 +96,7 @@ class Constants(Cursor):
             level = _LEVELS.get(token.text, 0) if token.kind == "mark" else 0
             while marks and _LEVELS[marks[-1].text] >= level:
                 right = values.pop()
-                values.append(numbers.binary(marks.pop(), values.pop(), right))
+                values.append(self._widened(numbers.binary(marks.pop(), values.pop(), right)))
             if not level:
                 return values[0]
             if self._operands > _MAX_OPERANDS:
@@ -123,15 +123,18 @@ class Constants(Cursor):
             if not isinstance(one, Token):
                 value = numbers.cast(value, *one) if one[0] > 1 else numbers.truth(value)
             elif one.text != "__extension__":
-                value = numbers.unary(one, value)
+                value = self._widened(numbers.unary(one, value))
         return value
+
+    def _widened(self, number: Number) -> Number:
+        return replace(number, bits=64) if self._widest else number
 
     def _primary(self, what: str) -> Number:
         token = self.peek()
         if token.kind == "number":
             return numbers.literal(self.take(), self.abi, widest=self._widest)
         if token.kind == "char":
-            return numbers.character(self.take(), self.abi)
+            return self._widened(numbers.character(self.take(), self.abi))
         if token.kind == "word":
             return self.named(self.take())
         if token.text == "(" and token.kind == "mark":

@@ -81,7 +81,7 @@ class Declarations(Bodies):
             raise SchemaError(f"the text has {len(text)} characters; at most {MAX_TEXT} are possible")
         if pack is not None and (type(pack) is not int or pack not in PACKS):
             raise SchemaError(f"pack={shown(pack)}; it is 1, 2, 4, 8 or 16")
-        source = Source(text, file)
+        source = Source(text.removeprefix("\ufeff"), file)
         self._preprocessor = Preprocessor(abi, pack, defines, include)
         super().__init__(
             self._preprocessor.tokens(source), Token("end", "", len(text), source), abi, pack,

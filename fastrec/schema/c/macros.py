@@ -157,7 +157,8 @@ class Macros:
                 elif token.text == "," and not depth:
                     given.append([])
                     continue
-            given[-1].append(token)
+            # For '#', the end of a line is a blank like others.
+            given[-1].append(token._replace(spaced=True) if token.begins else token)
 
     def _replaced(
         self, name: Token, macro: Macro, arguments: dict[str, list[Token]], hidden: frozenset[str]
@@ -238,7 +239,9 @@ def _named(name: Token, macro: Macro, given: list[list[Token]]) -> dict[str, lis
             if number:
                 joined.append(Token("mark", ",", name.at, name.source))
             joined += argument
-        arguments[macro.variadic] = joined
+        # A rest that is there, though empty, keeps the comma that ', ## __VA_ARGS__' drops.
+        kept = [Token("odd", "", name.at, name.source)] if parameters and rest == [[]] else joined
+        arguments[macro.variadic] = kept
     return arguments
 
 

@@ -76,7 +76,11 @@ def _wide(abi: Abi) -> dict[str, object]:
     suffix = "L" if abi.long == 8 else "LL"
     longest = "0x7fffffffffffffff" + suffix
     pointer = longest if abi.pointer == 8 else "0x7fffffff"
-    wchar = {"<i4": "int", "<u4": "unsigned int", "<u2": "short unsigned int"}[abi.wchar]
+    wchar = {
+        "<i4": "int" if abi.long == 8 else "long int",
+        "<u4": "unsigned int",
+        "<u2": "short unsigned int",
+    }[abi.wchar]
     return {
         "__SIZEOF_LONG__": abi.long,
         "__SIZEOF_POINTER__": abi.pointer,
@@ -105,7 +109,11 @@ def _wide(abi: Abi) -> dict[str, object]:
         "__SIZE_MAX__": "0xffffffffffffffffU" + suffix if abi.pointer == 8 else "0xffffffffU",
         "__UINTPTR_MAX__": "0xffffffffffffffffU" + suffix if abi.pointer == 8 else "0xffffffffU",
         "__WCHAR_TYPE__": wchar,
-        "__WCHAR_MAX__": {"<i4": "0x7fffffff", "<u4": "0xffffffffU", "<u2": "0xffff"}[abi.wchar],
+        "__WCHAR_MAX__": {
+            "<i4": "0x7fffffff" if abi.long == 8 else "0x7fffffffL",
+            "<u4": "0xffffffffU",
+            "<u2": "0xffff",
+        }[abi.wchar],
         "__WINT_TYPE__": "short unsigned int" if abi.microsoft else "unsigned int",
     }
 

@@ -23,9 +23,13 @@ _MAX_INCLUDES = 32
 _DIRECTIVE = 16
 """How many tokens a directive counts as."""
 
+_INCLUDE = 200
+
 _PASSED_OVER = ("ident", "sccs", "warning")
 _CONDITIONS = ("if", "ifdef", "ifndef", "elif", "elifdef", "elifndef", "else", "endif")
 _PUSHED = re.compile(r"pshpack(1|2|4|8|16)\.h", re.IGNORECASE)
+_NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
+_MACRO = re.compile(r"[A-Za-z_$][\w$]*(?:\([^()]*\))?", re.ASCII)
 _FLAGS = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -214,6 +218,11 @@ class Preprocessor:
             if rest and rest[0].text == "once" and path:
                 self._once.add(path)
             if rest and rest[0].text == "pack":
+                for token in rest[1:] if not self._abi.microsoft else ():
+                    if token.kind == "word" and token.text in self._macros.defined:
+                        raise fatal(
+                            token, "is a macro, which not every compiler expands here; write its value"
+                        )
                 rest = list(self._macros.expanded(iter(rest)))
             packed = self._packing.pragma(name, rest)
             if packed:
@@ -249,6 +258,7 @@ class Preprocessor:
         if base == "poppack.h":
             yield from filter(None, [self._packing.pop(name)])
             return
+        self._macros.spend(_INCLUDE, name)
         found = self._found(file, path) if quoted and name.text == "include" else None
         if found is None:
             self.missing.append(file)
@@ -272,13 +282,14 @@ class Preprocessor:
 
 def _read(path: Path, name: Token) -> str:
     try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_TEXT + 1)
+        # Some files of /proc wait for more like a pipe does.
+        with open(path, "rb", opener=lambda file, flags: os.open(file, flags | _NOT_WAITING)) as file:
+            raw = file.read(MAX_TEXT + 1) or b""
     except OSError as error:
         raise fatal(name, f"of {shown(str(path))} cannot be read: {error.strerror}") from error
     if len(raw) > MAX_TEXT:
         raise fatal(name, f"of {shown(str(path))} takes more than {MAX_TEXT} bytes in")
-    return raw.decode("utf-8", "replace")
+    return raw.decode("utf-8-sig", "replace")
 
 
 def _defined(name: object, value: object) -> tuple[str, Macro]:
@@ -286,6 +297,8 @@ def _defined(name: object, value: object) -> tuple[str, Macro]:
         raise SchemaError(
             f"defines: {shown(name)} to {shown(value)}; they are names to numbers or texts of C"
         )
+    if not _MACRO.fullmatch(name):
+        raise SchemaError(f"defines: {shown(name)} is no name of a macro")
     try:
         text = f"{name} {value}"
     except ValueError:

@@ -31,6 +31,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
+_CONTINUED = re.compile(r"(?:\\[ \t]*\r?\n)+")
 
 
 class Comment(NamedTuple):
@@ -141,12 +142,12 @@ def tokens_of(source: Source) -> Iterator[Token]:
         kind = match.lastgroup or ""
         at = match.start()
         if kind == "blank":
-            spaced = True
             end = match.end()
-            split = text[at] == "\\" and text[end - 1] == "\n" and at and end < len(text)
-            if split and _is_word(text[at - 1]) and _is_word(text[end]):
+            split = _CONTINUED.fullmatch(text, at, end) is not None
+            spaced = spaced or not split
+            if split and at and end < len(text) and _is_one(text[at - 1] + text[end]):
                 raise refusal(
-                    Token("odd", "\\", at, source), "continues a line within a word; break elsewhere"
+                    Token("odd", "\\", at, source), "continues a line within a word or mark; break elsewhere"
                 )
         elif kind == "comment":
             spaced = True
@@ -158,5 +159,8 @@ def tokens_of(source: Source) -> Iterator[Token]:
             spaced, begins = False, kind == "line"
 
 
-def _is_word(letter: str) -> bool:
-    return letter.isalnum() or letter in "_$"
+def _is_one(pair: str) -> bool:
+    """Whether two characters could belong to one token, or begin a comment."""
+    match = _TOKEN.match(pair)
+    kind = match.lastgroup if match is not None and match.end() == 2 else ""
+    return kind in ("word", "number", "mark", "comment") or pair == "/*"

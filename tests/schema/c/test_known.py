@@ -1,94 +1,157 @@
-"""Names that need no declaration, against the headers of this machine."""
+"""Names of system headers are as wide, and as signed, as the headers make them."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import ctypes
+import re
+import struct
+import subprocess
+from ctypes import wintypes
 
 import pytest
-from schema.c.gcc import compiled
+from compilers import COMPILERS
 
-from fastrec.schema import HRESULT, Schema
-from fastrec.schema.abi import ABIS
+from fastrec.schema.abi import ABIS, abi_named
 from fastrec.schema.c.declarations import Declarations
-from fastrec.schema.c.types import Array, Record, Scalar
+from fastrec.schema.c.names import Unusable
+from fastrec.schema.c.types import Record, Scalar
 
-STANDARD = """
-int8_t uint8_t int16_t uint16_t int32_t uint32_t int64_t uint64_t int_least8_t uint_least16_t
-int_least32_t int_least64_t int_fast8_t int_fast16_t int_fast32_t int_fast64_t uint_fast16_t
-uint_fast32_t intmax_t uintmax_t intptr_t uintptr_t size_t ssize_t ptrdiff_t wchar_t wint_t char16_t
-char32_t bool max_align_t time_t suseconds_t clock_t off_t pid_t uid_t gid_t dev_t ino_t mode_t
-nlink_t blksize_t blkcnt_t id_t clockid_t timer_t useconds_t socklen_t sa_family_t in_addr_t
-in_port_t pthread_t key_t __u8 __s16 __be32 __le64 __u64 __aligned_u64
-"""
-TAGS = ("timeval", "timespec", "itimerval", "itimerspec", "in_addr", "in6_addr", "sockaddr", "iovec")
-HEADERS = ("stddef.h", "stdint.h", "stdbool.h", "wchar.h", "uchar.h", "time.h", "sys/types.h", "sys/time.h",
-           "sys/socket.h", "netinet/in.h", "linux/types.h", "pthread.h", "unistd.h")  # fmt: skip
+HEADERS = ("stdint.h", "stddef.h", "stdbool.h", "uchar.h", "wchar.h", "sys/types.h", "sys/socket.h",
+           "sys/uio.h",
+           "sys/time.h", "sys/resource.h", "time.h", "signal.h", "netinet/in.h", "pthread.h",
+           "linux/types.h")  # fmt: skip
+STANDARD = re.compile(
+    r"u?int(_least|_fast)?\d+_t|u?intmax_t|u?intptr_t|size_t|ptrdiff_t|wchar_t|bool|wint_t|max_align_t"
+)
+OURS = re.compile(r"[A-Z_0-9]+|[su](8|16|32|64)|char8_t|__kernel_u?long_t")
+"""Names of Windows, and of the kernel's own code: no header here has them."""
+
+
+def names(abi: str) -> dict[str, Scalar | Record]:
+    """The known names of an ABI; ``struct`` tags as C says them."""
+    read = Declarations("", abi=abi_named(abi))
+    known = read.known
+    found = {
+        name: read.resolved(type_, read.peek())
+        for name, type_ in known.typedefs.items()
+        if not isinstance(type_, Unusable)
+    }
+    for name, tag in known.tags.items():
+        if isinstance(tag.meaning, Record) and not name.startswith(("_", "tag")):
+            found[f"struct {name}"] = tag.meaning
+    return found
+
+
+def theirs(flags: list[str], head: str, asked: list[str]) -> dict[str, tuple[int, int, bool]]:
+    """Size, alignment and whether -1 is below 0, of every name."""
+    rows = []
+    for name in asked:
+        sign = (
+            "0"
+            if name.startswith("struct")
+            else f"__builtin_choose_expr(__builtin_classify_type(({name})0) == 1, (({name})-1) < 0, 0)"
+        )
+        if name == "max_align_t":
+            sign = "0"
+        rows.append(f"sizeof({name}), sizeof(struct {{ char c; {name} x; }}), {sign}")
+    source = f"{head}\nconst unsigned table[] = {{ {', '.join(rows)} }};\n"
+    done = subprocess.run(
+        [*flags, "-w", "-S", "-x", "c", "-o", "-", "-"], input=source, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[:3000]
+    raw = b""
+    for kind, value in re.findall(r"^\s+\.(long|word|zero)\s+(\d+)", done.stdout, re.MULTILINE):
+        raw += bytes(int(value)) if kind == "zero" else struct.pack("<I", int(value))
+    values = [one for (one,) in struct.iter_unpack("<I", raw)]
+    assert len(values) == 3 * len(asked)
+    return {
+        name: (values[3 * n], values[3 * n + 1] - values[3 * n], bool(values[3 * n + 2]))
+        for n, name in enumerate(asked)
+    }
+
+
+def mine(type_: Scalar | Record) -> tuple[int, int, bool]:
+    signed = isinstance(type_, Scalar) and type_.dtype.kind == "i"
+    return type_.size, type_.align, signed
+
+
+def test_names_of_posix_are_those_of_the_headers() -> None:
+    known = {name: one for name, one in names("sysv-x64").items() if not OURS.fullmatch(name)}
+    head = "#define _GNU_SOURCE\n" + "".join(f"#include <{header}>\n" for header in HEADERS)
+    asked = [name for name in known if name not in ("LARGE_INTEGER",)]
+    measured = theirs(["gcc", "-m64"], head, asked)
+    wrong = {
+        name: (mine(known[name]), measured[name]) for name in asked if mine(known[name]) != measured[name]
+    }
+    assert not wrong
+    assert len(asked) > 90
+
+
+@pytest.mark.parametrize("abi", COMPILERS)
+def test_names_of_the_standard_are_those_of_each_compiler(abi: str) -> None:
+    known = names(abi)
+    asked = [name for name in known if STANDARD.fullmatch(name)]
+    assert len(asked) > 30
+    if abi != "sysv-x64":  # the headers that come with a compiler make the fast types as short as can be
+        asked = [name for name in asked if "fast" not in name]
+    head = "#include <stdint.h>\n#include <stddef.h>\n#include <stdbool.h>\ntypedef __WINT_TYPE__ wint_t;\n"
+    freestanding = [*COMPILERS[abi], "-ffreestanding", "-std=gnu11"]
+    if abi == "sysv-x64":
+        freestanding.remove("-ffreestanding")
+    measured = theirs(freestanding, head, asked)
+    wrong = {
+        name: (mine(known[name]), measured[name]) for name in asked if mine(known[name]) != measured[name]
+    }
+    assert not wrong
+
+
+# Microsoft, "Windows Data Types" and "Fixed width types": bytes and sign.
 WIDTHS = {
-    1: "BOOLEAN BYTE CHAR UCHAR INT8 UINT8",
-    2: "WORD SHORT USHORT WCHAR ATOM VARIANT_BOOL INT16",
-    4: "BOOL DWORD INT UINT LONG ULONG FLOAT COLORREF LCID HRESULT NTSTATUS LONG32 UINT32",
-    8: "DOUBLE LONGLONG ULONGLONG QWORD DWORDLONG INT64 UINT64",
-}
-"""Microsoft, "Windows Data Types"."""
-COMPOUND = {
-    "FILETIME": 8,
-    "GUID": 16,
-    "SYSTEMTIME": 16,
-    "POINT": 8,
-    "RECT": 16,
-    "SIZE": 8,
-    "LARGE_INTEGER": 8,
-}
-
-
-@pytest.mark.parametrize("tags", [False, True])
-def test_standard_names_are_as_gcc_has_them(tags: bool, tmp_path: Path) -> None:
-    names = [f"struct {tag}" for tag in TAGS] if tags else STANDARD.split()
-    text = "".join(f"struct check{i} {{ char at; {name} x[2]; }};\n" for i, name in enumerate(names))
-    read = Declarations(text, abi=ABIS["sysv-x64"])
-    records = {f"struct {name}": read.record(name) for name in read.names}
-    assert len(records) == len(names)
-    said = compiled("".join(f"#include <{one}>\n" for one in HEADERS) + text, records, tmp_path)
-    assert not isinstance(said, str), said
-    for name, (one, record) in zip(names, records.items(), strict=True):
-        at = record.members[1].at
-        assert (name, said[one][0], said[one][1]["x"]) == (name, record.size, (at, None))
+    "BOOL": -4, "BOOLEAN": 1, "BYTE": 1, "UCHAR": 1, "WORD": 2, "USHORT": 2, "SHORT": -2, "DWORD": 4,
+    "UINT": 4,
+    "INT": -4, "LONG": -4, "ULONG": 4, "LONGLONG": -8, "ULONGLONG": 8, "DWORDLONG": 8, "DWORD64": 8,
+    "DWORD32": 4,
+    "INT8": -1, "UINT8": 1, "INT16": -2, "UINT16": 2, "INT32": -4, "UINT32": 4, "INT64": -8, "UINT64": 8,
+    "LONG32": -4, "LONG64": -8, "ULONG32": 4, "ULONG64": 8, "HRESULT": -4, "NTSTATUS": -4, "WCHAR": 2,
+    "ATOM": 2,
+    "COLORREF": 4, "LANGID": 2, "LCID": 4, "LGRPID": 4, "USN": -8, "HFILE": -4, "ACCESS_MASK": 4, "SCODE": -4,
+    "VARIANT_BOOL": -2, "VARTYPE": 2, "LSTATUS": -4, "LCTYPE": 4, "QWORD": 8,
+}  # fmt: skip
+OF_A_POINTER = {"INT_PTR": -1, "LONG_PTR": -1, "SSIZE_T": -1, "LPARAM": -1, "LRESULT": -1, "UINT_PTR": 1,
+                "ULONG_PTR": 1, "DWORD_PTR": 1, "SIZE_T": 1, "WPARAM": 1, "SOCKET": 1}  # fmt: skip
 
 
 @pytest.mark.parametrize("abi", ABIS)
-def test_windows_names_have_their_widths_everywhere(abi: str) -> None:
-    for size, names in WIDTHS.items():
-        for name in names.split():
-            assert Schema.from_c(f"struct s {{ {name} x; }};", abi=abi).size == size
-    for name in ("HANDLE", "SIZE_T", "LPARAM", "LPSTR", "BSTR", "UINT_PTR"):
-        assert Schema.from_c(f"struct s {{ {name} x; }};", abi=abi).size == ABIS[abi].pointer
-    for name, size in COMPOUND.items():
-        assert Schema.from_c(f"struct s {{ {name} x; }};", abi=abi).size == size
+def test_names_of_windows_have_their_widths(abi: str) -> None:
+    known = names(abi)
+    pointer = ABIS[abi].pointer
+    expected = WIDTHS | {name: sign * pointer for name, sign in OF_A_POINTER.items()}
+    for name, width in expected.items():
+        assert mine(known[name])[::2] == (abs(width), width < 0), name
+    for name, code in {"FLOAT": "<f4", "DOUBLE": "<f8", "DATE": "<f8", "CHAR": "|S1"}.items():
+        assert known[name].dtype.str == code
+    sizes = {"GUID": 16, "FILETIME": 8, "SYSTEMTIME": 16, "LARGE_INTEGER": 8, "ULARGE_INTEGER": 8, "POINT": 8,
+             "RECT": 16, "SIZE": 8, "COORD": 4, "SMALL_RECT": 8, "LUID": 8, "CY": 8,
+             "OVERLAPPED": 3 * pointer + 8, "SECURITY_ATTRIBUTES": 24 if pointer == 8 else 12}  # fmt: skip
+    for name, size in sizes.items():
+        assert known[name].size == size, name
+    assert known["LARGE_INTEGER"].align == 8
+    assert known["GUID"].align == 4
+    handles = [name for name in known if re.fullmatch(r"L?P[A-Z0-9_]+|H[A-Z]+|BSTR", name)]
+    for name in set(handles) - {"HRESULT", "HFILE"} - set(OF_A_POINTER):
+        type_ = known[name]
+        if isinstance(type_, Record):
+            continue  # a POINT is no pointer
+        assert type_.size == pointer, name
+        assert type_.pointer or name.startswith("HCRYPT"), name
 
 
-def test_texts_and_codes_are_told_by_their_names() -> None:
-    text = "struct s { LPSTR a; LPCWSTR b; wchar_t *c; char32_t *d; HRESULT e; BSTR f; HANDLE g; };"
-    fields = {field.name: field for field in Schema.from_c(text, abi="msvc-x64").fields}
-    assert [fields[name].pointer for name in "abcdfg"] == [True, "utf-16", "utf-16", "utf-32", "utf-16", True]
-    assert fields["e"].labels is HRESULT
-    linux = Schema.from_c(text, abi="sysv-x64").fields
-    assert [field.pointer for field in linux[:3]] == [True, "utf-16", "utf-32"]
-
-
-def test_the_text_comes_before_what_is_known() -> None:
-    text = "typedef long HRESULT; typedef HRESULT code; typedef short DWORD; struct s { code a; DWORD b; };"
-    a, b = Schema.from_c(text, abi="sysv-x64").fields
-    assert (a.labels, a.dtype.str) == (HRESULT, "<i8")
-    assert b.dtype.str == "<i2"
-    big = Schema.from_c("typedef unsigned int __be32; typedef __be32 addr; struct s { addr a; };").fields[0]
-    assert big.dtype.str == ">u4"
-
-
-def test_every_known_name_is_a_type_under_every_abi() -> None:
-    for abi in ABIS.values():
-        known = Declarations("", abi=abi).known
-        assert len(known.typedefs) > 200
-        read = Declarations("", abi=abi)
-        for name, type_ in known.typedefs.items():
-            if name != "VOID":
-                assert isinstance(read.resolved(type_, read.peek()), Scalar | Array | Record)
+def test_names_of_windows_are_those_of_ctypes() -> None:
+    known = names("sysv-x64")
+    shared = 0
+    for name, type_ in vars(wintypes).items():
+        # There, a LONG is a C long, and a WCHAR a wchar_t, of the machine at hand.
+        if name in known and getattr(type_, "_type_", "l") not in ("l", "L", "u"):
+            shared += 1
+            assert ctypes.sizeof(type_) == known[name].size, name
+    assert shared > 30
