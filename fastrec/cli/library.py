@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
 from typing import Any
 
 from fastrec.cli.call_arguments import FORMS, arguments
-from fastrec.cli.structs import PLACE, schema_from
+from fastrec.cli.structs import PLACE, TEXT_OPTIONS, add_text_arguments, schema_from, text_options
 from fastrec.cli.values import Misuse
 from fastrec.core.call import RETURNS
 from fastrec.sources.call import OUT, Call
@@ -16,9 +15,7 @@ from fastrec.sources.libraries import RETURN_TYPES, function_of
 __all__ = ["add_arguments", "check", "source_of"]
 
 _NEEDED = {"call": "its function that fills the struct", "struct": "the struct that it fills: motor.h:status"}
-_OPTIONS = (*_NEEDED, "args", "returns", "return_type", "text", "pack", "defines", "include")
-
-_DEFINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:=(.*))?", re.DOTALL)
+_OPTIONS = (*_NEEDED, "args", "returns", "return_type", "text", *TEXT_OPTIONS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,25 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--text", action="append", metavar="FIELD", help="a pointer whose text is recorded with each status"
     )
-    group.add_argument("--pack", type=int, choices=(1, 2, 4, 8, 16), help="as #pragma pack; see --struct")
-    group.add_argument(
-        "-D",
-        dest="defines",
-        type=_define,
-        action="append",
-        metavar="NAME[=VALUE]",
-        help="a macro of the C declarations",
-    )
-    group.add_argument(
-        "-I", dest="include", action="append", metavar="DIR", help='a folder of what they #include "..."'
-    )
-
-
-def _define(text: str) -> tuple[str, str]:
-    match = _DEFINE.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} defines no macro; write NAME or NAME=VALUE")
-    return match[1], "1" if match[2] is None else match[2]
+    add_text_arguments(group)
 
 
 def check(options: argparse.Namespace) -> None:
@@ -88,7 +67,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def _spelled(name: str) -> str:
-    return {"defines": "-D", "include": "-I"}.get(name, f"--{name.replace('_', '-')}")
+    return TEXT_OPTIONS.get(name, f"--{name.replace('_', '-')}")
 
 
 def source_of(options: argparse.Namespace) -> Any:
@@ -101,12 +80,7 @@ def source_of(options: argparse.Namespace) -> Any:
     """
     kind = options.return_type or "int"
     function = function_of(options.lib, options.call, kind)
-    schema = schema_from(
-        options.struct,
-        pack=options.pack,
-        defines=dict(options.defines) if options.defines else None,
-        include=options.include or (),
-    )
+    schema = schema_from(options.struct, **text_options(options))
     for field in options.text or ():
         schema = schema.with_field(field, text=True)
     return Call(

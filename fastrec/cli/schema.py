@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from fastrec.cli.fields import about_field, meaning_of, type_of
 from fastrec.cli.output import complain, plural, say, say_json, table, visible
-from fastrec.cli.structs import PLACE, schema_from
+from fastrec.cli.structs import PLACE, add_text_arguments, schema_from, text_options
 from fastrec.errors import suggest
 from fastrec.schema import Schema
 from fastrec.schema.abi import ABIS
@@ -42,28 +42,7 @@ def add_c_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--abi", default="native", metavar="ABI", help=f"whose layout: native, {', '.join(ABIS)}"
     )
-    group.add_argument(
-        "--pack", type=int, choices=(1, 2, 4, 8, 16), help="as #pragma pack(N) before the text"
-    )
-    group.add_argument(
-        "-D",
-        dest="defines",
-        metavar="NAME[=VALUE]",
-        action="append",
-        type=_define,
-        default=[],
-        help="a macro",
-    )
-    group.add_argument(
-        "-I", dest="include", metavar="DIR", action="append", default=[], help="where includes are looked up"
-    )
-
-
-def _define(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r} is no macro; write NAME or NAME=N")
-    return name, value if equals else "1"
+    add_text_arguments(group)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -94,13 +73,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _found(place: str, options: argparse.Namespace) -> Schema:
-    schema = schema_from(
-        place,
-        abi=options.abi,
-        pack=options.pack,
-        defines=dict(options.defines),
-        include=options.include,
-    )
+    schema = schema_from(place, abi=options.abi, **text_options(options))
     return schema if options.name is None else Schema.from_json({**schema.to_dict(), "name": options.name})
 
 

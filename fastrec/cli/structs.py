@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
 import socket
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fastrec.errors import RecordingError, SchemaError, suggest
 from fastrec.recording import open as open_recording
 from fastrec.schema import Schema
 from fastrec.sources import registry
 
-__all__ = ["PLACE", "schema_from"]
+__all__ = ["PLACE", "TEXT_OPTIONS", "add_text_arguments", "schema_from", "text_options"]
 
 PLACE = (
     "C declarations, a program or library with debug information, or a schema as JSON, each with :STRUCT"
@@ -24,7 +27,56 @@ PLACE = (
 MAX_TEXT = 64 << 20
 """Largest text that is read, in bytes; the headers of a whole operating system have less."""
 
+TEXT_OPTIONS = {"pack": "--pack", "defines": "-D", "include": "-I"}
+"""How the options of `add_text_arguments` are spelled."""
+
 _ELF = b"\x7fELF"
+_DEFINE = re.compile(r"([A-Za-z_]\w*(?:\([^()]*\))?)(?:=(.*))?", re.ASCII | re.DOTALL)
+
+
+def add_text_arguments(parser: argparse._ActionsContainer) -> None:
+    """Add what says how a text of C is read, as compilers spell it; `text_options` are then its values."""
+    parser.add_argument(
+        "--pack", type=int, choices=(1, 2, 4, 8, 16), help="as #pragma pack(N) before the C declarations"
+    )
+    parser.add_argument(
+        "-D",
+        dest="defines",
+        type=_defined,
+        action="append",
+        metavar="NAME[=VALUE]",
+        help="a macro of the C declarations",
+    )
+    parser.add_argument(
+        "-U",
+        dest="defines",
+        type=_undefined,
+        action="append",
+        metavar="NAME",
+        help="no macro, not even of a header that is not there to be read",
+    )
+    parser.add_argument(
+        "-I", dest="include", action="append", metavar="DIR", help="a folder of the headers that they include"
+    )
+
+
+def _defined(text: str) -> tuple[str, str]:
+    match = _DEFINE.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} defines no macro; write NAME or NAME=VALUE")
+    return match[1], "1" if match[2] is None else match[2]
+
+
+def _undefined(text: str) -> tuple[str, None]:
+    if not text.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a macro")
+    return text, None
+
+
+def text_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments `pack`, `defines` and `include` of `schema_from`."""
+    defines = dict(options.defines) if options.defines else None
+    return {"pack": options.pack, "defines": defines, "include": tuple(options.include or ())}
 
 
 def schema_from(
@@ -32,7 +84,7 @@ def schema_from(
     *,
     abi: str = "native",
     pack: int | None = None,
-    defines: Mapping[str, int | str] | None = None,
+    defines: Mapping[str, int | str | None] | None = None,
     include: Iterable[str | os.PathLike[str]] = (),
 ) -> Schema:
     """Return the schema of a struct that a user named in a command line.
@@ -60,7 +112,7 @@ def schema_from(
         if path is not None and data is not None and data[:4] != _ELF and data.lstrip()[:1] != b"{":
             # Comments may be in any 8-bit code page; declarations are ASCII.
             text = data.decode("utf-8-sig", "replace")
-            return Schema.from_c(text, name, abi, pack, defines, include=(path.parent, *include))
+            return Schema.from_c(text, name, abi, pack, defines, include=include, path=path)
         if abi != "native" or pack is not None or defines:
             raise SchemaError("ABI, packing and macros are for C declarations; this says itself how it lies")
         if path is None:

@@ -58,14 +58,14 @@ class Abi:
     macros: tuple[str, ...]
 
 
-_UNIX = ("__linux__", "__linux", "__unix__", "__unix", "__gnu_linux__", "__ELF__")
+_UNIX = ("__linux__", "__linux", "linux", "__unix__", "__unix", "unix", "__gnu_linux__", "__ELF__")
 ABIS = {
     abi.name: abi
     for abi in (
         Abi("sysv-x64", 8, 8, (16, 16), 8, "<i4", True, True, False, False,
             (*_UNIX, "__x86_64__", "__x86_64", "__amd64__", "__amd64", "__LP64__", "_LP64")),
         Abi("sysv-x86", 4, 4, (12, 4), 4, "<i4", True, False, False, False,
-            (*_UNIX, "__i386__", "__i386", "__i686__", "__ILP32__", "_ILP32")),
+            (*_UNIX, "__i386__", "__i386", "i386", "__i686__", "__ILP32__", "_ILP32")),
         Abi("aarch64", 8, 8, (16, 16), 8, "<u4", False, True, False, True,
             (*_UNIX, "__aarch64__", "__LP64__", "_LP64")),
         Abi("msvc-x64", 8, 4, (8, 8), 8, "<u2", True, False, True, False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -182,9 +183,10 @@ class Intake:
         name: str | None = None,
         abi: str = "native",
         pack: int | None = None,
-        defines: Mapping[str, int | str] | None = None,
+        defines: Mapping[str, int | str | None] | None = None,
         *,
-        include: Iterable[str | os.PathLike[str]] = (),
+        include: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
+        path: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Make a schema of C declarations, laid out as a compiler of `abi` does.
 
@@ -198,18 +200,23 @@ class Intake:
             ``"sysv-x64"``, ``"sysv-x86"``, ``"aarch64"``, ``"msvc-x64"``, ``"msvc-x86"``, or ``"native"``.
         pack : int, optional
             The packing of ``#pragma pack`` that holds where the text begins: 1, 2, 4, 8 or 16.
-        defines : mapping of str to int or str, optional
-            Macros, as ``-D`` defines them.
-        include : iterable of paths
-            Folders in which ``#include "..."`` is looked up.
+        defines : mapping of str to int, str or None, optional
+            Macros, as ``-D`` defines them; None says that there is no such macro, as ``-U`` does.
+        include : path, or iterable of paths
+            Folders in which ``#include`` is looked up, those of the compiler among them if they are named. A
+            file that is in none is passed over, and what would depend on it refused.
+        path : path, optional
+            Of the file that the text is from, beside which ``#include "..."`` is looked up first.
 
         Raises
         ------
         SchemaError
             The text is no C, or more than this understands; the message names line, column and token.
         """
+        folders = (include,) if isinstance(include, str | os.PathLike) else tuple(include)
+        file = None if path is None else Path(path)
         record = parse(
-            text, name, abi=abi_named(abi), pack=pack, defines=defines or {}, include=tuple(include)
+            text, name, abi=abi_named(abi), pack=pack, defines=defines or {}, include=folders, path=file
         )
         layout = struct_of(record)
         return cls(record.tag, layout, dict(meanings_of(record)), abi=abi_named(abi).name, byteorder="little")

@@ -102,7 +102,7 @@ def test_what_differs(header: Path, command: Run, capsys: pytest.CaptureFixture[
         (2, ["motor.h:motor", "motor.h:pump"], "one place at a time"),
         (2, ["diff", "motor.h:motor"], "two places"),
         (2, ["diff", "motor.h:motor", "motor.h:pump", "--as", "c"], "no --as"),
-        (2, ["motor.h:motor", "-D", "1=2"], "is no macro"),
+        (2, ["motor.h:motor", "-D", "1=2"], "defines no macro"),
         (2, ["motor.h:motor", "--pack", "3"], "--pack"),
         (2, [], "PLACE"),
     ],

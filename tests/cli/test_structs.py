@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from fastrec.cli.structs import schema_from
 from fastrec.errors import FastrecError
 from fastrec.schema import Schema
 
+Run = Callable[..., str]
 HEADER = '#include "types.h"\nstruct motor { real speed; int mode; };\nstruct pump { char on; };\n'
 
 
@@ -39,6 +41,30 @@ def test_how_c_is_read(here: Path) -> None:
     assert schema_from("a.h", **options).size == 24
     assert schema_from("a.h", abi="msvc-x64", **options).size == 12
     assert schema_from("a.h", pack=1, **options).size == 12
+
+
+def test_a_header_that_is_not_there_counts_where_a_struct_needs_it(here: Path, command: Run) -> None:
+    Path("a.h").write_text(
+        '#include "cfg.h"\nstruct a { char c;\n#ifdef WIDE\nlong w;\n#endif\n};\nstruct b { int x; };\n'
+    )
+    assert schema_from("a.h:b").size == 4
+    with pytest.raises(
+        FastrecError, match=r"^a\.h: line 3, column 8: 'WIDE' may be a macro of cfg\.h.*-U WIDE"
+    ):
+        schema_from("a.h:a")
+    for options, size in (("-U WIDE", 1), ("-D WIDE", 16), ("-U WIDE -D WIDE", 16), ("-D WIDE -U WIDE", 1)):
+        assert f" {size} byte" in command("schema", "a.h:a", *options.split())
+    Path("other").mkdir()
+    Path("other/cfg.h").write_text("#define WIDE\n")
+    assert " 16 bytes" in command("schema", "a.h:a", "-I", "other")
+
+
+def test_a_text_looks_for_brackets_in_folders_alone(here: Path) -> None:
+    """As compilers do: a limits.h beside the header is not that of <limits.h>."""
+    Path("limits.h").write_text("#define CHAR_BIT 99\n")
+    Path("a.h").write_text("#include <limits.h>\nstruct a { char c[CHAR_BIT]; };\n")
+    assert schema_from("a.h").size == 8
+    assert schema_from("a.h", include=["."]).size == 99
 
 
 def test_what_says_itself_how_it_lies(bench: Path) -> None:

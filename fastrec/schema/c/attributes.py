@@ -8,7 +8,7 @@ from fastrec.errors import SchemaError
 from fastrec.schema.c.constants import Constants
 from fastrec.schema.c.tokens import Token, refusal
 
-__all__ = ["ALIGNAS", "MAX_ALIGN", "Attributed", "Attributes"]
+__all__ = ["ALIGNAS", "MAX_ALIGN", "Attributed", "Attributes", "understood"]
 
 MAX_ALIGN = 8192
 ALIGNAS = ("_Alignas", "alignas")
@@ -36,6 +36,15 @@ _HARMLESS = frozenset(_HARMLESS_TEXT.split())
 """Attributes that leave every layout as it is."""
 
 _MODES = {"QI": 1, "byte": 1, "HI": 2, "SI": 4, "DI": 8, "SF": 4, "DF": 8}
+
+
+def _plain(name: str) -> str:
+    return name[2:-2] if len(name) > 4 and name.startswith("__") and name.endswith("__") else name
+
+
+def understood(name: str) -> bool:
+    """Whether an attribute of gcc is one whose meaning for a layout is known here."""
+    return _plain(name) in {"packed", "aligned", "mode", *_HARMLESS}
 
 
 @dataclass(slots=True)
@@ -129,9 +138,7 @@ class Attributed(Constants):
         self.take()
 
     def _one(self, token: Token, into: Attributes) -> None:
-        name = token.text
-        if len(name) > 4 and name.startswith("__") and name.endswith("__"):
-            name = name[2:-2]
+        name = _plain(token.text)
         if name == "packed":
             into.packed = True
         elif name in ("aligned", "align"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,7 @@ MAX_MEMBERS = 4096
 MAX_ENUMERATORS = 16384
 MAX_SIZE = 1 << 40
 _ASSERTS = ("_Static_assert", "static_assert")
+_LIKE_ATTRIBUTE = re.compile("pack|align", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,11 @@ class Bodies(Specifiers):
         tag.token, tag.open = where, True
         place = self.place
         try:
-            tag.meaning = self._enum(tag, asked, fixed) if tag.keyword == "enum" else self._record(tag, asked)
+            meaning = self._enum(tag, asked, fixed) if tag.keyword == "enum" else self._record(tag, asked)
+            unsure = self.doubt(place) or self._macro_like(where)
+            if unsure:
+                raise unsure
+            tag.meaning = meaning
         except Fatal:
             raise
         except SchemaError as error:
@@ -82,6 +88,13 @@ class Bodies(Specifiers):
             self.skip()
             self.attributes(Attributes())
         tag.open = False
+
+    def _macro_like(self, name: Token) -> SchemaError | None:
+        """``struct PACKED {`` and ``} PACKED;``: what is named like an attribute may be one."""
+        for word in (name, self.peek()):
+            if word.kind == "word" and _LIKE_ATTRIBUTE.search(word.text) and (why := self.unread.doubt(word)):
+                return SchemaError(why)
+        return None
 
     def _record(self, tag: Tag, asked: Attributes) -> Record:
         brace = self.peek()
@@ -252,6 +265,7 @@ class Bodies(Specifiers):
             )
 
     def _enum(self, tag: Tag, asked: Attributes, fixed: Named | None) -> Scalar:
+        place = self.place
         brace = self.take()
         values: dict[str, int] = {}
         previous = Number(-1)
@@ -265,7 +279,7 @@ class Bodies(Specifiers):
             if token.kind != "word" or self.is_keyword(token.text):
                 raise refusal(token, "is no name of an enumerator")
             if token.text in self.enumerators or token.text in self.typedefs:
-                raise refusal(token, "is declared twice")
+                raise fatal(token, "is declared twice")
             self.attributes(Attributes())
             value = Number(previous.value + 1)
             if self.accept("="):
@@ -285,11 +299,14 @@ class Bodies(Specifiers):
         found = base or self._enum_type(values, asked.packed, brace)
         if asked.mode:
             found = scalars.integer(self.abi, asked.mode, found.dtype.kind == "i")
+        unsure = self.doubt(place)
+        if unsure:
+            self.enumerators |= {name: replace(self.enumerators[name], error=unsure) for name in values}
         if not self.abi.microsoft:
             # Once the enum is complete, what an int cannot hold has the type of all of it.
             for name, value in values.items():
                 if not Number(value).fits():
-                    self.enumerators[name] = Number(value, *scalars.bits_of(found))
+                    self.enumerators[name] = Number(value, *scalars.bits_of(found), unsure)
         return replace(found, labels=Enumeration(values))
 
     def _enumerator(self, token: Token, value: int, base: Scalar | None) -> Number:

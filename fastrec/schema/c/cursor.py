@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fastrec.errors import SchemaError
-from fastrec.schema.c.tokens import Token, refusal
+from fastrec.schema.c.tokens import UNSURE, Token, refusal
 
 __all__ = ["MAX_NESTING", "Cursor", "Fatal", "fatal"]
 
@@ -40,6 +40,7 @@ class Cursor:
         self._seen: list[Token] = []
         self._next = 0
         self._depth = 0
+        self._doubts: list[tuple[int, Token]] = []
         self.pack = pack
         self.packed_by: Token | None = None
 
@@ -50,6 +51,9 @@ class Cursor:
             if token.kind == "pack":
                 self.pack = int(token.text) or None
                 self.packed_by = token
+                continue
+            if token.kind in UNSURE:
+                self._doubts.append((len(self._seen), token))
                 continue
             if token.kind == "mark":
                 if token.text in _OPEN:
@@ -101,7 +105,15 @@ class Cursor:
     def forget(self) -> None:
         """Let go of the tokens passed; nothing goes back behind this."""
         del self._seen[: self._next]
+        self._doubts = [(at - self._next, token) for at, token in self._doubts if at >= self._next]
         self._next = 0
+
+    def doubt(self, since: int) -> SchemaError | None:
+        """Why nobody knows what was read since a `place`: a condition that could not be decided."""
+        for at, token in self._doubts:
+            if since - (token.kind == "doubt") < at <= self._next:
+                return SchemaError(token.text)
+        return None
 
     def skip(self) -> Token:
         """Pass a bracket and all up to its partner, which is returned.

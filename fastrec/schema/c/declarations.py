@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 from fastrec.errors import SchemaError, shown, suggest
 from fastrec.schema.abi import ABIS, Abi
@@ -34,11 +35,12 @@ def parse(
     *,
     abi: Abi,
     pack: int | None,
-    defines: Mapping[str, int | str],
+    defines: Mapping[str, int | str | None],
     include: tuple[str | os.PathLike[str], ...],
+    path: Path | None,
 ) -> Record:
     """Return the struct or union called `name`, whose ``tag`` is then its name; see `Schema.from_c`."""
-    return Declarations(text, abi=abi, pack=pack, defines=defines, include=include).record(name)
+    return Declarations(text, abi=abi, pack=pack, defines=defines, include=include, path=path).record(name)
 
 
 class Declarations(Bodies):
@@ -51,9 +53,12 @@ class Declarations(Bodies):
     abi : Abi
     pack : int, optional
         The packing that holds where the text begins.
-    defines : mapping of str to int or str, optional
+    defines : mapping of str to int, str or None, optional
     include : sequence of paths
-        Folders of ``#include "..."``; what is in none of them, and ``<...>``, is passed over.
+        Folders in which includes are looked up; what is in none of them is passed over, and what depends on
+        it refused.
+    path : Path, optional
+        Of the text's own file, beside which ``#include "..."`` is looked up first.
     file : str
         What errors call the text.
 
@@ -70,8 +75,9 @@ class Declarations(Bodies):
         *,
         abi: Abi,
         pack: int | None = None,
-        defines: Mapping[str, int | str] | None = None,
+        defines: Mapping[str, int | str | None] | None = None,
         include: Sequence[str | os.PathLike[str]] = (),
+        path: Path | None = None,
         file: str = "",
         known: Known | None = None,
     ) -> None:
@@ -82,10 +88,10 @@ class Declarations(Bodies):
         if pack is not None and (type(pack) is not int or pack not in PACKS):
             raise SchemaError(f"pack={shown(pack)}; it is 1, 2, 4, 8 or 16")
         source = Source(text.removeprefix("\ufeff"), file)
-        self._preprocessor = Preprocessor(abi, pack, defines, include)
+        self._preprocessor = Preprocessor(abi, pack, defines, include, path)
         super().__init__(
             self._preprocessor.tokens(source), Token("end", "", len(text), source), abi, pack,
-            self._preprocessor.missing,
+            self._preprocessor.unread,
         )  # fmt: skip
         self._known = known
         self._found: list[Tag] = []
@@ -156,7 +162,14 @@ class Declarations(Bodies):
                 return found
         raise SchemaError(
             f"no struct is called {shown(name)}{suggest(words[-1] if words else '', self.names)}"
+            f"{self._undecided}"
         )
+
+    @property
+    def _undecided(self) -> str:
+        """What may hide a struct that is not found."""
+        why = self._preprocessor.undecided
+        return f" ({why})" if why else ""
 
     def _only(self) -> Tag:
         main = self._preprocessor.main
@@ -168,7 +181,9 @@ class Declarations(Bodies):
             return free[0]
         if not free:
             failed = next((tag.error for tag in own if tag.error), None)
-            raise failed or SchemaError("the text defines no struct or union that has a name; give it one")
+            raise failed or SchemaError(
+                f"the text defines no struct or union that has a name; give it one{self._undecided}"
+            )
         listed = ", ".join(repr(_called(tag))[:80] for tag in free[:_MAX_MENTIONED])
         more = f" and {len(free) - _MAX_MENTIONED} more" if len(free) > _MAX_MENTIONED else ""
         failed = next((f" ({_called(tag)[:80]!r}: {tag.error})" for tag in free if tag.error), "")
@@ -240,7 +255,7 @@ class Declarations(Bodies):
                 return True
 
     def _declared(self) -> None:
-        first = self.peek()
+        first, place = self.peek(), self.place
         said = self.specifiers(strict=False)
         if self.accept(";"):
             said.attributes.check()
@@ -255,7 +270,8 @@ class Declarations(Bodies):
             if found.name is None:
                 raise refusal(begin, "stands where a name is expected")
             if said.typedef:
-                self._typedef(found.name, found.type, asked)
+                unsure = self.doubt(place)
+                self._typedef(found.name, Unusable(unsure) if unsure else found.type, asked)
             if self.at("{") and found.function:
                 self.skip()
                 return

@@ -7,9 +7,11 @@ declares itself comes before these.
 
 from __future__ import annotations
 
+import re
+
 from fastrec.schema.abi import Abi
 
-__all__ = ["text_of"]
+__all__ = ["is_microsofts", "text_of"]
 
 _STANDARD = """
 typedef _Bool bool;
@@ -175,6 +177,18 @@ typedef struct _OVERLAPPED { ULONG_PTR Internal, InternalHigh;
 typedef struct _SECURITY_ATTRIBUTES { DWORD nLength; LPVOID lpSecurityDescriptor; BOOL bInheritHandle; }
     SECURITY_ATTRIBUTES, *PSECURITY_ATTRIBUTES, *LPSECURITY_ATTRIBUTES;
 """
+
+
+_OF_WINDOWS = frozenset(re.findall(r"\w+", _WINDOWS)) - frozenset(
+    re.findall(
+        r"\w+", _STANDARD + "char short int long float double void signed unsigned typedef struct union"
+    )
+)
+
+
+def is_microsofts(name: str) -> bool:
+    """Whether a type is known here by Microsoft's headers, and may be another one elsewhere."""
+    return name in _OF_WINDOWS
 
 
 def text_of(abi: Abi) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fastrec.schema.c.cursor import MAX_NESTING, fatal
-from fastrec.schema.c.tokens import Source, Token, refusal, tokens_of
+from fastrec.schema.c.tokens import UNSURE, Source, Token, refusal, tokens_of
 
 __all__ = ["MAX_TOKENS", "Macro", "Macros", "macro_of"]
 
@@ -76,10 +76,19 @@ def _body(body: list[Token], parameters: Iterable[str], variadic: str) -> tuple[
 
 
 class Macros:
-    """The macros that are defined, and the expansion of a stream of tokens by them."""
+    """The macros that are defined, and the expansion of a stream of tokens by them.
+
+    Attributes
+    ----------
+    defined : dict of str to Macro
+    doubts : dict of str to str
+        Names of which nobody knows whether they are macros, and of what: why. A token of kind ``"doubt"``
+        with that text stands before what they become.
+    """
 
     def __init__(self, defined: dict[str, Macro]) -> None:
         self.defined = defined
+        self.doubts: dict[str, str] = {}
         self._left = MAX_TOKENS
         self._counter = 0
         self._depth = 0
@@ -106,6 +115,8 @@ class Macros:
             if token.kind != "word" or token.text in token.hidden:
                 yield token
                 continue
+            if token.text in self.doubts:
+                yield token._replace(kind="doubt", text=self.doubts[token.text])
             macro = self.defined.get(token.text)
             if macro is None:
                 yield self._dynamic(token)
@@ -114,12 +125,16 @@ class Macros:
                 waiting += reversed(body)
             else:
                 behind = waiting.pop() if waiting else next(raw, None)
+                while behind is not None and behind.kind in UNSURE:
+                    yield behind
+                    behind = waiting.pop() if waiting else next(raw, None)
                 if behind is None or behind.text != "(" or behind.kind != "mark":
                     if behind is not None:
                         waiting.append(behind)
                     yield token
                     continue
-                given, closing = self._arguments(token, waiting, raw)
+                given, closing, unsure = self._arguments(token, waiting, raw)
+                yield from unsure
                 hidden = (token.hidden & closing.hidden) | {token.text}
                 arguments = _named(token, macro, given)
                 waiting += reversed(self._replaced(token, macro, arguments, hidden))
@@ -136,8 +151,9 @@ class Macros:
 
     def _arguments(
         self, name: Token, waiting: list[Token], raw: Iterator[Token]
-    ) -> tuple[list[list[Token]], Token]:
+    ) -> tuple[list[list[Token]], Token, list[Token]]:
         given: list[list[Token]] = [[]]
+        unsure: list[Token] = []
         depth = 0
         while True:
             token = waiting.pop() if waiting else next(raw, None)
@@ -145,6 +161,9 @@ class Macros:
                 raise fatal(name, "is a macro whose arguments do not end")
             if token.kind == "pack":
                 raise fatal(name, "is a macro with a #pragma among its arguments; move it out")
+            if token.kind in UNSURE:
+                unsure = [token]
+                continue
             if token.kind == "mark":
                 if token.text == "(":
                     depth += 1
@@ -152,7 +171,7 @@ class Macros:
                         raise fatal(token, f"is nested deeper than {MAX_NESTING}")
                 elif token.text == ")":
                     if not depth:
-                        return given, token
+                        return given, token, unsure
                     depth -= 1
                 elif token.text == "," and not depth:
                     given.append([])

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fastrec.errors import SchemaError, shown
 from fastrec.schema.abi import Abi
-from fastrec.schema.c.constants import Constants
+from fastrec.schema.c.conditions import CONDITIONS, Conditions, Questions, included_file
 from fastrec.schema.c.cursor import Fatal, fatal
+from fastrec.schema.c.headers import own_text
 from fastrec.schema.c.macros import Macro, Macros, macro_of
 from fastrec.schema.c.packing import Packing
 from fastrec.schema.c.predefined import predefined
 from fastrec.schema.c.tokens import MAX_TEXT, Source, Token, refusal, tokens_of
+from fastrec.schema.c.unread import Unread
 
 __all__ = ["Preprocessor"]
 
@@ -26,7 +28,6 @@ _DIRECTIVE = 16
 _INCLUDE = 200
 
 _PASSED_OVER = ("ident", "sccs", "warning")
-_CONDITIONS = ("if", "ifdef", "ifndef", "elif", "elifdef", "elifndef", "else", "endif")
 _PUSHED = re.compile(r"pshpack(1|2|4|8|16)\.h", re.IGNORECASE)
 _NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
 _MACRO = re.compile(r"[A-Za-z_$][\w$]*(?:\([^()]*\))?", re.ASCII)
@@ -36,13 +37,16 @@ _FLAGS = re.compile(r'"((?:[^"\\]|\\.)*)"')
 class Preprocessor:
     """The stream of tokens that a text is after its directives.
 
-    ``#include <...>``, and ``"..."`` that is in no folder of `include`, is passed over: what it would have
-    declared is then unknown, and refused where it is used.
+    What is in no folder of `include`, or for ``"..."`` beside the text itself, is passed over: a token of
+    kind ``"doubt"`` then stands before each one that depends on what it would have defined, ``"gap"`` where
+    others might stand.
 
     Attributes
     ----------
-    missing : list of str
+    unread : Unread
         The files passed over.
+    undecided : str
+        Why nobody knows what the first condition is of those that depend on them; ``""``: there is none.
     main : str or None
         The file that the text's line markers begin with; None: it has none.
     """
@@ -51,19 +55,29 @@ class Preprocessor:
         self,
         abi: Abi,
         pack: int | None = None,
-        defines: Mapping[str, int | str] | None = None,
+        defines: Mapping[str, int | str | None] | None = None,
         include: Sequence[str | os.PathLike[str]] = (),
+        path: Path | None = None,
     ) -> None:
-        self.missing: list[str] = []
         self.main: str | None = None
         self._abi = abi
         self._packing = Packing(pack)
-        self._include = [Path(folder) for folder in include]
+        self._include = [_folder(folder) for folder in include]
+        self._path = path
+        self.undecided = ""
+        self._doubts: list[str] = []
         self._once: set[Path] = set()
         self._characters = 0
         self._macros = Macros(dict(predefined(abi)))
-        for name, value in (defines or {}).items():
-            self._macros.defined.update([_defined(name, value)])
+        if not isinstance(defines, Mapping | None):
+            raise SchemaError(f"defines must map names of macros to values, not be {shown(defines)}")
+        given = {_checked(name): value for name, value in (defines or {}).items()}
+        self.unread = Unread([name for name, value in given.items() if value is None])
+        self._questions = Questions(self._macros, self.unread, abi, self._has)
+        for name, value in given.items():
+            self._macros.defined.pop(name, None)
+            if value is not None:
+                self._macros.defined.update([_defined(name, value)])
 
     def tokens(self, source: Source) -> Iterator[Token]:
         """Yield what is live, macros expanded; a token of kind ``"pack"`` where the packing changes.
@@ -73,9 +87,10 @@ class Preprocessor:
         SchemaError
             A directive that is wrong, or that is not understood and could change a layout.
         """
-        stream = self._macros.expanded(self._live(source, 0, None))
+        stream = self._macros.expanded(self._live(source, 0, self._path))
         for token in stream:
             if token.kind == "word" and token.text in ("_Pragma", "__pragma"):
+                self._sure()
                 packed = self._operator(token, stream)
                 if packed:
                     yield packed
@@ -111,16 +126,20 @@ class Preprocessor:
             raise Fatal(
                 f"the text has more than {MAX_TEXT} characters, what it includes counted in; cut it down"
             )
-        conditions: list[list[bool | Token]] = []  # live now; a branch was taken; the directive; #else was
-        live = True
+        conditions, outside = Conditions(self._questions, source), self._doubts
+        first, gap = True, False
         stream = tokens_of(source)
         for token in stream:
             self._macros.spend(1, token)
             if token.kind == "line":
                 continue
+            live = conditions.live
             if not (token.begins and token.text == "#" and token.kind == "mark"):
+                if self._doubts and (live or not gap):
+                    yield token._replace(kind="doubt" if live else "gap", text=self._doubts[-1])
                 if live:
                     yield token
+                first, gap = False, not live
                 continue
             line = []
             self._macros.spend(_DIRECTIVE, token)
@@ -132,71 +151,28 @@ class Preprocessor:
             if not line:
                 continue
             name = line[0]
-            if name.text in _CONDITIONS:
-                live = self._condition(name, line[1:], conditions, live)
+            if name.text in CONDITIONS:
+                conditions.meet(token, name, line[1:], first=first)
+                self._doubts = outside + conditions.doubts
+                self.undecided = self.undecided or "".join(self._doubts[:1])
             elif live:
                 yield from self._directive(source, name, line, level, path)
-        if conditions:
-            raise fatal(conditions[-1][2], "has no #endif")
+            elif self._doubts:
+                self._not_taken(name, line[1:])
+            first = first and name.text == "pragma"
+        conditions.end()
 
-    def _condition(self, name: Token, line: list[Token], conditions: list[list], live: bool) -> bool:
-        if name.text in ("if", "ifdef", "ifndef"):
-            outer = live
-            taken = outer and self._asked(name, line)
-            conditions.append([outer, taken, name, False])
-            return taken
-        if not conditions:
-            raise fatal(name, "stands behind no #if")
-        current = conditions[-1]
-        if name.text == "endif":
-            conditions.pop()
-            return bool(current[0])
-        if current[3]:
-            raise fatal(name, "stands behind #else")
-        if name.text == "else":
-            current[3] = True
-            return bool(current[0]) and not current[1]
-        taken = bool(current[0]) and not current[1] and self._asked(name, line)
-        current[1] = current[1] or taken
-        return taken
-
-    def _asked(self, name: Token, line: list[Token]) -> bool:
-        if name.text.endswith("def"):
-            if not line or line[0].kind != "word":
-                raise fatal(name, "names no macro")
-            return (line[0].text in self._macros.defined) == (name.text[-4] != "n")
-        try:
-            return self._value(name, line) != 0
-        except SchemaError as error:
-            raise Fatal(str(error)) from None
-
-    def _value(self, name: Token, line: list[Token]) -> int:
-        asked: list[Token] = []
-        at = 0
-        while at < len(line):
-            token = line[at]
-            if token.text == "defined" and token.kind == "word":
-                inner = line[at + 1 : at + 4]
-                bracketed = bool(inner) and inner[0].text == "("
-                what = inner[1:2] if bracketed else inner[:1]
-                if (
-                    not what
-                    or what[0].kind != "word"
-                    or (bracketed and (len(inner) < 3 or inner[2].text != ")"))
-                ):
-                    raise refusal(token, "names no macro")
-                value = str(int(what[0].text in self._macros.defined))
-                asked.append(token._replace(kind="number", text=value))
-                at += 3 if bracketed else 1
-            else:
-                asked.append(token)
-            at += 1
-        end = name._replace(kind="end", text="")
-        expanded = list(self._macros.expanded(iter(asked)))
-        for token in expanded:
-            if token.text in ("defined", "__has_include", "__has_include_next") and token.kind == "word":
-                raise refusal(token, "is not understood here")
-        return Constants(iter(expanded), end, self._abi, widest=True).whole(f"#{name.text}")
+    def _not_taken(self, name: Token, rest: list[Token]) -> None:
+        """Note what a directive would have done, had an unknown condition been another."""
+        if name.text in ("define", "undef") and rest:
+            self._macros.doubts[rest[0].text] = self._doubts[-1]
+        elif name.text in ("include", "include_next") and rest:
+            file = included_file(rest) or rest[0].text
+            if _packing(file) is not None:
+                self._sure()
+            self.unread.add(file)
+        elif name.text == "pragma" and rest and rest[0].text == "pack":
+            self._sure()
 
     def _directive(
         self, source: Source, name: Token, line: list[Token], level: int, path: Path | None
@@ -208,10 +184,12 @@ class Preprocessor:
             if not rest:
                 raise refusal(name, "defines nothing")
             self._macros.defined.update([macro_of(rest)])
+            self._settle(rest[0])
         elif name.text == "undef":
             if not rest or rest[0].kind != "word":
                 raise refusal(name, "names no macro")
             self._macros.defined.pop(rest[0].text, None)
+            self._settle(rest[0])
         elif name.text in ("include", "include_next"):
             yield from self._included(name, rest, level, path)
         elif name.text == "pragma":
@@ -224,14 +202,29 @@ class Preprocessor:
                             token, "is a macro, which not every compiler expands here; write its value"
                         )
                 rest = list(self._macros.expanded(iter(rest)))
+                self._sure(rest)
             packed = self._packing.pragma(name, rest)
             if packed:
                 yield packed
         elif name.text == "error":
+            self._sure()
             said = source.text[name.at + 5 :].partition("\n")[0].strip()
             raise fatal(name, f"is reached: {shown(said)}")
         elif name.text not in _PASSED_OVER:
             raise fatal(name, "is no directive that is known here")
+
+    def _settle(self, name: Token) -> None:
+        """A macro has been defined, or is none from here on: for sure, or nobody knows."""
+        if self._doubts:
+            self._macros.doubts[name.text] = self._doubts[-1]
+        else:
+            self._macros.doubts.pop(name.text, None)
+
+    def _sure(self, line: Iterable[Token] = ()) -> None:
+        """Refuse what changes all that follows, where nobody knows whether it is reached or what it says."""
+        doubts = self._doubts + [token.text for token in line if token.kind == "doubt"]
+        if doubts:
+            raise Fatal(doubts[-1])
 
     def _marker(self, source: Source, name: Token, line: list[Token]) -> None:
         number = line[0] if line else name
@@ -247,30 +240,36 @@ class Preprocessor:
     def _included(self, name: Token, rest: list[Token], level: int, path: Path | None) -> Iterator[Token]:
         if rest and rest[0].kind == "word":
             rest = list(self._macros.expanded(iter(rest)))
-        if not rest or not (rest[0].text == "<" or rest[0].kind == "string"):
+            self._sure(rest[:1])
+        file = included_file(rest)
+        if file is None:
             raise fatal(name, 'is followed by no "file" and no <file>')
-        quoted = rest[0].kind == "string"
-        file = rest[0].text[1:-1] if quoted else "".join(token.text for token in rest[1:]).partition(">")[0]
-        base = re.split(r"[/\\]", file)[-1].lower()
-        if match := _PUSHED.fullmatch(base):
-            yield from filter(None, [self._packing.push(name, int(match[1]))])
-            return
-        if base == "poppack.h":
-            yield from filter(None, [self._packing.pop(name)])
+        packing = _packing(file)
+        if packing is not None:
+            self._sure()
+            yield from filter(
+                None, [self._packing.push(name, packing) if packing else self._packing.pop(name)]
+            )
             return
         self._macros.spend(_INCLUDE, name)
-        found = self._found(file, path) if quoted and name.text == "include" else None
+        found = None
+        if name.text == "include":
+            found = self._found(file, path, quoted=rest[0].kind == "string")
         if found is None:
-            self.missing.append(file)
+            self.unread.add(file)
+            yield from self._live(Source(own_text(file), file), level, None)
         elif found not in self._once:
             if level >= _MAX_INCLUDES:
                 raise fatal(name, f"is nested deeper than {_MAX_INCLUDES}; {shown(file)} includes itself")
             yield from self._live(Source(_read(found, name), file), level + 1, found)
 
-    def _found(self, file: str, path: Path | None) -> Path | None:
+    def _has(self, file: str, quoted: bool) -> bool:
+        return self._found(file, self._path, quoted=quoted) is not None
+
+    def _found(self, file: str, path: Path | None, *, quoted: bool) -> Path | None:
         if "\0" in file or Path(file).is_absolute():
             return None
-        for folder in ([path.parent] if path else []) + self._include:
+        for folder in ([path.parent] if path and quoted else []) + self._include:
             try:
                 # Only files: a pipe or a device would never end.
                 if stat.S_ISREG(os.stat(folder / file).st_mode):
@@ -278,6 +277,19 @@ class Preprocessor:
             except (OSError, ValueError):
                 continue
         return None
+
+
+def _packing(file: str) -> int | None:
+    """What a header of Microsoft's that only packs sets; 0: what was before; None: it is none of them."""
+    base = re.split(r"[/\\]", file)[-1].lower()
+    match = _PUSHED.fullmatch(base)
+    return int(match[1]) if match else 0 if base == "poppack.h" else None
+
+
+def _folder(folder: object) -> Path:
+    if not isinstance(folder, str | os.PathLike) or not os.path.isdir(folder):
+        raise SchemaError(f"include: {shown(folder)} is no folder")
+    return Path(folder)
 
 
 def _read(path: Path, name: Token) -> str:
@@ -292,13 +304,17 @@ def _read(path: Path, name: Token) -> str:
     return raw.decode("utf-8-sig", "replace")
 
 
-def _defined(name: object, value: object) -> tuple[str, Macro]:
-    if not isinstance(name, str) or isinstance(value, bool) or not isinstance(value, int | str):
-        raise SchemaError(
-            f"defines: {shown(name)} to {shown(value)}; they are names to numbers or texts of C"
-        )
-    if not _MACRO.fullmatch(name):
+def _checked(name: object) -> str:
+    if not isinstance(name, str) or not _MACRO.fullmatch(name):
         raise SchemaError(f"defines: {shown(name)} is no name of a macro")
+    return name
+
+
+def _defined(name: str, value: object) -> tuple[str, Macro]:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise SchemaError(
+            f"defines: {shown(name)} to {shown(value)}; a macro stands for a number, a text of C, or None"
+        )
     try:
         text = f"{name} {value}"
     except ValueError:
@@ -307,5 +323,5 @@ def _defined(name: object, value: object) -> tuple[str, Macro]:
         raise SchemaError(f"defines: {shown(name)} stands for more than 65536 characters")
     line = list(tokens_of(Source(text, "<defines>")))
     if not line or any(token.kind == "line" for token in line):
-        raise SchemaError(f"defines: {shown(name)} is no name of a macro, or its text is no single line")
+        raise SchemaError(f"defines: the text of {shown(name)} is no single line")
     return macro_of(line)

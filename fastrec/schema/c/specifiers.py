@@ -10,10 +10,12 @@ from fastrec.schema.abi import Abi
 from fastrec.schema.c import scalars
 from fastrec.schema.c.attributes import Attributes
 from fastrec.schema.c.declarators import QUALIFIERS, Declarators
+from fastrec.schema.c.known import is_microsofts
 from fastrec.schema.c.names import Aligned, Named, Tag, Unusable, realigned
 from fastrec.schema.c.numbers import Number
 from fastrec.schema.c.tokens import Token, refusal
 from fastrec.schema.c.types import Array, Record, Scalar, Type
+from fastrec.schema.c.unread import Unread
 
 __all__ = ["Known", "Specified", "Specifiers"]
 
@@ -70,13 +72,13 @@ class Specifiers(Declarators):
     """
 
     def __init__(
-        self, tokens: Iterator[Token], end: Token, abi: Abi, pack: int | None, missing: list[str]
+        self, tokens: Iterator[Token], end: Token, abi: Abi, pack: int | None, unread: Unread
     ) -> None:
         super().__init__(tokens, end, abi, pack)
         self.typedefs: dict[str, Named] = {}
         self.tags: dict[str, Tag] = {}
         self.enumerators: dict[str, Number] = {}
-        self.missing = missing
+        self.unread = unread
         self._hints = _MAX_HINTS
 
     @property
@@ -100,6 +102,16 @@ class Specifiers(Declarators):
             return self.typedefs[word]
         return None if word in self.enumerators else self.known.typedefs.get(word)
 
+    def _type_named(self, token: Token) -> Named | None:
+        found = self.lookup(token.text)
+        if found is None or token.text in self.typedefs or self.abi.microsoft:
+            return found
+        files = self.unread.redeclared() if is_microsofts(token.text) else ""
+        if files:
+            why = f"is a type of Windows, which {files} may declare as another; it was not read"
+            return Unusable(refusal(token, f"{why}: name its folder in include (-I)"))
+        return found
+
     def begins_type(self, token: Token) -> bool:
         if token.kind != "word":
             return False
@@ -119,10 +131,8 @@ class Specifiers(Declarators):
         self._hints -= 1
         near = suggest(word, known) if self._hints >= 0 else ""
         near = near if near.startswith("; did") else ""
-        passed = ", ".join(sorted(set(self.missing))[:4])
-        hint = f"; it may come from {passed}, which was not read" if passed else ""
         tagged = f"; write '{self.tags[word].keyword} {word}'" if word in self.tags else near
-        return refusal(token, f"is no type that is known here{tagged}{hint}")
+        return refusal(token, f"is no type that is known here{tagged}{self.unread.hint()}")
 
     def specifiers(self, *, strict: bool) -> Specified:
         """Read specifiers.
@@ -164,7 +174,7 @@ class Specifiers(Declarators):
             elif word in _TYPEOF and type_ is None and not words and self.peek(1).text == "(":
                 type_ = self._typeof()
             elif word and type_ is None and not words and not self.is_keyword(word):
-                type_ = self.lookup(word)
+                type_ = self._type_named(token)
                 if type_ is None:
                     error = self.unknown(token)
                     if strict or self.peek(1).text == "(" or word in _CPP:
@@ -267,12 +277,9 @@ class Specifiers(Declarators):
             "__builtin_offsetof",
         ):
             return self.measured(token)
-        passed = ", ".join(sorted(set(self.missing))[:4])
-        hint = f"; it may come from {passed}, which was not read" if passed else ""
         near = suggest(token.text, self.enumerators)
-        raise refusal(
-            token, f"is no constant that is known here{near if near.startswith('; did') else ''}{hint}"
-        )
+        near = near if near.startswith("; did") else ""
+        raise refusal(token, f"is no constant that is known here{near}{self.unread.hint()}")
 
     def cast_type(self) -> tuple[int, bool]:
         token = self.peek()

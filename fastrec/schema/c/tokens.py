@@ -10,10 +10,13 @@ from typing import NamedTuple
 
 from fastrec.errors import SchemaError, shown
 
-__all__ = ["MAX_TEXT", "Comment", "Source", "Token", "refusal", "tokens_of"]
+__all__ = ["MAX_TEXT", "UNSURE", "Comment", "Source", "Token", "refusal", "tokens_of"]
 
 MAX_TEXT = 1 << 24
 """Longest text in characters, those that it includes counted in."""
+
+UNSURE = ("doubt", "gap")
+"""Kinds of tokens that only say what is not known of those around them."""
 
 _TOKEN = re.compile(
     r"""
@@ -93,7 +96,8 @@ class Token(NamedTuple):
     ----------
     kind : str
         ``"word"``, ``"number"``, ``"string"``, ``"char"``, ``"mark"``, ``"odd"`` (no token of C), ``"line"``
-        (the end of one), ``"pack"`` (the packing that holds from here on), ``"end"``.
+        (the end of one), ``"pack"`` (the packing that holds from here on), ``"end"``; ``"doubt"``: nobody
+        knows whether the next one counts, ``"gap"``: nor whether others stand here, `text` says why.
     text : str
     at : int
         Where it, or the macro that it comes from, stands in `source`.

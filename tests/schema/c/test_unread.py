@@ -1,0 +1,276 @@
+"""Headers that were not read: what a text makes of them is refused, and nothing else is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from fastrec.errors import SchemaError
+from fastrec.schema import Schema
+
+COUNT = 1500
+NAMES = ("A", "B", "C")
+VALUES = ("", "0", "1", "2", "long", "__attribute__((packed))", "__attribute__((aligned(16)))", "F", "int")
+HEADERS = (
+    "",
+    "#define A\n",
+    "#define A 1\n#define B 0\n",
+    "#define A 2\n#define C __attribute__((packed))\n",
+    "#define B 1\n#define C 1\n",
+    "#define A 0\n#define B 2\n#define C 2\n#define F 3\n",
+    "#define B\n#define F(x) long x;\n",
+)
+CONDITIONS = (
+    "ifdef {0}", "ifndef {0}", "if {0}", "if {0} > 1", "if defined({0})", "if !defined {0}", "if {0} == {1}",
+    "if defined({0}) && {1}", "if defined {0} || 1", "if 0 && {0}", "if D", "ifdef D", "if D && {0}", "if 0",
+    "if 1",
+    "if D ? {0} : {1}", "if F",
+)  # fmt: skip
+
+
+def conditional(draw: st.DrawFn, inner: st.SearchStrategy[str]) -> str:
+    """A condition around pieces, with other branches or none."""
+    asked = st.sampled_from(CONDITIONS)
+    name = st.sampled_from((*NAMES, "D"))
+    lines = [f"#{draw(asked).format(draw(name), draw(name))}", draw(inner)]
+    for _ in range(draw(st.integers(0, 1))):
+        lines += [f"#el{draw(asked).format(draw(name), draw(name))}", draw(inner)]
+    if draw(st.booleans()):
+        lines += ["#else", draw(inner)]
+    return "\n".join([*lines, "#endif"])
+
+
+@st.composite
+def members(draw: st.DrawFn, depth: int = 1) -> str:
+    kind = draw(st.integers(0, 9))
+    number = draw(st.integers(0, 999))
+    if kind < 3:
+        return f"int m{number};"
+    if kind == 3 and depth:
+        return conditional(draw, members(depth - 1))
+    plain = (
+        "char {0};",
+        "W {0};",
+        "char {0}[N];",
+        "E {0};",
+        "int {0} : 3;",
+        "char {0}[K + 1];",
+        "T {0};",
+        "FN({0})",
+    )
+    return draw(st.sampled_from(plain)).format(f"m{number}")
+
+
+@st.composite
+def pieces(draw: st.DrawFn, depth: int = 2) -> str:
+    """What may stand in a file."""
+    kind = draw(st.integers(0, 13))
+    if kind < 4 and depth:
+        return conditional(draw, pieces(depth - 1))
+    name = draw(st.sampled_from((*NAMES, "D", "F", "N", "P")))
+    return draw(
+        st.sampled_from(
+            (
+                f"#define {name} {draw(st.sampled_from(VALUES))}",
+                f"#undef {name}",
+                f"#define FN(x) {draw(st.sampled_from(('char x;', 'long x;', '', 'F x;')))}",
+                f"typedef {draw(st.sampled_from(('int', 'long', 'W', 'char')))} W;",
+                f"enum {{ K = {draw(st.sampled_from(('0', '1', '2', 'N')))} }};",
+                f"typedef enum {{ E0 = {draw(st.sampled_from(('1', '1ll << 40')))} }} E;",
+                f"struct t {{ char t0; {draw(members(0))} }};",
+                "typedef struct t T;",
+                "typedef struct { char u; long v; } P T;",
+                "void f(int);",
+                "#pragma pack(1)",
+                "#include <stdint.h>",
+                '#include "cfg.h"',
+                "extern int g;",
+            )
+        )
+    )
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> str:
+    before = draw(st.lists(pieces(), max_size=4))
+    after = draw(st.lists(pieces(), max_size=5))
+    body = draw(st.lists(members(), min_size=1, max_size=4))
+    known = "#define D 1\n#define N 2\n#define P\n#define FN(x) char x;\ntypedef short W0;\n"
+    tail = draw(st.sampled_from(("", " P", " D_", "")))
+    if tail == " D_":
+        tail = " __attribute__((packed))"
+    lines = [known, *before, '#include "cfg.h"', *after, "struct s {", *body, f"}}{tail};"]
+    return "\n".join(lines) + "\n"
+
+
+def read(text: str, **how: object) -> Schema | None:
+    try:
+        return Schema.from_c(text, "s", **how)  # type: ignore[arg-type]
+    except SchemaError:
+        return None
+
+
+def test_what_is_accepted_is_so_whatever_the_header_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = []
+    for number, header in enumerate(HEADERS):
+        folders.append(tmp_path / str(number))
+        folders[-1].mkdir()
+        lines = [
+            f"#ifndef {line.split()[1].partition('(')[0]}\n{line}\n#endif" for line in header.splitlines()
+        ]
+        (folders[-1] / "cfg.h").write_text("\n".join(lines))
+    seen = {"alike": 0, "accepted": 0, "needed": 0, "refused": 0}
+
+    @settings(
+        max_examples=COUNT, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(texts())
+    def check(text: str) -> None:
+        ours = read(text)
+        whole = [made for made in (read(text, include=folder) for folder in folders) if made is not None]
+        layouts = {one.digest for one in whole}
+        if ours is not None:
+            seen["accepted"] += 1
+            assert layouts <= {ours.digest}, text
+        elif whole:
+            seen["refused"] += 1
+            seen["needed"] += len(layouts) > 1 or len(whole) < len(HEADERS)
+        seen["alike"] += len(layouts) == 1
+
+    check()
+    with capsys.disabled():
+        sys.stdout.write(f"\n{COUNT} texts with an unread header: {seen}\n")
+    assert seen["accepted"] > COUNT // 5 and seen["needed"] > COUNT // 20
+    # Refused, though no header tried makes a difference: that may happen, but must be the exception.
+    assert seen["refused"] - seen["needed"] < COUNT // 50
+
+
+X = '#include "x.h"\n'
+CFG = '#include "cfg.h"\n'
+STRUCT = "struct s { int a; };\n"
+MAYBE = (
+    "'{0}' may be a macro of {1}, which was not read; name its folder in include (-I), or say what it is in"
+)
+EXPORTS = """
+#include <windows.h>
+#ifdef MOTOR_EXPORTS
+#define API __declspec(dllexport)
+#else
+#define API __declspec(dllimport)
+#endif
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "file"),
+    [
+        ('#include "cfg.h"\nstruct s { int a;\n#if WIDE\nlong b;\n#endif\n};', "WIDE", "cfg.h"),
+        (CFG + 'struct s { int a;\n#if 0\n#elif WIDE\n#else\nlong b;\n#endif\n};', "WIDE", "cfg.h"),
+        ("#include <limits.h>\n#ifndef PATH_MAX\n#define PATH_MAX 9\n#endif\nstruct s { char p[PATH_MAX]; };",
+         "PATH_MAX", "limits.h"),
+        (f"{EXPORTS}struct s {{ API int a; }};", "MOTOR_EXPORTS", "windows.h"),
+        ('#include "x.h"\n#ifdef P\n#pragma pack(1)\n#endif\n' + STRUCT, "P", "x.h"),
+        ('#include "x.h"\n#ifdef P\n#include <pshpack1.h>\n#endif\n' + STRUCT, "P", "x.h"),
+        ('#include "x.h"\n#ifndef P\n#error no\n#endif\n' + STRUCT, "P", "x.h"),
+        ('#include "x.h"\n#ifdef P\n#define F "y.h"\n#endif\n#define G F\n#include G\n' + STRUCT, "P", "x.h"),
+        ('#include "x.h"\nstruct s { int a; } PACKED;', "PACKED", "x.h"),
+        ('#include "x.h"\ntypedef struct ALIGN4 { int a; } s;', "ALIGN4", "x.h"),
+        (X + '#ifdef D\ntypedef long w;\n#else\ntypedef int w;\n#endif\nstruct s { w a; };', "D", "x.h"),
+        (X + '#ifdef D\nenum { N = 3 };\n#else\nenum { N };\n#endif\nstruct s { int a[N]; };', "D", "x.h"),
+        (X + '#ifdef D\n#define N 3\n#else\n#define N 4\n#endif\nstruct s { int a[N]; };', "D", "x.h"),
+        (X + '#ifdef D\n#define F(x) x;\n#else\n#define F(x)\n#endif\nstruct s { F(int a) };', "D", "x.h"),
+        ('#include "x.h"\n#ifdef D\nstruct s { int a; };\n#endif', "D", "x.h"),
+        ('#include "x.h"\n#ifndef D\nstruct s { int a; };\n#endif', "D", "x.h"),
+        ('#include "x.h"\n#if D\n#define E 1\n#endif\n#if E\nstruct s { int a; };\n#endif', "D", "x.h"),
+        ('#include "x.h"\n#ifdef D\n#define S 1\n#endif\n#pragma pack(S)\n' + STRUCT, "D", "x.h"),
+        ("#include <stdint.h>\n#ifdef __GLIBC__\nstruct s { int a; };\n#endif", "__GLIBC__", "stdint.h"),
+    ],
+)  # fmt: skip
+def test_what_may_depend_on_it_is_refused(text: str, word: str, file: str) -> None:
+    abi = "msvc-x64" if "pack(S" in text else "sysv-x64"
+    with pytest.raises(SchemaError) as refused:
+        Schema.from_c(text, "s", abi=abi)
+    assert MAYBE.format(word, file) in str(refused.value)
+    value = "__attribute__((packed))" if "PACKED" in text else "" if "ALIGN4" in text else "1"
+    known = {word: None if text.startswith('#include "x.h"\n#ifndef D') else value}
+    assert Schema.from_c(text.replace("#error no", ""), "s", abi, defines=known).size
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#include <stdint.h>\nstruct s { int a;\n#if WIDE\nlong b;\n#endif\n};",
+        "#include <limits.h>\n#if INT_MAX > 3 && CHAR_MIN < 0 && ULONG_MAX\nstruct s { int a; };\n#endif",
+        "#include <stdint.h>\n#if UINT8_MAX == 255 && INT64_C(-9) < 0\nstruct s { int a;};\n#endif",
+        "#include <stdbool.h>\n#if true && !false\nstruct s { int a; };\n#endif",
+        EXPORTS + STRUCT + "API int f(struct s *);",
+        '#include "x.h"\n#if defined(__cplusplus) || defined(X)\nextern "C" {\n#endif\n' + STRUCT
+        + "#ifdef __cplusplus\n}\n#endif",
+        '#include "x.h"\n#ifdef D\n#define N 3\n#endif\n#undef N\n#define N 1\nstruct s { int a[N]; };',
+        '#include "x.h"\n#ifdef D\nstruct r { int a; };\n#endif\n' + STRUCT + "#ifdef E\nint x;\n#endif",
+        X + "#ifdef D\nint x;\n#endif\ntypedef struct { int a; } s;\n#ifdef E\nint y;\n#endif\n",
+        '#include "x.h"\n#ifdef D\n#error no\n#endif\n#ifdef E\n#include "y.h"\n#endif\n' + STRUCT,
+        '#include "x.h"\n#if D || 1\nint x;\n#endif\n#if 1 || D\nstruct s { int a; };\n#endif',
+        '#include "x.h"\n#if 0 && D\nint x;\n#else\nstruct s { int a; };\n#endif',
+        "#include <windows.h>\n#ifdef UNICODE\nstruct s { long a; };\n#else\nstruct s { BOOL a; };\n#endif",
+        "#include <sys/types.h>\nstruct s { DWORD a; };",
+        "#include <windef.h>\nstruct s { union { int a; } DUMMYUNIONNAME; };\nDECLARE_HANDLE(HX);",
+    ],
+)  # fmt: skip
+def test_what_cannot_is_read(text: str) -> None:
+    assert Schema.from_c(text, "s").size == 4
+
+
+def test_a_name_is_said_to_be_no_macro() -> None:
+    text = '#include "cfg.h"\nstruct s { int a;\n#ifdef WIDE\nlong b;\n#endif\n};'
+    assert Schema.from_c(text, defines={"WIDE": None}).size == 4
+    assert Schema.from_c(text, defines={"WIDE": ""}).size == 16
+    assert Schema.from_c("#ifdef __linux__\nstruct s { long a; };\n#endif\nstruct r { int a; };", "r",
+                         "sysv-x64", defines={"__linux__": None}).size == 4  # fmt: skip
+
+
+def test_a_type_of_windows_may_be_another_elsewhere() -> None:
+    text = '#include "types.h"\nstruct s { BOOL on; uint8_t a; };'
+    with pytest.raises(
+        SchemaError, match=r"'BOOL' is a type of Windows, which types\.h may declare as another"
+    ):
+        Schema.from_c(text, abi="sysv-x64")
+    assert Schema.from_c(text, abi="msvc-x64").size == 8
+    assert Schema.from_c("typedef char BOOL;\n" + text, abi="sysv-x64").size == 2
+
+
+def test_a_file_is_asked_for(tmp_path: Path) -> None:
+    text = '#ifdef __has_include\n#if __has_include("y.h")\n#include "y.h"\n#endif\n#endif\n'
+    text += "#ifndef N\n#define N 1\n#endif\nstruct s { char a[N]; };"
+    with pytest.raises(SchemaError, match=r"'N' may be a macro of y\.h"):
+        Schema.from_c(text)
+    with pytest.raises(SchemaError, match=r"asks for 'y\.h', which is in no folder of include"):
+        Schema.from_c('#if __has_include("y.h")\nstruct s { int a; };\n#endif')
+    (tmp_path / "y.h").write_text("#define N 3")
+    assert (
+        Schema.from_c(text, include=tmp_path).size == Schema.from_c(text, include=[str(tmp_path)]).size == 3
+    )
+    assert Schema.from_c(text.replace('"y.h"', "<y.h>"), include=tmp_path).size == 3
+    assert Schema.from_c(text, path=tmp_path / "main.h").size == 3
+
+
+@pytest.mark.parametrize(("abi", "size"), [("sysv-x64", 5), ("msvc-x64", 8)])
+def test_an_attribute_is_asked_for(abi: str, size: int) -> None:
+    text = (
+        "#if defined(__has_attribute)\n#if __has_attribute(__packed__)\n#define P __attribute__((packed))\n"
+    )
+    text += "#endif\n#else\n#define P\n#endif\nstruct s { char c; int a; } P;"
+    assert Schema.from_c(text, abi=abi).size == size
+
+
+@pytest.mark.parametrize("include", ["nothing", ["nothing"], [3], [None], __file__])
+def test_a_folder_that_is_none_is_refused(include: object) -> None:
+    with pytest.raises(SchemaError, match=r"include: .* is no folder"):
+        Schema.from_c(STRUCT, include=include)  # type: ignore[arg-type]
