@@ -346,7 +346,7 @@ def test_the_command_line(taken: Taken, capsys: pytest.CaptureFixture[str]) -> N
         str(as_read(name, READINGS[name](taken.payloads[0]))) for name in ("cells[3]", "temps[1]", "q")
     ]
     assert main(["info", str(taken.path)]) == 0
-    assert "u2[2 3]" in capsys.readouterr().out
+    assert "u2[2][3]" in capsys.readouterr().out
     assert main(["cat", str(taken.path), "--fields", "motors.on", "--limit", "1"]) == 0
     assert "motors[0].on  motors[1].on" in capsys.readouterr().out
     for wrong in ("--fields", "cells[4]"), ("--where", "cells[4]=1"), ("--where", "cells=1"):

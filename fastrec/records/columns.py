@@ -123,13 +123,21 @@ class Columns:
         return self._schema.field(name)
 
     def reader(self, name: str, texts: Texts) -> Read:
-        """How to read a field's states: raw values, but of texts their codes."""
+        """How to read a field: raw values, but of texts their codes."""
         if name in self._own:
             return lambda block: block.rows()[name]
         field = self._schema.field(name)
         if field.text:
             return lambda block: texts.codes(block.chunk, field.of(block.rows()))
         return lambda block: field.of(block.rows())
+
+    def states(self, name: str, texts: Texts) -> Read:
+        """How to read a field's states: as `reader`, but one value for all that its labels call the same."""
+        read, labels = self.reader(name, texts), self.field(name).labels
+        if labels is None:
+            return read
+        seen: dict[str, int] = {}
+        return lambda block: labels.states(read(block), seen)
 
     def raw(self, name: str) -> np.ndarray:
         """Raw values of a leaf, a struct or one of the recorder's columns: contiguous, read-only."""

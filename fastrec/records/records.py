@@ -316,7 +316,7 @@ class Records(Exits):
         -------
         structured ndarray, shape (n,)
             ``seq`` u8, ``time`` i8 ns, ``from`` and ``to``: raw values in native byte order, str or None for
-            texts. What a gap hid is not in it.
+            texts, of `fastrec.Masked` labels the first word seen of each state. What a gap hid is not in it.
 
         Raises
         ------
@@ -324,7 +324,7 @@ class Records(Exits):
             If there is no such field.
         """
         texts = Texts()
-        read = self._columns.reader(field, texts)
+        read = self._columns.states(field, texts)
         found = queries.transitions(self._blocks(read), queries.state_dtype(read(self._columns.nothing())))
         return texts.spell(found, ("from", "to")) if self._columns.field(field).text else found
 
@@ -357,7 +357,7 @@ class Records(Exits):
             If there is no such field, or `max_gap` is no duration.
         """
         texts = Texts()
-        read = self._columns.reader(field, texts)
+        read = self._columns.states(field, texts)
         silence_ns, every_gap = queries.breaking(max_gap, self._period_ns)
         found = queries.intervals(
             self._blocks(read),

@@ -94,6 +94,22 @@ class Labels(ABC):
         """
         return np.asarray(np.asarray(values) == self.value(label))
 
+    def states(self, values: np.ndarray, seen: dict[str, int]) -> np.ndarray:
+        """Return values that are equal where their states are.
+
+        Parameters
+        ----------
+        values : ndarray of integers or booleans, any shape
+        seen : dict of str to int
+            The states of values before these, which stand for them; new ones are added.
+
+        Returns
+        -------
+        ndarray
+            Like `values`, or they themselves: each value is a state of its own, unless labels say otherwise.
+        """
+        return values
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Labels) and (self is other or self.to_json() == other.to_json())
 
@@ -185,16 +201,19 @@ class Flags(Enumeration):
 class Masked(Labels):
     """States that are told by some bits of a word only, such as the status word of a CiA 402 drive.
 
+    Transitions, intervals and durations are those of the states: of the words of one state, the first that was
+    seen stands for all.
+
     Parameters
     ----------
     patterns : mapping of str to (mask, value)
         A word is in the first state for which ``word & mask == value``; in none, it shows in hexadecimal
-        (``"0x250?"``).
+        (``"0x250?"``), and is a state of its own.
 
     Raises
     ------
     SchemaError
-        A name that cannot be one, or a value with bits outside its mask: no word would ever match.
+        A name that cannot be one, no mask, or a value with bits outside its mask: no word would ever match.
     """
 
     __slots__ = ("_patterns", "_values")
@@ -202,14 +221,19 @@ class Masked(Labels):
     of_words = True
 
     def __init__(self, patterns: Mapping[str, tuple[int, int]]) -> None:
-        _checked({name: pair[1] for name, pair in patterns.items()})
-        self._patterns = tuple((name, int(mask), int(value)) for name, (mask, value) in patterns.items())
+        if not isinstance(patterns, Mapping):
+            raise SchemaError(f"Masked needs names to (mask, value), not {type(patterns).__name__}")
+        for name, pair in patterns.items():
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise SchemaError(f"label {name!r:.60} stands for {pair!r:.40}; Masked needs (mask, value)")
+        self._values = dict(_checked({name: pair[1] for name, pair in patterns.items()}))
+        masks = dict(_checked({name: pair[0] for name, pair in patterns.items()}))
+        self._patterns = tuple((name, masks[name], value) for name, value in self._values.items())
         for name, mask, value in self._patterns:
-            if not 0 <= mask <= _HIGHEST or value & ~mask:
+            if mask < 0 or value & ~mask:
                 raise SchemaError(
                     f"label {name!r}: value {value:#x} is not within mask {mask:#x}; no word would match"
                 )
-        self._values = {name: value for name, _, value in self._patterns}
 
     @property
     def enumerators(self) -> tuple[tuple[str, int], ...]:
@@ -235,6 +259,12 @@ class Masked(Labels):
         if label not in self._values:
             return _equal_word(np.asarray(values), word)
         return np.asarray(self.names(values) == label, dtype=bool)
+
+    def states(self, values: np.ndarray, seen: dict[str, int]) -> np.ndarray:
+        distinct, inverse = np.unique(values, return_inverse=True)
+        names = self.names(distinct)
+        first = [seen.setdefault(name, word) for name, word in zip(names, distinct.tolist(), strict=True)]
+        return np.array(first, dtype=distinct.dtype)[inverse].reshape(values.shape)
 
     def to_json(self) -> dict[str, object]:
         return {"kind": self.kind, "enumerators": [list(pattern) for pattern in self._patterns]}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from common import SCHEMA, check_records, gaps, raw, sample
 
+import fastrec
 import fastrec.records.records
 from fastrec.errors import FormatError, SchemaError
 from fastrec.records import ArrayChunk, Chunk, Records, chunks, columns, rows
@@ -109,6 +110,29 @@ def test_numbers_reach_the_end_of_64_bits():
     assert records[::2].seq.tolist() == [2**64 - 6, 2**64 - 4, 2**64 - 2]
     assert records.transitions("mode")["seq"].tolist() == [2**64 - 4, 2**64 - 2]
     assert records.intervals("mode")["closed_by"].tolist() == ["change", "change", "end"]
+
+
+def test_states_are_those_that_labels_tell_apart(block):
+    """Bits outside of every mask come and go; a drive that stays operational has had no transition."""
+    labels = fastrec.Masked({"READY": (0x6F, 0x21), "OPERATIONAL": (0x6F, 0x27), "FAULT": (0x4F, 0x08)})
+    array = sample(8)
+    array["mono_ns"] = np.arange(8) * 10
+    array["mode"] = [0x221, 0x237, 0x627, 0x27, 0x10, 0x211, 0x10, 0x237]
+    records = build(array, (2, 5), schema=SCHEMA.with_field("mode", labels=labels))
+    found = records.transitions("mode")
+    assert found["seq"].tolist() == [1, 4, 5, 6, 7]
+    assert [(hex(one["from"]), hex(one["to"])) for one in found[:2]] == [
+        ("0x221", "0x237"),
+        ("0x237", "0x10"),
+    ]
+    stretches = records.intervals("mode")
+    assert [hex(one) for one in stretches["state"]] == ["0x221", "0x237", "0x10", "0x211", "0x10", "0x237"]
+    total = {hex(one["state"]): int(one["duration"]) for one in records.durations("mode")}
+    assert total == {"0x221": 10, "0x237": 30, "0x10": 20, "0x211": 10}
+    # Values themselves stay what they are, and are asked for as they are.
+    assert records["mode"].tolist() == array["mode"].tolist()
+    assert records.where(mode=0x627).seq.tolist() == [2]
+    assert records.where(mode="OPERATIONAL").seq.tolist() == [1, 2, 3, 7]
 
 
 class Watched(ArrayChunk):

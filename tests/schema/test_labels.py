@@ -190,6 +190,16 @@ def test_a_pattern_that_no_word_matches_is_refused() -> None:
         Masked({"OP_ENABLED": (0x0F, 0x27)})
 
 
+@pytest.mark.parametrize(
+    "patterns", [{"A": 1}, {"A": ("x", 1)}, {"A": (1, "x")}, {"A": (1, 1, 1)}, {"A": (-1, 0)},
+                 [("A", (1, 1))], {}, None,
+                 {"A": (1.0, 1)}, {"A": (1 << 64, 1)}, {"A": None}],
+)  # fmt: skip
+def test_patterns_that_are_none(patterns: object) -> None:
+    with pytest.raises(SchemaError, match=r"A|Masked|labels"):
+        Masked(patterns)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("labels", ALL, ids=lambda labels: labels.kind)
 def test_unknown_labels_are_answered_with_near_ones(labels: Labels) -> None:
     name = labels.enumerators[-1][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import resource
 import time
 
@@ -33,7 +34,7 @@ def test_units() -> None:
     """A page is touched, a processor is used: members move by what was done, in the unit they name."""
     source = fr.linux.rusage()
     before, size = source.read(), 64 << 20
-    memory = bytearray(size)
+    memory = mmap.mmap(-1, size)  # new pages: a heap may have some to give back
     memory[:: resource.getpagesize()] = b"x" * len(memory[:: resource.getpagesize()])
     end = time.thread_time() + 0.05
     while time.thread_time() < end:
