@@ -117,7 +117,7 @@ class Channel:
         return self.snapshot(amount) if isinstance(amount, int | np.integer) else self.snapshot().last(amount)
 
     def current(self) -> np.void | None:
-        """The newest record; None: there is none yet."""
+        """The newest record, as ``Records`` gives one; None: there is none yet."""
         array = self.ring.snapshot(1).array
         return array[0] if len(array) else None
 

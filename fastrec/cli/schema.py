@@ -14,9 +14,11 @@ from fastrec.cli.structs import PLACE, add_text_arguments, schema_from, text_opt
 from fastrec.errors import suggest
 from fastrec.schema import Schema
 from fastrec.schema.abi import ABIS
+from fastrec.schema.evolution import Change
+from fastrec.schema.renames import plain
 from fastrec.schema.render import FORMS
 
-__all__ = ["add_arguments", "add_c_arguments", "run"]
+__all__ = ["add_arguments", "run"]
 
 DIFF = "diff"
 
@@ -28,16 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "places",
         metavar="PLACE",
         nargs="+",
-        help=f"{PLACE}; after the word diff two of them: exit code 0: they are equal, 1: they differ",
+        help=f"{PLACE}; after the word diff two of them: exit code 1: the bytes do not mean the same",
     )
     parser.add_argument("--as", dest="form", metavar="FORM", help=f"write it as {', '.join(FORMS)}")
     parser.add_argument("--name", help="call it this")
     parser.add_argument("--json", action="store_true", help="print fields, or differences, as JSON")
-    add_c_arguments(parser)
-
-
-def add_c_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what says how a text of C is read."""
     group = parser.add_argument_group("options of C declarations")
     group.add_argument(
         "--abi", default="native", metavar="ABI", help=f"whose layout: native, {', '.join(ABIS)}"
@@ -46,7 +43,7 @@ def add_c_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a schema, or what differs: then 1."""
+    """Print a schema; or what differs: 1 where that is more than names, units and docs."""
     places = options.places
     if places[0] == DIFF and len(places) > 1:
         if len(places) != 3 or options.form is not None:
@@ -82,9 +79,14 @@ def _diff(old: Schema, new: Schema, *, as_json: bool) -> int:
     if as_json:
         say_json([change.as_dict() for change in changes])
     else:
+        # An array of structs changes in every element alike: told once.
+        alike: dict[tuple[str, str], list[Change]] = {}
         for change in changes:
-            say(visible(str(change)))
-    return 1 if changes else 0
+            alike.setdefault((change.kind, plain(change.field)), []).append(change)
+        for first, *others in alike.values():
+            more = f" (and {plural(len(others), 'more element')})" if others else ""
+            say(visible(f"{first}{more}"))
+    return int(old.digest != new.digest)
 
 
 def _as_dict(schema: Schema) -> dict[str, object]:

@@ -164,7 +164,8 @@ class Records(Exits):
         ndarray, shape (n, *shape)
             For a str: raw values, contiguous, read-only; a structured array for a struct.
         numpy.void
-            For an int: a copy of one record.
+            For an int: a copy of one record, with NumPy's names: bit-fields and paths are read by
+            ``schema.field("mode").of(record)``.
         Records
             For a slice.
 

@@ -23,6 +23,7 @@ from fastrec.schema.model import Schema
 __all__ = ["Conversion"]
 
 _NOBODY, _ZERO = -1, -2  # below: fields that are converted, each a number of its own
+_MENTIONED = 4
 
 
 class _Bits(NamedTuple):
@@ -111,11 +112,17 @@ class Conversion:
 
 
 def _way_out(lossy: Sequence[evolution.Change], found: evolution.Pairs) -> str:
+    """What the user can say so that the rest is read."""
     if not lossy:
         return ""
-    name = lossy[0].field
-    old = found.kept[name][0].name if name in found.kept else name
-    return f"; to go without the old values, say renamed={{{old!r}: None}}"
+    names = {change.field: None for change in lossy}
+    old = [found.kept[name][0].name if name in found.kept else name for name in names]
+    said = ", ".join(f"{name!r}: None" for name in old[:_MENTIONED]) + ", ..." * (len(old) > _MENTIONED)
+    texts = [found.kept[change.field][0] for change in lossy if change.kind == "text"]
+    kept = "".join(
+        f"; to keep it, .with_field({one.name!r}, text={one.text!r})" for one in texts[:1] if one.text
+    )
+    return f"{kept}; to go without the old values, say renamed={{{said}}}"
 
 
 def _as_bits(old: Field, new: Field) -> bool:

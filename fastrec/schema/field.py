@@ -87,6 +87,9 @@ class Field:
         for key in ("scale", "bias"):
             value = getattr(self, key)
             object.__setattr__(self, key, _finite(value, f"{where}: {key}"))
+        if (self.scale, self.bias) != (1.0, 0.0) and (self.pointer or self.dtype.kind not in "iufc"):
+            what = "a pointer" if self.pointer else self.dtype.str
+            raise SchemaError(f"{where} has a scale or a bias, but is {what}; only numbers have them")
         if not self.scale:
             raise SchemaError(f"{where}: scale is 0, which would lose the value; leave it at 1.0")
         check_pointer(self.pointer, where)

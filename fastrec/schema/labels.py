@@ -201,8 +201,8 @@ class Flags(Enumeration):
 class Masked(Labels):
     """States that are told by some bits of a word only, such as the status word of a CiA 402 drive.
 
-    Transitions, intervals and durations are those of the states: of the words of one state, the first that was
-    seen stands for all.
+    Transitions, intervals and durations are those of the states: of the words of one state, the first that
+    was seen stands for all.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ class Masked(Labels):
 
     def __init__(self, patterns: Mapping[str, tuple[int, int]]) -> None:
         if not isinstance(patterns, Mapping):
-            raise SchemaError(f"Masked needs names to (mask, value), not {type(patterns).__name__}")
+            raise SchemaError(f"Masked maps names to (mask, value), not {type(patterns).__name__}")
         for name, pair in patterns.items():
             if not isinstance(pair, tuple | list) or len(pair) != 2:
                 raise SchemaError(f"label {name!r:.60} stands for {pair!r:.40}; Masked needs (mask, value)")

@@ -54,7 +54,7 @@ def _builder(name: str) -> tuple[Callable[..., Any], str]:
     if not colon or family not in known:
         near = "" if family in known else suggest(family, known)
         raise SourceError(
-            f"no source is called {name!r}{near} (a name is FAMILY:GETTER, such as linux:rusage)"
+            f"no source is called {name!r:.80}{near} (a name is FAMILY:GETTER, such as linux:rusage)"
         )
     return known[family].load(), rest
 

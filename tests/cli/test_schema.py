@@ -90,6 +90,21 @@ def test_what_differs(header: Path, command: Run, capsys: pytest.CaptureFixture[
     assert {"id", "angle"} <= {change["field"] for change in changes}
 
 
+def test_what_does_not_change_the_bytes_is_told_and_is_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "struct cell {{ int x; /* {} */ {} y; }};\nstruct a {{ struct cell cells[3]; char c; }};\n"
+    for name, words in (("a", ("old", "float")), ("b", ("new", "float")), ("c", ("old", "double"))):
+        Path(f"{name}.h").write_text(text.format(*words))
+    assert main(["schema", "diff", "a.h:a", "b.h:a"]) == 0
+    assert capsys.readouterr().out == "'cells[0].x': doc 'old' -> 'new' (and 2 more elements)\n"
+    assert main(["schema", "diff", "a.h:a", "c.h:a"]) == 1
+    assert "'cells[0].y': widened <f4 -> <f8 (and 2 more elements)\n" in capsys.readouterr().out
+    assert main(["schema", "diff", "a.h:a", "c.h:a", "--json"]) == 1
+    assert sum(one["kind"] == "widened" for one in json.loads(capsys.readouterr().out)) == 3
+
+
 @pytest.mark.parametrize(
     ("code", "arguments", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -203,18 +204,24 @@ MEANINGS = {
 @pytest.mark.parametrize("name", [field.name for field in everything().fields])
 def test_every_meaning_of_every_kind(name: str) -> None:
     schema = everything()
+    field = schema.field(name)
+    kinds = {
+        "labels": "iub",
+        "scale": "" if field.pointer else "iufc",
+        "bias": "" if field.pointer else "iufc",
+    }
     for key, value in MEANINGS.items():
-        if key == "labels" and schema.field(name).dtype.kind not in "iub":
-            with pytest.raises(SchemaError, match="labels"):
-                schema.with_field(name, labels=value)
+        if key in kinds and field.dtype.kind not in kinds[key]:
+            with pytest.raises(SchemaError, match=f"'{re.escape(name)}' has .*{key}"):
+                schema.with_field(name, **{key: value})
             continue
         changed = schema.with_field(name, **{key: value})
         again = Schema.from_json(changed.to_json())
         for one in (changed, again):
             assert getattr(one.field(name), key) == value
-            for field in schema.fields:
-                if field.name != name:
-                    assert one.field(field.name) == field
+            for other in schema.fields:
+                if other.name != name:
+                    assert one.field(other.name) == other
         assert (changed == schema) == (key != "labels")
 
 

@@ -185,6 +185,11 @@ EXPORTS = """
         (X + '#ifdef D\ntypedef long w;\n#else\ntypedef int w;\n#endif\nstruct s { w a; };', "D", "x.h"),
         (X + '#ifdef D\nenum { N = 3 };\n#else\nenum { N };\n#endif\nstruct s { int a[N]; };', "D", "x.h"),
         (X + '#ifdef D\n#define N 3\n#else\n#define N 4\n#endif\nstruct s { int a[N]; };', "D", "x.h"),
+        (X + "#ifdef D\n#define E\n#endif\n#ifdef E\nstruct s { int a; };\n#endif", "D", "x.h"),
+        (X + "#ifdef D\n#define E 1\n#else\n#define E 0\n#endif\n#if E\nstruct s { long a; };\n#else\n"
+         + STRUCT
+         + "#endif", "D", "x.h"),
+        (X + "#define F(x) x\nstruct s { F(\n#ifdef D\nlong\n#else\nint\n#endif\n) a; };", "D", "x.h"),
         (X + '#ifdef D\n#define F(x) x;\n#else\n#define F(x)\n#endif\nstruct s { F(int a) };', "D", "x.h"),
         ('#include "x.h"\n#ifdef D\nstruct s { int a; };\n#endif', "D", "x.h"),
         ('#include "x.h"\n#ifndef D\nstruct s { int a; };\n#endif', "D", "x.h"),
@@ -226,6 +231,15 @@ def test_what_may_depend_on_it_is_refused(text: str, word: str, file: str) -> No
 )  # fmt: skip
 def test_what_cannot_is_read(text: str) -> None:
     assert Schema.from_c(text, "s").size == 4
+
+
+def test_what_is_included_under_a_doubt_is_in_doubt(tmp_path: Path) -> None:
+    (tmp_path / "types.h").write_text("#if 1\ntypedef long word;\n#define N 3\n#endif\n")
+    text = X + '#ifndef D\n#include "types.h"\n#endif\nstruct s {{ {} }};'
+    for member in ("word a;", "char a[N];"):
+        with pytest.raises(SchemaError, match=r"'D' may be a macro of x\.h"):
+            Schema.from_c(text.format(member), include=tmp_path)
+    assert Schema.from_c(text.format("char a;"), include=tmp_path).size == 1
 
 
 def test_a_name_is_said_to_be_no_macro() -> None:
