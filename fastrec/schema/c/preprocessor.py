@@ -37,9 +37,8 @@ _FLAGS = re.compile(r'"((?:[^"\\]|\\.)*)"')
 class Preprocessor:
     """The stream of tokens that a text is after its directives.
 
-    What is in no folder of `include`, or for ``"..."`` beside the text itself, is passed over: a token of
-    kind ``"doubt"`` then stands before each one that depends on what it would have defined, ``"gap"`` where
-    others might stand.
+    What is in no folder of `include`, or for ``"..."`` beside the text itself, is passed over. Where it could
+    define what the text asks for, a token of kind ``"gap"`` or ``"doubt"`` says so.
 
     Attributes
     ----------
@@ -136,7 +135,7 @@ class Preprocessor:
             live = conditions.live
             if not (token.begins and token.text == "#" and token.kind == "mark"):
                 if self._doubts and (live or not gap):
-                    yield token._replace(kind="doubt" if live else "gap", text=self._doubts[-1])
+                    yield token._replace(kind="gap", text=self._doubts[-1])
                 if live:
                     yield token
                 first, gap = False, not live

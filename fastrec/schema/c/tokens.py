@@ -96,8 +96,8 @@ class Token(NamedTuple):
     ----------
     kind : str
         ``"word"``, ``"number"``, ``"string"``, ``"char"``, ``"mark"``, ``"odd"`` (no token of C), ``"line"``
-        (the end of one), ``"pack"`` (the packing that holds from here on), ``"end"``; ``"doubt"``: nobody
-        knows whether the next one counts, ``"gap"``: nor whether others stand here, `text` says why.
+        (the end of one), ``"pack"`` (the packing that holds from here on), ``"end"``; ``"gap"``: nobody knows
+        which tokens stand here, ``"doubt"``: nor what the next one is, `text` says why.
     text : str
     at : int
         Where it, or the macro that it comes from, stands in `source`.

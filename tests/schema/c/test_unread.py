@@ -189,6 +189,8 @@ EXPORTS = """
         (X + "#ifdef D\n#define E 1\n#else\n#define E 0\n#endif\n#if E\nstruct s { long a; };\n#else\n"
          + STRUCT
          + "#endif", "D", "x.h"),
+        (X + "#ifdef D\n#define W long\n#else\n#define W int\n#endif\nW typedef w;\nstruct s { w a; };",
+         "D", "x.h"),
         (X + "#define F(x) x\nstruct s { F(\n#ifdef D\nlong\n#else\nint\n#endif\n) a; };", "D", "x.h"),
         (X + '#ifdef D\n#define F(x) x;\n#else\n#define F(x)\n#endif\nstruct s { F(int a) };', "D", "x.h"),
         ('#include "x.h"\n#ifdef D\nstruct s { int a; };\n#endif', "D", "x.h"),
