@@ -78,7 +78,9 @@ def _meaning(draw: st.DrawFn, dtype: np.dtype, bits: bool, shape: tuple[int, ...
     if kind == 2 and dtype.str == "<u8" and not bits and not shape:
         meaning["text"] = True
     if kind == 3:
-        meaning |= {"unit": "degC", "scale": 0.5, "bias": -2.0}
+        meaning["unit"] = "degC"
+        if dtype.kind in "iufc":
+            meaning |= {"scale": 0.5, "bias": -2.0}
     if kind == 4:
         meaning["doc"] = draw(st.sampled_from(TEXTS))
     return meaning

@@ -87,7 +87,7 @@ def test_any_struct_is_recorded_as_it_says(tmp_path: Path) -> None:
             [sys.executable, "-m", "fastrec", *command[1:]],
             cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
-        assert result.returncode == ("diff" in command) and result.stdout, (line, result)
+        assert result.returncode == 0 and result.stdout, (line, result)
         assert not result.stderr, (line, result.stderr)
     assert set(fastrec.open(tmp_path / "bench.fastrec")) == {"axis0", "axis1", "axis2"}
     motor = fastrec.open(tmp_path / "motor.fastrec")["get_status"]

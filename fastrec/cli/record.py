@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--durability",
-        type=lambda text: text if text in ("commit", "never") else values.time(text),
+        type=lambda text: values.time(text, "commit", "never"),
         default="1s",
         metavar="TIME|commit|never",
         help="how often what was written is made to survive a loss of power; default 1s",

@@ -27,12 +27,15 @@ class Misuse(Exception):
     """Options that make no sense together: a line for people, and exit code 2."""
 
 
-def time(text: str) -> str:
-    """A duration, as it was written."""
+def time(text: str, *words: str) -> str:
+    """A duration, as it was written, or one of some words."""
+    if text in words:
+        return text
     try:
         parse_duration(text)
     except SchemaError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        also = f", or {', '.join(words)}" if words else ""
+        raise argparse.ArgumentTypeError(f"{error}{also}") from error
     return text
 
 
@@ -63,9 +66,7 @@ def rate(text: str) -> str:
 
 def spin(text: str) -> str | int:
     """``"auto"``, 0, or a duration as it was written."""
-    if text == "auto":
-        return text
-    return 0 if text == "0" else time(text)
+    return 0 if time(text, "auto", "0") == "0" else text
 
 
 def priority(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ _SWAPPED_ATTRIBUTE = "__ctype_be__" if sys.byteorder == "little" else "__ctype_l
 def record_from_ctypes(cls: Any, level: int = 1) -> Record:
     """Return a Structure or Union class as a struct of C, placed where ctypes placed it.
 
-    A derived class continues its base, which is an anonymous struct at its beginning.
+    A derived class continues its base, which is an anonymous struct at its beginning. Members that a class
+    names in ``_padding_`` only make room.
 
     Raises
     ------
@@ -81,7 +83,8 @@ def _own(cls: Any, base: Record | None, tag: str, level: int) -> Record:
     record = Record(tag, union, tuple(members), size, align, big=big)
     if any(placed.declared.width for placed in members):
         _check_bit_fields(cls, record)
-    return record
+    padding = cls.__dict__.get("_padding_", ())
+    return replace(record, members=tuple(one for one in members if one.declared.name not in padding))
 
 
 def _is_big(cls: type) -> bool:

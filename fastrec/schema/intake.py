@@ -190,6 +190,9 @@ class Intake:
     ) -> Self:
         """Make a schema of C declarations, laid out as a compiler of `abi` does.
 
+        Comments become docs, enumerators labels, one per value: that they are bits to be combined, C does not
+        say; `fastrec.schema.Flags` of them, with `with_field`, does.
+
         Parameters
         ----------
         text : str

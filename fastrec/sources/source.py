@@ -53,7 +53,9 @@ class Source:
                 f"{self.name} wrote {size + excess} bytes into {size}: {self.schema.name!r} is not its struct"
             )
         if code not in (0, SAME):
-            raise SourceError(f"{self.name} failed, with {told(code)}; check arguments and returns=")
+            raise SourceError(
+                f"{self.name} failed, with {told(code)}; check its arguments, and what it returns"
+            )
 
     def result(self, code: int, excess: int, payload: bytes) -> dict[str, Any]:
         """The struct that a watched call has filled, decoded, by field name; `check` says what it raises."""

@@ -137,6 +137,18 @@ def test_what_would_lose_values_is_refused(before: str, after: str, why: str) ->
     assert conversion.rows(rows)["keep"].tolist() == [255]
 
 
+def test_what_may_be_lost_is_named_with_what_keeps_it() -> None:
+    types = [(name, "<u8") for name in "abcdef"]
+    old, new = made(types), made([(name, "<u4") for name in "abcdef"])
+    with pytest.raises(SchemaError, match=r"renamed={'a': None, 'b': None, 'c': None, 'd': None, \.\.\.}$"):
+        Conversion(old, new)
+    for kind in (True, "utf-16"):
+        with pytest.raises(
+            SchemaError, match=rf"; to keep it, \.with_field\('a', text={kind!r}\); to go without"
+        ):
+            Conversion(old.with_field("a", text=kind), made(types))
+
+
 @pytest.mark.parametrize("kinds", [(True, "utf-16"), (False, True), (True, False), ("utf-16", "utf-32")])
 def test_texts_stay_texts(kinds: tuple[bool | str, bool | str]) -> None:
     old, new = (made([("k", "u1"), ("t", "<u8")]).with_field("t", text=kind) for kind in kinds)

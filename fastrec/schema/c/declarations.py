@@ -187,7 +187,7 @@ class Declarations(Bodies):
         listed = ", ".join(repr(_called(tag))[:80] for tag in free[:_MAX_MENTIONED])
         more = f" and {len(free) - _MAX_MENTIONED} more" if len(free) > _MAX_MENTIONED else ""
         failed = next((f" ({_called(tag)[:80]!r}: {tag.error})" for tag in free if tag.error), "")
-        raise SchemaError(f"the text defines {listed}{more}; say which one with name={failed}")
+        raise SchemaError(f"the text defines {listed}{more}; name the one that is meant{failed}")
 
     def tagged(self, keyword: Token) -> tuple[Tag, bool]:
         tag, defines = super().tagged(keyword)

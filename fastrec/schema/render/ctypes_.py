@@ -40,6 +40,7 @@ _TYPES = {
     "V": "c_uint8",
 }
 _OURS = frozenset(dir(ctypes.Structure)) | {"_fields_", "_pack_", "_layout_", "_anonymous_", "_align_"}
+_OURS |= {"_padding_"}
 
 _ADDRESS = """\
 def _address(number):  # a pointer as wide as those of this machine is one, any other a number
@@ -81,6 +82,7 @@ class _Module:
         union = is_union(found)
         rows: list[str] = []
         anonymous: list[str] = []
+        padding: list[str] = []
         ways = found[0].ways if union else (found,)
         for way in ways:
             if union and (len(way) > 1 or isinstance(way[0], Bits)):
@@ -96,7 +98,7 @@ class _Module:
                     parts = (inner,) if isinstance(inner, Choice) else pieces(inner)
                     self._anonymous(parts, wanted, scope, path, rows, anonymous)
                 else:
-                    rows += self._rows(piece, wanted, scope, path)
+                    rows += self._rows(piece, wanted, scope, path, padding)
         name = wanted
         while name in self._classes:
             name += "_"
@@ -105,6 +107,10 @@ class _Module:
         self.lines += ["    _pack_ = 1", '    _layout_ = "ms"']
         if anonymous:
             self.lines.append(f"    _anonymous_ = {anonymous}")
+        if padding:
+            self.lines.append(
+                f"    _padding_ = {padding}  # for fastrec.Schema.from_ctypes, which leaves it out"
+            )
         self.lines += ["    _fields_ = [", *(f"        {row}" for row in rows), "    ]"]
         return name
 
@@ -121,13 +127,17 @@ class _Module:
         anonymous.append(scope.new("_anonymous"))
         rows.append(f"({anonymous[-1]!r}, {inner}),")
 
-    def _rows(self, piece: Pad | Bits | Plain, outer: str, scope: Scope, path: str) -> Iterator[str]:
+    def _rows(
+        self, piece: Pad | Bits | Plain, outer: str, scope: Scope, path: str, padding: list[str]
+    ) -> Iterator[str]:
         if isinstance(piece, Pad):
-            yield f"({scope.new('_pad')!r}, ctypes.c_uint8 * {piece.size}),"
+            padding.append(scope.new("_pad"))
+            yield f"({padding[-1]!r}, ctypes.c_uint8 * {piece.size}),"
         elif isinstance(piece, Bits):
             size = 8 * piece.word.itemsize
             for bit in piece.fields:
                 new = scope[bit.name] if bit.name else scope.new("_gap")
+                padding += [] if bit.name else [new]
                 notes = [*facts(self._schema.field(path + bit.name))] if bit.name else []
                 sign = "" if bit.signed else "u"
                 yield f"({new!r}, ctypes.c_{sign}int{size}, {bit.width}),{_comment(notes)}"

@@ -27,6 +27,7 @@ def test_the_class_is_the_schema_again(schema: Schema) -> None:
     again = Schema.from_ctypes(names["s"])
     assert (again.name, again.size) == (schema.name, schema.size)
     assert sorted(places(again)) == sorted(places(schema))
+    assert {field.name for field in again.fields} == {field.name for field in schema.fields}
     pointers = {field.name for field in schema.fields if field.pointer and field.dtype.itemsize == 8}
     assert pointers == {field.name for field in again.fields if field.pointer and field.dtype.itemsize == 8}
 
