@@ -193,7 +193,7 @@ EXPORTS = """
          "D", "x.h"),
         (X + "#ifdef D\n#define P __attribute__((packed))\n#else\n#define P\n#endif\n"
          "struct s { char c; int a; } P;", "D", "x.h"),
-        (X + "#ifdef D\n#define E\n#endif\n#ifdef E\nstruct s { long a; };\n#else\nstruct s {int a;};\n#endif",
+        (X + "#ifdef D\n#define E\n#endif\n#ifdef E\nstruct s { long a; };\n#else\n" + STRUCT + "#endif",
          "D", "x.h"),
         (X + "#define F(x) x\nstruct s { F(\n#ifdef D\nlong\n#else\nint\n#endif\n) a; };", "D", "x.h"),
         (X + '#ifdef D\n#define F(x) x;\n#else\n#define F(x)\n#endif\nstruct s { F(int a) };', "D", "x.h"),
