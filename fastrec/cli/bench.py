@@ -60,7 +60,7 @@ class Bench:
         sys.modules[_MODULE] = self._module  # dataclasses and pickle look there
         try:
             with self._told(None):
-                exec(compile(code, self._module.__file__, "exec"), self._module.__dict__)
+                exec(compile(code, self._module.__file__, "exec", dont_inherit=True), self._module.__dict__)
             self._check()
         except BaseException:
             self.close()

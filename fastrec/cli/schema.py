@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from fastrec.cli.fields import about_field, meaning_of, type_of
 from fastrec.cli.output import complain, plural, say, say_json, table, visible
-from fastrec.cli.structs import PLACE, add_text_arguments, schema_from, text_options
+from fastrec.cli.structs import PLACE, NotDeclarations, add_text_arguments, schema_from, text_options
 from fastrec.errors import suggest
 from fastrec.schema import Schema
 from fastrec.schema.abi import ABIS
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         if len(places) != 3 or options.form is not None:
             complain("diff needs two places and no --as; write fastrec schema diff A B")
             return 2
-        return _diff(*(_found(place, options) for place in places[1:]), as_json=options.json)
+        return _diff(*_pair(places[1:], options), as_json=options.json)
     if len(places) > 1:
         complain(f"one place at a time, not {len(places)}; fastrec schema diff A B compares two")
         return 2
@@ -72,6 +72,19 @@ def run(options: argparse.Namespace) -> int:
 def _found(place: str, options: argparse.Namespace) -> Schema:
     schema = schema_from(place, abi=options.abi, **text_options(options))
     return schema if options.name is None else Schema.from_json({**schema.to_dict(), "name": options.name})
+
+
+def _pair(places: list[str], options: argparse.Namespace) -> Iterator[Schema]:
+    """Two schemas; what is said of C declarations counts for those of them that are some."""
+    others = 0
+    for place in places:
+        try:
+            yield _found(place, options)
+        except NotDeclarations:
+            others += 1
+            if others == len(places):
+                raise
+            yield schema_from(place)
 
 
 def _diff(old: Schema, new: Schema, *, as_json: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import os
 import re
 import socket
@@ -16,7 +17,7 @@ from fastrec.recording import open as open_recording
 from fastrec.schema import Schema
 from fastrec.sources import registry
 
-__all__ = ["PLACE", "TEXT_OPTIONS", "add_text_arguments", "schema_from", "text_options"]
+__all__ = ["PLACE", "TEXT_OPTIONS", "NotDeclarations", "add_text_arguments", "schema_from", "text_options"]
 
 PLACE = (
     "C declarations, a program or library with debug information, or a schema as JSON, each with :STRUCT"
@@ -31,7 +32,12 @@ TEXT_OPTIONS = {"pack": "--pack", "defines": "-D", "include": "-I"}
 """How the options of `add_text_arguments` are spelled."""
 
 _ELF = b"\x7fELF"
+_ARCHIVE = b"!<arch>\n"
 _DEFINE = re.compile(r"([A-Za-z_]\w*(?:\([^()]*\))?)(?:=(.*))?", re.ASCII | re.DOTALL)
+
+
+class NotDeclarations(SchemaError):
+    """What was said of C declarations does not concern this place, which is none."""
 
 
 def add_text_arguments(parser: argparse._ActionsContainer) -> None:
@@ -109,12 +115,18 @@ def schema_from(
     path, name = _cut(place)
     try:
         data = _read(path) if path is not None and not path.is_dir() else None
-        if path is not None and data is not None and data[:4] != _ELF and data.lstrip()[:1] != b"{":
+        if path is not None and data is not None and data[:8] == _ARCHIVE:
+            raise SchemaError(
+                "is an archive of object files, of which only one can be read; extract it: ar x"
+            )
+        if path is not None and data is not None and data[:4] != _ELF and not _is_json(data):
             # Comments may be in any 8-bit code page; declarations are ASCII.
             text = data.decode("utf-8-sig", "replace")
             return Schema.from_c(text, name, abi, pack, defines, include=include, path=path)
-        if abi != "native" or pack is not None or defines:
-            raise SchemaError("ABI, packing and macros are for C declarations; this says itself how it lies")
+        if abi != "native" or pack is not None or defines or include:
+            raise NotDeclarations(
+                "ABI, packing, macros and folders are for C declarations; this says itself how it lies"
+            )
         if path is None:
             return _of_source(place)
         if data is None:
@@ -123,7 +135,7 @@ def schema_from(
     except SchemaError as error:
         where = str(path or place)
         told = str(error)
-        raise SchemaError(told if told.startswith(where) else f"{where}: {told}") from None
+        raise type(error)(told if told.startswith(where) else f"{where}: {told}") from None
 
 
 def _cut(place: str) -> tuple[Path | None, str | None]:
@@ -154,8 +166,21 @@ def _near(path: Path) -> str:
     return near if near.startswith("; did") else ""
 
 
+def _is_json(data: bytes) -> bool:
+    return data.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{"
+
+
 def _read(path: Path) -> bytes:
     """What is in a text; of a program the first bytes only, because its reader opens it itself."""
+    try:
+        return _opened(path)
+    except RecordingError:
+        raise
+    except OSError as error:
+        raise RecordingError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _opened(path: Path) -> bytes:
     # Not blocking: a FIFO would wait for its writer before we see that it is one.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     with open(descriptor, "rb") as file:
@@ -182,7 +207,7 @@ def _of_source(name: str) -> Schema:
 
 def _of_json(data: bytes, name: str | None) -> Schema:
     try:
-        schema = Schema.from_json(data.decode("utf-8"))
+        schema = Schema.from_json(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise SchemaError("a schema must be JSON, in UTF-8") from None
     if name not in (None, schema.name):

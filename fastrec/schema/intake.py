@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastrec.errors import SchemaError
+from fastrec.errors import SchemaError, shown
 from fastrec.schema import identity, members
 from fastrec.schema.abi import abi_named, check_abi
 from fastrec.schema.c import meanings_of, parse, struct_of
@@ -216,11 +216,15 @@ class Intake:
         SchemaError
             The text is no C, or more than this understands; the message names line, column and token.
         """
-        folders = (include,) if isinstance(include, str | os.PathLike) else tuple(include)
-        file = None if path is None else Path(path)
+        folders = (include,) if isinstance(include, str | os.PathLike) else include
+        if not isinstance(folders, Iterable) or isinstance(folders, bytes):
+            raise SchemaError(f"include: {shown(include)} is no folder, nor several")
+        if not isinstance(path, str | os.PathLike | None):
+            raise SchemaError(f"path={shown(path)} names no file")
         record = parse(
-            text, name, abi=abi_named(abi), pack=pack, defines=defines or {}, include=folders, path=file
-        )
+            text, name, abi=abi_named(abi), pack=pack, defines={} if defines is None else defines,
+            include=tuple(folders), path=None if path is None else Path(path),
+        )  # fmt: skip
         layout = struct_of(record)
         return cls(record.tag, layout, dict(meanings_of(record)), abi=abi_named(abi).name, byteorder="little")
 

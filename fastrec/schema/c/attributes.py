@@ -60,17 +60,29 @@ class Attributes:
         Bytes that ``mode(DI)`` and the like give an integer or a float.
     error : SchemaError or None
         There is one that is not understood.
+    layout : Token or None
+        One of those by which ``__attribute__`` and ``__declspec`` change a layout.
+    twice : Token or None
+        One that asks for another alignment than one before it.
     """
 
     packed: bool = False
     aligned: int = 0
     mode: int | None = None
     error: SchemaError | None = None
+    layout: Token | None = None
+    twice: Token | None = None
 
     def check(self) -> None:
         """Raise the error, if any."""
         if self.error:
             raise self.error
+
+    def wrong(self) -> SchemaError | None:
+        """The error of attributes of a type: of two alignments compilers take different ones."""
+        if self.twice and not self.error:
+            return refusal(self.twice, "asks for a second alignment; compilers differ in which one counts")
+        return self.error
 
     def add(self, other: Attributes) -> None:
         """Take over what others ask for."""
@@ -78,6 +90,8 @@ class Attributes:
         self.aligned = max(self.aligned, other.aligned)
         self.mode = self.mode or other.mode
         self.error = self.error or other.error
+        self.layout = self.layout or other.layout
+        self.twice = self.twice or other.twice
 
 
 class Attributed(Constants):
@@ -97,8 +111,12 @@ class Attributed(Constants):
             elif token.text == "[" and self.peek(1).text == "[" and token.kind == "mark":
                 self.take()
                 self.take()
-                self._list(into, "]")
+                own = Attributes()
+                self._list(own, "]")
                 self.expect("]", "behind attributes")
+                if own.layout:
+                    raise refusal(own.layout, "is known in __attribute__ alone; of [[...]] compilers differ")
+                into.add(own)
             elif token.kind == "word" and token.text in _ASM and self.peek(1).text == "(":
                 self.take()
                 self.skip()
@@ -139,14 +157,17 @@ class Attributed(Constants):
 
     def _one(self, token: Token, into: Attributes) -> None:
         name = _plain(token.text)
+        if name in ("packed", "aligned", "align", "mode"):
+            into.layout = token
         if name == "packed":
             into.packed = True
         elif name in ("aligned", "align"):
+            align = 16
             if self.accept("("):
-                into.aligned = max(into.aligned, self._align(token, into))
+                align = self._align(token, into)
                 self.expect(")", f"behind {name!r}")
-            else:
-                into.aligned = max(into.aligned, 16)
+            into.twice = token if into.aligned not in (0, align) else into.twice
+            into.aligned = max(into.aligned, align)
             return
         elif name == "mode" and self.at("("):
             self._mode(into)

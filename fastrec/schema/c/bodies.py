@@ -14,20 +14,29 @@ from fastrec.schema.c.attributes import Attributes
 from fastrec.schema.c.cursor import Fatal, fatal
 from fastrec.schema.c.docs import doc_of
 from fastrec.schema.c.layout import lay_out
+from fastrec.schema.c.measures import Measures
 from fastrec.schema.c.names import Named, Tag
 from fastrec.schema.c.numbers import Number
-from fastrec.schema.c.specifiers import Specified, Specifiers
+from fastrec.schema.c.specifiers import Specified
 from fastrec.schema.c.tokens import Token, refusal
 from fastrec.schema.c.types import Array, Declared, Record, Scalar, Type
 from fastrec.schema.labels import Enumeration
 
-__all__ = ["Bodies"]
+__all__ = ["Bodies", "like_attribute"]
 
 MAX_MEMBERS = 4096
 MAX_ENUMERATORS = 16384
 MAX_SIZE = 1 << 40
 _ASSERTS = ("_Static_assert", "static_assert")
-_LIKE_ATTRIBUTE = re.compile("pack|align", re.IGNORECASE)
+_LIKE_ATTRIBUTE = re.compile(
+    r"(?=[A-Z0-9_]+$|__)\w*?(?:\b|_)(?:UN)?(?:PACK|ALIGN)(?:ED|ING|MENT)?\d*(?:_|$)|__\w*(?:pack|align)"
+)
+_LIKE_MACRO = re.compile(r"[A-Z][A-Z0-9_]*|__\w+")
+
+
+def like_attribute(word: str) -> bool:
+    """Whether a name is one that people give to macros that pack or align."""
+    return _LIKE_ATTRIBUTE.match(word) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +48,11 @@ class _Member:
     last: Token
 
 
-class Bodies(Specifiers):
+class Bodies(Measures):
     """Reads what stands behind ``struct``, ``union`` and ``enum``."""
 
     def tagged(self, keyword: Token) -> tuple[Tag, bool]:
-        asked = Attributes()
+        asked, begin = Attributes(), self.place - 1
         self.pass_over(asked)
         name = self.take() if self.peek().kind == "word" and not self.is_keyword(self.peek().text) else None
         fixed = None
@@ -61,7 +70,7 @@ class Bodies(Specifiers):
         tag = self._tag(keyword, name) if name else Tag(keyword.text, "")
         if tag.open or tag.meaning or tag.error:
             raise refusal(name or keyword, f"is defined twice, as {tag.keyword}")
-        self._define(tag, name or keyword, asked, fixed)
+        self._define(tag, name or keyword, asked, fixed, begin)
         return tag, True
 
     def _tag(self, keyword: Token, name: Token) -> Tag:
@@ -70,12 +79,14 @@ class Bodies(Specifiers):
             raise refusal(name, f"is said to be a {keyword.text}, but is a {tag.keyword}")
         return tag
 
-    def _define(self, tag: Tag, where: Token, asked: Attributes, fixed: Named | None) -> None:
+    def _define(self, tag: Tag, where: Token, asked: Attributes, fixed: Named | None, begin: int) -> None:
         tag.token, tag.open = where, True
         place = self.place
         try:
-            meaning = self._enum(tag, asked, fixed) if tag.keyword == "enum" else self._record(tag, asked)
-            unsure = self.doubt(place) or self._macro_like(where)
+            meaning = (
+                self._enum(tag, asked, fixed, begin) if tag.keyword == "enum" else self._record(tag, asked)
+            )
+            unsure = self.doubt(begin) or self._macro_like(where)
             if unsure:
                 raise unsure
             tag.meaning = meaning
@@ -90,9 +101,11 @@ class Bodies(Specifiers):
         tag.open = False
 
     def _macro_like(self, name: Token) -> SchemaError | None:
-        """``struct PACKED {`` and ``} PACKED;``: what is named like an attribute may be one."""
-        for word in (name, self.peek()):
-            if word.kind == "word" and _LIKE_ATTRIBUTE.search(word.text) and (why := self.unread.doubt(word)):
+        """``struct PACKED {`` and ``} PACKED;``: what is written like an attribute may be one."""
+        behind = self.peek()
+        macro = _LIKE_MACRO.fullmatch(behind.text)
+        for word, like in ((name, like_attribute(name.text)), (behind, macro or like_attribute(behind.text))):
+            if word.kind == "word" and like and (why := self.unread.doubt(word)):
                 return SchemaError(why)
         return None
 
@@ -113,7 +126,8 @@ class Bodies(Specifiers):
             )
         self.take()
         self.attributes(asked)
-        asked.check()
+        if wrong := asked.wrong():
+            raise wrong
         union = tag.keyword == "union"
         declared = [replace(one.declared, doc=doc_of(one.first, one.last)) for one in members]
         self._check(
@@ -163,6 +177,11 @@ class Bodies(Specifiers):
             raise refusal(first, "begins a typedef within a struct")
         if self.at(";"):
             if self._is_anonymous(said, first):
+                if said.attributes.layout and not self.abi.microsoft:
+                    raise refusal(
+                        said.attributes.layout,
+                        "stands before a struct without a name; compilers differ in what it means there",
+                    )
                 yield self._member(None, said.type, None, said.attributes, first, self.peek())
             self.take()
             return
@@ -264,8 +283,7 @@ class Bodies(Specifiers):
                 word, f"fails{': ' + shown(''.join(parts)) if parts else ''}; is this the right ABI?"
             )
 
-    def _enum(self, tag: Tag, asked: Attributes, fixed: Named | None) -> Scalar:
-        place = self.place
+    def _enum(self, tag: Tag, asked: Attributes, fixed: Named | None, begin: int) -> Scalar:
         brace = self.take()
         values: dict[str, int] = {}
         previous = Number(-1)
@@ -293,13 +311,14 @@ class Bodies(Specifiers):
                 self.expect(",", "behind an enumerator")
         self.take()
         self.attributes(asked)
-        asked.check()
+        if wrong := asked.wrong():
+            raise wrong
         if not values:
             raise refusal(brace, "begins an enum without enumerators; give it at least one")
         found = base or self._enum_type(values, asked.packed, brace)
         if asked.mode:
             found = scalars.integer(self.abi, asked.mode, found.dtype.kind == "i")
-        unsure = self.doubt(place)
+        unsure = self.doubt(begin)
         if unsure:
             self.enumerators |= {name: replace(self.enumerators[name], error=unsure) for name in values}
         if not self.abi.microsoft:

@@ -62,7 +62,7 @@ def meanings_of(record: Record, prefix: str = "") -> Iterator[tuple[str, dict[st
     for placed in record.members:
         element, shape = _unwrapped(placed.declared.type)
         if isinstance(element, Record):
-            if None in shape:
+            if None in shape or not element.size:
                 continue
             for index in np.ndindex(*shape):
                 path = prefix + placed.declared.name + "".join(f"[{i}]" for i in index)

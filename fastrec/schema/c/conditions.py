@@ -21,10 +21,24 @@ __all__ = ["CONDITIONS", "Conditions", "Questions", "included_file"]
 CONDITIONS = ("if", "ifdef", "ifndef", "elif", "elifdef", "elifndef", "else", "endif")
 """Directives for `Conditions`."""
 
+_MAX_OPEN = 256
+_BETWEEN = r"(?:\s|/\*(?s:.*?)\*/|//[^\n]*)*+"
 _GUARD = re.compile(
     r"#[ \t]*(?:ifndef[ \t]+|if[ \t]+![ \t]*defined[ \t]*\(?[ \t]*)(\w+)[ \t]*\)?"
-    r"(?:\s|/\*[^\n]*\*/|//[^\n]*)*#[ \t]*define[ \t]+\1\b"
+    rf"{_BETWEEN}#[ \t]*define[ \t]+\1[ \t]*(?:1|\1)?[ \t]*(?:/\*[^\n]*\*/|//[^\n]*)?\r?\n"
 )
+_LIKE_GUARD = re.compile(r"_H(?:PP|XX|_?INCLUDED|_GUARD)?_*$|INCLUDED|(?:^|_)H_", re.IGNORECASE)
+_LAST = re.compile(rf"#[ \t]*endif[^\n]*\n?{_BETWEEN}$")
+
+
+def _guards(source: Source, at: int) -> bool:
+    """Whether a condition keeps a file from being read twice; of a default for a macro it might not do so."""
+    match = _GUARD.match(source.text, at)
+    if match is None:
+        return False
+    stem = re.sub(r"\W", "_", re.split(r"[/\\]", source.name)[-1].partition(".")[0])
+    own = len(stem) > 2 and stem.upper() in match[1].upper() and match[1].upper() != stem.upper()
+    return bool(own or _LIKE_GUARD.search(match[1])) and _LAST.search(source.text, match.end()) is not None
 
 
 def included_file(line: list[Token]) -> str | None:
@@ -109,17 +123,22 @@ class Questions:
                 # Where nobody knows, the name itself stays, which no macro may replace then.
                 number = token._replace(kind="number", text=str(int(self._is_defined(word))))
                 asked.append(word._replace(hidden=frozenset((word.text,))) if doubt(word) else number)
-            elif token.kind == "word" and token.text in ("__has_include", "__has_attribute"):
+            elif token.kind == "word" and token.text == "__has_include":
                 asked.append(token._replace(kind="number", text=self._has(token, rest)))
             else:
                 asked.append(token)
         end = name._replace(kind="end", text="")
-        expanded = list(self._macros.expanded(iter(asked)))
-        for token in expanded:
+        expanded: list[Token] = []
+        rest = self._macros.expanded(iter(asked))
+        for token in rest:
             if token.kind == "doubt":
                 raise _Doubtful(token.text)
-            if token.text in ("defined", "__has_include_next") and token.kind == "word":
+            if token.kind == "word" and token.text in ("__has_include", "__has_attribute"):
+                expanded.append(token._replace(kind="number", text=self._has(token, rest)))
+            elif token.kind == "word" and token.text in ("defined", "__has_include_next"):
                 raise refusal(token, "is not understood here")
+            else:
+                expanded.append(token)
         return _Asked(iter(expanded), end, self._abi, doubt).whole(f"#{name.text}")
 
     def _has(self, token: Token, rest: Iterator[Token]) -> str:
@@ -131,7 +150,7 @@ class Questions:
         if token.text == "__has_attribute" and [one.kind for one in inner] == ["mark", "word"]:
             if understood(inner[1].text):
                 return "1"
-            raise refusal(inner[1], "is no attribute that is known here")
+            raise _Doubtful(str(refusal(inner[1], "is no attribute that is known here")))
         file = included_file(inner[1:])
         if file is None:
             raise refusal(token, "is not understood here")
@@ -173,6 +192,8 @@ class Conditions:
     ----------
     questions : Questions
     source : Source
+    live : bool
+        Whether the file itself counts.
 
     Attributes
     ----------
@@ -182,22 +203,22 @@ class Conditions:
         Why nobody knows that.
     """
 
-    def __init__(self, questions: Questions, source: Source) -> None:
-        self.live = True
+    def __init__(self, questions: Questions, source: Source, *, live: bool) -> None:
+        self.live = live
         self.doubts: list[str] = []
         self._questions = questions
         self._source = source
         self._open: list[_Condition] = []
 
     def meet(self, hash_: Token, name: Token, line: list[Token], *, first: bool) -> None:
-        """Take a directive of `CONDITIONS`; `first`: nothing stands before it in its file.
+        """Take a directive of `CONDITIONS`; `first`: it may guard its file, as nothing stands before it.
 
         Raises
         ------
         SchemaError
             It is no condition, or stands where it cannot.
         """
-        self.live = self._met(name, line, guard=first and bool(_GUARD.match(self._source.text, hash_.at)))
+        self.live = self._met(name, line, guard=first and _guards(self._source, hash_.at))
         self.doubts = [one.doubt for one in self._open if one.doubt]
 
     def end(self) -> None:
@@ -207,6 +228,8 @@ class Conditions:
 
     def _met(self, name: Token, line: list[Token], *, guard: bool) -> bool:
         if name.text in ("if", "ifdef", "ifndef"):
+            if len(self._open) == _MAX_OPEN:
+                raise fatal(name, f"is nested deeper than {_MAX_OPEN}")
             current = _Condition(name, self.live)
             self._open.append(current)
             if self.live:

@@ -1,4 +1,4 @@
-"""Constant expressions of C, read and computed at once, without recursion but for brackets."""
+"""Constant expressions of C, read and computed at once, without recursion but for brackets and ``?:``."""
 
 from __future__ import annotations
 
@@ -60,8 +60,11 @@ class Constants(Cursor):
         SchemaError
             There is none, or C gives it no value.
         """
-        self._operands = 0
-        return self.checked(self.conditional(what))
+        before, self._operands = self._operands, 0
+        try:
+            return self.checked(self.conditional(what))
+        finally:
+            self._operands += before
 
     def checked(self, number: Number) -> int:
         """The value; its error is raised."""
@@ -76,13 +79,17 @@ class Constants(Cursor):
         while self.at("?"):
             token = self.take()
             self._choices += 1
-            if self._choices > _MAX_CHOICES:
-                raise fatal(token, f"is nested deeper than {_MAX_CHOICES}")
-            taken = self.conditional(what)
+            try:
+                if self._choices > _MAX_CHOICES:
+                    raise fatal(token, f"is nested deeper than {_MAX_CHOICES}")
+                taken = self.conditional(what)
+            finally:
+                self._choices -= 1
             self.expect(":", f"in {what}")
             choices.append((value, taken))
+            if len(choices) > _MAX_OPERANDS:
+                raise fatal(token, f"goes on with more than {_MAX_OPERANDS} choices, in {what}")
             value = self._binary(what)
-        self._choices -= len(choices)
         for asked, taken in reversed(choices):
             one, other = numbers.common(taken, value)
             value = replace(one, error=asked.error) if asked.error else one if asked.value else other

@@ -61,7 +61,7 @@ class Cursor:
                     if self._depth > MAX_NESTING:
                         raise fatal(token, f"is nested deeper than {MAX_NESTING}")
                 elif token.text in _CLOSED:
-                    self._depth -= 1
+                    self._depth = max(0, self._depth - 1)
             self._seen.append(token)
         return self._seen[self._next + ahead]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastrec.errors import SchemaError, shown, suggest
 from fastrec.schema.abi import ABIS, Abi
 from fastrec.schema.c.attributes import Attributes
-from fastrec.schema.c.bodies import Bodies
+from fastrec.schema.c.bodies import Bodies, like_attribute
 from fastrec.schema.c.cursor import Fatal, fatal
 from fastrec.schema.c.known import text_of
 from fastrec.schema.c.names import Aligned, Character, Named, Tag, Unusable
@@ -25,6 +25,7 @@ from fastrec.schema.c.wellknown import known_by_name
 __all__ = ["Declarations", "parse"]
 
 _MAX_MENTIONED = 8
+_MAX_LEVELS = 128
 _WIDE = ("wchar_t", "char16_t", "char32_t", "WCHAR")
 _ASSERTS = ("_Static_assert", "static_assert")
 
@@ -91,7 +92,7 @@ class Declarations(Bodies):
         self._preprocessor = Preprocessor(abi, pack, defines, include, path)
         super().__init__(
             self._preprocessor.tokens(source), Token("end", "", len(text), source), abi, pack,
-            self._preprocessor.unread,
+            self._preprocessor.unread, self._preprocessor.unsure,
         )  # fmt: skip
         self._known = known
         self._found: list[Tag] = []
@@ -230,8 +231,16 @@ class Declarations(Bodies):
     def _passed(self) -> bool:
         """Pass a declaration that defines no type; False: it may define one, or has no end."""
         before = self.peek()
-        if before.kind != "word" or self.peek(1).text == "(":
+        if before.kind != "word":
             return False
+        behind = self.peek(1)
+        if behind.kind == "end" or behind.text == "}":
+            # A macro of a header that was not read, such as the end of what it began.
+            return self.take().kind == "word" and not self.is_keyword(before.text)
+        if behind.text == "(":
+            self.take()
+            self.skip()
+            return not like_attribute(before.text) and self.accept(";") is not None
         previous = before
         while True:
             token = self.peek()
@@ -268,6 +277,8 @@ class Declarations(Bodies):
             found = self.declarator(said.type, asked)
             self.attributes(asked)
             if found.name is None:
+                if isinstance(said.type, Unusable):
+                    raise said.type.refusal(first)
                 raise refusal(begin, "stands where a name is expected")
             if said.typedef:
                 unsure = self.doubt(place)
@@ -294,8 +305,8 @@ class Declarations(Bodies):
 
     def _typedef(self, name: Token, type_: Named, asked: Attributes) -> None:
         word = name.text
-        if asked.error:
-            type_ = Unusable(asked.error)
+        if wrong := asked.wrong() or _unclear(type_, name, asked):
+            type_ = Unusable(wrong)
         if asked.mode is not None:
             type_ = self.with_mode(self.resolved(type_, name), asked.mode, name)
         type_ = self._meant(word, type_)
@@ -319,6 +330,22 @@ class Declarations(Bodies):
                 type_.dtype, type_.align, integer=True, encoding="utf-16" if type_.size == 2 else "utf-32"
             )
         return known_by_name(word, type_)
+
+
+def _unclear(type_: Named, name: Token, asked: Attributes) -> SchemaError | None:
+    """Why a typedef's type is none that compilers agree on, or that can be told."""
+    for _ in range(_MAX_LEVELS):
+        if isinstance(type_, Array):
+            type_ = type_.element
+        elif isinstance(type_, Aligned):
+            type_ = type_.type
+        else:
+            break
+    else:
+        return refusal(name, f"is made of more than {_MAX_LEVELS} typedefs and dimensions")
+    if asked.aligned and isinstance(type_, Tag) and type_.meaning is None and not type_.error:
+        return refusal(name, f"aligns {type_}, which is not complete here; compilers differ in what it means")
+    return None
 
 
 def _called(tag: Tag) -> str:

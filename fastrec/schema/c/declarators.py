@@ -28,7 +28,7 @@ QUALIFIERS = frozenset(_QUALIFIERS_TEXT.split())
 _CONVENTIONS_TEXT = """
     __cdecl _cdecl __stdcall _stdcall __fastcall _fastcall __thiscall __vectorcall __unaligned __w64
     __sptr __uptr WINAPI WINAPIV APIENTRY APIPRIVATE CALLBACK PASCAL CDECL STDMETHODCALLTYPE
-    STDMETHODVCALLTYPE STDAPICALLTYPE NTAPI FAR NEAR IN OUT OPTIONAL UNALIGNED RPC_ENTRY
+    STDMETHODVCALLTYPE STDAPICALLTYPE NTAPI FAR NEAR IN OUT OPTIONAL RPC_ENTRY
 """
 _CONVENTIONS = frozenset(_CONVENTIONS_TEXT.split())
 _SAL = re.compile(
@@ -105,7 +105,11 @@ class Declarators(Attributed):
                 raise fatal(self.peek(), f"is one pointer to a pointer more than {MAX_STARS}")
             self.take()
             base = pointer(self.abi, pointee_text(base))
-            self.pass_over(into)
+            own = Attributes()
+            self.pass_over(own)
+            if own.layout and (own.packed or own.aligned < self.abi.pointer):
+                raise refusal(own.layout, "is asked of a pointer's type; compilers differ in what it means")
+            into.add(own)
         if self.at("&", "&&", "^"):
             raise refusal(
                 self.peek(), "declares no C; references and blocks have no layout that is known here"

@@ -9,6 +9,7 @@ from fastrec.schema.c.tokens import Comment, Source, Token
 __all__ = ["doc_of"]
 
 _MAX_DOC = 4096
+_MAX_BLANKS = 4096
 _MAX_COMMENTS = 256
 _MARKS = re.compile(r"^[ \t]*(?://[/!]?<?|/\*[*!]?<?|\*(?!/))", re.MULTILINE)
 _BRIEF = re.compile(r"[@\\](?:brief|short)\b")
@@ -58,6 +59,8 @@ def _behind(source: Source, last: Token) -> list[Comment]:
     column = 0
     for at in range(_index(source, end), len(source.comments)):
         comment = source.comments[at]
+        if comment.start - end > _MAX_BLANKS:
+            break
         between = source.text[end : comment.start]
         if not found:
             if not comment.behind or between.strip(" \t"):
@@ -80,6 +83,8 @@ def _before(source: Source, first: Token) -> list[Comment]:
     line, begin = source.line(first.at), first.at
     for at in range(_index(source, first.at) - 1, -1, -1):
         comment = source.comments[at]
+        if begin - comment.end > _MAX_BLANKS:
+            break
         if source.line(comment.end - 1) < line - 1 or source.text[comment.end : begin].strip():
             break
         if comment.behind:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 
 from fastrec.schema.abi import Abi
+from fastrec.schema.c import scalars
 
-__all__ = ["is_microsofts", "text_of"]
+__all__ = ["text_of", "who_declares"]
 
 _STANDARD = """
 typedef _Bool bool;
@@ -43,6 +44,8 @@ typedef __CHAR16_TYPE__ char16_t;
 typedef __CHAR32_TYPE__ char32_t;
 #ifdef _MSC_VER
 typedef double max_align_t;
+typedef long long time_t, __time64_t;
+typedef long __time32_t;
 #endif
 """
 
@@ -179,20 +182,29 @@ typedef struct _SECURITY_ATTRIBUTES { DWORD nLength; LPVOID lpSecurityDescriptor
 """
 
 
-_OF_WINDOWS = frozenset(re.findall(r"\w+", _WINDOWS)) - frozenset(
-    re.findall(
-        r"\w+", _STANDARD + "char short int long float double void signed unsigned typedef struct union"
-    )
-)
+def _names(text: str) -> frozenset[str]:
+    """Names of types; what is in braces are members."""
+    text = re.sub("^#.*$", "", text, flags=re.MULTILINE)
+    while (outside := re.sub(r"\{[^{}]*\}", "", text)) != text:
+        text = outside
+    return frozenset(re.findall(r"[A-Za-z_]\w*", text))
 
 
-def is_microsofts(name: str) -> bool:
-    """Whether a type is known here by Microsoft's headers, and may be another one elsewhere."""
-    return name in _OF_WINDOWS
+_EVERYWHERE = _names(_STANDARD + _KERNEL + " struct union typedef") - {"bool"} | scalars.WORDS
+_OF_WINDOWS = _names(_WINDOWS) - _EVERYWHERE
+_OF_POSIX = _names(_POSIX) - _EVERYWHERE
+
+
+def who_declares(name: str) -> str:
+    """``"Windows"``, ``"POSIX"``, ``"stdbool.h"`` of a name that others may declare otherwise; or ``""``."""
+    if name == "bool":
+        return "stdbool.h"
+    return "Windows" if name in _OF_WINDOWS else "POSIX" if name in _OF_POSIX else ""
 
 
 def text_of(abi: Abi) -> str:
     """Declarations of the names that need none under an ABI."""
     # Windows aligns a LONGLONG to its size on every machine; other 32-bit machines do not.
-    text = "#define WINDOWS_8 __attribute__((aligned(8)))\n" + _STANDARD + _KERNEL + _WINDOWS
+    aligned = "" if abi.microsoft else "__attribute__((aligned(8)))"
+    text = f"#define WINDOWS_8 {aligned}\n" + _STANDARD + _KERNEL + _WINDOWS
     return text if abi.microsoft else text + _MAX_ALIGN + _POSIX

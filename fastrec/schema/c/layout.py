@@ -93,7 +93,7 @@ def _gcc_bits(abi: Abi, at: int, member: Declared, tight: bool, pack: int | None
     """Where a bit-field begins, and the alignment of its own, if any, that the struct gets from it."""
     size, wanted = member.width, member.aligned
     # Wide as an integer and where one may lie, it is an integer to gcc, whose alignment is not the type's.
-    whole = size in (8, 16, 32, 64) and (size == 8 or not tight) and at % size == 0
+    whole = size in (8, 16, 32, 64) and not tight and at % size == 0
     if whole:
         wanted = max(wanted, size // 8) if wanted else min(size // 8, abi.align_8)
     wanted = min(wanted, pack or wanted)
@@ -127,7 +127,7 @@ def _microsoft(
     aligned: int,
 ) -> Record:
     limit = 1 if packed else pack if pack and pack <= abi.pointer else None
-    required = 0 if abi.pointer == 4 else 1
+    required = 0
     placed = []
     size = 0  # bytes; of bit-fields with their whole word
     align = 1
@@ -166,9 +166,7 @@ def _microsoft(
             word, left = length, 8 * length - width
             size = max(size, length) if union else at + length
             align = align if union else max(align, own)
-    size = _up(size, align)
     required = max(required, aligned)
-    if required:
-        align = max(align, required)
-        size = _up(size, max(min(align, limit or align), required))
+    align = max(align, required)
+    size = _up(size, align)
     return Record(tag, union, tuple(placed), size, align, align if aligned else required, required)

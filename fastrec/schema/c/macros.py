@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from fastrec.errors import SchemaError, shown
 from fastrec.schema.c.cursor import MAX_NESTING, fatal
 from fastrec.schema.c.tokens import UNSURE, Source, Token, refusal, tokens_of
 
-__all__ = ["MAX_TOKENS", "Macro", "Macros", "macro_of"]
+__all__ = ["MAX_TOKENS", "Macro", "Macros", "macro_name", "macro_of", "macro_said"]
 
 MAX_TOKENS = 1_000_000
 """Tokens of a text; one that a macro made counts as `_COST`."""
 
 _COST = 4
+_MAX_QUOTED = 1 << 16
+_NAME = re.compile(r"[A-Za-z_$][\w$]*(?:\([^()]*\))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +27,6 @@ class Macro:
     body: tuple[Token, ...]
     parameters: tuple[str, ...] | None = None
     variadic: str = ""
-
-    def same(self, other: Macro) -> bool:
-        """Whether both are written alike."""
-        return (self.parameters, self.variadic) == (other.parameters, other.variadic) and [
-            token.text for token in self.body
-        ] == [token.text for token in other.body]
 
 
 def macro_of(line: list[Token]) -> tuple[str, Macro]:
@@ -64,6 +62,43 @@ def macro_of(line: list[Token]) -> tuple[str, Macro]:
     if at >= len(line):
         raise refusal(line[1], "is never closed")
     return name.text, Macro(_body(line[at + 1 :], parameters, variadic), tuple(parameters), variadic)
+
+
+def macro_name(name: object) -> str:
+    """Return the name of a macro that a user defines.
+
+    Raises
+    ------
+    SchemaError
+        It is none.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise SchemaError(f"defines: {shown(name)} is no name of a macro")
+    return name
+
+
+def macro_said(name: str, value: object) -> tuple[str, Macro]:
+    """Return a macro as a user defines it: its name, with parameters or without, and a number or a text.
+
+    Raises
+    ------
+    SchemaError
+        It is no macro.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise SchemaError(
+            f"defines: {shown(name)} to {shown(value)}; a macro stands for a number, a text of C, or None"
+        )
+    try:
+        text = f"{name} {value}"
+    except ValueError:
+        raise SchemaError(f"defines: {shown(name)} stands for a number of too many digits") from None
+    if len(text) > 1 << 16:
+        raise SchemaError(f"defines: {shown(name)} stands for more than 65536 characters")
+    line = list(tokens_of(Source(text, "<defines>")))
+    if not line or any(token.kind == "line" for token in line):
+        raise SchemaError(f"defines: the text of {shown(name)} is no single line")
+    return macro_of(line)
 
 
 def _body(body: list[Token], parameters: Iterable[str], variadic: str) -> tuple[Token, ...]:
@@ -224,6 +259,7 @@ class Macros:
             self.spend(_COST, name)
             at += 1
         found = [token for token in found if token.text]
+        self.spend(len(hidden) // 8, name)
         # Most tokens share what hides them; a set for each would be most of the memory.
         unions = {frozenset(): hidden}
         made = []
@@ -271,6 +307,8 @@ def _quoted(name: Token, argument: list[Token]) -> Token:
         if token.kind in ("string", "char"):
             plain = plain.replace("\\", "\\\\").replace('"', '\\"')
         text += (" " if token.spaced and text else "") + plain
+        if len(text) > _MAX_QUOTED:
+            raise refusal(name, f"is a macro that makes a text of more than {_MAX_QUOTED} characters")
     return Token("string", f'"{text}"', name.at, name.source)
 
 

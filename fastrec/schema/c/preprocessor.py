@@ -12,12 +12,14 @@ from fastrec.errors import SchemaError, shown
 from fastrec.schema.abi import Abi
 from fastrec.schema.c.conditions import CONDITIONS, Conditions, Questions, included_file
 from fastrec.schema.c.cursor import Fatal, fatal
-from fastrec.schema.c.headers import own_text
-from fastrec.schema.c.macros import Macro, Macros, macro_of
+from fastrec.schema.c.headers import BEFORE, base_name
+from fastrec.schema.c.known import who_declares
+from fastrec.schema.c.macros import Macro, Macros, macro_name, macro_of, macro_said
 from fastrec.schema.c.packing import Packing
 from fastrec.schema.c.predefined import predefined
+from fastrec.schema.c.standins import stand_in
 from fastrec.schema.c.tokens import MAX_TEXT, Source, Token, refusal, tokens_of
-from fastrec.schema.c.unread import Unread
+from fastrec.schema.c.unread import Skipped, Unread
 
 __all__ = ["Preprocessor"]
 
@@ -27,10 +29,18 @@ _DIRECTIVE = 16
 
 _INCLUDE = 200
 
+_PRAGMAS = ("_Pragma", "__pragma")
+_SAVED = ("push_macro", "pop_macro")
+_PACKS = re.compile(
+    r"(?:^|[/_.-])(?:(?:un)?pack(?:ed|ing)?|[be]pstruct|align(?:ed|ment)?)(?:[/_.-]|\d|$)"
+    r"|pack\w*(?:push|pop|begin|end|start|on|off)\b",
+    re.IGNORECASE,
+)
+"""Names of headers that pack what comes behind them."""
+
 _PASSED_OVER = ("ident", "sccs", "warning")
 _PUSHED = re.compile(r"pshpack(1|2|4|8|16)\.h", re.IGNORECASE)
 _NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
-_MACRO = re.compile(r"[A-Za-z_$][\w$]*(?:\([^()]*\))?", re.ASCII)
 _FLAGS = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -44,6 +54,8 @@ class Preprocessor:
     ----------
     unread : Unread
         The files passed over.
+    unsure : dict of str to str
+        Names of types that may have been declared where nobody knows whether it counts: why.
     undecided : str
         Why nobody knows what the first condition is of those that depend on them; ``""``: there is none.
     main : str or None
@@ -64,31 +76,47 @@ class Preprocessor:
         self._include = [_folder(folder) for folder in include]
         self._path = path
         self.undecided = ""
+        self.unsure: dict[str, str] = {}
         self._doubts: list[str] = []
         self._once: set[Path] = set()
+        self._perhaps: set[Path] = set()
+        self._begun = False
+        self._pushed: dict[str, list[Macro | None]] = {}
         self._characters = 0
         self._macros = Macros(dict(predefined(abi)))
         if not isinstance(defines, Mapping | None):
             raise SchemaError(f"defines must map names of macros to values, not be {shown(defines)}")
-        given = {_checked(name): value for name, value in (defines or {}).items()}
+        given = {macro_name(name): value for name, value in (defines or {}).items()}
+        self._said = frozenset(given)
         self.unread = Unread([name for name, value in given.items() if value is None])
         self._questions = Questions(self._macros, self.unread, abi, self._has)
         for name, value in given.items():
             self._macros.defined.pop(name, None)
             if value is not None:
-                self._macros.defined.update([_defined(name, value)])
+                self._macros.defined.update([macro_said(name, value)])
 
     def tokens(self, source: Source) -> Iterator[Token]:
         """Yield what is live, macros expanded; a token of kind ``"pack"`` where the packing changes.
 
         Raises
         ------
-        SchemaError
+        Fatal
             A directive that is wrong, or that is not understood and could change a layout.
         """
+        if not source.name and _needs_others(source.text):
+            self.unread.add(BEFORE)
+        try:
+            yield from self._tokens(source)
+        except Fatal:
+            raise
+        except SchemaError as error:
+            # Nothing is known of what would come behind it.
+            raise Fatal(str(error)) from None
+
+    def _tokens(self, source: Source) -> Iterator[Token]:
         stream = self._macros.expanded(self._live(source, 0, self._path))
         for token in stream:
-            if token.kind == "word" and token.text in ("_Pragma", "__pragma"):
+            if token.kind == "word" and token.text in _PRAGMAS:
                 self._sure()
                 packed = self._operator(token, stream)
                 if packed:
@@ -119,14 +147,14 @@ class Preprocessor:
             ]
         return self._packing.pragma(token, line)
 
-    def _live(self, source: Source, level: int, path: Path | None) -> Iterator[Token]:
+    def _live(self, source: Source, level: int, path: Path | None, *, counts: bool = True) -> Iterator[Token]:
         self._characters += len(source.text)
         if self._characters > MAX_TEXT:
             raise Fatal(
                 f"the text has more than {MAX_TEXT} characters, what it includes counted in; cut it down"
             )
-        conditions, outside = Conditions(self._questions, source), self._doubts
-        first, gap = True, False
+        conditions, outside = Conditions(self._questions, source, live=counts), self._doubts
+        first, gap, skipped = True, False, Skipped()
         stream = tokens_of(source)
         for token in stream:
             self._macros.spend(1, token)
@@ -137,7 +165,10 @@ class Preprocessor:
                 if self._doubts and (live or not gap):
                     yield token._replace(kind="gap", text=self._doubts[-1])
                 if live:
+                    self._begun = True
                     yield token
+                elif self._doubts:
+                    self._perhaps_declares(token, skipped)
                 first, gap = False, not live
                 continue
             line = []
@@ -151,17 +182,26 @@ class Preprocessor:
                 continue
             name = line[0]
             if name.text in CONDITIONS:
-                conditions.meet(token, name, line[1:], first=first)
+                conditions.meet(token, name, line[1:], first=first or not level)
                 self._doubts = outside + conditions.doubts
                 self.undecided = self.undecided or "".join(self._doubts[:1])
+                skipped = Skipped()
             elif live:
                 yield from self._directive(source, name, line, level, path)
             elif self._doubts:
-                self._not_taken(name, line[1:])
+                yield from self._not_taken(name, line[1:], level, path)
             first = first and name.text == "pragma"
         conditions.end()
 
-    def _not_taken(self, name: Token, rest: list[Token]) -> None:
+    def _perhaps_declares(self, token: Token, skipped: Skipped) -> None:
+        """Note the types that text declares of which nobody knows whether it counts."""
+        macro = self._macros.defined.get(token.text) if token.kind == "word" else None
+        if any(word.text in _PRAGMAS for word in (token, *(macro.body if macro else ()))):
+            raise Fatal(self._doubts[-1])
+        for name in skipped.declared(token):
+            self.unsure.setdefault(name, self._doubts[-1])
+
+    def _not_taken(self, name: Token, rest: list[Token], level: int, path: Path | None) -> Iterator[Token]:
         """Note what a directive would have done, had an unknown condition been another."""
         if name.text in ("define", "undef") and rest:
             self._macros.doubts[rest[0].text] = self._doubts[-1]
@@ -169,8 +209,13 @@ class Preprocessor:
             file = included_file(rest) or rest[0].text
             if _packing(file) is not None:
                 self._sure()
-            self.unread.add(file)
-        elif name.text == "pragma" and rest and rest[0].text == "pack":
+            found = self._found(file, path, quoted=rest[0].kind == "string")
+            if found is None:
+                self._pass_over(name, file, rest[0])
+            elif found not in self._perhaps and level < _MAX_INCLUDES:
+                self._perhaps.add(found)
+                yield from self._live(Source(_read(found, name), file), level + 1, found, counts=False)
+        elif name.text == "pragma" and rest and rest[0].text in ("pack", *_SAVED):
             self._sure()
 
     def _directive(
@@ -194,6 +239,8 @@ class Preprocessor:
         elif name.text == "pragma":
             if rest and rest[0].text == "once" and path:
                 self._once.add(path)
+            if rest and rest[0].text in _SAVED:
+                self._save(rest)
             if rest and rest[0].text == "pack":
                 for token in rest[1:] if not self._abi.microsoft else ():
                     if token.kind == "word" and token.text in self._macros.defined:
@@ -211,6 +258,22 @@ class Preprocessor:
             raise fatal(name, f"is reached: {shown(said)}")
         elif name.text not in _PASSED_OVER:
             raise fatal(name, "is no directive that is known here")
+
+    def _save(self, rest: list[Token]) -> None:
+        """``#pragma push_macro("N")`` keeps what a macro is, ``pop_macro`` brings it back."""
+        self._sure()
+        if [one.text for one in rest[1:4:2]] != ["(", ")"] or len(rest) != 4 or rest[2].kind != "string":
+            raise refusal(rest[0], 'is followed by no ("NAME")')
+        word = rest[2].text[1:-1]
+        if word in self._macros.doubts:
+            raise Fatal(self._macros.doubts[word])
+        kept = self._pushed.setdefault(word, [])
+        if rest[0].text == "push_macro":
+            kept.append(self._macros.defined.get(word))
+        elif kept:
+            macro = kept.pop()
+            self._macros.defined.pop(word, None)
+            self._macros.defined.update({word: macro} if macro else {})
 
     def _settle(self, name: Token) -> None:
         """A macro has been defined, or is none from here on: for sure, or nobody knows."""
@@ -255,12 +318,24 @@ class Preprocessor:
         if name.text == "include":
             found = self._found(file, path, quoted=rest[0].kind == "string")
         if found is None:
-            self.unread.add(file)
-            yield from self._live(Source(own_text(file), file), level, None)
+            spelled = self._pass_over(name, file, rest[0])
+            begun = self._begun
+            yield from self._live(Source(stand_in(spelled, self._said), file), level, None)
+            self._begun = begun
         elif found not in self._once:
             if level >= _MAX_INCLUDES:
                 raise fatal(name, f"is nested deeper than {_MAX_INCLUDES}; {shown(file)} includes itself")
             yield from self._live(Source(_read(found, name), file), level + 1, found)
+
+    def _pass_over(self, name: Token, file: str, first: Token) -> str:
+        """Note a file that is not read; its name as it is included."""
+        spelled = f"<{file}>" if first.text == "<" else f'"{file}"'
+        if self._begun and _PACKS.search(base_name(spelled)):
+            raise fatal(
+                name, f"of {shown(file)} may change the packing, and it was not read; name its folder (-I)"
+            )
+        self.unread.add(spelled)
+        return spelled
 
     def _has(self, file: str, quoted: bool) -> bool:
         return self._found(file, self._path, quoted=quoted) is not None
@@ -287,7 +362,8 @@ def _packing(file: str) -> int | None:
 
 def _folder(folder: object) -> Path:
     if not isinstance(folder, str | os.PathLike) or not os.path.isdir(folder):
-        raise SchemaError(f"include: {shown(folder)} is no folder")
+        told = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
+        raise SchemaError(f"include: {shown(told)} is no folder")
     return Path(folder)
 
 
@@ -303,24 +379,10 @@ def _read(path: Path, name: Token) -> str:
     return raw.decode("utf-8-sig", "replace")
 
 
-def _checked(name: object) -> str:
-    if not isinstance(name, str) or not _MACRO.fullmatch(name):
-        raise SchemaError(f"defines: {shown(name)} is no name of a macro")
-    return name
-
-
-def _defined(name: str, value: object) -> tuple[str, Macro]:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise SchemaError(
-            f"defines: {shown(name)} to {shown(value)}; a macro stands for a number, a text of C, or None"
-        )
-    try:
-        text = f"{name} {value}"
-    except ValueError:
-        raise SchemaError(f"defines: {shown(name)} stands for a number of too many digits") from None
-    if len(text) > 1 << 16:
-        raise SchemaError(f"defines: {shown(name)} stands for more than 65536 characters")
-    line = list(tokens_of(Source(text, "<defines>")))
-    if not line or any(token.kind == "line" for token in line):
-        raise SchemaError(f"defines: the text of {shown(name)} is no single line")
-    return macro_of(line)
+def _needs_others(text: str) -> bool:
+    """Whether it is a header for behind others: it uses types of the system, and includes none."""
+    if "include" in text or not re.search(r"#[ \t]*(?:el)?if", text):
+        return False
+    own = {*re.findall(r"typedef[^;{}]*?(\w+)[ \t\r\n]*;", text), *re.findall(r"\}[ \t\r\n]*(\w+)", text)}
+    words = {*re.findall(r"[A-Za-z_]\w*", text)} - own
+    return any(who_declares(word) in ("Windows", "POSIX") for word in words)

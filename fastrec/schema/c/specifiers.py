@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from fastrec.errors import SchemaError, suggest
@@ -10,11 +10,11 @@ from fastrec.schema.abi import Abi
 from fastrec.schema.c import scalars
 from fastrec.schema.c.attributes import Attributes
 from fastrec.schema.c.declarators import QUALIFIERS, Declarators
-from fastrec.schema.c.known import is_microsofts
+from fastrec.schema.c.known import who_declares
 from fastrec.schema.c.names import Aligned, Named, Tag, Unusable, realigned
 from fastrec.schema.c.numbers import Number
 from fastrec.schema.c.tokens import Token, refusal
-from fastrec.schema.c.types import Array, Record, Scalar, Type
+from fastrec.schema.c.types import Array, Scalar, Type
 from fastrec.schema.c.unread import Unread
 
 __all__ = ["Known", "Specified", "Specifiers"]
@@ -26,6 +26,12 @@ _STORAGE_TEXT = """
 _STORAGE = frozenset(_STORAGE_TEXT.split())
 _MAX_HINTS = 64
 """How often near names are looked for, which takes a while."""
+_OF_POSIX_TEXT = """
+    sys/types.h sys/time.h sys/stat.h sys/socket.h netinet/in.h unistd.h time.h stdlib.h pthread.h fcntl.h
+    signal.h ctime cstdlib linux/types.h linux/time.h
+"""
+_OF_POSIX = _OF_POSIX_TEXT.split()
+"""Headers of the system with the types of POSIX, which nobody can then declare as others."""
 _TAGS = ("struct", "union", "enum")
 _TYPEOF = ("typeof", "__typeof__", "__typeof", "typeof_unqual")
 _STATEMENTS_TEXT = """
@@ -69,16 +75,25 @@ class Specifiers(Declarators):
     typedefs : dict of str to Named
     tags : dict of str to Tag
     enumerators : dict of str to Number
+    unsure : mapping of str to str
+        Names that may have been declared where nobody knows whether it counts: why.
     """
 
     def __init__(
-        self, tokens: Iterator[Token], end: Token, abi: Abi, pack: int | None, unread: Unread
+        self,
+        tokens: Iterator[Token],
+        end: Token,
+        abi: Abi,
+        pack: int | None,
+        unread: Unread,
+        unsure: Mapping[str, str],
     ) -> None:
         super().__init__(tokens, end, abi, pack)
         self.typedefs: dict[str, Named] = {}
         self.tags: dict[str, Tag] = {}
         self.enumerators: dict[str, Number] = {}
         self.unread = unread
+        self.unsure = unsure
         self._hints = _MAX_HINTS
 
     @property
@@ -104,13 +119,25 @@ class Specifiers(Declarators):
 
     def _type_named(self, token: Token) -> Named | None:
         found = self.lookup(token.text)
-        if found is None or token.text in self.typedefs or self.abi.microsoft:
+        if found is None or token.text in self.typedefs:
             return found
-        files = self.unread.redeclared() if is_microsofts(token.text) else ""
-        if files:
-            why = f"is a type of Windows, which {files} may declare as another; it was not read"
-            return Unusable(refusal(token, f"{why}: name its folder in include (-I)"))
-        return found
+        return self._otherwise(token) or found
+
+    def _otherwise(self, token: Token) -> Unusable | None:
+        """Why a name that is known here may mean something else in this text."""
+        if token.text in self.unsure:
+            return Unusable(SchemaError(self.unsure[token.text]))
+        who = who_declares(token.text)
+        files = self.unread.foreign() if who else ""
+        if (
+            not files
+            or (who == "Windows" and self.abi.microsoft)
+            or (who == "POSIX" and self.unread.has(*_OF_POSIX))
+            or (who == "stdbool.h" and self.unread.has("stdbool.h", "cstdbool"))
+        ):
+            return None
+        why = f"is a type of {who}, which {files} may declare as another and was not read: name its folder in"
+        return Unusable(refusal(token, f"{why} include (-I), or say what it is (-D {token.text}=int)"))
 
     def begins_type(self, token: Token) -> bool:
         if token.kind != "word":
@@ -127,12 +154,17 @@ class Specifiers(Declarators):
             return refusal(token, "is C++; declare plain C structs")
         if token.kind != "word":
             return refusal(token, "stands where a type is expected")
-        known = [*self.typedefs, *scalars.WORDS, *self.known.typedefs]
-        self._hints -= 1
-        near = suggest(word, known) if self._hints >= 0 else ""
-        near = near if near.startswith("; did") else ""
+        near = self._near(word, lambda: [*self.typedefs, *scalars.WORDS, *self.known.typedefs])
+        hint = self.unread.hint()
+        if hint and word.isupper():
+            hint += f", or define it (-D {word}=)"
         tagged = f"; write '{self.tags[word].keyword} {word}'" if word in self.tags else near
-        return refusal(token, f"is no type that is known here{tagged}{self.unread.hint()}")
+        return refusal(token, f"is no type that is known here{tagged}{hint}")
+
+    def _near(self, word: str, known: Callable[[], Iterable[str]]) -> str:
+        self._hints -= 1
+        near = suggest(word, known()) if self._hints >= 0 else ""
+        return near if near.startswith("; did") else ""
 
     def specifiers(self, *, strict: bool) -> Specified:
         """Read specifiers.
@@ -255,6 +287,9 @@ class Specifiers(Declarators):
         if type_.meaning is None:
             other = self.known.tags.get(type_.name)
             if other is not None and other.meaning is not None and other.keyword == type_.keyword:
+                unknown = self._otherwise(token._replace(text=type_.name))
+                if unknown:
+                    raise unknown.refusal(token)
                 return other.meaning
             why = (
                 "contains itself" if type_.open else "is not complete here; only pointers to it are possible"
@@ -277,8 +312,7 @@ class Specifiers(Declarators):
             "__builtin_offsetof",
         ):
             return self.measured(token)
-        near = suggest(token.text, self.enumerators)
-        near = near if near.startswith("; did") else ""
+        near = self._near(token.text, lambda: self.enumerators)
         raise refusal(token, f"is no constant that is known here{near}{self.unread.hint()}")
 
     def cast_type(self) -> tuple[int, bool]:
@@ -289,92 +323,3 @@ class Specifiers(Declarators):
         if found.dtype.kind == "S":
             return 8, self.abi.signed_char
         return scalars.bits_of(found)
-
-    def alignment_of_type(self) -> int:
-        token = self.peek()
-        return self.resolved(self.type_name(), token).align
-
-    def measured(self, word: Token) -> Number:
-        self.expect("(", f"behind {word.text!r}")
-        token = self.peek()
-        if not self.begins_type(token):
-            if word.text != "sizeof":
-                raise refusal(token, "stands where a type is expected")
-            return self._of_value(token)
-        found = self.resolved(self.type_name(), token)
-        if word.text in ("offsetof", "__builtin_offsetof"):
-            value = self._offset(found)
-        elif word.text == "sizeof":
-            value = found.size
-        else:
-            value = found.align
-            gcc = word.text.startswith("__") and not self.abi.microsoft
-            if gcc and isinstance(found, Scalar) and found.align == self.abi.align_8 < found.size == 8:
-                value = 8  # the alignment outside of structs, which i386 has apart
-        self.expect(")", f"behind {word.text!r}")
-        return Number(value, 8 * self.abi.pointer, False)
-
-    def _of_value(self, token: Token) -> Number:
-        if token.kind == "string":
-            raise refusal(token, "is a text; write its size as a number")
-        if token.text == "(" and self.peek(1).text == "(":
-            place = self.place
-            self.take()
-            self.take()
-            if self.begins_type(self.peek()):
-                return self._of_member()
-            self.back(place)
-        value = self.conditional("sizeof")
-        self.expect(")", "behind sizeof")
-        return Number(max(8, value.bits) // 8, 8 * self.abi.pointer, False)
-
-    def _of_member(self) -> Number:
-        """``sizeof(((struct foo *)0)->member)``, its two first brackets taken."""
-        token = self.peek()
-        base = self.specifiers(strict=True).type
-        self.expect("*", "in sizeof")
-        for mark in (")", "0", ")", "->"):
-            if self.peek().text != mark:
-                raise refusal(self.peek(), "is not understood in sizeof")
-            self.take()
-        found, _ = self._path(self.resolved(base, token))
-        self.expect(")", "behind sizeof")
-        return Number(found.size, 8 * self.abi.pointer, False)
-
-    def _offset(self, found: Type) -> int:
-        self.expect(",", "in offsetof")
-        return self._path(found)[1]
-
-    def _path(self, found: Type) -> tuple[Type, int]:
-        at = 0
-        first = True
-        while first or self.at(".", "["):
-            if not first and self.accept("["):
-                if not isinstance(found, Array):
-                    raise refusal(self.peek(), "is an index into what is no array")
-                found = found.element
-                at += self.constant("an index") * found.size
-                self.expect("]", "behind an index")
-                continue
-            if not first:
-                self.take()
-            first = False
-            token = self.take()
-            place = _member(found, token.text) if isinstance(found, Record) else None
-            if place is None:
-                raise refusal(token, "is no member there that has an offset")
-            found, offset = place
-            at += offset
-        return found, at
-
-
-def _member(record: Record, name: str) -> tuple[Type, int] | None:
-    for placed in record.members:
-        declared = placed.declared
-        if declared.name == name and declared.width is None:
-            return declared.type, placed.at // 8
-        if not declared.name and isinstance(declared.type, Record):
-            below = _member(declared.type, name)
-            if below:
-                return below[0], placed.at // 8 + below[1]
-    return None

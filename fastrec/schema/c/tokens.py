@@ -30,7 +30,7 @@ _TOKEN = re.compile(
     | (?P<word>[A-Za-z_$][\w$]*+)
     | (?P<number>\.?[0-9](?:[eEpP][-+]|'?\w|\.)*+)
     | (?P<mark>\.\.\.|<<=|>>=|[-+*/%&|^<>=!]=|<<|>>|->|\+\+|--|&&|\|\||\#\#|::|[-+*/%&|^~!<>=?:;,.(){}\[\]\#])
-    | (?P<odd>.)
+    | (?P<odd>(?:u8|[uUL])?["'](?:[^\\\n]|\\(?:\r\n|.))*+|.)
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
@@ -79,14 +79,18 @@ class Source:
         """Say that the line behind this place is line `number` of a file."""
         self._markers.append((self.line(at) + 1, number, name))
 
-    def place(self, at: int) -> tuple[str, int, int]:
-        """File, line and column as their author knows them."""
+    def where(self, at: int) -> tuple[str, int]:
+        """File and line as their author knows them."""
         line = self.line(at)
         after = bisect_right(self._markers, line, key=lambda marker: marker[0])
         if not after:
-            return self.name, line, self.column(at)
+            return self.name, line
         begins, number, name = self._markers[after - 1]
-        return name, line - begins + number, self.column(at)
+        return name, line - begins + number
+
+    def place(self, at: int) -> tuple[str, int, int]:
+        """File, line and column as their author knows them."""
+        return *self.where(at), self.column(at)
 
 
 class Token(NamedTuple):
@@ -121,7 +125,7 @@ class Token(NamedTuple):
     @property
     def file(self) -> str:
         """Name of the file, as line markers have it."""
-        return self.source.place(self.at)[0]
+        return self.source.where(self.at)[0]
 
 
 def refusal(token: Token, message: str, *, quoted: bool = True) -> SchemaError:

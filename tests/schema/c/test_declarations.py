@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +111,7 @@ def test_the_struct_that_no_other_contains_is_the_one() -> None:
     inner = "struct in { int x; }; typedef struct in in_t; struct out { in_t a[2]; struct out *next; };"
     assert Schema.from_c(inner).name == "out"
     assert Schema.from_c(inner, "in_t").name == "in_t"
-    with pytest.raises(SchemaError, match="defines 'a', 'b'; say which"):
+    with pytest.raises(SchemaError, match="defines 'a', 'b'; name the one"):
         Schema.from_c("struct a { int x; }; struct b { struct a *x; };")
     with pytest.raises(SchemaError, match="no struct is called 'motr'; did you mean 'motor'"):
         Schema.from_c("struct motor { int x; };", "motr")
@@ -209,3 +210,65 @@ def test_what_is_not_understood_is_refused_by_place_and_name(text: str) -> None:
 def test_a_packing_that_is_none_is_refused(pack: object) -> None:
     with pytest.raises(SchemaError, match="pack="):
         Schema.from_c("struct a { int x; };", pack=pack)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("typedef struct t t_t __attribute__((aligned(1))); struct t { int a; }; struct s { char c; t_t x; };",
+         "'t_t' aligns struct t, which is not complete here"),
+        ("struct s { char c; __attribute__((packed)) struct { int a; }; };", "stands before a struct without a name"),
+        ("struct __attribute__((aligned(16))) s { int a; } __attribute__((aligned(4)));", "a second alignment"),
+        ("typedef int T __attribute__((aligned(16), aligned(4))); struct s { T a; };", "a second alignment"),
+        ("struct s { char c; void * __attribute__((aligned(2))) p; };", "asked of a pointer's type"),
+        ("struct s { int a; } [[gnu::aligned(16)]];", "known in __attribute__ alone"),
+        ("struct s { int a[2] [[gnu::packed]]; };", "known in __attribute__ alone"),
+    ],
+)  # fmt: skip
+def test_what_gcc_and_clang_read_differently_is_refused(text: str, message: str) -> None:
+    """Each has another layout under gcc 12 than under clang 14."""
+    with pytest.raises(SchemaError, match=message):
+        Schema.from_c(text, "s", "sysv-x64")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "struct t { int a; }; typedef struct t t_t __attribute__((aligned(8))); struct s { char c; t_t x; };",
+        "struct s { char c; struct { int a; } __attribute__((packed)); char d; };",
+        "struct s { char c; _Alignas(16) struct { int a; }; char d; };",
+        "struct s { char a; int b __attribute__((aligned(16), aligned(4))); };",
+        "struct s { char c; void * __attribute__((aligned(16))) p; };",
+        "struct __attribute__((packed)) s { char c; int a; } __attribute__((aligned(2)));",
+        "struct s { char a[__alignof__(double[2])]; };",
+        "struct s { char c; [[maybe_unused]] int a; };",
+    ],
+)
+@pytest.mark.parametrize("abi", ["sysv-x64", "sysv-x86"])
+def test_attributes_lie_as_gcc_has_them(text: str, abi: str) -> None:
+    words = [
+        "gcc",
+        "-std=gnu2x",
+        "-w",
+        "-m64" if abi == "sysv-x64" else "-m32",
+        "-ffreestanding",
+        "-S",
+        "-o-",
+        "-xc",
+        "-",
+    ]
+    asked = f"{text}\nint size = sizeof(struct s);"
+    made = subprocess.run(words, input=asked, capture_output=True, text=True, check=True)
+    assert f"size:\n\t.long\t{Schema.from_c(text, 's', abi).size}\n" in made.stdout
+
+
+@pytest.mark.parametrize("abi", ["msvc-x64", "msvc-x86"])
+def test_packing_reaches_the_large_integers_of_windows(abi: str) -> None:
+    text = (
+        "#include <windows.h>\n#pragma pack(push, 1)\nstruct s { unsigned short n; LARGE_INTEGER t; CY c; };"
+    )
+    assert [
+        one.offset for one in Schema.from_c(text, abi=abi).fields if one.name in ("t.QuadPart", "c.int64")
+    ] == [2, 10]
+    loose = Schema.from_c(text.replace("push, 1", "push, 8"), abi=abi)
+    assert [one.offset for one in loose.fields if one.name == "t.QuadPart"] == [8]

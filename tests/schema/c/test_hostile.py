@@ -43,7 +43,66 @@ BAD = {
     "a number": ("struct a { int x[" + "1" * 10_000_000 + "]; };", "constant"),
     "a text": ('"' + "a" * 10_000_000, "expected"),
     "a comment": ("/*" + "a" * 10_000_000, "does not end"),
-    "conditions": ("#if 1\n" * 1_000_000, "tokens"),
+    "conditions one after another": (
+        "#if 1\n#endif\n" * 20_000 + "struct s { int a[U]; };",
+        "'U' is no constant",
+    ),
+    "comments before a guard": (
+        "#ifndef X\n" + "/**/ " * 40 + "\nint x;\n#endif\nstruct s { U a; };",
+        "'U' is no type",
+    ),
+    "quotes that do not end": (
+        "#if 0\n" + '"\\' * 400_000 + "\n#endif\n",
+        "has no #endif",
+    ),
+    "a long text of a macro": (
+        "#define Q(x) #x\n" + "int a = " + "Q(" + "y" * 1_000_000 + ");\n",
+        "makes a text of more",
+    ),
+    "backslashes": (
+        "#define S(x) #x\n#define X(x) S(x)\nint q = " + "X(" * 40 + "'\"'" + ")" * 40 + ";",
+        "of more",
+    ),
+    "closed and then opened": ("int x = " + ")" * 5000 + "; struct s{int a[" + "(" * 3000, "nested deeper"),
+    "typedefs of typedefs": (
+        "typedef int A0;"
+        + "".join(f"typedef A{i} A{i + 1}[1];" for i in range(2000))
+        + "struct s { A2000 a; U b; };",
+        "more than 128|'U'",
+    ),
+    "arrays of arrays": (
+        "typedef int A0;"
+        + "".join(f"typedef A{i} A{i + 1}{'[2147483647]' * 32};" for i in range(20))
+        + "struct s { A20 a; };",
+        "more than 128",
+    ),
+    "an array of nothing": ("struct s { int x; struct {} e[2000000000]; U b; };", "'U' is no type"),
+    "bad choices": (
+        "".join(f"struct b{i} {{ int a[1 ? U : 2]; }};" for i in range(100)) + "struct s { U a; };",
+        "defines 'b0'",
+    ),
+    "unknown among many": (
+        "".join(f"typedef int T{i};" for i in range(20_000))
+        + "".join(f"U{i} x{i};" for i in range(20_000))
+        + "struct s { U a; };",
+        "'U' is no type",
+    ),
+    "constants among many": (
+        "enum {"
+        + ",".join(f"E{i}" for i in range(16_000))
+        + "};"
+        + "".join(f"struct q{i} {{ int a[U{i}]; }};" for i in range(200)),
+        "defines 'q0'",
+    ),
+    "macros one after another": (
+        "".join(f"#define A{i} A{i + 1}\n" for i in range(40_000)) + "int a[A0];",
+        "tokens",
+    ),
+    "blanks behind comments": (
+        "struct s { /*c*/" + " " * 10_000_000 + "".join(f"int a{i};" for i in range(1000)) + "U b; };",
+        "'U' is no type",
+    ),
+    "conditions": ("#if 1\n" * 1_000_000, "nested deeper"),
     "packings": ("#pragma pack(push, 1)\n" * 500_000, "pushes"),
     "sizes that multiply": (
         "struct a0 {char x[2147483648];};"
