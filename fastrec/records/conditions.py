@@ -14,6 +14,9 @@ from fastrec.schema.readable import is_scaled, native, physical, words
 
 __all__ = ["condition", "matches"]
 
+_NEAR = 1e-6
+"""Of a field's scale."""
+
 
 def condition(field: Field, read: Read, wanted: object, texts: Texts) -> Read:
     """How to tell for some rows which of them have a value.
@@ -49,8 +52,8 @@ def matches(field: Field, raw: np.ndarray, wanted: object) -> np.ndarray:
     raw : ndarray, shape (n,)
         What C stored.
     wanted : str, bytes, bool, int, float or complex
-        A label (of flags: the whole word), the characters of a char array, or the physical value. NaN finds
-        NaN.
+        A label (of flags: the whole word), the characters of a char array, or the physical value, of a scaled
+        field the nearest one. NaN finds NaN.
 
     Returns
     -------
@@ -78,9 +81,17 @@ def matches(field: Field, raw: np.ndarray, wanted: object) -> np.ndarray:
         raise SchemaError(
             f"{field.name} is {raw.dtype}; it is never {wanted!r} of type {type(wanted).__name__}"
         )
-    if is_scaled(field):
-        raw = physical(field, raw)
-    return _same_number(native(raw), wanted)
+    if not is_scaled(field):
+        return _same_number(native(raw), wanted)
+    same = _same_number(physical(field, raw), wanted)
+    if isinstance(wanted, complex) or raw.dtype.kind == "c" or not math.isfinite(wanted):
+        return same
+    if raw.dtype.kind == "f":
+        # As without a scale: what a field of float32 can hold of the number.
+        return same | _same_number(native(raw), (wanted - field.bias) / field.scale)
+    # What lies between two raw values by far less than their distance is how the number was computed.
+    near = max(abs(field.scale) * _NEAR, abs(wanted) * float(np.finfo(np.float64).eps))
+    return same | (np.abs(physical(field, raw) - wanted) <= near)
 
 
 def _same_number(values: np.ndarray, wanted: complex) -> np.ndarray:

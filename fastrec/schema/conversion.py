@@ -118,10 +118,13 @@ def _way_out(lossy: Sequence[evolution.Change], found: evolution.Pairs) -> str:
     names = {change.field: None for change in lossy}
     old = [found.kept[name][0].name if name in found.kept else name for name in names]
     said = ", ".join(f"{name!r}: None" for name in old[:_MENTIONED]) + ", ..." * (len(old) > _MENTIONED)
-    texts = [found.kept[change.field][0] for change in lossy if change.kind == "text"]
-    kept = "".join(
-        f"; to keep it, .with_field({one.name!r}, text={one.text!r})" for one in texts[:1] if one.text
+    told = next(
+        (change for change in lossy if change.kind in ("text", "labels", "unit", "scale", "bias")), None
     )
+    kept = ""
+    if told is not None and getattr(before := found.kept[told.field][0], told.kind):
+        value = "..." if told.kind == "labels" else repr(getattr(before, told.kind))
+        kept = f"; to keep it, .with_field({told.field!r}, {told.kind}={value})"
     return f"{kept}; to go without the old values, say renamed={{{said}}}"
 
 

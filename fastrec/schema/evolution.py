@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Change", "Pairs", "ambiguities", "diff", "listed", "pairs"]
 
 _DIGITS = {16: 11, 32: 24, 64: 53}  # of a float's significand, by its bits (IEEE 754)
-_MEANINGS = ("unit", "scale", "bias", "doc")
+_TOLD = ("labels", "unit", "scale", "bias")
 _LISTED = 4
 
 
@@ -58,9 +58,12 @@ class Change:
         was, now = (
             repr(value) if self.kind in ("unit", "doc") else str(value) for value in (self.old, self.new)
         )
-        return f"{where}{self.kind} {_short(was)} -> {_short(now)}" + (
-            ", which cannot hold every old value" if self.lossy else ""
+        why = (
+            ", by which old values would be others"
+            if self.kind in _TOLD
+            else ", which cannot hold every old value"
         )
+        return f"{where}{self.kind} {_short(was)} -> {_short(now)}{why if self.lossy else ''}"
 
     def as_dict(self) -> dict[str, object]:
         """Return the attributes, as JSON can hold them."""
@@ -216,10 +219,13 @@ def _changes(old: Field, new: Field) -> Iterator[Change]:
     if old.pointer != new.pointer:
         yield Change("pointer", name, str(old.pointer), str(new.pointer))
     if old.labels != new.labels:
-        yield Change("labels", name, *_names(old.labels, new.labels))
-    for key in _MEANINGS:
+        yield Change("labels", name, *_names(old.labels, new.labels), _renumbered(old.labels, new.labels))
+    # What nobody had said can be said later; what was said, and is another, would be wrong of old values.
+    scaled = all((one.scale, one.bias) != (1.0, 0.0) for one in (old, new))
+    other = {"unit": bool(old.unit and new.unit), "scale": scaled, "bias": scaled, "doc": False}
+    for key, lossy in other.items():
         if getattr(old, key) != getattr(new, key):
-            yield Change(key, name, getattr(old, key), getattr(new, key))
+            yield Change(key, name, getattr(old, key), getattr(new, key), lossy)
 
 
 def _type(field: Field) -> tuple[str, int]:
@@ -292,6 +298,14 @@ def _names(old: Labels | None, new: Labels | None) -> tuple[str, str]:
     if not any(only):
         return _kind(old), f"{_kind(new)}, in another order or under other masks"
     return tuple(", ".join(names) or "nothing" for names in only)  # type: ignore[return-value]
+
+
+def _renumbered(old: Labels | None, new: Labels | None) -> bool:
+    """Whether a name stands for another value now: old records would show another state than they had."""
+    if old is None or new is None:
+        return False
+    values = dict(new.enumerators)
+    return any(values.get(name, value) != value for name, value in old.enumerators)
 
 
 def _kind(labels: Labels) -> str:

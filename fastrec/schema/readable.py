@@ -20,7 +20,7 @@ def is_scaled(field: Field) -> bool:
 
 
 def physical(field: Field, raw: np.ndarray) -> np.ndarray:
-    """``raw * scale + bias``.
+    """``raw * scale + bias``; of whole numbers of tenths, hundredths ... the float64 nearest to it.
 
     Returns
     -------
@@ -31,6 +31,12 @@ def physical(field: Field, raw: np.ndarray) -> np.ndarray:
     if not is_scaled(field) or raw.dtype.kind not in "biufc":
         return native(raw)
     wide = raw.astype(np.complex128 if raw.dtype.kind == "c" else np.float64)
+    # 3 * 0.1 is not the float that 0.3 is, but 3 / 10 is.
+    parts = round(1 / field.scale) if 1e-15 < abs(field.scale) < 1 else 0
+    if parts and 1 / parts == field.scale and raw.dtype.kind in "iu":
+        moved = round(field.bias * parts) if abs(field.bias) < 1e15 else 0
+        if moved / parts == field.bias and abs(moved) < 1 << 52:
+            return (wide + moved) / parts
     return wide * field.scale + field.bias
 
 

@@ -1,4 +1,5 @@
 import enum
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from fastrec.errors import SchemaError
 from fastrec.records.conditions import matches
 from fastrec.schema import Field, Flags
+from fastrec.schema.readable import physical
 
 
 def mask(kind, values, wanted, **options):
@@ -77,6 +79,37 @@ def test_labels_and_their_numbers():
 def test_physical_values():
     assert mask("<i2", [10, 15, 20], 2.5, scale=0.5, bias=-5.0) == [False, True, False]
     assert mask("<f4", [NAN, 1.0], NAN, scale=2.0) == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("scale", "bias"),
+    [
+        (0.1, 0.0),
+        (0.01, 0.0),
+        (0.001, 0.0),
+        (0.1, -40.0),
+        (0.01, 273.15),
+        (0.05, 1.5),
+        (0.3, 0.1),
+        (-0.1, 2.0),
+    ],
+)
+def test_a_number_as_people_write_it_finds_its_row(scale, bias):
+    """3 * 0.1 is 0.30000000000000004; whoever asks for 0.3 means that row, and no other one."""
+    raw = np.arange(-2000, 2000, dtype="<i2")
+    field = Field("x", np.dtype("<i2"), 0, scale=scale, bias=bias)
+    written = [float(Decimal(one) * Decimal(str(scale)) + Decimal(str(bias))) for one in raw.tolist()]
+    for place, number in enumerate(written):
+        assert np.flatnonzero(matches(field, raw, number)).tolist() == [place]
+    assert not matches(field, raw, written[0] + scale / 3).any()
+    if scale != 0.3:
+        assert physical(field, raw).tolist() == written
+
+
+def test_a_scaled_float_is_found_by_what_it_can_hold():
+    assert mask("<f4", [0.3, 3.0], 0.03, scale=0.1) == [True, False]
+    assert mask("<f4", [0.3, 3.0], NAN, scale=0.1) == [False, False]
+    assert mask("<i2", [3], float("inf"), scale=0.1) == [False]
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,26 @@ def test_what_may_be_lost_is_named_with_what_keeps_it() -> None:
             Conversion(old.with_field("a", text=kind), made(types))
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ({"labels": {"IDLE": 0, "RUN": 1}}, {"labels": {"IDLE": 1, "RUN": 0}}, "labels .*labels=\\.\\.\\."),
+        ({"scale": 0.1}, {"scale": 0.01}, "scale 0.1 -> 0.01, by which.*scale=0.1"),
+        ({"scale": 0.1}, {"scale": 0.1, "bias": 2.0}, "bias 0.0 -> 2.0"),
+        ({"unit": "degC"}, {"unit": "K"}, "unit 'degC' -> 'K', by which old values would be others"),
+    ],
+)
+def test_old_values_never_become_others(before: dict, after: dict, why: str) -> None:
+    old, new = (made([("x", "<i4")]).with_field("x", **meaning) for meaning in (before, after))
+    with pytest.raises(SchemaError, match=f"'x': {why}"):
+        Conversion(old, new)
+    for one in (old, new):
+        plain = made([("x", "<i4")])
+        assert Conversion(plain, one) and Conversion(one, plain)  # said later, or not said
+    grown = made([("x", "<i4")]).with_field("x", labels={"IDLE": 0, "RUN": 1, "FAULT": 2})
+    assert Conversion(made([("x", "<i4")]).with_field("x", labels={"IDLE": 0, "RUN": 1}), grown)
+
+
 @pytest.mark.parametrize("kinds", [(True, "utf-16"), (False, True), (True, False), ("utf-16", "utf-32")])
 def test_texts_stay_texts(kinds: tuple[bool | str, bool | str]) -> None:
     old, new = (made([("k", "u1"), ("t", "<u8")]).with_field("t", text=kind) for kind in kinds)

@@ -27,7 +27,11 @@
 #include <cpuid.h>
 #endif
 
-/* GNU extensions are called by number, so that the includer's feature macros do not matter. */
+#ifndef CLOCK_MONOTONIC
+#error "fastrec needs POSIX, which -std=c11 hides: compile with -std=gnu11, or with -D_DEFAULT_SOURCE"
+#endif
+
+/* GNU extensions are called by number, so that -D_GNU_SOURCE is not needed. */
 #ifndef F_ADD_SEALS
 #define F_ADD_SEALS 1033
 #define F_SEAL_SEAL 1

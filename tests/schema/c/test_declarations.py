@@ -215,10 +215,12 @@ def test_a_packing_that_is_none_is_refused(pack: object) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("typedef struct t t_t __attribute__((aligned(1))); struct t { int a; }; struct s { char c; t_t x; };",
-         "'t_t' aligns struct t, which is not complete here"),
-        ("struct s { char c; __attribute__((packed)) struct { int a; }; };", "stands before a struct without a name"),
-        ("struct __attribute__((aligned(16))) s { int a; } __attribute__((aligned(4)));", "a second alignment"),
+        ("typedef struct t T __attribute__((aligned(1))); struct t { int a; }; struct s { char c; T x; };",
+         "'T' aligns struct t, which is not complete here"),
+        ("struct s { char c; __attribute__((packed)) struct { int a; }; };",
+         "stands before a struct without a name"),
+        ("struct __attribute__((aligned(16))) s { int a; } __attribute__((aligned(4)));",
+         "a second alignment"),
         ("typedef int T __attribute__((aligned(16), aligned(4))); struct s { T a; };", "a second alignment"),
         ("struct s { char c; void * __attribute__((aligned(2))) p; };", "asked of a pointer's type"),
         ("struct s { int a; } [[gnu::aligned(16)]];", "known in __attribute__ alone"),
