@@ -81,6 +81,20 @@ def test_a_subclass_of_a_signed_type_is_signed(code: type) -> None:
         fr.Recorder().add("closed", source, rate=10)
 
 
+def test_arguments_that_argtypes_forbids_are_refused() -> None:
+    libc = ctypes.CDLL(None)
+    for types, message in (
+        ([ctypes.c_double, ctypes.c_void_p], "argument 1 is declared a c_double; only integers and pointers"),
+        ([ctypes.c_void_p, type("S", (ctypes.Structure,), {"_fields_": []})], "argument 2 is declared a S;"),
+        ([ctypes.c_int, ctypes.c_void_p, ctypes.c_int], "takes 3 arguments by its argtypes, not 2"),
+    ):
+        libc.getrusage.argtypes = types
+        with pytest.raises(fr.SourceError, match=message):
+            fr.Call(libc.getrusage, 0, fr.OUT, schema=fr.linux.rusage().schema)
+    libc.getrusage.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    assert fr.Call(libc.getrusage, 0, fr.OUT, schema=fr.linux.rusage().schema).read()["ru_maxrss"]
+
+
 def test_an_unsigned_number_is_never_negative() -> None:
     libc = ctypes.CDLL(None)
     libc.getpid.restype = ctypes.c_uint

@@ -166,7 +166,7 @@ class _Table:
     """Columns as wide as the first rows need them; texts are flush left, numbers flush right."""
 
     def __init__(self, records: Records, names: Sequence[str], options: argparse.Namespace) -> None:
-        units = _units(records, names)
+        units = [""] * len(names) if options.raw else _units(records, names)  # raw values have none
         named = [f"{name} ({unit})" if unit else name for name, unit in zip(names, units, strict=True)]
         self._headings = [visible(name) for name in headings(records, named, raw=options.raw)]
         self._widths: list[int] = []

@@ -298,8 +298,8 @@ def _value(records: Records, name: str, text: str) -> object:
         return text
     if field.dtype.kind == "V":
         return _bytes(text)
-    if field.dtype.kind == "b" and text in ("true", "false"):
-        return text == "true"
+    if field.dtype.kind == "b" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
     return _number(text)
 
 

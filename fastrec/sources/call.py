@@ -121,6 +121,7 @@ class Call(Source):
         if returns not in RETURNS:
             raise SourceError(f"returns={returns!r}{suggest(str(returns), RETURNS)}")
         address, width, is_signed, keep = loaded.function(function, self.name, unsafe=unsafe)
+        loaded.check_arguments(function, len(args), self.name)
         if width == 0 and returns != "void":
             raise SourceError(f"{self.name} returns nothing; say returns='void', or set its restype")
         if not is_signed and (returns == "nonnegative" or (returns == "hresult" and width < 4)):

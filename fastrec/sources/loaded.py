@@ -80,6 +80,27 @@ def function(function: Any, name: str, *, unsafe: bool) -> tuple[int, int, bool,
     return address, width, is_signed, [function, *([] if unsafe else pin(address, name))]
 
 
+def check_arguments(function: Any, count: int, name: str) -> None:
+    """Refuse arguments that ``argtypes`` of a ctypes function forbids, if it has some.
+
+    Raises
+    ------
+    SourceError
+        One is declared a float or a struct, or there are too few.
+    """
+    declared = getattr(function, "argtypes", None) if isinstance(function, ctypes._CFuncPtr) else None
+    for number, one in enumerate(declared or (), 1):
+        if getattr(one, "_type_", None) in tuple("fdg") or (
+            isinstance(one, type) and issubclass(one, ctypes.Structure | ctypes.Union)
+        ):
+            raise SourceError(
+                f"{name}, argument {number} is declared a {one.__name__}; only integers and pointers can be"
+                " passed, so wrap the function in C"
+            )
+    if count < len(declared or ()):
+        raise SourceError(f"{name} takes {len(declared)} arguments by its argtypes, not {count}")
+
+
 def pin(address: int, name: str) -> list:
     """Keep the library of `address` loaded, even when everybody else closes it.
 

@@ -334,6 +334,8 @@ def test_units_and_raw_values(tmp_path: Path, command: Run) -> None:
     ]
     stamp, *rest = command("cat", tmp_path / "u.fastrec", "--raw").splitlines()[0].split("  ")
     assert stamp.isdigit() and rest == ["a", "temp=5", "seq=7", "channel=in"]
+    assert "temp (degC)" in command("cat", tmp_path / "u.fastrec", "a")
+    assert "degC" not in command("cat", tmp_path / "u.fastrec", "a", "--raw")
     # A field keeps its name, as in every file that is exported; ours gives way.
     (one, _) = lines(command("cat", tmp_path / "u.fastrec", "--json"))
     assert (one["channel"], one["seq"], one["seq_"], one["channel_"]) == ("in", 7, 0, "a")
