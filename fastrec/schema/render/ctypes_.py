@@ -49,7 +49,7 @@ def _address(number):  # a pointer as wide as those of this machine is one, any 
 
 
 def render(schema: Schema, layout: Struct) -> str:
-    """Return a module with a class of the schema's name, and ``LABELS``, ``UNITS``, ``DOCS``.
+    """Return a module with a class of the schema's name, and ``LABELS``, ``UNITS``, ``SCALES``, ``DOCS``.
 
     Nothing is left to an ABI: structs are packed and padding has names (``_pad0``). Raw bytes are arrays
     of ``c_uint8``, complex numbers arrays of two, half precision ``c_uint16``. Bit-fields are bit-fields of
@@ -71,7 +71,14 @@ def _member_name(name: str) -> str:
 class _Module:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._classes = {"ctypes", "_address", "LABELS", "UNITS", "DOCS"}  # what else the module has
+        self._classes = {
+            "ctypes",
+            "_address",
+            "LABELS",
+            "UNITS",
+            "SCALES",
+            "DOCS",
+        }  # what else the module has
         self.lines: list[str] = []
 
     def declare(self, struct: Struct, name: str, path: str) -> str:

@@ -16,7 +16,7 @@ __all__ = ["render"]
 
 
 def render(schema: Schema, layout: Struct) -> str:
-    """Return a module with ``dtype``, equal to `Schema.dtype`, and ``LABELS``, ``UNITS``, ``DOCS``."""
+    """Return a module with ``dtype``, equal to `Schema.dtype`, and the constants of `constants`."""
     lines = [heading(schema), "import numpy as np", "", f"dtype = {_expression(schema.dtype, '')}"]
     return "\n".join([*lines, *constants(schema)]) + "\n"
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fastrec.schema.labels import Enumeration
+from fastrec.schema.readable import is_scaled
 from fastrec.schema.render.pieces import one_line
 
 if TYPE_CHECKING:
@@ -29,13 +30,16 @@ def heading(schema: Schema) -> str:
 
 
 def constants(schema: Schema) -> Iterator[str]:
-    """Yield lines for what `Schema.from_ctypes` and `from_dtype` take: ``LABELS``, ``UNITS``, ``DOCS``.
+    """Yield lines for what `Schema.from_ctypes` and `from_dtype` take: ``LABELS``, ``UNITS``, ``DOCS``; and
+    ``SCALES``, of each field that has them scale and bias, for `Schema.with_field`.
 
     Labels of flags, masks and codes stand for more than a mapping says, and are left out.
     """
     named = [field for field in schema.fields if type(field.labels) is Enumeration]
     yield from _mapping("LABELS", {field.name: dict(field.labels.enumerators) for field in named})
     yield from _mapping("UNITS", {field.name: field.unit for field in schema.fields if field.unit})
+    scaled = {field.name: (field.scale, field.bias) for field in schema.fields if is_scaled(field)}
+    yield from _mapping("SCALES", scaled)
     yield from _mapping("DOCS", {field.name: field.doc for field in schema.fields if field.doc})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from schema.c.gcc import Measured, compiled, paths, preprocessed
 
 from fastrec.errors import SchemaError
+from fastrec.schema import Schema
 from fastrec.schema.abi import abi_named
 from fastrec.schema.c.build import struct_of
 from fastrec.schema.c.declarations import Declarations
@@ -89,3 +91,33 @@ def test_every_struct_lies_as_gcc_has_it(tmp_path: Path, capsys: pytest.CaptureF
     assert not wrong, "\n".join(wrong[:10])
     assert len(seen) > 2000
     assert share <= 0.05
+
+
+SYSTEM = (
+    ("sys/stat.h", "stat"), ("sys/resource.h", "rusage"), ("time.h", "timespec"),
+    ("sys/timex.h", "timex"), ("netinet/tcp.h", "tcp_info"), ("linux/input.h", "input_event"),
+    ("sys/utsname.h", "utsname"), ("pthread.h", "sched_param"), ("stdio.h", "_IO_FILE"),
+    ("sys/statvfs.h", "statvfs"), ("dirent.h", "dirent"), ("linux/videodev2.h", "v4l2_buffer"),
+    ("netdb.h", "addrinfo"), ("termios.h", "termios"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("header", "name"), SYSTEM)
+def test_headers_of_the_c_library_are_read_where_their_folders_are_named(header: str, name: str) -> None:
+    """All that they include, with every condition in it, as gcc reads it."""
+
+    def said(option: str) -> str:
+        return subprocess.run(["gcc", option], capture_output=True, text=True, check=True).stdout.strip()
+
+    folders = [said("-print-file-name=include"), f"/usr/include/{said('-print-multiarch')}", "/usr/include"]
+    schema = Schema.from_c(f"#include <{header}>", name, include=folders)
+    places = [
+        f"__builtin_offsetof(struct {name}, {field.name}) == {field.offset}"
+        for field in schema.fields
+        if field.bits is None
+    ]
+    asserts = "".join(
+        f'_Static_assert({one}, "");\n' for one in (*places, f"sizeof(struct {name}) == {schema.size}")
+    )
+    text = f"#include <{header}>\n{asserts}"
+    subprocess.run(["gcc", "-x", "c", "-fsyntax-only", "-"], input=text, text=True, check=True)

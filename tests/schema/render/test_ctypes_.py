@@ -72,6 +72,11 @@ def test_what_is_known_of_fields_comes_along() -> None:
         names["motor"], labels=names["LABELS"], units=names["UNITS"], docs=names["DOCS"]
     )
     assert again.to_json() == schema.to_json()
+    scaled = schema.with_field("temp", scale=0.5, bias=-2.0)
+    for form in ("ctypes", "numpy"):
+        known: dict[str, Any] = {}
+        exec(scaled.to(form), known)
+        assert known["SCALES"] == {"temp": (0.5, -2.0)}
 
 
 def test_bytes_mean_the_same() -> None:
