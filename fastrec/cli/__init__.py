@@ -32,7 +32,8 @@ VERBS = {
     "schema": "say where the fields of a struct lie, or write it as C, Python, JSON or a ROS 2 message",
     "verify": "check every byte and every number of a recording",
 }
-"""Verb and what it does; its module has ``add_arguments(parser)`` and ``run(options) -> exit code``."""
+"""Verb and what it does; its module has ``add_arguments(parser)`` and ``run(options) -> exit code``. If it
+says ``FOR_A_FILE``, what stands behind ``--`` is no argument of ours: it is in ``options.rest``."""
 
 _FROM_THE_END = re.compile(r"-[0-9.]")
 _SHIELD = re.compile(r"['\"] -[0-9.]")
@@ -80,8 +81,13 @@ def _run(arguments: Sequence[str]) -> int:
         module = import_module(f"fastrec.cli.{verb}")
         parser = _Parser(prog=f"fastrec {verb}", description=_sentence(VERBS[verb]), allow_abbrev=False)
         module.add_arguments(parser)
+        rest: list[str] = []
+        if getattr(module, "FOR_A_FILE", False) and "--" in arguments:
+            cut = list(arguments).index("--")
+            arguments, rest = arguments[:cut], list(arguments[cut + 1 :])
         # A channel may stand behind an option, as with other commands.
         options = parser.parse_intermixed_args([_shielded(argument) for argument in arguments[1:]])
+        options.rest = rest
         for name in ("run", "output"):  # a path is what it is
             path = getattr(options, name, None)
             if path and path.startswith(" ") and path not in arguments:

@@ -28,6 +28,8 @@ class Bench:
     Parameters
     ----------
     path : Path
+    arguments : list of str
+        ``sys.argv`` behind the name of the file, until `close`.
     ending : Ending
         A signal interrupts the file's code.
     quiet : bool
@@ -47,16 +49,19 @@ class Bench:
     Its folder is the first in which its imports are looked up, until `close`.
     """
 
-    def __init__(self, path: Path, ending: Ending, *, quiet: bool, traced: bool) -> None:
+    def __init__(
+        self, path: Path, arguments: list[str], ending: Ending, *, quiet: bool, traced: bool
+    ) -> None:
         self._path, self._ending = path, ending
         self._traced = traced
         self._module = ModuleType(_MODULE)
         self._module.__file__ = str(path.absolute())
         self._began = False
-        self._before = list(sys.path), sys.stdout
+        self._before = list(sys.path), sys.argv, sys.stdout
         code = self._read()
         sys.stdout = sys.stderr if quiet else sys.stdout
         sys.path.insert(0, str(path.absolute().parent))
+        sys.argv = [str(path), *arguments]
         sys.modules[_MODULE] = self._module  # dataclasses and pickle look there
         try:
             with self._told(None):
@@ -122,7 +127,7 @@ class Bench:
 
     def close(self) -> None:
         """Give back the way in which modules are found, and stdout."""
-        sys.path[:], sys.stdout = self._before
+        sys.path[:], sys.argv, sys.stdout = self._before
         sys.modules.pop(_MODULE, None)
 
     def _call(self, name: str, recorder: CommandRecorder) -> None:

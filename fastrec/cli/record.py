@@ -27,6 +27,8 @@ from fastrec.stats import RecorderStats
 
 __all__ = ["add_arguments", "default_path", "run"]
 
+FOR_A_FILE = True
+
 _TICK = 0.1  # s from look to look; a signal ends a recording that much later at most
 
 
@@ -91,6 +93,9 @@ def run(options: argparse.Namespace) -> int:
         complain(str(wrong))
         return 2
     file = sources.file_of(options)
+    if options.rest and not file:
+        complain(f"{options.rest[0]} behind -- is for a file such as bench.py, and there is none")
+        return 2
     path = Path(options.output or default_path(file.stem if file else next(iter(wanted))))
     with Ending() as ending:
         recorder = CommandRecorder(
@@ -100,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
             durability=None if options.durability == "never" else options.durability,
             metadata=dict(options.metadata),
         )
-        bench = file and Bench(file, ending, quiet=options.json, traced=options.traceback)
+        bench = file and Bench(file, options.rest, ending, quiet=options.json, traced=options.traceback)
         try:
             _fill(recorder, wanted, bench)
             recorder.start()

@@ -20,6 +20,8 @@ from fastrec.cli import main
 
 Run = Callable[..., str]
 
+SHORT = ("--rate", "100", "--duration", "0.1")
+
 PLAIN = """
 from pathlib import Path
 def setup(rec):
@@ -284,6 +286,31 @@ def test_a_mark_and_an_end_from_a_thread_of_the_file(command: Run) -> None:
     about = json.loads(command("record", file, "--rate", "200", "--json"))
     assert (about["ended_by"], about["closed"]) == ("stop", True)
     assert [mark.text for mark in fr.open("bench.fastrec").marks] == ["half"]
+
+
+def test_arguments_of_the_file_stand_behind_two_dashes(command: Run, refused: Run) -> None:
+    Path("bench.py").write_text(
+        "import argparse, sys\nparser = argparse.ArgumentParser()\n"
+        "parser.add_argument('--axis', type=int, default=7)\naxis = parser.parse_args().axis\n"
+        "def setup(rec):\n    assert sys.argv[0] == 'bench.py'\n    rec.add(f'axis{axis}', 'linux:rusage')\n"
+    )
+    before = sys.argv
+    assert "axis7: " in command("record", "bench.py", *SHORT, "-o", "a.fastrec")
+    assert "axis2: " in command("record", "bench.py", *SHORT, "-o", "b.fastrec", "--", "--axis", "2")
+    assert sys.argv is before
+    assert main(["record", "bench.py", *SHORT, "-o", "c.fastrec", "--", "--axes", "2"]) == 1
+    assert not Path("c.fastrec").exists()
+    assert "--axis behind -- is for a file" in refused(
+        2, "record", "linux:rusage", *SHORT, "--", "--axis", "2"
+    )
+
+
+def test_the_file_is_read_as_python_reads_it(command: Run) -> None:
+    """What our own files say of the future is not said of theirs."""
+    Path("bench.py").write_text(
+        PLAIN + "def typed(x: int): ...\nassert typed.__annotations__ == {'x': int}, typed.__annotations__\n"
+    )
+    assert "cpu: " in command("record", "bench.py", *SHORT, "-o", "a.fastrec")
 
 
 def test_dataclasses_and_a_folder_elsewhere(command: Run, here: Path) -> None:
