@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import codecs
 import os
-import re
 import socket
 import stat
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 from fastrec.errors import RecordingError, SchemaError, suggest
 from fastrec.recording import open as open_recording
 from fastrec.schema import Schema
+from fastrec.schema.c import macro_name
 from fastrec.sources import registry
 
 __all__ = ["PLACE", "TEXT_OPTIONS", "NotDeclarations", "add_text_arguments", "schema_from", "text_options"]
@@ -33,7 +33,6 @@ TEXT_OPTIONS = {"pack": "--pack", "defines": "-D", "include": "-I"}
 
 _ELF = b"\x7fELF"
 _ARCHIVE = b"!<arch>\n"
-_DEFINE = re.compile(r"([A-Za-z_]\w*(?:\([^()]*\))?)(?:=(.*))?", re.ASCII | re.DOTALL)
 
 
 class NotDeclarations(SchemaError):
@@ -67,16 +66,19 @@ def add_text_arguments(parser: argparse._ActionsContainer) -> None:
 
 
 def _defined(text: str) -> tuple[str, str]:
-    match = _DEFINE.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} defines no macro; write NAME or NAME=VALUE")
-    return match[1], "1" if match[2] is None else match[2]
+    name, equals, value = text.partition("=")
+    return _named(name, text, "NAME or NAME=VALUE"), value if equals else "1"
 
 
 def _undefined(text: str) -> tuple[str, None]:
-    if not text.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a macro")
-    return text, None
+    return _named(text, text, "its name"), None
+
+
+def _named(name: str, text: str, form: str) -> str:
+    try:
+        return macro_name(name)
+    except SchemaError:
+        raise argparse.ArgumentTypeError(f"{text!r} names no macro; write {form}") from None
 
 
 def text_options(options: argparse.Namespace) -> dict[str, Any]:

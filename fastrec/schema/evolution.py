@@ -39,8 +39,9 @@ class Change:
     old, new : str, int, float or None
         What it was and is; None of what is added or removed.
     lossy : bool
-        An old value may have no place in the new schema, so a recording cannot be read with it. A field that
-        is gone as a whole is no loss: nobody is misled.
+        An old value may have no place in the new schema, or would be another one (a label that stands for
+        another number, a scale that is not the old one), so a recording cannot be read with it. A field that
+        is gone as a whole is no loss: nobody is misled; nor is what nobody had said before.
     """
 
     kind: str

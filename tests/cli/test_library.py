@@ -142,7 +142,7 @@ def test_options_of_channels(command: Run) -> None:
         (2, ("--return-type", "float"), "invalid choice: 'float'"),
         (1, ("--returns", "nonnegative", "--return-type", "uint"), "never negative"),
         (2, ("--pack", "3"), "invalid choice: 3"),
-        (2, ("-D", "1=2"), "'1=2' defines no macro"),
+        (2, ("-D", "1=2"), "'1=2' names no macro"),
         (1, ("-D", "A"), "folders are for C declarations"),
         (2, ("get_status=linux:rusage",), "two channels are called 'get_status'"),
         (2, ("bench.py",), "bench.py says what is recorded; leave --lib ./libmotor.so out"),

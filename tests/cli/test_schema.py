@@ -117,7 +117,7 @@ def test_what_does_not_change_the_bytes_is_told_and_is_no_difference(
         (2, ["motor.h:motor", "motor.h:pump"], "one place at a time"),
         (2, ["diff", "motor.h:motor"], "two places"),
         (2, ["diff", "motor.h:motor", "motor.h:pump", "--as", "c"], "no --as"),
-        (2, ["motor.h:motor", "-D", "1=2"], "defines no macro"),
+        (2, ["motor.h:motor", "-D", "1=2"], "names no macro"),
         (2, ["motor.h:motor", "--pack", "3"], "--pack"),
         (2, [], "PLACE"),
     ],

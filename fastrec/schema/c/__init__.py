@@ -2,5 +2,6 @@
 
 from fastrec.schema.c.build import meanings_of, struct_of
 from fastrec.schema.c.declarations import parse
+from fastrec.schema.c.macros import macro_name
 
-__all__ = ["meanings_of", "parse", "struct_of"]
+__all__ = ["macro_name", "meanings_of", "parse", "struct_of"]

@@ -20,14 +20,13 @@ from fastrec.schema.c.numbers import Number
 from fastrec.schema.c.specifiers import Specified
 from fastrec.schema.c.tokens import Token, refusal
 from fastrec.schema.c.types import Array, Declared, Record, Scalar, Type
-from fastrec.schema.labels import Enumeration
+from fastrec.schema.labels import MAX_ENUMERATORS, Enumeration
 
-__all__ = ["Bodies", "like_attribute"]
+__all__ = ["ASSERTS", "Bodies", "like_attribute"]
 
 MAX_MEMBERS = 4096
-MAX_ENUMERATORS = 16384
 MAX_SIZE = 1 << 40
-_ASSERTS = ("_Static_assert", "static_assert")
+ASSERTS = ("_Static_assert", "static_assert")
 _LIKE_ATTRIBUTE = re.compile(
     r"(?=[A-Z0-9_]+$|__)\w*?(?:\b|_)(?:UN)?(?:PACK|ALIGN)(?:ED|ING|MENT)?\d*(?:_|$)|__\w*(?:pack|align)"
 )
@@ -169,7 +168,7 @@ class Bodies(Measures):
         first = self.peek()
         if self.accept(";"):
             return
-        if self.at(*_ASSERTS):
+        if self.at(*ASSERTS):
             self.static_assert()
             return
         said = self.specifiers(strict=True)

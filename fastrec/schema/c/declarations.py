@@ -11,7 +11,7 @@ from pathlib import Path
 from fastrec.errors import SchemaError, shown, suggest
 from fastrec.schema.abi import ABIS, Abi
 from fastrec.schema.c.attributes import Attributes
-from fastrec.schema.c.bodies import Bodies, like_attribute
+from fastrec.schema.c.bodies import ASSERTS, Bodies, like_attribute
 from fastrec.schema.c.cursor import Fatal, fatal
 from fastrec.schema.c.known import text_of
 from fastrec.schema.c.names import Aligned, Character, Named, Tag, Unusable
@@ -27,7 +27,6 @@ __all__ = ["Declarations", "parse"]
 _MAX_MENTIONED = 8
 _MAX_LEVELS = 128
 _WIDE = ("wchar_t", "char16_t", "char32_t", "WCHAR")
-_ASSERTS = ("_Static_assert", "static_assert")
 
 
 def parse(
@@ -203,7 +202,7 @@ class Declarations(Bodies):
         if token.text == "}" and token.kind == "mark" and self._linkage:
             self.take()
             self._linkage -= 1
-        elif self.at(*_ASSERTS):
+        elif self.at(*ASSERTS):
             self.static_assert()
         elif token.text == "extern" and self.peek(1).kind == "string":
             self.take()

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastrec.schema.abi import Abi
 from fastrec.schema.c.attributes import Attributed, Attributes
 from fastrec.schema.c.cursor import fatal
 from fastrec.schema.c.names import Named, Unusable, pointee_text
 from fastrec.schema.c.scalars import pointer
 from fastrec.schema.c.tokens import Token, refusal
 from fastrec.schema.c.types import Array
+from fastrec.schema.members import MAX_AXES
 
 __all__ = ["Declarator", "Declarators"]
 
 MAX_COUNT = 1 << 31
-MAX_AXES = 32
 MAX_STARS = 64
 
 _QUALIFIERS_TEXT = """
@@ -47,9 +45,6 @@ class Declarator:
 
 class Declarators(Attributed):
     """Reads declarators."""
-
-    def __init__(self, tokens: Iterator[Token], end: Token, abi: Abi, pack: int | None) -> None:
-        super().__init__(tokens, end, abi, pack)
 
     def is_type(self, word: str) -> bool:
         """Whether a word names a type."""
