@@ -32,13 +32,13 @@ _LAST = re.compile(rf"#[ \t]*endif[^\n]*\n?{_BETWEEN}$")
 
 
 def _guards(source: Source, at: int) -> bool:
-    """Whether a condition keeps a file from being read twice; of a default for a macro it might not do so."""
+    """Whether a condition looks like one that keeps a file from being read twice, and not like a default."""
     match = _GUARD.match(source.text, at)
     if match is None:
         return False
     stem = re.sub(r"\W", "_", re.split(r"[/\\]", source.name)[-1].partition(".")[0])
     own = len(stem) > 2 and stem.upper() in match[1].upper() and match[1].upper() != stem.upper()
-    return bool(own or _LIKE_GUARD.search(match[1])) and _LAST.search(source.text, match.end()) is not None
+    return bool(own or _LIKE_GUARD.search(match[1]))
 
 
 def included_file(line: list[Token]) -> str | None:
@@ -208,6 +208,7 @@ class Conditions:
         self.doubts: list[str] = []
         self._questions = questions
         self._source = source
+        self._closes: bool | None = None
         self._open: list[_Condition] = []
 
     def meet(self, hash_: Token, name: Token, line: list[Token], *, first: bool) -> None:
@@ -218,7 +219,10 @@ class Conditions:
         SchemaError
             It is no condition, or stands where it cannot.
         """
-        self.live = self._met(name, line, guard=first and _guards(self._source, hash_.at))
+        guard = first and _guards(self._source, hash_.at)
+        if guard and self._closes is None:
+            self._closes = _LAST.search(self._source.text) is not None
+        self.live = self._met(name, line, guard=guard and bool(self._closes))
         self.doubts = [one.doubt for one in self._open if one.doubt]
 
     def end(self) -> None:

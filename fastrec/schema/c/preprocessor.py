@@ -195,9 +195,17 @@ class Preprocessor:
 
     def _perhaps_declares(self, token: Token, skipped: Skipped) -> None:
         """Note the types that text declares of which nobody knows whether it counts."""
-        macro = self._macros.defined.get(token.text) if token.kind == "word" else None
-        if any(word.text in _PRAGMAS for word in (token, *(macro.body if macro else ()))):
-            raise Fatal(self._doubts[-1])
+        seen: set[str] = set()
+        asked = [token] if token.kind == "word" else []
+        while asked:
+            word = asked.pop().text
+            if word in _PRAGMAS:
+                raise Fatal(self._doubts[-1])
+            macro = self._macros.defined.get(word)
+            if macro is not None and word not in seen:
+                seen.add(word)
+                self._macros.spend(len(macro.body), token)
+                asked += macro.body
         for name in skipped.declared(token):
             self.unsure.setdefault(name, self._doubts[-1])
 
@@ -381,8 +389,9 @@ def _read(path: Path, name: Token) -> str:
 
 def _needs_others(text: str) -> bool:
     """Whether it is a header for behind others: it uses types of the system, and includes none."""
-    if "include" in text or not re.search(r"#[ \t]*(?:el)?if", text):
+    if re.search(r"#[ \t]*+include", text) or not re.search(r"#[ \t]*+(?:el)?if", text):
         return False
-    own = {*re.findall(r"typedef[^;{}]*?(\w+)[ \t\r\n]*;", text), *re.findall(r"\}[ \t\r\n]*(\w+)", text)}
-    words = {*re.findall(r"[A-Za-z_]\w*", text)} - own
+    # What stands before a semicolon, or behind a body, is what the text declares itself.
+    own = {*re.findall(r"\b(\w++)\s*+;", text), *re.findall(r"\}\s*+(\w++)", text)}
+    words = {*re.findall(r"[A-Za-z_]\w*+", text)} - own
     return any(who_declares(word) in ("Windows", "POSIX") for word in words)

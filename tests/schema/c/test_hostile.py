@@ -47,6 +47,12 @@ BAD = {
         "#if 1\n#endif\n" * 20_000 + "struct s { int a[U]; };",
         "'U' is no constant",
     ),
+    "guards one after another": (
+        "".join(f"#ifndef X{i}_H\n#define X{i}_H\n#endif\n" for i in range(15_000))
+        + "struct s { U a; };\n#if 1\n#endif",
+        "'U' is no type",
+    ),
+    "typedefs that do not end": ("#if 1\n#endif\n" + "typedef " * 1_000_000, "tokens"),
     "comments before a guard": (
         "#ifndef X\n" + "/**/ " * 40 + "\nint x;\n#endif\nstruct s { U a; };",
         "'U' is no type",

@@ -332,6 +332,7 @@ PACKED = "struct s { char a; int b; };"
          "'HAVE' may be"),
         ('#ifdef PK\n_Pragma("pack(push, 1)")\n#endif\n' + PACKED, "'PK' may be"),
         ('#define P_PUSH _Pragma("pack(push, 1)")\n#ifdef PK\nP_PUSH\n#endif\n' + PACKED, "'PK' may be"),
+        ('#define P _Pragma("pack(1)")\n#define BEGIN P\n#ifdef PK\nBEGIN\n#endif\n' + PACKED, "'PK' may be"),
         ('#if PK\n#include "w.h"\n#endif\n' + PACKED, "'PK' may be"),
         ('#ifdef PK\n#pragma push_macro("X")\n#endif\n' + PACKED, "'PK' may be"),
         ('#include "cells.h"\nstruct s { char a[CELLS]; };', "'CELLS' may be a macro of x.h"),
