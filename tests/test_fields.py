@@ -349,6 +349,11 @@ def test_the_command_line(taken: Taken, capsys: pytest.CaptureFixture[str]) -> N
     assert "u2[2][3]" in capsys.readouterr().out
     assert main(["cat", str(taken.path), "--fields", "motors.on", "--limit", "1"]) == 0
     assert "motors[0].on  motors[1].on" in capsys.readouterr().out
+    said = []
+    for word in ("true", "True"):
+        assert main(["cat", str(taken.path), "--where", f"flag={word}"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] and said[0]
     for wrong in ("--fields", "cells[4]"), ("--where", "cells[4]=1"), ("--where", "cells=1"):
         assert main(["cat", str(taken.path), *wrong]) != 0
         out, err = capsys.readouterr()
