@@ -130,8 +130,7 @@ def is_windows(file: str) -> bool:
 def _is_system(file: str) -> bool:
     """Whether it is one of ISO C, POSIX or the kernel; in quotes it may be anybody's."""
     name = base_name(file)
-    known = name in _ISO or _POSIX.fullmatch(name) or _KERNEL.fullmatch(name)
-    return file[:1] == "<" and known is not None and bool(known)
+    return file[:1] == "<" and bool(name in _ISO or _POSIX.fullmatch(name) or _KERNEL.fullmatch(name))
 
 
 def may_define(file: str, name: str) -> bool:
