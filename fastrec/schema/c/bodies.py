@@ -22,7 +22,7 @@ from fastrec.schema.c.tokens import Token, refusal
 from fastrec.schema.c.types import Array, Declared, Record, Scalar, Type
 from fastrec.schema.labels import MAX_ENUMERATORS, Enumeration
 
-__all__ = ["ASSERTS", "Bodies", "like_attribute"]
+__all__ = ["ASSERTS", "Bodies", "says_packing"]
 
 MAX_MEMBERS = 4096
 MAX_SIZE = 1 << 40
@@ -30,12 +30,14 @@ ASSERTS = ("_Static_assert", "static_assert")
 _LIKE_ATTRIBUTE = re.compile(
     r"(?=[A-Z0-9_]+$|__)\w*?(?:\b|_)(?:UN)?(?:PACK|ALIGN)(?:ED|ING|MENT)?\d*(?:_|$)|__\w*(?:pack|align)"
 )
-_LIKE_MACRO = re.compile(r"[A-Z][A-Z0-9_]*|__\w+")
+_LIKE_MACRO = re.compile(
+    r"(?:[A-Z][A-Z0-9_]*|__\w+|(?:attr(?:ibute)?_)?(?:packed|pack|aligned)(?:_attr(?:ibute)?|_struct)?)$"
+)
 
 
-def like_attribute(word: str) -> bool:
-    """Whether a name is one that people give to macros that pack or align."""
-    return _LIKE_ATTRIBUTE.match(word) is not None
+def says_packing(word: str) -> bool:
+    """Whether a name, of what may be a macro, says that it packs or aligns."""
+    return re.search("pack|align", word, re.IGNORECASE) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class _Member:
 class Bodies(Measures):
     """Reads what stands behind ``struct``, ``union`` and ``enum``."""
 
-    def tagged(self, keyword: Token) -> tuple[Tag, bool]:
+    def tagged(self, keyword: Token, *, variable: bool) -> tuple[Tag, bool]:
         asked, begin = Attributes(), self.place - 1
         self.pass_over(asked)
         name = self.take() if self.peek().kind == "word" and not self.is_keyword(self.peek().text) else None
@@ -70,6 +72,8 @@ class Bodies(Measures):
         if tag.open or tag.meaning or tag.error:
             raise refusal(name or keyword, f"is defined twice, as {tag.keyword}")
         self._define(tag, name or keyword, asked, fixed, begin)
+        if variable and not tag.error:
+            tag.error = self._macro_like(self.peek(), _LIKE_MACRO)
         return tag, True
 
     def _tag(self, keyword: Token, name: Token) -> Tag:
@@ -85,7 +89,9 @@ class Bodies(Measures):
             meaning = (
                 self._enum(tag, asked, fixed, begin) if tag.keyword == "enum" else self._record(tag, asked)
             )
-            unsure = self.doubt(begin) or self._macro_like(where)
+            unsure = self.doubt(begin)
+            unsure = unsure or self._macro_like(where, _LIKE_ATTRIBUTE)
+            unsure = unsure or self._macro_like(self.peek(), _LIKE_ATTRIBUTE)
             if unsure:
                 raise unsure
             tag.meaning = meaning
@@ -99,14 +105,12 @@ class Bodies(Measures):
             self.attributes(Attributes())
         tag.open = False
 
-    def _macro_like(self, name: Token) -> SchemaError | None:
+    def _macro_like(self, word: Token, like: re.Pattern[str]) -> SchemaError | None:
         """``struct PACKED {`` and ``} PACKED;``: what is written like an attribute may be one."""
-        behind = self.peek()
-        macro = _LIKE_MACRO.fullmatch(behind.text)
-        for word, like in ((name, like_attribute(name.text)), (behind, macro or like_attribute(behind.text))):
-            if word.kind == "word" and like and (why := self.unread.doubt(word)):
-                return SchemaError(why)
-        return None
+        if word.kind != "word" or not like.match(word.text):
+            return None
+        why = self.unread.doubt(word)
+        return SchemaError(why) if why else None
 
     def _record(self, tag: Tag, asked: Attributes) -> Record:
         brace = self.peek()

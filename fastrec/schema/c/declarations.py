@@ -11,7 +11,7 @@ from pathlib import Path
 from fastrec.errors import SchemaError, shown, suggest
 from fastrec.schema.abi import ABIS, Abi
 from fastrec.schema.c.attributes import Attributes
-from fastrec.schema.c.bodies import ASSERTS, Bodies, like_attribute
+from fastrec.schema.c.bodies import ASSERTS, Bodies, says_packing
 from fastrec.schema.c.cursor import Fatal, fatal
 from fastrec.schema.c.known import text_of
 from fastrec.schema.c.names import Aligned, Character, Named, Tag, Unusable
@@ -189,8 +189,8 @@ class Declarations(Bodies):
         failed = next((f" ({_called(tag)[:80]!r}: {tag.error})" for tag in free if tag.error), "")
         raise SchemaError(f"the text defines {listed}{more}; name the one that is meant{failed}")
 
-    def tagged(self, keyword: Token) -> tuple[Tag, bool]:
-        tag, defines = super().tagged(keyword)
+    def tagged(self, keyword: Token, *, variable: bool) -> tuple[Tag, bool]:
+        tag, defines = super().tagged(keyword, variable=variable)
         if defines and tag.keyword != "enum":
             self._found.append(tag)
         return tag, defines
@@ -239,7 +239,9 @@ class Declarations(Bodies):
         if behind.text == "(":
             self.take()
             self.skip()
-            return not like_attribute(before.text) and self.accept(";") is not None
+            return not says_packing(before.text) and self.accept(";") is not None
+        if behind.text == ";" and says_packing(before.text):
+            return False
         previous = before
         while True:
             token = self.peek()

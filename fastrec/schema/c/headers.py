@@ -27,7 +27,7 @@ _COMPILERS_TEXT = """
     __i386__ __i386 i386 __x86_64__ __x86_64 __amd64__ __amd64 __ia64__ __powerpc__ __powerpc64__ __PPC__
     __PPC64__ __ppc__ __ppc64__ __mips__ __mips mips __mips64 __MIPSEB__ __MIPSEL__ __riscv __riscv_xlen
     __s390__ __s390x__ __sparc__ __sparc __alpha__ __hppa__ __m68k__ __sh__ __AVR__ __MSP430__ __xtensa__
-    __loongarch__ __BIG_ENDIAN__ __LITTLE_ENDIAN__ __AARCH64EB__ __ARMEB__ __ARMEL__ __linux__ __linux linux
+    __loongarch__ __AARCH64EB__ __ARMEB__ __ARMEL__ __linux__ __linux linux
     __gnu_linux__ __unix__ __unix unix __ELF__ __LP64__ _LP64 __ILP32__ _ILP32 _WIN32 _WIN64 _WIN32_WCE
     _MSC_VER _MSC_FULL_VER _MSC_EXTENSIONS _M_X64 _M_AMD64 _M_IX86 _M_ARM _M_ARM64 _M_ARM64EC _M_IA64 _MT
     _DLL _CHAR_UNSIGNED _CPPUNWIND _CPPRTTI _OPENMP __CHAR_UNSIGNED__ __PIC__ __pic__ __SSE__ __SSE2__
@@ -39,7 +39,9 @@ _COMPILERS_TEXT = """
 """
 _COMPILERS = frozenset(_COMPILERS_TEXT.split())
 """Names that compilers and other tools define, and no header."""
-_COMMAND_LINE = frozenset(["NDEBUG", "NONAMELESSUNION", "UNICODE", "_UNICODE", "WIN32", "WIN64", "_DEBUG"])
+_COMMAND_LINE = frozenset(
+    ["DEBUG", "NDEBUG", "NONAMELESSUNION", "UNICODE", "_UNICODE", "WIN32", "WIN64", "_DEBUG"]
+)
 """Names that people define for whole programs; a header of theirs may do so, one of the system does not."""
 
 _PREFIXES_TEXT = """
@@ -107,14 +109,16 @@ _POSIX = re.compile(r"(?:sys|net|netinet|arpa)/\w+\.h|(?:" + "|".join(_POSIX_TEX
 _KERNEL = re.compile(r"(?:linux|asm|asm-generic|bits|uapi)/.*")
 _WINDOWS_TEXT = r"""
     windows windowsx windef minwindef winnt winbase winuser wingdi wtypes wtypesbase basetsd basetyps
-    guiddef ntdef ntstatus winerror winsock2? ws2\w* mswsock iphlpapi objbase combaseapi ole2 oleauto oaidl
-    objidl\w* unknwn\w* rpc rpcndr rpcdce initguid comdef tchar mmsystem mmreg mmdeviceapi shlobj\w*
-    shellapi shlwapi commctrl commdlg setupapi cfgmgr32 dbt hidsdi hidpi hidusage winusb wininet winhttp
-    wincrypt psapi tlhelp32 winreg winioctl winsvc processthreadsapi synchapi fileapi handleapi sysinfoapi
-    timeapi intsafe strsafe specstrings\w* sdkddkver winapifamily wmsdk\w* wmdrm\w* drmexternals dshow
-    strmif mfapi mfidl mfobjects d3d\w* dxgi\w* xinput dinput sal
+    guiddef ntdef ntstatus winerror winsock2? ws2(?:tcpip|def|ipdef|spi|bth) mswsock iphlpapi objbase
+    combaseapi ole2 oleauto oaidl objidl\w* unknwn\w* rpc rpcndr rpcdce initguid comdef tchar mmsystem
+    mmreg mmdeviceapi shlobj\w* shellapi shlwapi commctrl commdlg setupapi cfgmgr32 dbt hidsdi hidpi
+    hidusage winusb wininet winhttp wincrypt psapi tlhelp32 winreg winioctl winsvc processthreadsapi
+    synchapi fileapi handleapi sysinfoapi timeapi intsafe strsafe specstrings\w* sdkddkver winapifamily
+    wmsdk\w* wmdrm\w* drmexternals dshow strmif mfapi mfidl mfobjects d3d\w* dxgi\w* xinput dinput sal
 """
 _WINDOWS = re.compile("(?:" + "|".join(_WINDOWS_TEXT.split()) + r")\.h", re.IGNORECASE)
+_OF_WINDOWS_ALONE = re.compile(r"win(?:dows|def|nt)|wtypes|rpcndr|oaidl|objidl|unknwn|ole2|wmsdk|wmdrm", re.I)
+"""Those that are Microsoft's in quotes, too."""
 
 
 def base_name(file: str) -> str:
@@ -124,7 +128,8 @@ def base_name(file: str) -> str:
 
 def is_windows(file: str) -> bool:
     """Whether it is one of Microsoft's headers."""
-    return _WINDOWS.fullmatch(base_name(file)) is not None
+    found = _WINDOWS.fullmatch(base_name(file))
+    return found is not None and (file[:1] == "<" or _OF_WINDOWS_ALONE.match(base_name(file)) is not None)
 
 
 def _is_system(file: str) -> bool:
@@ -137,10 +142,10 @@ def may_define(file: str, name: str) -> bool:
     """Whether a header, as a text includes it, may define a macro of this name."""
     if name in _COMPILERS:
         return False
-    if is_windows(file):
-        return name not in _COMMAND_LINE
-    if not _is_system(file):
+    if not (_is_system(file) or is_windows(file)):
         return True
+    if name in _COMMAND_LINE or is_windows(file):
+        return name not in _COMMAND_LINE
     own = _ISO.get(base_name(file)) or (_ANY if _POSIX.fullmatch(base_name(file)) else None)
     return own is None or own.fullmatch(name) is not None
 
@@ -152,4 +157,4 @@ def may_declare(file: str) -> bool:
 
 def is_foreign(file: str) -> bool:
     """Whether a header may declare types that are known here as something else."""
-    return not (file == BEFORE or _is_system(file) or is_windows(file) or base_name(file) in _ISO)
+    return not (file == BEFORE or _is_system(file) or is_windows(file))

@@ -196,9 +196,11 @@ _OF_POSIX = _names(_POSIX) - _EVERYWHERE
 
 
 def who_declares(name: str) -> str:
-    """``"Windows"``, ``"POSIX"``, ``"stdbool.h"`` of a name that others may declare otherwise; or ``""``."""
+    """Whose name it is, if others may declare it otherwise: Windows, POSIX, Linux or stdbool.h; or ``""``."""
     if name == "bool":
         return "stdbool.h"
+    if name in ("u32", "s32", "u64", "s64"):
+        return "Linux"
     return "Windows" if name in _OF_WINDOWS else "POSIX" if name in _OF_POSIX else ""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from fastrec.errors import SchemaError, shown
 from fastrec.schema.abi import Abi
 from fastrec.schema.c.conditions import CONDITIONS, Conditions, Questions, included_file
 from fastrec.schema.c.cursor import Fatal, fatal
-from fastrec.schema.c.headers import BEFORE, base_name
+from fastrec.schema.c.files import Folders, read
+from fastrec.schema.c.headers import BEFORE, is_foreign
 from fastrec.schema.c.known import who_declares
 from fastrec.schema.c.macros import Macro, Macros, macro_name, macro_of, macro_said
 from fastrec.schema.c.packing import Packing
@@ -31,16 +31,14 @@ _INCLUDE = 200
 
 _PRAGMAS = ("_Pragma", "__pragma")
 _SAVED = ("push_macro", "pop_macro")
+_INCLUDES = re.compile(r"#[ \t]*+include(?![ \t]*+[<\"](?:pshpack\d+|poppack)\.h)")
 _PACKS = re.compile(
-    r"(?:^|[/_.-])(?:(?:un)?pack(?:ed|ing)?|[be]pstruct|align(?:ed|ment)?)(?:[/_.-]|\d|$)"
-    r"|pack\w*(?:push|pop|begin|end|start|on|off)\b",
-    re.IGNORECASE,
+    r"pack\w*(?:push|begin|start|on)(?:[_.]|$)|(?:push|begin|pre|set|pshp?)_?pack|bpstruct", re.IGNORECASE
 )
-"""Names of headers that pack what comes behind them."""
+"""Names of headers that pack what comes behind them, wherever they stand."""
 
 _PASSED_OVER = ("ident", "sccs", "warning")
 _PUSHED = re.compile(r"pshpack(1|2|4|8|16)\.h", re.IGNORECASE)
-_NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
 _FLAGS = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -73,14 +71,15 @@ class Preprocessor:
         self.main: str | None = None
         self._abi = abi
         self._packing = Packing(pack)
-        self._include = [_folder(folder) for folder in include]
+        self._folders = Folders(include)
         self._path = path
         self.undecided = ""
         self.unsure: dict[str, str] = {}
         self._doubts: list[str] = []
+        self._between: list[str] = []
         self._once: set[Path] = set()
         self._perhaps: set[Path] = set()
-        self._begun = False
+        self._declared = False
         self._pushed: dict[str, list[Macro | None]] = {}
         self._characters = 0
         self._macros = Macros(dict(predefined(abi)))
@@ -153,7 +152,9 @@ class Preprocessor:
             raise Fatal(
                 f"the text has more than {MAX_TEXT} characters, what it includes counted in; cut it down"
             )
-        conditions, outside = Conditions(self._questions, source, live=counts), self._doubts
+        conditions, before = Conditions(self._questions, source, live=counts), self._declared
+        outside = self._doubts
+        self._declared = False
         first, gap, skipped = True, False, Skipped()
         stream = tokens_of(source)
         for token in stream:
@@ -165,7 +166,7 @@ class Preprocessor:
                 if self._doubts and (live or not gap):
                     yield token._replace(kind="gap", text=self._doubts[-1])
                 if live:
-                    self._begun = True
+                    self._declared = self._declared or token.text == ";"
                     yield token
                 elif self._doubts:
                     self._perhaps_declares(token, skipped)
@@ -183,15 +184,16 @@ class Preprocessor:
             name = line[0]
             if name.text in CONDITIONS:
                 conditions.meet(token, name, line[1:], first=first or not level)
-                self._doubts = outside + conditions.doubts
+                self._doubts = outside + self._between + conditions.doubts
                 self.undecided = self.undecided or "".join(self._doubts[:1])
-                skipped = Skipped()
+                skipped, gap = Skipped(), False
             elif live:
                 yield from self._directive(source, name, line, level, path)
             elif self._doubts:
                 yield from self._not_taken(name, line[1:], level, path)
             first = first and name.text == "pragma"
         conditions.end()
+        self._declared = before
 
     def _perhaps_declares(self, token: Token, skipped: Skipped) -> None:
         """Note the types that text declares of which nobody knows whether it counts."""
@@ -217,12 +219,12 @@ class Preprocessor:
             file = included_file(rest) or rest[0].text
             if _packing(file) is not None:
                 self._sure()
-            found = self._found(file, path, quoted=rest[0].kind == "string")
+            found = self._folders.find(file, path, quoted=rest[0].kind == "string")
             if found is None:
                 self._pass_over(name, file, rest[0])
             elif found not in self._perhaps and level < _MAX_INCLUDES:
                 self._perhaps.add(found)
-                yield from self._live(Source(_read(found, name), file), level + 1, found, counts=False)
+                yield from self._live(Source(read(found, name), file), level + 1, found, counts=False)
         elif name.text == "pragma" and rest and rest[0].text in ("pack", *_SAVED):
             self._sure()
 
@@ -322,43 +324,36 @@ class Preprocessor:
             )
             return
         self._macros.spend(_INCLUDE, name)
-        found = None
-        if name.text == "include":
-            found = self._found(file, path, quoted=rest[0].kind == "string")
+        found = self._folders.find(
+            file, path, quoted=rest[0].kind == "string", again=name.text == "include_next"
+        )
         if found is None:
             spelled = self._pass_over(name, file, rest[0])
-            begun = self._begun
+            yield name._replace(kind="gap", text=str(_stands_here(name, file)))
             yield from self._live(Source(stand_in(spelled, self._said), file), level, None)
-            self._begun = begun
         elif found not in self._once:
             if level >= _MAX_INCLUDES:
                 raise fatal(name, f"is nested deeper than {_MAX_INCLUDES}; {shown(file)} includes itself")
-            yield from self._live(Source(_read(found, name), file), level + 1, found)
+            yield from self._live(Source(read(found, name), file), level + 1, found)
 
     def _pass_over(self, name: Token, file: str, first: Token) -> str:
         """Note a file that is not read; its name as it is included."""
         spelled = f"<{file}>" if first.text == "<" else f'"{file}"'
-        if self._begun and _PACKS.search(base_name(spelled)):
-            raise fatal(
-                name, f"of {shown(file)} may change the packing, and it was not read; name its folder (-I)"
-            )
+        between = self._declared or _PACKS.search(file)
+        if between and is_foreign(spelled) and not self._between:
+            # What is included between declarations may pack those behind it.
+            self._between = [str(_stands_here(name, file))]
+            self._doubts = self._doubts + self._between
         self.unread.add(spelled)
         return spelled
 
     def _has(self, file: str, quoted: bool) -> bool:
-        return self._found(file, self._path, quoted=quoted) is not None
+        return self._folders.find(file, self._path, quoted=quoted) is not None
 
-    def _found(self, file: str, path: Path | None, *, quoted: bool) -> Path | None:
-        if "\0" in file or Path(file).is_absolute():
-            return None
-        for folder in ([path.parent] if path and quoted else []) + self._include:
-            try:
-                # Only files: a pipe or a device would never end.
-                if stat.S_ISREG(os.stat(folder / file).st_mode):
-                    return (folder / file).resolve()
-            except (OSError, ValueError):
-                continue
-        return None
+
+def _stands_here(name: Token, file: str) -> SchemaError:
+    told = f"of {shown(file)} stands between declarations, which it may change, and was not read"
+    return refusal(name, f"{told}: name its folder in include (-I)")
 
 
 def _packing(file: str) -> int | None:
@@ -368,28 +363,9 @@ def _packing(file: str) -> int | None:
     return int(match[1]) if match else 0 if base == "poppack.h" else None
 
 
-def _folder(folder: object) -> Path:
-    if not isinstance(folder, str | os.PathLike) or not os.path.isdir(folder):
-        told = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
-        raise SchemaError(f"include: {shown(told)} is no folder")
-    return Path(folder)
-
-
-def _read(path: Path, name: Token) -> str:
-    try:
-        # Some files of /proc wait for more like a pipe does.
-        with open(path, "rb", opener=lambda file, flags: os.open(file, flags | _NOT_WAITING)) as file:
-            raw = file.read(MAX_TEXT + 1) or b""
-    except OSError as error:
-        raise fatal(name, f"of {shown(str(path))} cannot be read: {error.strerror}") from error
-    if len(raw) > MAX_TEXT:
-        raise fatal(name, f"of {shown(str(path))} takes more than {MAX_TEXT} bytes in")
-    return raw.decode("utf-8-sig", "replace")
-
-
 def _needs_others(text: str) -> bool:
     """Whether it is a header for behind others: it uses types of the system, and includes none."""
-    if re.search(r"#[ \t]*+include", text) or not re.search(r"#[ \t]*+(?:el)?if", text):
+    if _INCLUDES.search(text) or not re.search(r"#[ \t]*+(?:el)?if", text):
         return False
     # What stands before a semicolon, or behind a body, is what the text declares itself.
     own = {*re.findall(r"\b(\w++)\s*+;", text), *re.findall(r"\}\s*+(\w++)", text)}

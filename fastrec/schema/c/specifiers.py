@@ -101,8 +101,11 @@ class Specifiers(Declarators):
         """The names that need no declaration."""
         raise NotImplementedError
 
-    def tagged(self, keyword: Token) -> tuple[Tag, bool]:
-        """Read what stands behind ``struct``, ``union`` or ``enum``; whether it is a definition."""
+    def tagged(self, keyword: Token, *, variable: bool) -> tuple[Tag, bool]:
+        """Read what stands behind ``struct``, ``union`` or ``enum``; whether it is a definition.
+
+        Behind the body of a `variable` stands a name, or what only looks like one.
+        """
         raise NotImplementedError
 
     def is_type(self, word: str) -> bool:
@@ -133,6 +136,7 @@ class Specifiers(Declarators):
             not files
             or (who == "Windows" and self.abi.microsoft)
             or (who == "POSIX" and self.unread.has(*_OF_POSIX))
+            or (who == "Linux" and self.unread.has("linux/types.h"))
             or (who == "stdbool.h" and self.unread.has("stdbool.h", "cstdbool"))
         ):
             return None
@@ -202,7 +206,7 @@ class Specifiers(Declarators):
                     type_ = self.type_name()
                     self.expect(")", "behind _Atomic")
             elif word in _TAGS and type_ is None and not words:
-                type_, defines = self.tagged(self.take())
+                type_, defines = self.tagged(self.take(), variable=not strict and not typedef)
             elif word in _TYPEOF and type_ is None and not words and self.peek(1).text == "(":
                 type_ = self._typeof()
             elif word and type_ is None and not words and not self.is_keyword(word):

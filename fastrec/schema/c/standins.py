@@ -126,6 +126,6 @@ _TEXTS = {
 
 def stand_in(file: str, said: Collection[str]) -> str:
     """What is read in place of a header that is known, without the macros that the user has said."""
-    text = _WINDOWS if is_windows(file) else _TEXTS.get(base_name(file), "")
+    text = _WINDOWS if is_windows(file) else _TEXTS.get(base_name(file), "") if file[:1] == "<" else ""
     kept = (line for line in text.splitlines() if not (words := _DEFINES.match(line)) or words[1] not in said)
     return "\n".join(kept)

@@ -89,7 +89,6 @@ def pieces(draw: st.DrawFn, depth: int = 2) -> str:
                 "void f(int);",
                 "#pragma pack(1)",
                 "#include <stdint.h>",
-                '#include "cfg.h"',
                 "extern int g;",
             )
         )
@@ -98,14 +97,14 @@ def pieces(draw: st.DrawFn, depth: int = 2) -> str:
 
 @st.composite
 def texts(draw: st.DrawFn) -> str:
-    before = draw(st.lists(pieces(), max_size=4))
+    before = draw(st.lists(pieces(), max_size=3))
     after = draw(st.lists(pieces(), max_size=5))
     body = draw(st.lists(members(), min_size=1, max_size=4))
-    known = "#define D 1\n#define N 2\n#define P\n#define FN(x) char x;\ntypedef short W0;\n"
+    known = "#define D 1\n#define N 2\n#define P\n#define FN(x) char x;\n"
     tail = draw(st.sampled_from(("", " P", " D_", "")))
     if tail == " D_":
         tail = " __attribute__((packed))"
-    lines = [known, *before, '#include "cfg.h"', *after, "struct s {", *body, f"}}{tail};"]
+    lines = [known, '#include "cfg.h"', *before, *after, "struct s {", *body, f"}}{tail};"]
     return "\n".join(lines) + "\n"
 
 
@@ -265,7 +264,21 @@ def test_a_type_of_windows_may_be_another_elsewhere() -> None:
     ):
         Schema.from_c(text, abi="sysv-x64")
     assert Schema.from_c(text, abi="msvc-x64").size == 8
-    assert Schema.from_c("typedef char BOOL;\n" + text, abi="sysv-x64").size == 2
+    assert Schema.from_c(text.replace("struct", "typedef char BOOL;\nstruct"), abi="sysv-x64").size == 2
+
+
+def test_the_next_file_of_a_name_is_included(tmp_path: Path) -> None:
+    for folder, text in (
+        ("a", "#include_next <n.h>\n#define A 1\n"),
+        ("b", "#include_next <n.h>\n"),
+        ("c", "#define N 3"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "n.h").write_text(text)
+    folders = [tmp_path / folder for folder in "abc"]
+    assert Schema.from_c("#include <n.h>\nstruct s { char a[N + A]; };", include=folders).size == 4
+    with pytest.raises(SchemaError, match="'N' is no constant"):
+        Schema.from_c("#include <n.h>\nstruct s { char a[N]; };", include=folders[:2])
 
 
 def test_a_file_is_asked_for(tmp_path: Path) -> None:
@@ -337,14 +350,25 @@ PACKED = "struct s { char a; int b; };"
         ('#ifdef PK\n#pragma push_macro("X")\n#endif\n' + PACKED, "'PK' may be"),
         ('#include "cells.h"\nstruct s { char a[CELLS]; };', "'CELLS' may be a macro of x.h"),
         ('#include "limits.h"\nstruct s { int a;\n#ifdef WITH_TEMP\nint t;\n#endif\n};',
-         "macro of x.h, limits.h"),
+         "macro of limits.h, x.h"),
+        ('struct s {\n#include "y.h"\nint a; };', "'y.h' stands between declarations"),
+        ('enum e { A,\n#include "y.h"\nB };\nstruct s { enum e a; };', "'y.h' stands between"),
+        ('typedef int q;\n#ifdef PK\n#include "y.h"\n#endif\n' + PACKED, "'y.h' stands between|'PK' may be"),
+        ("struct s { u32 a; };", "'u32' is a type of Linux"),
+        ("struct s { char a; int b; } packed_attr;", "'packed_attr' may be"),
+        ('#include "pack_begin.h"\n' + PACKED, "'pack_begin.h' stands between"),
+        ("#ifdef __LITTLE_ENDIAN__\nstruct s { int a; };\n#endif", "'__LITTLE_ENDIAN__' may be"),
+        ('#include "rpc.h"\nstruct s { DWORD a; };', "which rpc.h, x.h may declare"),
+        ('#include "stdbool.h"\nstruct s { bool a; };', "which stdbool.h, x.h may declare"),
+        ("pack_push(1);\n" + PACKED, "'pack_push' is no type"),
+        ("PACK_BEGIN;\n" + PACKED, "'PACK_BEGIN'"),
         ("struct s { DWORD a; };", "'DWORD' is a type of Windows, which x.h may declare as another"),
         ("#include <wintypes.h>\nstruct s { DWORD a; };", "which wintypes.h, x.h may declare as another"),
         ('#include "sys/config.h"\nstruct s { DWORD a; };', "which sys/config.h, x.h may declare as another"),
         ("struct s { mode_t a; };", "'mode_t' is a type of POSIX, which x.h may declare as another"),
         ("struct s { struct timeval a; };", "'timeval' is a type of POSIX, which x.h may declare as another"),
         ("struct s { bool a; };", "'bool' is a type of stdbool.h, which x.h may declare as another"),
-        ('typedef int q;\n#include "arch/bpstruct.h"\n' + PACKED, "'arch/bpstruct.h' may change the packing"),
+        ('typedef int q;\n#include "arch/bpstruct.h"\n' + PACKED, "'arch/bpstruct.h' stands between"),
         ("#include <stdlib.h>\nstruct s {\n#if BYTE_ORDER == BIG_ENDIAN\nchar x;\n#else\nlong y;\n#endif\n};",
          "'BYTE_ORDER' may be a macro of x.h, stdlib.h"),
         ("struct s { int a; } PKD;", "'PKD' may be"),
@@ -367,6 +391,9 @@ def test_what_stands_before_a_header_may_define_what_it_asks_for() -> None:
             SchemaError, match="'NTDDI_VERSION' may be a macro of headers that it expects before"
         ):
             Schema.from_c(text, "s", abi)
+    for begin in ("#include <pshpack1.h>\n", "/* includes */\n"):
+        with pytest.raises(SchemaError, match="'NTDDI_VERSION' may be"):
+            Schema.from_c(begin + text, "s")
     declared = "typedef unsigned DWORD;\ntypedef struct { int a; } GUID;\n"
     assert Schema.from_c(declared + text, "s").size == 4
 
@@ -377,11 +404,18 @@ def test_what_stands_before_a_header_may_define_what_it_asks_for() -> None:
         ('#include "g.h"\n#include "g.h"\nstruct s { w a; };', 4),
         ('#include "motor_types.h"\nstruct s { w a; };', 4),
         ("#include <sys/types.h>\nstruct s { mode_t m; unsigned char e; };", 8),
-        ("#include <stdbool.h>\nstruct s { bool m; uint8_t e; u32 x; };", 8),
+        ("#include <stdbool.h>\nstruct s { bool m; uint8_t e; u8 x; };", 3),
+        ("#include <linux/types.h>\nstruct s { u32 x; };", 4),
+        ('extern "C" {\n#include "y.h"\nstruct s { int x; };\n}', 4),
+        ('struct s { int x; };\n#include "y.h"\n', 4),
         ('#include "battery_pack.h"\nstruct s { char a; int b; };', 8),
         ("#include <endian.h>\nstruct s {\n#if BYTE_ORDER == BIG_ENDIAN\nchar x;\n#endif\nlong y;\n};", 8),
         ("struct battery_pack { int a; };\ntypedef struct { struct battery_pack p; } bms_pack_t;\n"
          "struct s { bms_pack_t a; };", 4),
+        ("typedef struct { int a; } MOTOR_STATE, *PMOTOR_STATE;\nstruct s { MOTOR_STATE a; };", 4),
+        ("typedef enum { IDLE, RUN } MODE;\nstruct s { MODE a; };", 4),
+        ("struct s { struct { int a; } BITS; };", 4),
+        ("#include <stdlib.h>\n#include <sys/types.h>\nstruct s { int a; };", 4),
         (STRUCT + "API_END\n", 4),
         ('extern "C" {\nDEFINE_GUID(a, 1);\nC_ASSERT(sizeof(int) == 4);\nT_Code f(int x, T_x *y);\n' + STRUCT
          + "API_END\n}", 4),
@@ -398,6 +432,8 @@ def test_ways_in_which_it_cannot(folder: Path, text: str, size: int) -> None:
         ("#include <pthread.h>\n#ifdef EC_BIG_ENDIAN\nstruct s { char a; };\n#else\n" + STRUCT + "#endif", 4),
         ("#include <stdint.h>\n#if __WORDSIZE == 64\nstruct s { char a; };\n#endif", 1),
         ("#include <limits.h>\nstruct s { char a[PATH_MAX]; };", 4096),
+        ("#include <stdlib.h>\n#if defined(WIN32) || defined(DEBUG)\nstruct s { char a; };\n#else\n" + STRUCT
+         + "#endif", 4),
         ("#include <asm/byteorder.h>\nstruct s {\n#ifdef __LITTLE_ENDIAN_BITFIELD\nint a:3;\n#endif\n};", 4),
     ],
 )  # fmt: skip
