@@ -207,9 +207,9 @@ class Intake:
             Macros, as ``-D`` defines them; None says that there is no such macro, as ``-U`` does.
         include : path, or iterable of paths
             Folders in which ``#include`` is looked up, those of the compiler among them if they are named. A
-            file that is in none is passed over, and what would depend on it refused: conditions, types, packing,
-            attributes. Only that it defines anew what the text itself has defined, or a name of a member or an
-            enumerator as a macro, nobody can see.
+            file that is in none is passed over, and what would depend on it refused: conditions, types,
+            packing, attributes. Only that it defines anew what the text itself has defined, or that the name
+            of a member or an enumerator is a macro of it, nobody can see.
         path : path, optional
             Of the file that the text is from, beside which ``#include "..."`` is looked up first.
 
