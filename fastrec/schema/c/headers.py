@@ -102,10 +102,23 @@ _ISO |= dict.fromkeys(_LARGE, _ANY)
 _ISO = {spelled: own for name, own in _ISO.items() for spelled in (f"{name}.h", f"c{name}")}
 
 _POSIX_TEXT = """
-    unistd fcntl pthread poll sched semaphore mqueue termios dirent dlfcn endian byteswap features netdb grp
-    pwd syslog utime wordexp glob regex spawn strings aio iconv langinfo libgen search ulimit mntent
+    unistd fcntl pthread poll sched semaphore mqueue termios dirent dlfcn endian byteswap features netdb
+    grp pwd syslog utime wordexp glob regex spawn strings aio iconv langinfo libgen search ulimit mntent
+    arpa/ftp arpa/inet arpa/nameser arpa/nameser_compat arpa/telnet arpa/tftp net/ethernet net/if
+    net/if_arp net/if_packet net/if_ppp net/if_shaper net/if_slip net/ppp-comp net/ppp_defs net/route
+    netinet/ether netinet/icmp6 netinet/if_ether netinet/if_fddi netinet/if_tr netinet/igmp netinet/in
+    netinet/in_systm netinet/ip netinet/ip6 netinet/ip_icmp netinet/tcp netinet/udp sys/acct sys/auxv
+    sys/bitypes sys/cdefs sys/debugreg sys/dir sys/elf sys/epoll sys/errno sys/eventfd sys/fanotify
+    sys/fcntl sys/file sys/fsuid sys/gmon sys/gmon_out sys/inotify sys/io sys/ioctl sys/ipc sys/kd
+    sys/klog sys/mman sys/mount sys/msg sys/mtio sys/param sys/pci sys/perm sys/personality sys/pidfd
+    sys/poll sys/prctl sys/procfs sys/profil sys/ptrace sys/queue sys/quota sys/random sys/raw sys/reboot
+    sys/reg sys/resource sys/rseq sys/select sys/sem sys/sendfile sys/shm sys/signal sys/signalfd
+    sys/single_threaded sys/socket sys/socketvar sys/soundcard sys/stat sys/statfs sys/statvfs sys/swap
+    sys/syscall sys/sysinfo sys/syslog sys/sysmacros sys/termios sys/time sys/timeb sys/timerfd sys/times
+    sys/timex sys/ttychars sys/ttydefaults sys/types sys/ucontext sys/uio sys/un sys/unistd sys/user
+    sys/utsname sys/vfs sys/vlimit sys/vm86 sys/vt sys/wait sys/xattr
 """
-_POSIX = re.compile(r"(?:sys|net|netinet|arpa)/\w+\.h|(?:" + "|".join(_POSIX_TEXT.split()) + r")\.h")
+_POSIX = frozenset(f"{name}.h" for name in _POSIX_TEXT.split())
 _KERNEL = re.compile(r"(?:linux|asm|asm-generic|bits|uapi)/.*")
 _WINDOWS_TEXT = r"""
     windows windowsx windef minwindef winnt winbase winuser wingdi wtypes wtypesbase basetsd basetyps
@@ -135,7 +148,7 @@ def is_windows(file: str) -> bool:
 def _is_system(file: str) -> bool:
     """Whether it is one of ISO C, POSIX or the kernel; in quotes it may be anybody's."""
     name = base_name(file)
-    return file[:1] == "<" and bool(name in _ISO or _POSIX.fullmatch(name) or _KERNEL.fullmatch(name))
+    return file[:1] == "<" and bool(name in _ISO or name in _POSIX or _KERNEL.fullmatch(name))
 
 
 def may_define(file: str, name: str) -> bool:
@@ -146,7 +159,7 @@ def may_define(file: str, name: str) -> bool:
         return True
     if name in _COMMAND_LINE or is_windows(file):
         return name not in _COMMAND_LINE
-    own = _ISO.get(base_name(file)) or (_ANY if _POSIX.fullmatch(base_name(file)) else None)
+    own = _ISO.get(base_name(file)) or (_ANY if base_name(file) in _POSIX else None)
     return own is None or own.fullmatch(name) is not None
 
 

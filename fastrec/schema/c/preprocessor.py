@@ -33,7 +33,8 @@ _PRAGMAS = ("_Pragma", "__pragma")
 _SAVED = ("push_macro", "pop_macro")
 _INCLUDES = re.compile(r"#[ \t]*+include(?![ \t]*+[<\"](?:pshpack\d+|poppack)\.h)")
 _PACKS = re.compile(
-    r"pack\w*(?:push|begin|start|on)(?:[_.]|$)|(?:push|begin|pre|set|pshp?)_?pack|bpstruct", re.IGNORECASE
+    r"pack\w*(?:push|begin|start|on)(?:[_.]|$)|(?:push|begin|pre|set|pshp?)_?pack|bpstruct|packing\.h",
+    re.IGNORECASE,
 )
 """Names of headers that pack what comes behind them, wherever they stand."""
 

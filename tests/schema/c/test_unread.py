@@ -357,6 +357,8 @@ PACKED = "struct s { char a; int b; };"
         ("struct s { u32 a; };", "'u32' is a type of Linux"),
         ("struct s { char a; int b; } packed_attr;", "'packed_attr' may be"),
         ('#include "pack_begin.h"\n' + PACKED, "'pack_begin.h' stands between"),
+        ('#include "packing.h"\n' + PACKED, "'packing.h' stands between"),
+        ("#include <sys/board.h>\nstruct s { DWORD a; };", "which sys/board.h, x.h may declare"),
         ("#ifdef __LITTLE_ENDIAN__\nstruct s { int a; };\n#endif", "'__LITTLE_ENDIAN__' may be"),
         ('#include "rpc.h"\nstruct s { DWORD a; };', "which rpc.h, x.h may declare"),
         ('#include "stdbool.h"\nstruct s { bool a; };', "which stdbool.h, x.h may declare"),
