@@ -27,15 +27,16 @@ _COMPILERS_TEXT = """
     __i386__ __i386 i386 __x86_64__ __x86_64 __amd64__ __amd64 __ia64__ __powerpc__ __powerpc64__ __PPC__
     __PPC64__ __ppc__ __ppc64__ __mips__ __mips mips __mips64 __MIPSEB__ __MIPSEL__ __riscv __riscv_xlen
     __s390__ __s390x__ __sparc__ __sparc __alpha__ __hppa__ __m68k__ __sh__ __AVR__ __MSP430__ __xtensa__
-    __loongarch__ __AARCH64EB__ __ARMEB__ __ARMEL__ __linux__ __linux linux
-    __gnu_linux__ __unix__ __unix unix __ELF__ __LP64__ _LP64 __ILP32__ _ILP32 _WIN32 _WIN64 _WIN32_WCE
-    _MSC_VER _MSC_FULL_VER _MSC_EXTENSIONS _M_X64 _M_AMD64 _M_IX86 _M_ARM _M_ARM64 _M_ARM64EC _M_IA64 _MT
-    _DLL _CHAR_UNSIGNED _CPPUNWIND _CPPRTTI _OPENMP __CHAR_UNSIGNED__ __PIC__ __pic__ __SSE__ __SSE2__
-    __AVX__ __AVX2__ __SANITIZE_ADDRESS__ __SANITIZE_THREAD__ __CHECKER__ __COVERITY__ __INTELLISENSE__
-    __RESHARPER__ __clang_analyzer__ __DOXYGEN__ DOXYGEN DOXYGEN_SHOULD_SKIP_THIS SWIG SWIGIMPORTED
-    RC_INVOKED MIDL_PASS __midl __MIDL__ __KERNEL__ __GENKSYMS__ __BINDGEN__ __has_feature __has_extension
-    __has_builtin __has_attribute __has_c_attribute __has_cpp_attribute __has_declspec_attribute
-    __has_warning
+    __loongarch__ __AARCH64EB__ __ARMEB__ __ARMEL__ __linux__ __linux linux __gnu_linux__ __unix__ __unix
+    unix __ELF__ __LP64__ _LP64 __ILP32__ _ILP32 _WIN32 _WIN64 _WIN32_WCE _MSC_VER _MSC_FULL_VER
+    _MSC_EXTENSIONS _M_X64 _M_AMD64 _M_IX86 _M_ARM _M_ARM64 _M_ARM64EC _M_IA64 _MT _DLL _CHAR_UNSIGNED
+    _CPPUNWIND _CPPRTTI _OPENMP __CHAR_UNSIGNED__ __PIC__ __pic__ __SSE__ __SSE2__ __AVX__ __AVX2__
+    __SANITIZE_ADDRESS__ __SANITIZE_THREAD__ __CHECKER__ __COVERITY__ __INTELLISENSE__ __RESHARPER__
+    __clang_analyzer__ __DOXYGEN__ DOXYGEN DOXYGEN_SHOULD_SKIP_THIS SWIG SWIGIMPORTED RC_INVOKED MIDL_PASS
+    __midl __MIDL__ __KERNEL__ __GENKSYMS__ __BINDGEN__ __has_feature __has_extension __has_builtin
+    __has_attribute __has_c_attribute __has_cpp_attribute __has_declspec_attribute __has_warning VMS __VMS
+    __vms OS2 __OS2__ MSDOS _MSDOS __MSDOS__ __DJGPP__ AMIGA macintosh THINK_C TPF __OS400__ __MVS__
+    __BEOS__ __riscos__ WINCE
 """
 _COMPILERS = frozenset(_COMPILERS_TEXT.split())
 """Names that compilers and other tools define, and no header."""

@@ -222,7 +222,7 @@ class Preprocessor:
                 self._sure()
             found = self._folders.find(file, path, quoted=rest[0].kind == "string")
             if found is None:
-                self._pass_over(name, file, rest[0])
+                self._pass_over(name, file, rest[0], counts=False)
             elif found not in self._perhaps and level < _MAX_INCLUDES:
                 self._perhaps.add(found)
                 yield from self._live(Source(read(found, name), file), level + 1, found, counts=False)
@@ -337,11 +337,11 @@ class Preprocessor:
                 raise fatal(name, f"is nested deeper than {_MAX_INCLUDES}; {shown(file)} includes itself")
             yield from self._live(Source(read(found, name), file), level + 1, found)
 
-    def _pass_over(self, name: Token, file: str, first: Token) -> str:
+    def _pass_over(self, name: Token, file: str, first: Token, *, counts: bool = True) -> str:
         """Note a file that is not read; its name as it is included."""
         spelled = f"<{file}>" if first.text == "<" else f'"{file}"'
         between = self._declared or _PACKS.search(file)
-        if between and is_foreign(spelled) and not self._between:
+        if counts and between and is_foreign(spelled) and not self._between:
             # What is included between declarations may pack those behind it.
             self._between = [str(_stands_here(name, file))]
             self._doubts = self._doubts + self._between

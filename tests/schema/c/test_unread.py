@@ -353,7 +353,6 @@ PACKED = "struct s { char a; int b; };"
          "macro of limits.h, x.h"),
         ('struct s {\n#include "y.h"\nint a; };', "'y.h' stands between declarations"),
         ('enum e { A,\n#include "y.h"\nB };\nstruct s { enum e a; };', "'y.h' stands between"),
-        ('typedef int q;\n#ifdef PK\n#include "y.h"\n#endif\n' + PACKED, "'y.h' stands between|'PK' may be"),
         ("struct s { u32 a; };", "'u32' is a type of Linux"),
         ("struct s { char a; int b; } packed_attr;", "'packed_attr' may be"),
         ('#include "pack_begin.h"\n' + PACKED, "'pack_begin.h' stands between"),
@@ -418,6 +417,8 @@ def test_what_stands_before_a_header_may_define_what_it_asks_for() -> None:
         ("typedef enum { IDLE, RUN } MODE;\nstruct s { MODE a; };", 4),
         ("struct s { struct { int a; } BITS; };", 4),
         ("#include <stdlib.h>\n#include <sys/types.h>\nstruct s { int a; };", 4),
+        ("typedef int w;\n#ifdef OTHER\n#include <other.h>\n#endif\nstruct s { w a; };", 4),
+        ("#include <unistd.h>\n#ifdef VMS\n#include <unixio.h>\n#endif\nstruct s { int a; };", 4),
         (STRUCT + "API_END\n", 4),
         ('extern "C" {\nDEFINE_GUID(a, 1);\nC_ASSERT(sizeof(int) == 4);\nT_Code f(int x, T_x *y);\n' + STRUCT
          + "API_END\n}", 4),
