@@ -559,8 +559,8 @@ class TestTooLate:
         with pytest.warns(RuntimeWarning, match="the thread stays"):
             rec.stop()
         put(sdk, busy_us=0)
-        until(lambda: len(os.listdir("/proc/self/task")) == before)
-        assert rec["a"].stats.in_call == 0
+        # A thread that another test has left may have ended meanwhile.
+        until(lambda: not rec["a"].stats.in_call and len(os.listdir("/proc/self/task")) <= before)
 
     def test_a_name_cut_within_a_letter(self, sdk: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(fr.recorder, "_STUCK", 0.1)
