@@ -83,7 +83,8 @@ def matches(field: Field, raw: np.ndarray, wanted: object) -> np.ndarray:
         )
     if not is_scaled(field):
         return _same_number(native(raw), wanted)
-    same = _same_number(physical(field, raw), wanted)
+    values = physical(field, raw)
+    same = _same_number(values, wanted)
     if isinstance(wanted, complex) or raw.dtype.kind == "c" or not math.isfinite(wanted):
         return same
     if raw.dtype.kind == "f":
@@ -91,7 +92,7 @@ def matches(field: Field, raw: np.ndarray, wanted: object) -> np.ndarray:
         return same | _same_number(native(raw), (wanted - field.bias) / field.scale)
     # What lies between two raw values by far less than their distance is how the number was computed.
     near = max(abs(field.scale) * _NEAR, abs(wanted) * float(np.finfo(np.float64).eps))
-    return same | (np.abs(physical(field, raw) - wanted) <= near)
+    return same | (np.abs(values - wanted) <= near)
 
 
 def _same_number(values: np.ndarray, wanted: complex) -> np.ndarray:

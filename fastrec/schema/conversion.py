@@ -118,9 +118,7 @@ def _way_out(lossy: Sequence[evolution.Change], found: evolution.Pairs) -> str:
     names = {change.field: None for change in lossy}
     old = [found.kept[name][0].name if name in found.kept else name for name in names]
     said = ", ".join(f"{name!r}: None" for name in old[:_MENTIONED]) + ", ..." * (len(old) > _MENTIONED)
-    told = next(
-        (change for change in lossy if change.kind in ("text", "labels", "unit", "scale", "bias")), None
-    )
+    told = next((change for change in lossy if change.kind in ("text", *evolution.TOLD)), None)
     kept = ""
     if told is not None and getattr(before := found.kept[told.field][0], told.kind):
         value = "..." if told.kind == "labels" else repr(getattr(before, told.kind))

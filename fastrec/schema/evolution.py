@@ -17,10 +17,12 @@ from fastrec.schema.renames import new_names, plain, said_shortest
 if TYPE_CHECKING:
     from fastrec.schema.model import Schema
 
-__all__ = ["Change", "Pairs", "ambiguities", "diff", "listed", "pairs"]
+__all__ = ["TOLD", "Change", "Pairs", "ambiguities", "diff", "listed", "pairs"]
 
 _DIGITS = {16: 11, 32: 24, 64: 53}  # of a float's significand, by its bits (IEEE 754)
-_TOLD = ("labels", "unit", "scale", "bias")
+TOLD = ("labels", "unit", "scale", "bias")
+"""Kinds of changes by which old values would be others."""
+
 _LISTED = 4
 
 
@@ -61,7 +63,7 @@ class Change:
         )
         why = (
             ", by which old values would be others"
-            if self.kind in _TOLD
+            if self.kind in TOLD
             else ", which cannot hold every old value"
         )
         return f"{where}{self.kind} {_short(was)} -> {_short(now)}{why if self.lossy else ''}"

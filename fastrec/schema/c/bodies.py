@@ -86,13 +86,16 @@ class Bodies(Measures):
         tag.token, tag.open = where, True
         place = self.place
         try:
-            meaning = (
-                self._enum(tag, asked, fixed, begin) if tag.keyword == "enum" else self._record(tag, asked)
-            )
-            unsure = self.doubt(begin)
-            unsure = unsure or self._macro_like(where, _LIKE_ATTRIBUTE)
-            unsure = unsure or self._macro_like(self.peek(), _LIKE_ATTRIBUTE)
-            if unsure:
+            meaning = self._enum(tag, asked, fixed) if tag.keyword == "enum" else self._record(tag, asked)
+            doubt = self.doubt(begin)
+            if doubt and isinstance(meaning, Scalar) and meaning.labels:
+                for name, _ in meaning.labels.enumerators:
+                    self.enumerators[name] = replace(self.enumerators[name], error=doubt)
+            if unsure := (
+                doubt
+                or self._macro_like(where, _LIKE_ATTRIBUTE)
+                or self._macro_like(self.peek(), _LIKE_ATTRIBUTE)
+            ):
                 raise unsure
             tag.meaning = meaning
         except Fatal:
@@ -286,7 +289,7 @@ class Bodies(Measures):
                 word, f"fails{': ' + shown(''.join(parts)) if parts else ''}; is this the right ABI?"
             )
 
-    def _enum(self, tag: Tag, asked: Attributes, fixed: Named | None, begin: int) -> Scalar:
+    def _enum(self, tag: Tag, asked: Attributes, fixed: Named | None) -> Scalar:
         brace = self.take()
         values: dict[str, int] = {}
         previous = Number(-1)
@@ -321,14 +324,11 @@ class Bodies(Measures):
         found = base or self._enum_type(values, asked.packed, brace)
         if asked.mode:
             found = scalars.integer(self.abi, asked.mode, found.dtype.kind == "i")
-        unsure = self.doubt(begin)
-        if unsure:
-            self.enumerators |= {name: replace(self.enumerators[name], error=unsure) for name in values}
         if not self.abi.microsoft:
             # Once the enum is complete, what an int cannot hold has the type of all of it.
             for name, value in values.items():
                 if not Number(value).fits():
-                    self.enumerators[name] = Number(value, *scalars.bits_of(found), unsure)
+                    self.enumerators[name] = Number(value, *scalars.bits_of(found))
         return replace(found, labels=Enumeration(values))
 
     def _enumerator(self, token: Token, value: int, base: Scalar | None) -> Number:

@@ -96,9 +96,10 @@ _SMALL = {
 """Headers of ISO C that define little, and what."""
 _LARGE = ["complex", "fenv", "locale", "setjmp", "signal", "stdlib", "tgmath", "threads", "time"]
 """Those that bring others with them on some systems."""
-_ANY = re.compile(rf"_\w*|[A-Z][A-Z0-9]*|[a-z]\w*|(?:{'|'.join(_PREFIXES_TEXT.split())})_\w+", re.ASCII)
+_ANY = rf"_\w*|[A-Z][A-Z0-9]*|[a-z]\w*|(?:{'|'.join(_PREFIXES_TEXT.split())})_\w+"
 """What any header of ISO C or POSIX may define."""
-_ISO = {name: re.compile(f"{_HIDDEN}|{own}", re.ASCII) for name, own in _SMALL.items()}
+# Patterns are compiled when a text asks for them: importing this costs nothing.
+_ISO = {name: f"{_HIDDEN}|{own}" for name, own in _SMALL.items()}
 _ISO |= dict.fromkeys(_LARGE, _ANY)
 _ISO = {spelled: own for name, own in _ISO.items() for spelled in (f"{name}.h", f"c{name}")}
 
@@ -130,7 +131,7 @@ _WINDOWS_TEXT = r"""
     synchapi fileapi handleapi sysinfoapi timeapi intsafe strsafe specstrings\w* sdkddkver winapifamily
     wmsdk\w* wmdrm\w* drmexternals dshow strmif mfapi mfidl mfobjects d3d\w* dxgi\w* xinput dinput sal
 """
-_WINDOWS = re.compile("(?:" + "|".join(_WINDOWS_TEXT.split()) + r")\.h", re.IGNORECASE)
+_WINDOWS = "(?:" + "|".join(_WINDOWS_TEXT.split()) + r")\.h"
 _OF_WINDOWS_ALONE = re.compile(r"win(?:dows|def|nt)|wtypes|rpcndr|oaidl|objidl|unknwn|ole2|wmsdk|wmdrm", re.I)
 """Those that are Microsoft's in quotes, too."""
 
@@ -142,7 +143,7 @@ def base_name(file: str) -> str:
 
 def is_windows(file: str) -> bool:
     """Whether it is one of Microsoft's headers."""
-    found = _WINDOWS.fullmatch(base_name(file))
+    found = re.fullmatch(_WINDOWS, base_name(file), re.IGNORECASE)
     return found is not None and (file[:1] == "<" or _OF_WINDOWS_ALONE.match(base_name(file)) is not None)
 
 
@@ -161,7 +162,7 @@ def may_define(file: str, name: str) -> bool:
     if name in _COMMAND_LINE or is_windows(file):
         return name not in _COMMAND_LINE
     own = _ISO.get(base_name(file)) or (_ANY if base_name(file) in _POSIX else None)
-    return own is None or own.fullmatch(name) is not None
+    return own is None or re.fullmatch(own, name, re.ASCII) is not None
 
 
 def may_declare(file: str) -> bool:

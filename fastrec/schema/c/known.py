@@ -8,11 +8,12 @@ declares itself comes before these.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from fastrec.schema.abi import Abi
 from fastrec.schema.c import scalars
 
-__all__ = ["text_of", "who_declares"]
+__all__ = ["POSIX", "WINDOWS", "Owner", "owner_of", "text_of"]
 
 _STANDARD = """
 typedef _Bool bool;
@@ -191,17 +192,34 @@ def _names(text: str) -> frozenset[str]:
 
 
 _EVERYWHERE = _names(_STANDARD + _KERNEL + " struct union typedef") - {"bool"} | scalars.WORDS
-_OF_WINDOWS = _names(_WINDOWS) - _EVERYWHERE
-_OF_POSIX = _names(_POSIX) - _EVERYWHERE
 
 
-def who_declares(name: str) -> str:
-    """Whose name it is, if others may declare it otherwise: Windows, POSIX, Linux or stdbool.h; or ``""``."""
-    if name == "bool":
-        return "stdbool.h"
-    if name in ("u32", "s32", "u64", "s64"):
-        return "Linux"
-    return "Windows" if name in _OF_WINDOWS else "POSIX" if name in _OF_POSIX else ""
+class Owner(NamedTuple):
+    """Whose names some are: ``headers`` of the system declare them, and then nobody else does."""
+
+    who: str
+    headers: tuple[str, ...] = ()
+
+
+_HEADERS_OF_POSIX = """
+    sys/types.h sys/time.h sys/stat.h sys/socket.h netinet/in.h unistd.h time.h stdlib.h pthread.h fcntl.h
+    signal.h ctime cstdlib linux/types.h linux/time.h
+"""
+WINDOWS = Owner("Windows")
+POSIX = Owner("POSIX", tuple(_HEADERS_OF_POSIX.split()))
+_LINUX = Owner("Linux", ("linux/types.h",))
+_BOOL = Owner("stdbool.h", ("stdbool.h", "cstdbool"))
+_OWNERS = (
+    {"bool": _BOOL}
+    | dict.fromkeys(("u32", "s32", "u64", "s64"), _LINUX)
+    | dict.fromkeys(_names(_POSIX) - _EVERYWHERE, POSIX)
+    | dict.fromkeys(_names(_WINDOWS) - _EVERYWHERE, WINDOWS)
+)
+
+
+def owner_of(name: str) -> Owner | None:
+    """Whose name it is, if others may declare it otherwise; None: it is the same everywhere, or not known."""
+    return _OWNERS.get(name)
 
 
 def text_of(abi: Abi) -> str:

@@ -13,7 +13,7 @@ from fastrec.schema.c.conditions import CONDITIONS, Conditions, Questions, inclu
 from fastrec.schema.c.cursor import Fatal, fatal
 from fastrec.schema.c.files import Folders, read
 from fastrec.schema.c.headers import BEFORE, is_foreign
-from fastrec.schema.c.known import who_declares
+from fastrec.schema.c.known import POSIX, WINDOWS, owner_of
 from fastrec.schema.c.macros import Macro, Macros, macro_name, macro_of, macro_said
 from fastrec.schema.c.packing import Packing
 from fastrec.schema.c.predefined import predefined
@@ -371,4 +371,4 @@ def _needs_others(text: str) -> bool:
     # What stands before a semicolon, or behind a body, is what the text declares itself.
     own = {*re.findall(r"\b(\w++)\s*+;", text), *re.findall(r"\}\s*+(\w++)", text)}
     words = {*re.findall(r"[A-Za-z_]\w*+", text)} - own
-    return any(who_declares(word) in ("Windows", "POSIX") for word in words)
+    return any(owner_of(word) in (WINDOWS, POSIX) for word in words)

@@ -10,7 +10,7 @@ from fastrec.schema.abi import Abi
 from fastrec.schema.c import scalars
 from fastrec.schema.c.attributes import Attributes
 from fastrec.schema.c.declarators import QUALIFIERS, Declarators
-from fastrec.schema.c.known import who_declares
+from fastrec.schema.c.known import WINDOWS, owner_of
 from fastrec.schema.c.names import Aligned, Named, Tag, Unusable, realigned
 from fastrec.schema.c.numbers import Number
 from fastrec.schema.c.tokens import Token, refusal
@@ -26,12 +26,6 @@ _STORAGE_TEXT = """
 _STORAGE = frozenset(_STORAGE_TEXT.split())
 _MAX_HINTS = 64
 """How often near names are looked for, which takes a while."""
-_OF_POSIX_TEXT = """
-    sys/types.h sys/time.h sys/stat.h sys/socket.h netinet/in.h unistd.h time.h stdlib.h pthread.h fcntl.h
-    signal.h ctime cstdlib linux/types.h linux/time.h
-"""
-_OF_POSIX = _OF_POSIX_TEXT.split()
-"""Headers of the system with the types of POSIX, which nobody can then declare as others."""
 _TAGS = ("struct", "union", "enum")
 _TYPEOF = ("typeof", "__typeof__", "__typeof", "typeof_unqual")
 _STATEMENTS_TEXT = """
@@ -130,18 +124,17 @@ class Specifiers(Declarators):
         """Why a name that is known here may mean something else in this text."""
         if token.text in self.unsure:
             return Unusable(SchemaError(self.unsure[token.text]))
-        who = who_declares(token.text)
-        files = self.unread.foreign() if who else ""
-        if (
-            not files
-            or (who == "Windows" and self.abi.microsoft)
-            or (who == "POSIX" and self.unread.has(*_OF_POSIX))
-            or (who == "Linux" and self.unread.has("linux/types.h"))
-            or (who == "stdbool.h" and self.unread.has("stdbool.h", "cstdbool"))
-        ):
+        owner = owner_of(token.text)
+        if owner is None or (owner is WINDOWS and self.abi.microsoft) or self.unread.has(*owner.headers):
             return None
-        why = f"is a type of {who}, which {files} may declare as another and was not read: name its folder in"
-        return Unusable(refusal(token, f"{why} include (-I), or say what it is (-D {token.text}=int)"))
+        files = self.unread.foreign()
+        if not files:
+            return None
+        why = (
+            f"is a type of {owner.who}, which {files} may declare as another and was not read: name its"
+            f" folder in include (-I), or say what it is (-D {token.text}=int)"
+        )
+        return Unusable(refusal(token, why))
 
     def begins_type(self, token: Token) -> bool:
         if token.kind != "word":

@@ -39,8 +39,9 @@ _TYPES = {
     "S": "c_char",
     "V": "c_uint8",
 }
-_OURS = frozenset(dir(ctypes.Structure)) | {"_fields_", "_pack_", "_layout_", "_anonymous_", "_align_"}
-_OURS |= {"_padding_"}
+_OURS = frozenset(dir(ctypes.Structure)) | frozenset(
+    ["_fields_", "_pack_", "_layout_", "_anonymous_", "_align_", "_padding_"]
+)
 
 _ADDRESS = """\
 def _address(number):  # a pointer as wide as those of this machine is one, any other a number
@@ -71,14 +72,8 @@ def _member_name(name: str) -> str:
 class _Module:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._classes = {
-            "ctypes",
-            "_address",
-            "LABELS",
-            "UNITS",
-            "SCALES",
-            "DOCS",
-        }  # what else the module has
+        # What else the module has.
+        self._classes = {"ctypes", "_address", "LABELS", "UNITS", "SCALES", "DOCS"}
         self.lines: list[str] = []
 
     def declare(self, struct: Struct, name: str, path: str) -> str:

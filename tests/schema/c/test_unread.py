@@ -101,9 +101,7 @@ def texts(draw: st.DrawFn) -> str:
     after = draw(st.lists(pieces(), max_size=5))
     body = draw(st.lists(members(), min_size=1, max_size=4))
     known = "#define D 1\n#define N 2\n#define P\n#define FN(x) char x;\n"
-    tail = draw(st.sampled_from(("", " P", " D_", "")))
-    if tail == " D_":
-        tail = " __attribute__((packed))"
+    tail = draw(st.sampled_from(("", " P", " __attribute__((packed))", "")))
     lines = [known, '#include "cfg.h"', *before, *after, "struct s {", *body, f"}}{tail};"]
     return "\n".join(lines) + "\n"
 
