@@ -124,7 +124,12 @@ static int t_close(int fd)
     }
     return bad ? code() : 0;
 }
-static const fr_io faulty = {t_create, t_write, t_publish, t_remove, t_sync, t_sync_all, t_sync_dir, t_close};
+static long t_read(int fd, void *data, size_t size, uint64_t offset)
+{
+    return failing("read") ? code() : fr_pread(fd, data, size, offset);
+}
+static const fr_io faulty = {t_create,   t_write,    t_publish, t_remove, t_sync,
+                             t_sync_all, t_sync_dir, t_close,   t_read,   fr_space};
 
 static int64_t fake = 1000000000;
 static int64_t fake_now(void) { return fake; }
@@ -335,7 +340,7 @@ static long run(long from, long to, int flood)
     static uint64_t zone_row[6];
     fr_ring_header plan;
     fr_ring ring;
-    int fd, error = 0, step, dir, log1, log2, i;
+    int fd, error = 0, step, dir, log1, log2, i, waits;
     uint64_t n = 0, missed = 0, failed = 0, k;
     void *memory;
     char clean[600];
@@ -400,7 +405,7 @@ static long run(long from, long to, int flood)
             fr_ring_put_payloads(&ring, (int64_t)n + 5, NULL, (const unsigned char *)payload, 16, 1);
         }
         fake += 60000000;
-        fr_spool_drain(&spooler, &channel);
+        fr_spool_drain(&spooler, &channel, 0, &waits);
         if (step % 3 == 2)
             fr_sync_round(&spooler);
         for (i = 0; i < FDS; i++)
@@ -420,7 +425,7 @@ static long run(long from, long to, int flood)
         fail_to = calls; /* the disk is well again */
     for (i = 0; i < 3; i++) {
         fake += 200000000;
-        fr_spool_drain(&spooler, &channel);
+        fr_spool_drain(&spooler, &channel, 0, &waits);
         fr_sync_round(&spooler);
     }
     if (channel.error)
