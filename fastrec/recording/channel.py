@@ -18,18 +18,14 @@ import numpy as np
 from fastrec.errors import FormatError, SchemaError
 from fastrec.recording import layout, opening
 from fastrec.recording.chunk import EvolvedChunk, SegmentChunk
-from fastrec.recording.committed import NUMBER_LIMIT
+from fastrec.recording.precedence import settle, spans_of_gaps
 from fastrec.recording.segment import Segment, Stock
 from fastrec.records import Chunk
 from fastrec.schema import Schema
 from fastrec.schema.conversion import Conversion
-from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS, Cause, join
+from fastrec.schema.gaps import GAP_DTYPE, Cause, join
 
-__all__ = ["Channel", "Content", "Span", "spans_of_gaps"]
-
-
-Span = tuple[int, int]
-"""Numbers from the first up to, not including, the second."""
+__all__ = ["Channel", "Content"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +35,6 @@ class Content:
     Attributes
     ----------
     segments : list of Segment
-    kept : list of int
-        How many index rows of each count; those behind are in a later segment again.
     chunks : list of SegmentChunk
         Ascending in number.
     gaps : ndarray of GAP_DTYPE
@@ -51,7 +45,6 @@ class Content:
     """
 
     segments: list[Segment]
-    kept: list[int]
     chunks: list[SegmentChunk]
     gaps: np.ndarray
     end: int
@@ -156,17 +149,14 @@ class Channel:
         segments = self._segments()
         problems = [line for segment in segments for line in segment.problems]
         tail = [line for segment in segments for line in segment.tail]
-        rows, kept, limits = _cut(segments)
+        pieces, losses = settle(segments)
         chunks = [
-            chunk for segment, stop in zip(segments, rows, strict=True) for chunk in _chunks(segment, stop)
+            SegmentChunk(segment, *piece)
+            for segment, own in zip(segments, pieces, strict=True)
+            for piece in own
         ]
-        pieces = [np.empty(0, GAP_DTYPE)]
-        for segment, count, limit in zip(segments, kept, limits, strict=True):
-            committed = int(segment.index["gap_rows"][count - 1]) if count else 0
-            # A loss before the number where a later segment takes over is told by this one alone.
-            mine = (segment.gap_numbers < committed) | (segment.gaps["seq"] < limit)
-            pieces.append(segment.gaps[mine])
-        gaps = join(np.concatenate(pieces))
+        chunks.sort(key=lambda chunk: chunk.first_seq)
+        gaps = join(np.concatenate([np.empty(0, GAP_DTYPE), *losses]))
         ends = [segment.end for segment in segments] + [stop for _, stop in spans_of_gaps(gaps)]
         end = max([*ends, published or 0])
         retired = segments[0].number > 0 if segments else False
@@ -179,7 +169,7 @@ class Channel:
         ]
         if len(holes):
             gaps = join(np.concatenate([gaps, holes]))
-        return Content(segments, kept, chunks, gaps, end, problems, tail)
+        return Content(segments, chunks, gaps, end, problems, tail)
 
     def seen(self, content: Content) -> Iterable[Chunk]:
         """The chunks, as the schema given has their rows."""
@@ -195,48 +185,6 @@ class Channel:
         # Retention removes the oldest segment, records first: what is left of it counts for nothing.
         present = [place for place, segment in enumerate(loaded) if segment.present]
         return loaded[present[0] :] if present else loaded
-
-
-def _cut(segments: list[Segment]) -> tuple[list[int], list[int], list[int]]:
-    """Per segment, the rows and index rows that no later one replaces, and the number from which one does."""
-    rows: list[int] = []
-    kept: list[int] = []
-    limits: list[int] = []
-    limit = NUMBER_LIMIT
-    for segment in reversed(segments):
-        index = segment.index
-        row, count = segment.length, len(index)
-        if segment.end > limit:
-            ends = index["first_seq"] + index["rows"]
-            count = int(np.searchsorted(ends, np.uint64(limit), "right"))
-            row = int(segment.at[count]) + max(0, limit - int(index["first_seq"][count]))
-        rows.append(row)
-        kept.append(count)
-        limits.append(limit)
-        if len(index):
-            # A segment that begins with a loss replaces what the one before held of it.
-            lost = segment.gaps[np.isin(segment.gaps["cause"], [Cause.OVERWRITTEN, Cause.DISK])]
-            limit = min([limit, int(index["first_seq"][0]), *lost["seq"].tolist()])
-    return rows[::-1], kept[::-1], limits[::-1]
-
-
-def _chunks(segment: Segment, stop: int) -> list[SegmentChunk]:
-    filled = np.flatnonzero((segment.index["rows"] > 0) & (segment.at < stop))
-    if not len(filled):
-        return []
-    first = segment.index["first_seq"][filled]
-    # A break where a block does not go on with the number the one before ended with.
-    breaks = np.flatnonzero(np.append(True, first[1:] != first[:-1] + segment.index["rows"][filled][:-1]))
-    starts = segment.at[filled][breaks].tolist()
-    stops = [*starts[1:], stop]
-    numbers = first[breaks].tolist()
-    return [SegmentChunk(segment, *piece) for piece in zip(starts, stops, numbers, strict=True)]
-
-
-def spans_of_gaps(gaps: np.ndarray) -> list[Span]:
-    """The numbers that gaps stand for, one span for each gap that has numbers."""
-    own = gaps[np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])]
-    return list(zip(own["seq"].tolist(), (own["seq"] + own["count"]).tolist(), strict=True))
 
 
 def _holes(

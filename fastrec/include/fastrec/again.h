@@ -37,7 +37,7 @@ static inline uint64_t fr_again_first_gap(const fr_io *io, const fr_spool_channe
 {
     fr_index_row row;
     uint64_t i, gaps = 0;
-    for (i = 0; fr_again_index(io, c, s, i, &row) && row.first_seq < from; i++) {
+    for (i = 0; fr_again_index(io, c, s, i, &row) && row.first_seq + (row.rows > 0) <= from; i++) {
         gaps = row.gap_rows;
         *last = row.t_max;
     }
