@@ -25,7 +25,7 @@ from fastrec.schema import Schema
 from fastrec.schema.conversion import Conversion
 from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS, Cause, join
 
-__all__ = ["Channel", "Content", "Span", "chunks_of", "cut", "holes", "spans_of_gaps"]
+__all__ = ["Channel", "Content", "Span", "begin_of", "chunks_of", "cut", "holes", "spans_of_gaps"]
 
 _LOOKS = 100
 """At the folder, before a channel all of whose segments go while they are looked at is taken for empty."""
@@ -219,7 +219,7 @@ def cut(segments: Sequence[Segment]) -> tuple[list[int], list[int], list[int]]:
     for segment in reversed(segments):
         index = segment.index
         row, count = segment.length, len(index)
-        if segment.end > limit:
+        if len(index) and segment.end > limit:
             ends = index["first_seq"] + index["rows"]
             count = int(np.searchsorted(ends, np.uint64(limit), "right"))
             row = int(segment.at[count]) + max(0, limit - int(index["first_seq"][count]))
@@ -227,10 +227,15 @@ def cut(segments: Sequence[Segment]) -> tuple[list[int], list[int], list[int]]:
         kept.append(count)
         limits.append(limit)
         if len(index):
-            # A segment that begins with a loss replaces what the one before held of it.
-            lost = segment.gaps[np.isin(segment.gaps["cause"], [Cause.OVERWRITTEN, Cause.DISK])]
-            limit = min([limit, int(index["first_seq"][0]), *lost["seq"].tolist()])
+            limit = min(limit, begin_of(segment))
     return rows[::-1], kept[::-1], limits[::-1]
+
+
+def begin_of(segment: Segment) -> int:
+    """Number from which a segment in which something is committed replaces those before it."""
+    # One that begins with a loss replaces what the one before held of it.
+    lost = segment.gaps[np.isin(segment.gaps["cause"], [Cause.OVERWRITTEN, Cause.DISK])]
+    return min([int(segment.index["first_seq"][0]), *lost["seq"].tolist()])
 
 
 def chunks_of(segment: Segment, stop: int) -> list[SegmentChunk]:
@@ -249,8 +254,12 @@ def chunks_of(segment: Segment, stop: int) -> list[SegmentChunk]:
 
 def spans_of_gaps(gaps: np.ndarray) -> list[Span]:
     """The numbers that gaps stand for, one span for each gap that has numbers."""
-    own = gaps[np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])]
+    own = _own(gaps)
     return list(zip(own["seq"].tolist(), (own["seq"] + own["count"]).tolist(), strict=True))
+
+
+def _own(gaps: np.ndarray) -> np.ndarray:
+    return gaps[np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])]
 
 
 def holes(
@@ -271,19 +280,16 @@ def holes(
     before_ns : int
         Stamp of what was before them.
     """
-    spans: list[tuple[int, int, SegmentChunk | None]]
-    spans = [(chunk.first_seq, chunk.first_seq + len(chunk), chunk) for chunk in chunks]
-    spans += [(start, stop, None) for start, stop in spans_of_gaps(gaps)]
-    spans.sort(key=lambda span: span[:2])
+    spans = [(one.first_seq, one.first_seq + len(one), one.index_first, one.index_last) for one in chunks]
+    own = _own(gaps)
+    times = zip(own["t_first"].tolist(), own["t_last"].tolist(), strict=True)
+    spans += [(*span, *when) for span, when in zip(spans_of_gaps(gaps), times, strict=True)]
     found = []
     reached, before = begin, before_ns
-    for start, stop, chunk in [*spans, (end, end, None)]:
+    for start, stop, first, last in [*sorted(spans), (end, end, before_ns, before_ns)]:
         if start > reached:
-            after = chunk.index_first if chunk else before
             # Segments go missing from the front only by retention; a hole anywhere else is damage.
             cause = (Cause.RETIRED, 0) if retired and reached == begin else (Cause.DISK, errno.EIO)
-            found.append((reached, start - reached, *cause, before, max(before, after)))
-        reached = max(reached, stop)
-        if chunk:
-            before = max(before, chunk.index_last)
+            found.append((reached, start - reached, *cause, before, max(before, first)))
+        reached, before = max(reached, stop), max(before, last)
     return np.array(found, GAP_DTYPE)

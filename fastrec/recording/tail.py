@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fastrec.recording import layout, opening
-from fastrec.recording.channel import Channel, Content, chunks_of, cut, holes, spans_of_gaps
+from fastrec.recording.channel import Channel, Content, begin_of, chunks_of, cut, holes, spans_of_gaps
 from fastrec.recording.committed import NUMBER_LIMIT, Since
 from fastrec.recording.opening import GoneError
 from fastrec.recording.segment import Segment
@@ -98,28 +98,31 @@ class ChannelTail:
                 if self._number < 0 and not self._go_on():
                     return None
                 ahead = self._ahead()  # before its own segment, which is complete once there is one
-                part = self._load()
-                piece = self._take(part, ahead) if part.present else None
+                texts = self._segment.stored_texts if self._segment is not None else None
+                part = Segment(self._channel.stock, self._number, self._since, texts)
+                sure = ahead is None and not part.problems
+                there = part.present and (sure or self._has(self._number))
+                piece = self._take(part, ahead) if there else None
             except GoneError:
                 continue
-            if not part.present:
+            if not there:
                 # Retention took it, records first: whatever is left of it counts for nothing.
                 if not self._go_on():
                     return None
             elif ahead is not None:
-                self._move(part, ahead)
+                self._number, self._segment, self._since = ahead.number, None, Since()
             else:
                 self._segment, self._since = part, part.read
             if piece is not None:
                 return piece
-            if part.present and ahead is None:
+            if there and ahead is None:
                 return None
 
     # Segments
 
-    def _load(self) -> Segment:
-        texts = self._segment.stored_texts if self._segment is not None else None
-        return Segment(self._channel.stock, self._number, self._since, texts)
+    def _has(self, number: int) -> bool:
+        stock = self._channel.stock
+        return opening.has_file(stock.root, *stock.parts(layout.segment_file("records", number)))
 
     def _ahead(self) -> Segment | None:
         """The next segment, once something is committed in it; one may be there that has nothing yet."""
@@ -138,25 +141,20 @@ class ChannelTail:
 
     def _go_on(self) -> bool:
         """Go on with the oldest segment behind the one that was read; whether there is one."""
-        stock = self._channel.stock
         for number in self._channel.numbers():
-            name = stock.parts(layout.segment_file("records", number))
-            if number > self._number and opening.has_file(stock.root, *name):
+            if number > self._number and self._has(number):
                 self._from_the_front |= self._number >= 0 or number > 0
                 self._number, self._segment, self._since = number, None, Since()
-                self._rewound, self._repeated = 0, self._told[:0]
                 return True
         return False
-
-    def _move(self, part: Segment, ahead: Segment) -> None:
-        limit = cut([part, ahead])[2][0]
-        self._rewound = self._next if limit < self._next else 0
-        self._repeated = self._told[self._told["seq"] >= limit]
-        self._number, self._segment, self._since = ahead.number, None, Since()
 
     # What is new
 
     def _take(self, part: Segment, ahead: Segment | None) -> Piece | None:
+        if self._since == Since() and len(part.index):
+            begin = begin_of(part)
+            self._rewound = self._next if begin < self._next else 0
+            self._repeated = self._told[self._told["seq"] >= begin]
         rows, kept, limits = cut([part] if ahead is None else [part, ahead])
         chunks = chunks_of(part, rows[0])
         committed = int(part.index["gap_rows"][kept[0] - 1]) if kept[0] else 0
