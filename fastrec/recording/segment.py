@@ -114,7 +114,8 @@ class Segment:
         self.present, self.count = self._read_count()
         found = committed.read_index(stock.root, self.parts("index"), self._base, since.index)
         # Sizes after the index: what a row claims was in its file before the row was.
-        count, broken = committed.true_claims(found.rows, **self._room(), since=since)
+        room = self._room() if len(found.rows) else {"rows": 0, "gap_rows": 0, "string_bytes": 0}
+        count, broken = committed.true_claims(found.rows, **room, since=since)
         self.index = found.rows[:count]
         self.problems += found.problems
         self.tail += found.tail
