@@ -18,20 +18,17 @@ import numpy as np
 from fastrec.errors import FormatError, SchemaError
 from fastrec.recording import layout, opening
 from fastrec.recording.chunk import EvolvedChunk, SegmentChunk
-from fastrec.recording.committed import NUMBER_LIMIT
+from fastrec.recording.precedence import settle, spans_of_gaps
 from fastrec.recording.segment import Segment, Stock
 from fastrec.records import Chunk
 from fastrec.schema import Schema
 from fastrec.schema.conversion import Conversion
 from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS, Cause, join
 
-__all__ = ["Channel", "Content", "Span", "begin_of", "chunks_of", "cut", "holes", "spans_of_gaps"]
+__all__ = ["Channel", "Content", "holes"]
 
 _LOOKS = 100
 """At the folder, before a channel all of whose segments go while they are looked at is taken for empty."""
-
-Span = tuple[int, int]
-"""Numbers from the first up to, not including, the second."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +38,6 @@ class Content:
     Attributes
     ----------
     segments : list of Segment
-    kept : list of int
-        How many index rows of each count; those behind are in a later segment again.
     chunks : list of SegmentChunk
         Ascending in number.
     gaps : ndarray of GAP_DTYPE
@@ -53,7 +48,6 @@ class Content:
     """
 
     segments: list[Segment]
-    kept: list[int]
     chunks: list[SegmentChunk]
     gaps: np.ndarray
     end: int
@@ -158,17 +152,14 @@ class Channel:
         segments = self._segments()
         problems = [line for segment in segments for line in segment.problems]
         tail = [line for segment in segments for line in segment.tail]
-        rows, kept, limits = cut(segments)
+        pieces, losses = settle(segments)
         chunks = [
-            chunk for segment, stop in zip(segments, rows, strict=True) for chunk in chunks_of(segment, stop)
+            SegmentChunk(segment, *piece)
+            for segment, own in zip(segments, pieces, strict=True)
+            for piece in own
         ]
-        pieces = [np.empty(0, GAP_DTYPE)]
-        for segment, count, limit in zip(segments, kept, limits, strict=True):
-            committed = int(segment.index["gap_rows"][count - 1]) if count else 0
-            # A loss before the number where a later segment takes over is told by this one alone.
-            mine = (segment.gap_numbers < committed) | (segment.gaps["seq"] < limit)
-            pieces.append(segment.gaps[mine])
-        gaps = join(np.concatenate(pieces))
+        chunks.sort(key=lambda chunk: chunk.first_seq)
+        gaps = join(np.concatenate([np.empty(0, GAP_DTYPE), *losses]))
         ends = [segment.end for segment in segments] + [stop for _, stop in spans_of_gaps(gaps)]
         end = max([*ends, published or 0])
         retired = segments[0].number > 0 if segments else False
@@ -181,7 +172,7 @@ class Channel:
         ]
         if len(missing):
             gaps = join(np.concatenate([gaps, missing]))
-        return Content(segments, kept, chunks, gaps, end, problems, tail)
+        return Content(segments, chunks, gaps, end, problems, tail)
 
     def seen(self, chunks: Sequence[SegmentChunk]) -> Sequence[Chunk]:
         """The chunks, as the schema given has their rows."""
@@ -210,65 +201,13 @@ class Channel:
         return loaded
 
 
-def cut(segments: Sequence[Segment]) -> tuple[list[int], list[int], list[int]]:
-    """Per segment, the rows and index rows that no later one replaces, and the number from which one does."""
-    rows: list[int] = []
-    kept: list[int] = []
-    limits: list[int] = []
-    limit = NUMBER_LIMIT
-    for segment in reversed(segments):
-        index = segment.index
-        row, count = segment.length, len(index)
-        if len(index) and segment.end > limit:
-            ends = index["first_seq"] + index["rows"]
-            count = int(np.searchsorted(ends, np.uint64(limit), "right"))
-            row = int(segment.at[count]) + max(0, limit - int(index["first_seq"][count]))
-        rows.append(row)
-        kept.append(count)
-        limits.append(limit)
-        if len(index):
-            limit = min(limit, begin_of(segment))
-    return rows[::-1], kept[::-1], limits[::-1]
-
-
-def begin_of(segment: Segment) -> int:
-    """Number from which a segment in which something is committed replaces those before it."""
-    # One that begins with a loss replaces what the one before held of it.
-    lost = segment.gaps[np.isin(segment.gaps["cause"], [Cause.OVERWRITTEN, Cause.DISK])]
-    return min([int(segment.index["first_seq"][0]), *lost["seq"].tolist()])
-
-
-def chunks_of(segment: Segment, stop: int) -> list[SegmentChunk]:
-    """The rows of a segment below row `stop`, in chunks of consecutive numbers."""
-    filled = np.flatnonzero((segment.index["rows"] > 0) & (segment.at < stop))
-    if not len(filled):
-        return []
-    first = segment.index["first_seq"][filled]
-    # A break where a block does not go on with the number the one before ended with.
-    breaks = np.flatnonzero(np.append(True, first[1:] != first[:-1] + segment.index["rows"][filled][:-1]))
-    starts = segment.at[filled][breaks].tolist()
-    stops = [*starts[1:], stop]
-    numbers = first[breaks].tolist()
-    return [SegmentChunk(segment, *piece) for piece in zip(starts, stops, numbers, strict=True)]
-
-
-def spans_of_gaps(gaps: np.ndarray) -> list[Span]:
-    """The numbers that gaps stand for, one span for each gap that has numbers."""
-    own = _own(gaps)
-    return list(zip(own["seq"].tolist(), (own["seq"] + own["count"]).tolist(), strict=True))
-
-
-def _own(gaps: np.ndarray) -> np.ndarray:
-    return gaps[np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])]
-
-
 def holes(
     chunks: list[SegmentChunk],
     gaps: np.ndarray,
     end: int,
     *,
     begin: int = 0,
-    retired: bool,
+    retired: bool = False,
     before_ns: int,
 ) -> np.ndarray:
     """Gaps for the numbers from `begin` up to `end` that neither a chunk nor a gap accounts for.
@@ -281,7 +220,7 @@ def holes(
         Stamp of what was before them.
     """
     spans = [(one.first_seq, one.first_seq + len(one), one.index_first, one.index_last) for one in chunks]
-    own = _own(gaps)
+    own = gaps[np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])]
     times = zip(own["t_first"].tolist(), own["t_last"].tolist(), strict=True)
     spans += [(*span, *when) for span, when in zip(spans_of_gaps(gaps), times, strict=True)]
     found = []

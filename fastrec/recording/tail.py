@@ -12,9 +12,11 @@ from collections.abc import Callable
 import numpy as np
 
 from fastrec.recording import layout, opening
-from fastrec.recording.channel import Channel, Content, begin_of, chunks_of, cut, holes, spans_of_gaps
+from fastrec.recording.channel import Channel, Content, holes
+from fastrec.recording.chunk import SegmentChunk
 from fastrec.recording.committed import NUMBER_LIMIT, Since
 from fastrec.recording.opening import GoneError
+from fastrec.recording.precedence import pieces_of, spans_of_gaps
 from fastrec.recording.segment import Segment
 from fastrec.records.following import Piece
 from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS
@@ -62,6 +64,7 @@ class ChannelTail:
         self._seen_gaps = {one.number: one.read.gap_rows for one in content.segments}
         seen = [chunk.index_last for chunk in content.chunks if chunk.first_seq + len(chunk) <= self._next]
         self._stamp = max([start_ns, *seen])
+        self._known = content.end  # numbers below it were seen, or counted
         self._segment: Segment | None = None  # as far as it was read
         self._number = -1
         self._since = Since()
@@ -93,6 +96,14 @@ class ChannelTail:
 
     def look(self) -> Piece | None:
         """New rows of one segment, and the losses that were committed with them."""
+        piece = self._look()
+        if piece is None and self._final and self._next < self._known:
+            nobody = holes([], np.empty(0, GAP_DTYPE), self._known, begin=self._next, before_ns=self._stamp)
+            piece = Piece([], self._next, nobody, self._clock())
+            self._next = self._known
+        return piece
+
+    def _look(self) -> Piece | None:
         while True:
             try:
                 if self._number < 0 and not self._go_on():
@@ -152,24 +163,28 @@ class ChannelTail:
 
     def _take(self, part: Segment, ahead: Segment | None) -> Piece | None:
         if self._since == Since() and len(part.index):
-            begin = begin_of(part)
+            begin = _begin_of(part)
             self._rewound = self._next if begin < self._next else 0
-            self._repeated = self._told[self._told["seq"] >= begin]
-        rows, kept, limits = cut([part] if ahead is None else [part, ahead])
-        chunks = chunks_of(part, rows[0])
-        committed = int(part.index["gap_rows"][kept[0] - 1]) if kept[0] else 0
-        mine = (part.gap_numbers < committed) | (part.gaps["seq"] < limits[0])
+            self._repeated = self._told
+        number, row, kept = self._counting(part, ahead)
+        committed = int(part.index["gap_rows"][kept - 1]) if kept else self._since.gap_rows
+        chunks = [
+            SegmentChunk(part, start, min(stop, row), number)
+            for start, stop, number in pieces_of(part)
+            if start < row
+        ]
+        mine = (part.gap_numbers < committed) | (part.gaps["seq"] < number)
         told = part.gaps[mine]
         gaps = self._untold(told, part.gap_numbers[mine])
         ends = [chunk.first_seq + len(chunk) for chunk in chunks] + [stop for _, stop in spans_of_gaps(gaps)]
-        end = max([self._next, min(part.end, limits[0]), *ends])
+        end = max([self._next, number, *ends])
         missing = holes(
             chunks, gaps, end, begin=self._next, retired=self._from_the_front, before_ns=self._stamp
         )
         fresh = [chunk for chunk in chunks if chunk.first_seq + len(chunk) > self._next]
         held = part.hold() if fresh else None
         # From here on nothing can fail: what is handed out is told.
-        first, self._next = self._next, end
+        first, self._next, self._known = self._next, end, max(self._known, part.end)
         self._stamp = max([self._stamp, *(chunk.index_last for chunk in chunks)])
         self._note(told, part)
         if end > first:
@@ -179,6 +194,25 @@ class ChannelTail:
             return None
         self._held = held
         return Piece(self._channel.seen(fresh), first, gaps, self._clock())
+
+    def _counting(self, part: Segment, ahead: Segment | None) -> tuple[int, int, int]:
+        """Up to which number a segment counts, and how many of its rows and index rows that are.
+
+        A recorder writes rows again when it does not know what became of them; until it has come to all of
+        them, those that it wrote first count, but for what is damaged.
+        """
+        first, rows = part.index["first_seq"], part.index["rows"]
+        again = part.end if ahead is None else _begin_of(ahead)
+        if again >= part.end or not len(part.index):
+            return part.end, part.length, len(part.index)
+        block = int(np.searchsorted(first + rows, np.uint64(again), "right"))
+        if ahead.end < part.end:
+            damaged = part.damaged(block, len(rows))
+            if not damaged:
+                return part.end, part.length, len(part.index)
+            block = damaged[0]
+            again = int(first[block])
+        return again, int(part.at[block]) + max(0, again - int(first[block])), block
 
     def _untold(self, gaps: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Those that were not handed out before; of numbers that were handed out a loss has none."""
@@ -200,6 +234,11 @@ class ChannelTail:
         durable = int(segment.index["durable_seq"][-1]) if len(segment.index) else 0
         told = np.concatenate([self._told, gaps])
         self._told = told[told["seq"] >= min(durable, NUMBER_LIMIT)][-_TOLD:]
+
+
+def _begin_of(segment: Segment) -> int:
+    """Number from which a segment in which something is committed counts."""
+    return min([int(segment.index["first_seq"][0]), *(start for start, _ in spans_of_gaps(segment.gaps))])
 
 
 def _whole(gaps: np.ndarray) -> np.ndarray:

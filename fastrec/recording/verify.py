@@ -15,7 +15,8 @@ import numpy as np
 
 from fastrec.errors import CorruptionError, FastrecError, RecordingError
 from fastrec.recording import layout, opening
-from fastrec.recording.channel import Channel, Content, spans_of_gaps
+from fastrec.recording.channel import Channel, Content
+from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.segment import Segment
 from fastrec.recording.zones import summarise
 from fastrec.schema.gaps import Cause

@@ -255,6 +255,41 @@ def test_rows_written_again_that_were_not_read(live: tuple[writer.Folder, writer
     assert told(list(records.follow(timeout="0s"))) == ([*range(20, 40)], [(24, 5, Cause.MISSED)])
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_rows_that_are_not_yet_written_again(
+    live: tuple[writer.Folder, writer.Channel], *, damaged: bool
+) -> None:
+    folder, channel = live
+    follow, early = (status_of(folder).follow(timeout="0s") for _ in range(2))
+    given_up = channel.segments[0]
+    for seq in range(20, 40, 5):
+        given_up.commit(seq, rows(seq, seq + 5))
+    assert told(list(early))[0] == [*range(20, 40)]
+    if damaged:
+        with given_up.path("records").open("r+b") as file:
+            file.seek(-32 * 10, os.SEEK_END)
+            file.write(bytes(32 * 10))
+    fresh = channel.segment()
+    fresh.commit(22, rows(22, 25))
+    assert told(list(follow))[0] == [*range(20, 30 if damaged else 40)]
+    fresh.commit(25, rows(25, 42))
+    assert told(list(follow))[0] == [*range(30 if damaged else 40, 42)]
+    assert told(list(early))[0] == [40, 41]
+
+
+def test_rows_that_were_damaged_and_never_written_again(tmp_path: Path) -> None:
+    folder, channel = samples.small(tmp_path / "r")
+    records = status_of(folder)
+    given_up = channel.segments[0]
+    given_up.commit(20, rows(20, 25))
+    given_up.commit(25, rows(25, 30))
+    with given_up.path("records").open("r+b") as file:
+        file.seek(-32, os.SEEK_END)
+        file.write(bytes(32))
+    channel.segment().commit(20, rows(20, 22))
+    assert told(list(records.follow())) == ([*range(20, 25)], [(25, 5, Cause.DISK)])
+
+
 def test_what_was_read_is_not_told_as_lost(live: tuple[writer.Folder, writer.Channel]) -> None:
     folder, channel = live
     follow = status_of(folder).follow(timeout="0s")
