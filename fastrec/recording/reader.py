@@ -18,6 +18,7 @@ import numpy as np
 from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError, shown, suggest
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
+from fastrec.recording.tail import ChannelTail
 from fastrec.recording.verify import Report, published, totals, verify
 from fastrec.records import Records
 from fastrec.schema import Schema
@@ -193,11 +194,19 @@ class Recording(Mapping[str, Records]):
         records = Records(
             name,
             channel.schema,
-            channel.seen(content),
+            channel.seen(content.chunks),
             gaps=content.gaps,
             clock=self.clock,
             period_ns=channel.period_ns,
             store=channel.store,
+            tail=lambda begin: ChannelTail(
+                channel,
+                content,
+                begin,
+                start_ns=self._start(),
+                live=lambda: opening.is_live(self.path),
+                clock=lambda: self.clock,
+            ),
         )
         if closed is not None:
             self._records[name] = records
