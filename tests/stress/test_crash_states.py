@@ -57,19 +57,39 @@ def test_many_states(program: Path) -> None:
 
 
 BUGS = {
-    "folder not flushed": ("spool.h", "return error || !d->names ? error : io->sync_dir(d->channel->dir);", "return error;"),
-    "durable before the flush": ("spool.h", COLLECTED, f"{COLLECTED} fr_store_release(&c->durable, d->written);"),
+    "folder not flushed": (
+        "spool.h",
+        "return error || !d->names ? error : io->sync_dir(d->channel->dir);",
+        "return error;",
+    ),
+    "durable before the flush": (
+        "spool.h",
+        COLLECTED,
+        f"{COLLECTED} fr_store_release(&c->durable, d->written);",
+    ),
     "durable as written after the flush": ("spool.h", RAISE, "fr_store_release(&c->durable, c->written);"),
-    "durable though the flush failed": ("spool.h", "else if (s->durability != FR_DURABLE_NEVER && !c->sync_error)", "if (s->durability != FR_DURABLE_NEVER)"),
+    "durable though the flush failed": (
+        "spool.h",
+        "else if (s->durability != FR_DURABLE_NEVER && !c->sync_error)",
+        "if (s->durability != FR_DURABLE_NEVER)",
+    ),
     "strings not flushed": ("spool.h", EACH, f"{EACH}file != FR_STRINGS && "),
     "gaps not flushed": ("spool.h", EACH, f"{EACH}file != FR_GAPS && "),
     "index not flushed": ("spool.h", EACH, f"{EACH}file != FR_INDEX && "),
     "records not flushed": ("spool.h", EACH, f"{EACH}file != FR_RECORDS && "),
-    "full segments not flushed": ("spool.h", "for (i = 0; i < d->count; i++)\n        for (file", "for (i = d->retired; i < d->count; i++)\n        for (file"),
+    "full segments not flushed": (
+        "spool.h",
+        "for (i = 0; i < d->count; i++)\n        for (file",
+        "for (i = d->retired; i < d->count; i++)\n        for (file",
+    ),
     "no syncfs where files are many": ("spool.h", "error = s->io->sync_all(s->dir);", "error = 0;"),
     "count before the index row": ("commit.h", APPEND_INDEX, COUNT_AHEAD + APPEND_INDEX),
-    "written before the index row": ("commit.h", APPEND_INDEX, "fr_store_release(&c->written, c->cursor + batch.count);\n    " + APPEND_INDEX),
-}  # fmt: skip
+    "written before the index row": (
+        "commit.h",
+        APPEND_INDEX,
+        f"fr_store_release(&c->written, c->cursor + batch.count);\n    {APPEND_INDEX}",
+    ),
+}
 """What is wrong, in which header, and how."""
 
 
@@ -89,7 +109,7 @@ def test_a_seeded_bug_shows(tmp_path: Path, bug: str) -> None:
 
 
 def test_index_before_rows_is_no_bug(tmp_path: Path) -> None:
-    """Nothing orders what no flush lies between: the checksum of the rows tells. So the order may be another."""
+    """Nothing orders what no flush lies between, and the checksum of the rows tells: another order will do."""
     include = seeded(tmp_path, "commit.h", APPEND_RECORDS, f"{{ {INDEX_AHEAD} {APPEND_RECORDS} }}")
     result = run(build(tmp_path, "crash_states.c", "-lm", include=include), MUTANT_STATES)
     assert result.returncode == 0, result.stdout[-3000:]
