@@ -23,6 +23,9 @@
 #define FILES 2048
 #define NAMES 1024
 #define LOSSES 4096
+#ifndef ENOUGH
+#define ENOUGH 20 /* problems */
+#endif
 #define FIRST_FD                                                                                             \
     100 /* of files; below are folders: 0 is the recording's, 1 and 2 are those of the channels */
 
@@ -674,6 +677,20 @@ static void stop(void)
     }
 }
 
+/* What a process that was killed would leave to the kernel. */
+static void release(fr_spool_channel *c)
+{
+    uint32_t i;
+    for (i = 0; i < c->retired_count; i++)
+        fr_segment_close(&disk, &c->retired[i]);
+    for (i = 0; i < c->given_up_count; i++)
+        fr_segment_close(&disk, &c->given_up[i].segment);
+    if (c->open)
+        fr_segment_close(&disk, &c->segment);
+    if (c->ahead_state == FR_AHEAD_READY)
+        fr_segment_close(&disk, &c->ahead);
+}
+
 static void run(void)
 {
     int steps, idle, i, k;
@@ -700,6 +717,8 @@ static void run(void)
         step(i < steps / 3 ? idle : -1);
     if (roll(&script, 3))
         stop();
+    for (k = 0; k < 2; k++)
+        release(&channels[k].c);
 }
 
 int main(int argc, char **argv)
@@ -713,7 +732,7 @@ int main(int argc, char **argv)
     }
     most_states = argc > 1 ? atol(argv[1]) : 20000;
     for (seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-         power_states + kill_states < most_states && problems < 20; seed++)
+         power_states + kill_states < most_states && problems < ENOUGH; seed++)
         run();
     printf("%ld states of lost power, %ld of a kill, in %ld runs; %llu records told safe, %llu read; %ld "
            "problems\n",

@@ -109,7 +109,7 @@ def test_a_seeded_bug_shows(tmp_path: Path, bug: str) -> None:
 
 
 def test_index_before_rows_is_no_bug(tmp_path: Path) -> None:
-    """Nothing orders what no flush lies between, and the checksum of the rows tells: another order will do."""
+    """Nothing orders what no flush lies between, and the checksum of rows tells: another order will do."""
     include = seeded(tmp_path, "commit.h", APPEND_RECORDS, f"{{ {INDEX_AHEAD} {APPEND_RECORDS} }}")
     result = run(build(tmp_path, "crash_states.c", "-lm", include=include), MUTANT_STATES)
     assert result.returncode == 0, result.stdout[-3000:]
