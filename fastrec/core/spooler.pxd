@@ -80,6 +80,7 @@ cdef extern from "fastrec/spooled.h" nogil:
         uint64_t *text_offsets
         fr_bytes lines
         int64_t last                               # latest stamp written
+        void *told                                 # losses that may not be durable
         fr_kept *kept                              # segments that retention may remove, oldest first
         uint32_t kept_count
         uint32_t kept_room

@@ -106,7 +106,8 @@ cdef class SpoolChannel:
             return
         for memory in (<size_t> self.c.zone.row, <size_t> self.c.stage, <size_t> self.c.blocks,
                        <size_t> self.c.zone_rows, <size_t> self.c.text_ids, <size_t> self.c.text_offsets,
-                       <size_t> self.c.lines.data, <size_t> self.c.kept, <size_t> self.c):
+                       <size_t> self.c.lines.data, <size_t> self.c.kept, <size_t> self.c.told,
+                       <size_t> self.c):
             free(<void *> <size_t> memory)
 
     def marks(self):

@@ -26,6 +26,7 @@ __all__ = [
     "COUNT_OFFSET",
     "FORMAT_VERSION",
     "GAP_ROW_DTYPE",
+    "INDEX_AGAIN",
     "INDEX_DECREASING",
     "INDEX_DTYPE",
     "KINDS",
@@ -64,6 +65,9 @@ HEADER_LIMIT = 10_000
 
 INDEX_DECREASING = 1
 """Bit of an index row's ``flags``: stamps of the block decrease somewhere."""
+
+INDEX_AGAIN = 4
+"""Bit of an index row's ``flags``: losses that earlier segments committed from here on are told again."""
 
 INDEX_DTYPE = np.dtype(
     [

@@ -10,6 +10,7 @@ import bisect
 
 import numpy as np
 
+from fastrec.recording import layout
 from fastrec.recording.segment import Segment
 from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS
 
@@ -57,13 +58,17 @@ class _Later:
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
-        self.hulls: list[Span] = []
+        self.hulls: list[tuple[int, int, bool]] = []
 
     def take(self, spans: list[Span], segment: Segment) -> None:
         if not len(segment.index):
             return
         first = min([int(segment.index["first_seq"][0]), *(start for start, _ in spans)])
-        self.hulls = _merged([*self.hulls, (first, max([segment.end, *(stop for _, stop in spans)]))])
+        last = max([segment.end, *(stop for _, stop in spans)])
+        while self.hulls and self.hulls[0][0] <= last:
+            last = max(last, self.hulls.pop(0)[1])
+        again = bool(segment.index["flags"][0] & layout.INDEX_AGAIN)
+        self.hulls.insert(0, (first, last, again))
         self.spans = _merged([*self.spans, *spans])
 
 
@@ -119,13 +124,13 @@ def _counting(segment: Segment, later: _Later) -> np.ndarray:
     if not len(gaps) or not later.hulls or segment.end < later.hulls[0][0]:
         return gaps
     # A loss without numbers was told by a commit: when its records are in a later segment, so is the loss. A
-    # commit of losses alone at the very number where a later segment begins was before it.
+    # commit of losses alone at the very number where that begins was before it, if it does not say otherwise.
     commit = segment.index[np.searchsorted(segment.index["gap_rows"], segment.gap_numbers, "right")]
-    first = commit["first_seq"].astype(np.int64) + (commit["rows"] > 0)
+    first, alone = commit["first_seq"].astype(np.int64), commit["rows"] == 0
     place = gaps["seq"].astype(np.int64)
     told = np.zeros(len(gaps), bool)
-    for low, high in later.hulls:
-        told |= (first > low) & (place >= low) & (place <= high)
+    for low, high, again in later.hulls:
+        told |= (first - (alone & (not again)) >= low) & (place >= low) & (place <= high)
     numbered = _numbered(gaps)
     parts = [gaps[~told & ~numbered]]
     for gap in gaps[numbered]:

@@ -252,7 +252,8 @@ def _check_block(report: Report, segment: Segment, block: int, texts: int) -> No
         report.problems.append(
             f"{where} says times {row['t_min']} to {row['t_max']}, which are not those of its records"
         )
-    if int(row["flags"]) != int(bool((stamps[1:] < stamps[:-1]).any())) * layout.INDEX_DECREASING:
+    told = int(row["flags"]) & ~(layout.INDEX_AGAIN if block == 0 else 0)
+    if told != int(bool((stamps[1:] < stamps[:-1]).any())) * layout.INDEX_DECREASING:
         report.problems.append(f"{where} has flags {row['flags']}, which its records do not bear out")
     if segment.stock.store == "changes":
         length, polls, most = rows["until_ns"] - stamps, rows["polls"], rows["max_gap_ns"]

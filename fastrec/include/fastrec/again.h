@@ -21,59 +21,37 @@ static inline int fr_again_index(const fr_io *io, const fr_spool_channel *c, con
            && to->crc == fr_crc32c(fr_seed(c->seed_base, s->number, row), to, offsetof(fr_index_row, crc));
 }
 
-static inline int fr_again_gap(const fr_io *io, const fr_spool_channel *c, const fr_segment *s, uint64_t row,
-                               fr_gap_row *to)
-{
-    return fr_read_all(io, s->fd[FR_GAPS], to, sizeof *to, c->kinds[FR_GAPS].header_size + row * sizeof *to)
-           && to->crc == fr_crc32c(fr_seed(c->seed_base, s->number, row), to, offsetof(fr_gap_row, crc));
-}
-
 /* ---- giving up ---- */
 
-/* Its losses that were committed with records from `from` on: the first row of them. *last is the latest
- * stamp before. */
-static inline uint64_t fr_again_first_gap(const fr_io *io, const fr_spool_channel *c, const fr_segment *s,
-                                          uint64_t from, int64_t *last)
+static inline void fr_again_sort(fr_gap *gaps, uint64_t count)
 {
-    fr_index_row row;
-    uint64_t i, gaps = 0;
-    for (i = 0; fr_again_index(io, c, s, i, &row) && row.first_seq + (row.rows > 0) <= from; i++) {
-        gaps = row.gap_rows;
-        *last = row.t_max;
+    uint64_t i, at;
+    for (i = 1; i < count; i++) { /* in the order of their places; they nearly are */
+        fr_gap gap = gaps[i];
+        for (at = i; at && gaps[at - 1].seq > gap.seq; at--)
+            gaps[at] = gaps[at - 1];
+        gaps[at] = gap;
     }
-    return gaps;
 }
 
-static inline int fr_gap_has_numbers(const fr_gap *gap)
+/* Losses that were committed with what is given up wait for a commit again, with those that do anyway. Of too
+ * many, those without numbers are added up, as ever; the numbers of the others will be found missing again.
+ */
+static inline int fr_again_gaps(fr_spool_channel *c, uint64_t from)
 {
-    return gap->cause == FR_GAP_OVERWRITTEN || gap->cause == FR_GAP_DISK;
-}
-
-/* Losses of segments given up go before those that wait for a commit. Of too many, those without numbers are
- * added up, as ever; the numbers of the others will be found missing again. */
-static inline int fr_again_gaps(const fr_io *io, fr_spool_channel *c, const fr_segment *segments,
-                                uint32_t count, uint64_t from)
-{
-    fr_gap *all;
-    fr_gap_row row;
-    uint64_t first[FR_GIVEN_UP], room = c->gap_count + c->own_count, i, n = 0;
-    uint32_t s;
-    for (s = 0; s < count; s++) {
-        first[s] = fr_again_first_gap(io, c, &segments[s], from, &c->last);
-        room += segments[s].rows[FR_GAPS] - first[s];
-    }
-    all = (fr_gap *)malloc((room + 1) * sizeof *all);
+    fr_gap *all = (fr_gap *)malloc((c->told_count + c->own_count + c->gap_count + 1) * sizeof *all);
+    uint64_t n = 0, i;
     if (!all)
         return -ENOMEM;
-    for (s = 0; s < count; s++)
-        for (i = first[s]; i < segments[s].rows[FR_GAPS]; i++)
-            if (fr_again_gap(io, c, &segments[s], i, &row))
-                all[n++] = row.gap;
+    fr_told_forget(c, from);
+    for (; n < c->told_count; n++)
+        all[n] = c->told[n].gap;
     memcpy(all + n, c->own, c->own_count * sizeof *all);
     n += c->own_count;
     memcpy(all + n, c->gaps, c->gap_count * sizeof *all);
     n += c->gap_count;
-    c->own_count = c->gap_count = 0;
+    c->told_count = c->own_count = c->gap_count = 0;
+    fr_again_sort(all, n);
     for (i = 0; i < n; i++)
         if (c->gap_count < FR_GAPS_HELD || !fr_gap_has_numbers(&all[i]))
             fr_commit_gap(c, all[i]);
@@ -106,7 +84,7 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
         segments[count++] = c->segment;
     pthread_mutex_unlock(lock);
     if (!error) /* while it is broken nobody begins a flush */
-        error = fr_again_gaps(io, c, segments, count, from);
+        error = fr_again_gaps(c, from);
     if (error)
         return error;
     pthread_mutex_lock(lock);
@@ -115,6 +93,8 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     c->open = 0;
     fr_store_relaxed(&c->broken, 0);
     ahead = c->ahead_state;
+    if (c->safe_last)
+        c->last = c->safe_last;
     pthread_mutex_unlock(lock);
     if (count && !segments[count - 1].rows[FR_INDEX] && ahead == FR_AHEAD_NONE) {
         fr_segment_close(io, &segments[--count]); /* it holds nothing: its number is used again */
@@ -130,6 +110,7 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
         c->given_up[c->given_up_count++] = one;
     }
     c->again_until = c->cursor > c->again_until ? c->cursor : c->again_until;
+    c->again_due = 1;
     c->count_due = 0;
     c->lines.size = 0;
     c->cursor = from;
@@ -170,7 +151,7 @@ static inline uint64_t fr_again_block(const fr_io *io, const fr_spool_channel *c
     return 0;
 }
 
-/* Numbers that a loss names which was told before, and waits to be told again. */
+/* Go round the numbers of a loss that waits to be told again. */
 static inline void fr_again_skip(fr_spool_channel *c)
 {
     uint32_t i;
@@ -195,7 +176,10 @@ static inline fr_span fr_again_read(const fr_io *io, fr_spool_channel *c, uint64
         span.count = found < begins - c->cursor ? found : begins - c->cursor;
         span.lost = 0;
         span.first = c->cursor;
-    } else { /* the stage is what was left of looking for it */
+    } else {                               /* the stage is what was left of looking for it */
+        for (i = 0; i < c->gap_count; i++) /* what waits to be told again is not lost once more */
+            if (fr_gap_has_numbers(&c->gaps[i]) && c->gaps[i].seq > c->cursor && c->gaps[i].seq < next)
+                next = c->gaps[i].seq;
         span.count = 0;
         span.lost = next - c->cursor;
         span.first = next;

@@ -25,10 +25,10 @@ static inline int fr_commit_next(const fr_io *io, fr_spool_channel *c, pthread_m
     int state, error;
     pthread_mutex_lock(lock);
     state = c->ahead_state;
-    if (state == FR_AHEAD_READY) {
+    if (state == FR_AHEAD_READY)
         *next = c->ahead;
-        c->ahead_state = FR_AHEAD_NONE;
-    }
+    if (state != FR_AHEAD_MAKING)
+        c->ahead_state = FR_AHEAD_MAKING;
     pthread_mutex_unlock(lock);
     if (state == FR_AHEAD_READY)
         return 0;
@@ -36,6 +36,11 @@ static inline int fr_commit_next(const fr_io *io, fr_spool_channel *c, pthread_m
         return FR_COMMIT_WAIT;
     error = fr_segment_open(io, c->dir, next, c->next_segment, c->kinds, c->attempted);
     c->attempted = error != 0;
+    if (error) {
+        pthread_mutex_lock(lock);
+        c->ahead_state = FR_AHEAD_NONE;
+        pthread_mutex_unlock(lock);
+    }
     return error;
 }
 
@@ -61,6 +66,7 @@ static inline int fr_commit_rotate(const fr_io *io, fr_spool_channel *c, pthread
     fr_store_relaxed(&c->rotate, 0);
     c->unsynced_names = 1;
     c->next_segment = next.number + 1;
+    c->ahead_state = FR_AHEAD_NONE;
     pthread_mutex_unlock(lock);
     fr_store_relaxed(&c->segments, c->segments + 1);
     c->zones_broken = 0;
@@ -227,6 +233,7 @@ static inline void fr_commit_seal(fr_spool_channel *c, fr_batch *batch, fr_gap_r
     for (i = 0; i < batch->blocks; i++) {
         fr_index_row *b = &c->blocks[i];
         b->durable_seq = fr_load_relaxed(&c->durable);
+        b->flags |= !i && c->again_due ? FR_INDEX_AGAIN : 0;
         b->gap_rows = c->segment.rows[FR_GAPS] + batch->gaps;
         b->string_bytes = c->segment.rows[FR_STRINGS] + batch->text_bytes;
         b->crc = fr_crc32c(fr_seed(c->seed_base, c->segment.number, c->segment.rows[FR_INDEX] + i), b,
@@ -236,13 +243,17 @@ static inline void fr_commit_seal(fr_spool_channel *c, fr_batch *batch, fr_gap_r
 
 /* `landed` index rows are on the disk, and so is all they name: they are committed. */
 static inline void fr_commit_land(fr_spool_channel *c, fr_batch *batch, uint64_t landed,
-                                  pthread_mutex_t *lock)
+                                  const fr_gap_row *gap_rows, pthread_mutex_t *lock)
 {
     uint64_t i;
+    fr_told_forget(c, fr_load_acquire(&c->durable));
+    for (i = 0; i < batch->gaps; i++)
+        fr_told_add(c, gap_rows[i].gap, c->blocks->first_seq);
     for (i = 0, batch->count = 0; i < landed; i++)
         batch->count += c->blocks[i].rows;
     if (batch->count)
         c->last = c->blocks[landed - 1].t_max;
+    c->again_due = 0;
     c->gap_count -= batch->taken;
     memmove(c->gaps, c->gaps + batch->taken, c->gap_count * sizeof *c->gaps);
     c->own_count = 0;
@@ -316,7 +327,7 @@ static inline int fr_commit(const fr_io *io, fr_spool_channel *c, uint64_t head,
         landed = fr_commit_write(io, c, &batch, gap_rows, &error);
         if (landed) {
             int count_error;
-            fr_commit_land(c, &batch, landed, lock);
+            fr_commit_land(c, &batch, landed, gap_rows, lock);
             count_error = fr_commit_count(io, c);
             fr_commit_zones(io, c, batch.records, row, batch.count, lock);
             error = error ? error : count_error;

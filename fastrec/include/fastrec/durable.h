@@ -15,6 +15,7 @@ typedef struct fr_dirty {
     uint32_t count, retired; /* of the segments, the first `retired` are to be closed */
     int names;               /* files were created */
     uint64_t placed;         /* the mark, before anything is flushed */
+    int64_t last;            /* latest stamp below it */
 } fr_dirty;
 
 /* Note what is dirty, and how far it was written before the flush that follows. Returns the files. */
@@ -25,8 +26,10 @@ static inline uint32_t fr_sync_collect(fr_spool_channel *c, pthread_mutex_t *loc
     d->channel = c;
     d->names = 0;
     pthread_mutex_lock(lock);
-    d->placed = fr_load_acquire(&c->placed);
+    d->placed = 0;
     if (!fr_load_relaxed(&c->broken)) { /* of what is to be given up, a flush would prove nothing */
+        d->placed = fr_load_acquire(&c->placed);
+        d->last = c->open ? c->segment.last : c->safe_last;
         memcpy(d->segments, c->retired, c->retired_count * sizeof *d->segments);
         d->count = d->retired = c->retired_count;
         if (c->open && (d->placed != c->durable || c->segment.rows[FR_INDEX] != c->synced_index))
@@ -74,8 +77,10 @@ static inline void fr_sync_finish(const fr_io *io, pthread_mutex_t *lock, fr_dir
     c->unsynced_names |= error && d->names;
     if (d->count || d->names)
         fr_store_relaxed(&c->sync_error, (uint64_t)-error);
-    if (!error && durability != FR_DURABLE_NEVER && d->placed > c->durable && !fr_load_relaxed(&c->broken))
+    if (!error && durability != FR_DURABLE_NEVER && d->placed > c->durable) {
         fr_store_release(&c->durable, d->placed);
+        c->safe_last = d->last;
+    }
     c->syncing = 0;
     pthread_mutex_unlock(lock);
 }

@@ -4,6 +4,11 @@
 
 #include "spooled.h"
 
+static inline int fr_gap_has_numbers(const fr_gap *gap)
+{
+    return gap->cause == FR_GAP_OVERWRITTEN || gap->cause == FR_GAP_DISK;
+}
+
 /* Hold a loss until its commit. When too many are held, the writer's own are added up by cause: their places
  * and codes coarsen, their counts never do. */
 static inline void fr_commit_gap(fr_spool_channel *c, fr_gap gap)
@@ -45,6 +50,45 @@ static inline void fr_commit_lost(fr_spool_channel *c, uint64_t count, int64_t u
     }
     fr_store_relaxed(counter, *counter + count);
     c->cursor += count;
+}
+
+/* Keep a loss of the commit that begins with number `from`, until more than that is durable. */
+static inline void fr_told_add(fr_spool_channel *c, fr_gap gap, uint64_t from)
+{
+    fr_told *bigger, *last = NULL;
+    uint32_t i;
+    if (c->told_count == c->told_room && c->told_room < FR_TOLD_MOST) {
+        uint32_t room = c->told_room ? 2 * c->told_room : 64;
+        bigger = (fr_told *)realloc(c->told, room * sizeof *bigger);
+        if (bigger) {
+            c->told = bigger;
+            c->told_room = room;
+        }
+    }
+    if (c->told_count < c->told_room) {
+        fr_told one = {gap, from};
+        c->told[c->told_count++] = one;
+        return;
+    }
+    for (i = c->told_count; i-- && !last;)
+        if (c->told[i].gap.cause == gap.cause)
+            last = &c->told[i];
+    if (last && !fr_gap_has_numbers(&gap)) { /* numbers that nobody names will be found missing */
+        last->gap.count += gap.count;
+        last->gap.t_last = gap.t_last;
+        last->gap.code = 0;
+    }
+}
+
+/* Forget the losses that are durable, as all is below number `safe`. */
+static inline void fr_told_forget(fr_spool_channel *c, uint64_t safe)
+{
+    uint32_t n = 0;
+    while (n < c->told_count && c->told[n].from < safe)
+        n++;
+    c->told_count -= n;
+    if (n)
+        memmove(c->told, c->told + n, c->told_count * sizeof *c->told);
 }
 
 /* Take over the writer's losses. Where the lane lapped us, its totals still tell the counts: one entry a
@@ -99,12 +143,18 @@ static inline void fr_commit_unpublished(fr_spool_channel *c)
     }
 }
 
+/* Does it lie before record `seq`? Of numbers, all of them: the cursor has yet to go round the others. */
+static inline int fr_commit_before(const fr_gap *gap, uint64_t seq)
+{
+    return gap->seq + (fr_gap_has_numbers(gap) ? gap->count : 0) <= seq;
+}
+
 /* The spooler's own losses, then the writer's up to the place before record `seq`, as sealed rows; how many
  * of the writer's. */
 static inline uint32_t fr_commit_seal_gaps(const fr_spool_channel *c, uint64_t seq, fr_gap_row *rows)
 {
     uint32_t n, taken = 0;
-    for (n = 0; n < c->own_count || (taken < c->gap_count && c->gaps[taken].seq <= seq); n++) {
+    for (n = 0; n < c->own_count || (taken < c->gap_count && fr_commit_before(&c->gaps[taken], seq)); n++) {
         memset(&rows[n], 0, sizeof rows[n]);
         rows[n].gap = n < c->own_count ? c->own[n] : c->gaps[taken++];
         rows[n].crc = fr_crc32c(fr_seed(c->seed_base, c->segment.number, c->segment.rows[FR_GAPS] + n),

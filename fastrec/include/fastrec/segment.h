@@ -98,10 +98,10 @@ static inline int fr_segment_open(const fr_io *io, int dir, fr_segment *s, uint3
         error = -ENOMEM;
     if (number > FR_MAX_SEGMENT)
         error = -ERANGE;
+    if (again)
+        fr_segment_remove(io, dir, number);
     for (i = 0; i < FR_FILES && !error; i++) {
         io->remove(dir, draft[i]); /* of a run that was killed here */
-        if (again)
-            io->remove(dir, name[i]);
         s->fd[i] = io->create(dir, draft[i]);
         if (s->fd[i] < 0)
             error = s->fd[i];

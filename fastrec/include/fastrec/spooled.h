@@ -10,6 +10,7 @@
 #define FR_GAPS_OWN 2      /* the spooler's own that do: overwritten, then disk */
 #define FR_GAPS_MOST (FR_GAPS_HELD + 3 + FR_GAPS_OWN)
 #define FR_COMMIT_WAIT INT_MIN       /* no error, but not now: others have to do something first */
+#define FR_TOLD_MOST (1u << 20)      /* losses kept until they are durable; more are added up by cause */
 #define FR_RETIRED 64                /* full segments that may wait to be made durable */
 #define FR_GIVEN_UP (FR_RETIRED + 2) /* segments that may wait to be written again */
 
@@ -41,6 +42,12 @@ typedef struct fr_kept {
     uint32_t number;
     uint32_t reserved;
 } fr_kept;
+
+/* A loss that was committed and may not be durable. */
+typedef struct fr_told {
+    fr_gap gap;
+    uint64_t from; /* first number of its commit: told again when the cursor goes back to it */
+} fr_told;
 
 /* A segment given up, and how far its index has been looked through. */
 typedef struct fr_given_up {
@@ -78,6 +85,8 @@ typedef struct fr_spool_channel {
     uint32_t gap_count;
     fr_gap own[FR_GAPS_OWN]; /* they adjoin, and end at the cursor */
     uint32_t own_count;
+    fr_told *told; /* in the order of their commits */
+    uint32_t told_count, told_room;
     int64_t last;      /* latest stamp written */
     uint64_t arena_at; /* arena bytes known to text_ids */
     uint32_t text_known;
@@ -91,6 +100,7 @@ typedef struct fr_spool_channel {
     uint32_t given_up_count;
     uint64_t again_until; /* records below this number may have to be read from what was given up */
     int again_error;      /* why it was */
+    int again_due;        /* the next segment begins after some were given up, and has to say so */
     int64_t give_up_at;   /* not before this time */
     int64_t patience;     /* then not before that much later, unless something became durable */
     uint64_t safe;        /* the mark when `patience` was set */
@@ -105,6 +115,7 @@ typedef struct fr_spool_channel {
     int ahead_state;    /* FR_AHEAD_... */
     int unsynced_names; /* files were created since the folder was synced */
     int syncing;        /* a flush of its files goes on */
+    int64_t safe_last;  /* latest stamp of what is durable */
     fr_kept *kept;      /* oldest first */
     uint32_t kept_count, kept_room;
     /* Read by other threads. */
