@@ -39,14 +39,14 @@ static inline uint32_t fr_crc32c_portable(uint32_t crc, const unsigned char *p, 
 #if defined(FR_CRC32C_HAS_NATIVE)
 #define FR_CRC32C_RUN 1024 /* bytes of one of three runs side by side */
 
-/* crc * x^(33 + n), by the factor x^n: what `crc` becomes when bytes follow that leave 0 alone as it is. */
+/* crc * factor * x^33 modulo the polynomial. With x^(8n - 33) as the factor: `crc` after n bytes of zeros. */
 FR_CRC32C_TARGET static inline uint32_t fr_crc32c_shift(uint32_t crc, uint32_t factor)
 {
     uint64_t product = 0;
     int i;
     for (i = 0; i < 32; i++)
         product ^= (0 - (uint64_t)(crc >> i & 1)) & ((uint64_t)factor << i);
-    return (uint32_t)FR_CRC32C_WORD(0, product); /* modulo the polynomial */
+    return (uint32_t)FR_CRC32C_WORD(0, product);
 }
 
 /* The instruction can begin each cycle, but has its answer after three: so three runs at once, then put
@@ -65,7 +65,8 @@ FR_CRC32C_TARGET static inline uint32_t fr_crc32c_native(uint32_t crc, const uns
             second = FR_CRC32C_WORD(second, v);
             third = FR_CRC32C_WORD(third, u);
         }
-        c = fr_crc32c_shift((uint32_t)c, 0xA51B6135) ^ fr_crc32c_shift((uint32_t)second, 0x170076FA) ^ (uint32_t)third;
+        c = fr_crc32c_shift((uint32_t)c, 0xA51B6135) ^ fr_crc32c_shift((uint32_t)second, 0x170076FA)
+            ^ (uint32_t)third;
     }
     for (; n >= 8; n -= 8, p += 8) {
         memcpy(&w, p, 8);
