@@ -124,7 +124,8 @@ static int t_close(int fd)
     }
     return bad ? code() : 0;
 }
-static const fr_io faulty = {t_create, t_write, t_publish, t_remove, t_sync, t_sync_all, t_sync_dir, t_close};
+static const fr_io faulty = {t_create,   t_write,    t_publish, t_remove, t_sync,
+                             t_sync_all, t_sync_dir, t_close,   fr_begin};
 
 static int64_t fake = 1000000000;
 static int64_t fake_now(void) { return fake; }

@@ -77,6 +77,7 @@ typedef struct fr_spool_channel {
     uint32_t segment_texts;
     uint64_t *text_offsets; /* arena id -> offset of its entry */
     fr_bytes lines;         /* strings not yet written */
+    uint64_t begun;         /* bytes of the records file that are on their way to the disk */
     int count_due;          /* committed rows that the records' header does not count yet */
     int64_t due;            /* when it is to be drained next, however empty its ring is */
     int64_t retry;          /* not before this time, after an error */
@@ -292,6 +293,7 @@ static inline int fr_commit_rotate(const fr_io *io, fr_spool_channel *c, pthread
     c->next_segment++;
     fr_store_relaxed(&c->segments, c->segments + 1);
     c->zones_broken = 0;
+    c->begun = 0;
     c->segment_texts = 0;
     c->lines.size = 0;
     if (c->text_ids)

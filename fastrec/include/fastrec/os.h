@@ -280,6 +280,8 @@ typedef struct fr_io {
     int (*sync_all)(int fd); /* everything on its file system */
     int (*sync_dir)(int dir);
     int (*close)(int fd);
+    /* Begin to write out what was written, and wait for nothing. A hint: what fails, `sync` will say. */
+    int (*begin)(int fd, uint64_t offset, uint64_t size);
 } fr_io;
 
 static inline int fr_create(int dir, const char *name)
@@ -315,8 +317,20 @@ static inline int fr_sync_all(int fd) { return syscall(SYS_syncfs, fd) ? -errno 
 static inline int fr_sync_dir(int dir) { return fsync(dir) ? -errno : 0; }
 static inline int fr_close(int fd) { return close(fd) ? -errno : 0; }
 
-static const fr_io fr_system_io = {fr_create, fr_pwrite,   fr_publish_name, fr_remove,
-                                   fr_sync,   fr_sync_all, fr_sync_dir,     fr_close};
+static inline int fr_begin(int fd, uint64_t offset, uint64_t size)
+{
+#if defined(SYS_sync_file_range) && defined(__LP64__)
+    return syscall(SYS_sync_file_range, fd, (off_t)offset, (off_t)size, 2 /* SYNC_FILE_RANGE_WRITE */)
+               ? -errno
+               : 0;
+#else
+    (void)fd, (void)offset, (void)size;
+    return 0;
+#endif
+}
+
+static const fr_io fr_system_io = {fr_create,   fr_pwrite,   fr_publish_name, fr_remove, fr_sync,
+                                   fr_sync_all, fr_sync_dir, fr_close,        fr_begin};
 
 /* The start of a small file as text, cut to `size` - 1 bytes; its length, or -errno and an empty text. */
 static inline long fr_read_text(const char *path, char *text, size_t size)
