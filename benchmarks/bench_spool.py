@@ -2,8 +2,8 @@
 
 A ring is filled first; what is timed is a recorder's start and its stop, which writes all of it and, on a
 disk, makes it durable; the folder and its small files, each of which is flushed for itself, are a part of
-that. On tmpfs, where nothing is flushed, it is the processor's work alone. In the last case a getter is polled
-at 1 MHz, and what is measured is the time of the threads that write.
+that. On tmpfs, where nothing is flushed, it is the processor's work alone. In the last case a getter is
+polled at 1 MHz, and what is measured is the time of the threads that write.
 """
 
 from __future__ import annotations
