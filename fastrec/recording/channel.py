@@ -153,7 +153,8 @@ class Channel:
         start_ns : int
             Time of a loss before the first record.
         """
-        segments = self._segments()
+        with opening.staying(self.stock.root, ("channels", self.name)):
+            segments = self._segments()
         problems = [line for segment in segments for line in segment.problems]
         tail = [line for segment in segments for line in segment.tail]
         rows, kept, limits = _cut(segments)
@@ -221,16 +222,20 @@ def _cut(segments: list[Segment]) -> tuple[list[int], list[int], list[int]]:
 
 
 def _chunks(segment: Segment, stop: int) -> list[SegmentChunk]:
-    filled = np.flatnonzero((segment.index["rows"] > 0) & (segment.at < stop))
-    if not len(filled):
+    if not stop:
         return []
-    first = segment.index["first_seq"][filled]
+    index, at = segment.index, segment.at
+    first = int(index["first_seq"][0])
+    if stop == segment.length == segment.end - first:
+        return [SegmentChunk(segment, 0, stop, first)]  # as many rows as numbers: each goes on with the next
+    filled = np.flatnonzero((index["rows"] > 0) & (at < stop))
+    numbers = index["first_seq"][filled]
     # A break where a block does not go on with the number the one before ended with.
-    breaks = np.flatnonzero(np.append(True, first[1:] != first[:-1] + segment.index["rows"][filled][:-1]))
-    starts = segment.at[filled][breaks].tolist()
+    breaks = np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1] + index["rows"][filled][:-1]))
+    starts = at[filled][breaks].tolist()
     stops = [*starts[1:], stop]
-    numbers = first[breaks].tolist()
-    return [SegmentChunk(segment, *piece) for piece in zip(starts, stops, numbers, strict=True)]
+    firsts = numbers[breaks].tolist()
+    return [SegmentChunk(segment, *piece) for piece in zip(starts, stops, firsts, strict=True)]
 
 
 def spans_of_gaps(gaps: np.ndarray) -> list[Span]:
@@ -249,13 +254,16 @@ def _holes(
     spans.sort(key=lambda span: span[:2])
     holes = []
     reached, before = 0, start_ns
+    earlier: list[SegmentChunk] = []  # since the last hole: most recordings have none, and nobody asks
     for start, stop, chunk in [*spans, (end, end, None)]:
         if start > reached:
+            before = max([before, *(one.index_last for one in earlier)])
+            earlier = []
             after = chunk.index_first if chunk else before
             # Segments go missing from the front only by retention; a hole anywhere else is damage.
             cause = (Cause.RETIRED, 0) if retired and reached == 0 else (Cause.DISK, errno.EIO)
             holes.append((reached, start - reached, *cause, before, max(before, after)))
         reached = max(reached, stop)
         if chunk:
-            before = max(before, chunk.index_last)
+            earlier.append(chunk)
     return np.array(holes, GAP_DTYPE)

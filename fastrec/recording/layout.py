@@ -10,6 +10,7 @@ import json
 import re
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,7 @@ def descr(dtype: np.dtype) -> list[tuple]:
     return entries
 
 
+@lru_cache(maxsize=64)  # of a channel's files the same few, for every segment
 def _header(dtype: np.dtype, rows: int) -> bytes:
     text = f"{{'shape': (   {rows:{COUNT_DIGITS}d},), 'fortran_order': False, 'descr': {descr(dtype)!r}}}"
     text += " " * (-(10 + len(text) + 1) % 64) + "\n"
