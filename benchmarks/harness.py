@@ -235,7 +235,7 @@ def measure(
     for claim in claims:
         relation = ">=" if claim["id"].endswith(".at_least") else "<="
         verdict = "holds" if claim["holds"] else "DOES NOT HOLD"
-        say(f"  {claim['id']:42} {claim['ratio']:8.2f}   target {relation} {claim['target']:<5g} {verdict}")
+        say(f"  {claim['id']:42} {claim['ratio']:8.3f}   target {relation} {claim['target']:<5g} {verdict}")
     return {"bench": name, "checked": True, "machine": conditions, "rows": rows, "claims": claims}
 
 
