@@ -150,6 +150,34 @@ def test_any_number_of_records(kind: str) -> None:
         check(one, 0, numeric[0].kind, rows["x"].tolist(), [1] * count)
 
 
+@pytest.mark.parametrize("store", ["every", "changes"])
+def test_integers_side_by_side(store: str) -> None:
+    """The core takes up to four of them at once, signed or not; those apart, or of another kind, alone."""
+    chance = random.Random(store)
+    kinds = ["i4", "u4", "<i4", "<u4", "u8", "f4", ">i4", "u2"]
+    for fields in range(1, 10):
+        for count in (1, 2, 1024):
+            members = [(f"m{n}", chance.choice(kinds[:4] * 3 + kinds[4:])) for n in range(fields)]
+            between = chance.randrange(fields + 1)  # an array has no place in a zone
+            members.insert(between, ("between", "u4", (3,)))
+            schema = Schema.from_dtype(np.dtype(members, align=bool(fields % 2)))
+            begin, size = schema.payload_offset(store), schema.record(store).itemsize
+            data = bytearray(chance.randbytes(count * size))
+            weights = [1 + n % 3 for n in range(count)] if store == "changes" else [1] * count
+            for n, weight in enumerate(weights if store == "changes" else []):
+                data[n * size + 16 : n * size + 24] = weight.to_bytes(8, "little")
+            layout = {"names": schema.dtype.names, "itemsize": size}
+            layout["formats"] = [schema.dtype[name] for name in schema.dtype.names]
+            layout["offsets"] = [begin + schema.dtype.fields[name][1] for name in schema.dtype.names]
+            rows = np.frombuffer(data, np.dtype(layout))
+            for name in (name for name, kind, *_ in members if kind == "f4"):
+                rows[name] = np.linspace(-3, 3, count)
+            row = zone_of(data, size, zone_fields(schema.numeric, begin), 16 if store == "changes" else 0)
+            one = np.frombuffer(row, zone_dtype(fields))[0]
+            for column, field in enumerate(schema.numeric):
+                check(one, column, field.kind, rows[field.name].tolist(), weights)
+
+
 def test_no_byte_beyond_a_bit_field_is_read(tmp_path: Path) -> None:
     """All that there can be, signed or not, in either byte order, at the end of the memory."""
     flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
