@@ -72,8 +72,12 @@ def read_index(root: Path, parts: tuple[str, ...], base: int) -> Index:
         row = 0
         # No more at once than there is: memory that is not needed costs as much to get.
         room = max(0, os.fstat(descriptor).st_size - len(header)) // width
-        while data := os.pread(descriptor, min(SLICE, room - row + 1) * width, len(header) + row * width):
-            rows = np.frombuffer(data, layout.INDEX_DTYPE, len(data) // width)
+        while True:
+            data = np.empty(max(1, min(SLICE, room - row + 1)) * width, np.uint8)
+            got = os.preadv(descriptor, [data], len(header) + row * width)
+            if not got:
+                break
+            rows = data[: got - got % width].view(layout.INDEX_DTYPE)
             whole = layout.whole_rows(rows, base, row)
             good = len(rows) if whole.all() else int(np.argmin(whole))
             slices.append(rows[:good])
@@ -81,7 +85,7 @@ def read_index(root: Path, parts: tuple[str, ...], base: int) -> Index:
             if good < len(rows):
                 _describe_end(index, where, row, rows[good:], more=bool(whole[good:].any()))
                 break
-            if len(data) % width:
+            if got % width:
                 index.tail.append(f"{where}: row {row} is unfinished and not committed")
                 break
     index.rows = slices[-1] if len(slices) <= 2 else np.concatenate(slices)  # most have one, beside the empty
