@@ -48,7 +48,7 @@ RUNS = 7
 PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "p99.9": 99.9, "max": 100}
 """Of samples: what is shown, by its name behind the unit."""
 
-RIVALS = ("numpy_ringbuffer", "dvg-ringbuffer")
+RIVALS = ("numpy_ringbuffer", "dvg-ringbuffer", "h5py", "tables", "pyarrow", "mcap")
 """Distributions of the ``bench`` extra, whose versions are named with the machine."""
 
 
@@ -140,14 +140,15 @@ class Case:
 class Claim:
     """What is said of a case: the best run of `over`, divided by the best run of `under`, against a target.
 
-    Of samples it may also be the percentile of all runs together, for what is rare is in few of them.
+    Without `under` it is the figure itself that is held against the target. Of samples it may also be the
+    percentile of all runs together, for what is rare is in few of them.
 
     Attributes
     ----------
     id : str
         Ends in ``.at_least`` or ``.at_most``, which is how `target` is meant.
     case, over, under : str
-        Name of the case and the contestants.
+        Name of the case and the contestants; `under` may be None.
     target : float
     unit : str, optional
         Which figures of the case, where there are several: ``"ns late, p99"``.
@@ -155,25 +156,29 @@ class Claim:
         Compare all runs together, not the best.
     floor : float
         Figures below it are taken for it: they cannot be measured.
+    worst : bool
+        Compare the worst runs, not the best: of what must never happen.
     """
 
     id: str
     case: str
     over: str
-    under: str
+    under: str | None
     target: float
     unit: str | None = None
     pooled: bool = False
     floor: float = 0.0
+    worst: bool = False
 
     def judge(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """The claim with its ratio, as JSON has it."""
+        choose = max if self.worst else min
         figures = {
-            row["who"]: max(self.floor, row["pooled"] if self.pooled else min(row["runs"]))
+            row["who"]: max(self.floor, row["pooled"] if self.pooled else choose(row["runs"]))
             for row in rows
             if row["case"] == self.case and self.unit in (None, row["unit"])
         }
-        ratio = figures[self.over] / figures[self.under]
+        ratio = figures[self.over] / (1.0 if self.under is None else figures[self.under])
         holds = ratio >= self.target if self.id.endswith(".at_least") else ratio <= self.target
         return {"id": self.id, "ratio": ratio, "target": self.target, "holds": holds}
 
@@ -230,7 +235,7 @@ def measure(
     for claim in claims:
         relation = ">=" if claim["id"].endswith(".at_least") else "<="
         verdict = "holds" if claim["holds"] else "DOES NOT HOLD"
-        say(f"  {claim['id']:42} {claim['ratio']:8.2f}   target {relation} {claim['target']:<5g} {verdict}")
+        say(f"  {claim['id']:42} {claim['ratio']:8.3f}   target {relation} {claim['target']:<5g} {verdict}")
     return {"bench": name, "checked": True, "machine": conditions, "rows": rows, "claims": claims}
 
 

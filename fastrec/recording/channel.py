@@ -18,7 +18,7 @@ import numpy as np
 from fastrec.errors import FormatError, SchemaError
 from fastrec.recording import layout, opening
 from fastrec.recording.chunk import EvolvedChunk, SegmentChunk
-from fastrec.recording.precedence import settle, spans_of_gaps
+from fastrec.recording.precedence import left_of, merged, settle, spans_of_gaps
 from fastrec.recording.segment import Segment, Stock
 from fastrec.records import Chunk
 from fastrec.schema import Schema
@@ -149,7 +149,8 @@ class Channel:
         start_ns : int
             Time of a loss before the first record.
         """
-        segments = self._segments()
+        with opening.staying(self.stock.root, ("channels", self.name)):
+            segments = self._segments()
         problems = [line for segment in segments for line in segment.problems]
         tail = [line for segment in segments for line in segment.tail]
         pieces, losses = settle(segments)
@@ -219,6 +220,9 @@ def holes(
     before_ns : int
         Stamp of what was before them.
     """
+    numbers = [(one.first_seq, one.first_seq + len(one)) for one in chunks] + spans_of_gaps(gaps)
+    if not left_of((begin, end), merged(numbers)):
+        return np.empty(0, GAP_DTYPE)
     spans = [(one.first_seq, one.first_seq + len(one), one.index_first, one.index_last) for one in chunks]
     own = gaps[np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])]
     times = zip(own["t_first"].tolist(), own["t_last"].tolist(), strict=True)

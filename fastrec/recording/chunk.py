@@ -5,6 +5,8 @@ And the same rows as a newer schema has them: only rows that are looked at are c
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from fastrec.recording import layout
@@ -32,12 +34,26 @@ class SegmentChunk(Chunk):
         self.start = start
         self.stop = stop
         self.first_seq = first_seq
-        # Index rows of the chunk; losses committed alone lie between blocks and have no rows to find.
-        low = int(np.searchsorted(segment.at, start, "right")) - 1
-        high = int(np.searchsorted(segment.at, stop, "left"))
-        filled = low + np.flatnonzero(segment.index["rows"][low:high])
-        self._blocks = segment.index[filled]
-        self._at = segment.at[filled]
+
+    @cached_property
+    def _found(self) -> tuple[np.ndarray, np.ndarray]:
+        """Index rows of the chunk, and where the block of each begins in the segment."""
+        index, at = self.segment.index, self.segment.at
+        low = int(np.searchsorted(at, self.start, "right")) - 1
+        high = int(np.searchsorted(at, self.stop, "left"))
+        # Losses committed alone lie between blocks and have no rows to find.
+        filled = index["rows"][low:high] > 0
+        if filled.all():
+            return index[low:high], at[low:high]
+        return index[low:high][filled], at[low:high][filled]
+
+    @property
+    def _blocks(self) -> np.ndarray:
+        return self._found[0]
+
+    @property
+    def _at(self) -> np.ndarray:
+        return self._found[1]
 
     def __len__(self) -> int:
         return self.stop - self.start

@@ -94,8 +94,14 @@ def read_index(root: Path, parts: tuple[str, ...], base: int, first: int = 0) ->
             index.problems.append(str(error))
             return index
         row = first
-        while data := os.pread(descriptor, SLICE * width, len(header) + row * width):
-            rows = np.frombuffer(data, layout.INDEX_DTYPE, len(data) // width)
+        # No more at once than there is: memory that is not needed costs as much to get.
+        room = max(0, os.fstat(descriptor).st_size - len(header)) // width
+        while True:
+            data = np.empty(max(1, min(SLICE, room - row + 1)) * width, np.uint8)
+            got = os.preadv(descriptor, [data], len(header) + row * width)
+            if not got:
+                break
+            rows = data[: got - got % width].view(layout.INDEX_DTYPE)
             whole = layout.whole_rows(rows, base, row)
             good = len(rows) if whole.all() else int(np.argmin(whole))
             slices.append(rows[:good])
@@ -103,10 +109,10 @@ def read_index(root: Path, parts: tuple[str, ...], base: int, first: int = 0) ->
             if good < len(rows):
                 _describe_end(index, where, row, rows[good:], more=bool(whole[good:].any()))
                 break
-            if len(data) % width:
+            if got % width:
                 index.tail.append(f"{where}: row {row} is unfinished and not committed")
                 break
-    index.rows = np.concatenate(slices)
+    index.rows = slices[-1] if len(slices) <= 2 else np.concatenate(slices)  # most have one, beside the empty
     return index
 
 
@@ -137,24 +143,20 @@ def true_claims(
         return 0, ""
     counts = index["rows"].astype(np.int64)
     ends = since.rows + np.cumsum(counts)
-    starts = ends - counts
-    first, stop = index["first_seq"], index["first_seq"] + index["rows"]
+    # Columns of their own: a row is a cache line, and each rule would fetch them all again.
+    first, gaps, texts = (index[name].copy() for name in ("first_seq", "gap_rows", "string_bytes"))
+    stop = first + index["rows"]
     block = layout.BLOCK_ROWS
-    crossing = (counts > 0) & (starts // block != (ends - 1) // block)
+    # Where its last row lies within its block of 1024 says whether the first lies in the same.
+    crossing = ((ends - 1) & (block - 1)) < counts - 1
     rules = (
         (counts > block, f"more than {block} rows"),
         (crossing, f"a block across a multiple of {block} rows"),
         (first >= NUMBER_LIMIT, "a number beyond all numbers"),
         (first < np.append(np.uint64(since.end), stop[:-1]), "numbers that blocks before it have"),
         (ends > min(rows, layout.MAX_ROWS), "records beyond the end of their file"),
-        (
-            (index["gap_rows"] > gap_rows) | _falls(index["gap_rows"], since.gap_rows),
-            "gap rows that are not there",
-        ),
-        (
-            (index["string_bytes"] > string_bytes) | _falls(index["string_bytes"], since.string_bytes),
-            "texts that are not there",
-        ),
+        ((gaps > gap_rows) | _falls(gaps, since.gap_rows), "gap rows that are not there"),
+        ((texts > string_bytes) | _falls(texts, since.string_bytes), "texts that are not there"),
     )
     broken = [(int(np.argmax(mask)), what) for mask, what in rules if mask.any()]
     return min(broken, key=lambda one: one[0]) if broken else (len(index), "")

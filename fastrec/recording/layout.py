@@ -10,11 +10,12 @@ import json
 import re
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from fastrec.core.crc32c import crc32c
+from fastrec.core.crc32c import crc32c, row_checksums
 from fastrec.errors import CorruptionError, FormatError
 from fastrec.schema.gaps import GAP_DTYPE
 
@@ -145,6 +146,7 @@ def descr(dtype: np.dtype) -> list[tuple]:
     return entries
 
 
+@lru_cache(maxsize=64)  # of a channel's files the same few, for every segment
 def _header(dtype: np.dtype, rows: int) -> bytes:
     text = f"{{'shape': (   {rows:{COUNT_DIGITS}d},), 'fortran_order': False, 'descr': {descr(dtype)!r}}}"
     text += " " * (-(10 + len(text) + 1) % 64) + "\n"
@@ -237,16 +239,9 @@ def seed_at(base: int, row: int) -> int:
 
 
 def _checksums(rows: np.ndarray, base: int, first: int) -> np.ndarray:
-    count, size = len(rows), rows.dtype.itemsize
-    # A checksum continues, so a row's number and its bytes side by side make one call instead of two.
-    framed = np.empty((count, 8 + size - 4), np.uint8)
-    framed[:, :8] = np.arange(first, first + count, dtype="<u8").view(np.uint8).reshape(count, 8)
-    framed[:, 8:] = rows.view(np.uint8).reshape(count, size)[:, :-4]
-    width = framed.shape[1]
-    data = memoryview(framed.reshape(-1))
-    return np.fromiter(
-        (crc32c(data[at : at + width], base) for at in range(0, count * width, width)), "<u4", count
-    )
+    sums = np.empty(len(rows), "<u4")
+    row_checksums(rows.view(np.uint8), rows.dtype.itemsize, base, first, sums)
+    return sums
 
 
 def whole_rows(rows: np.ndarray, base: int, first: int = 0) -> np.ndarray:

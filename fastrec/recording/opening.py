@@ -12,6 +12,7 @@ import io
 import os
 import stat
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,7 @@ __all__ = [
     "read_json",
     "read_lines",
     "refusal",
+    "staying",
     "subfolders",
 ]
 
@@ -55,9 +57,28 @@ class GoneError(RecordingError):
     """A file that was there a moment ago: retention removes whole segments."""
 
 
+_kept = threading.local()
+"""Of this thread: ``place``, the root and the parts of a folder, and ``descriptor``, its own."""
+
+
+@contextmanager
+def staying(root: Path, parts: tuple[str, ...]) -> Iterator[None]:
+    """Walk to a folder once for all files of it that are opened within a ``with``, by this thread."""
+    with open_folder(root, parts) as descriptor:
+        before = getattr(_kept, "place", None), getattr(_kept, "descriptor", -1)
+        _kept.place, _kept.descriptor = (root, parts), descriptor
+        try:
+            yield
+        finally:
+            _kept.place, _kept.descriptor = before
+
+
 @contextmanager
 def open_folder(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
     """Descriptor of a folder below the root for the length of a ``with``; system errors pass through."""
+    if getattr(_kept, "place", None) == (root, parts):
+        yield _kept.descriptor
+        return
     descriptor = os.open(root, _FOLDER)
     try:
         for part in parts:

@@ -14,7 +14,7 @@ from fastrec.recording import layout
 from fastrec.recording.segment import Segment
 from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS
 
-__all__ = ["Piece", "Span", "left_of", "pieces_of", "settle", "spans_of_gaps"]
+__all__ = ["Piece", "Span", "left_of", "merged", "pieces_of", "settle", "spans_of_gaps"]
 
 Span = tuple[int, int]
 """Numbers from the first up to, not including, the second."""
@@ -69,21 +69,27 @@ class _Later:
             last = max(last, self.hulls.pop(0)[1])
         again = bool(segment.index["flags"][0] & layout.INDEX_AGAIN)
         self.hulls.insert(0, (first, last, again))
-        self.spans = _merged([*self.spans, *spans])
+        self.spans = merged([*self.spans, *spans])
 
 
-def _merged(spans: list[Span]) -> list[Span]:
-    merged: list[Span] = []
+def merged(spans: list[Span]) -> list[Span]:
+    """Disjoint spans, in order, of the same numbers."""
+    found: list[Span] = []
     for start, stop in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(merged[-1][1], stop)
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], stop)
         else:
-            merged.append((start, stop))
-    return merged
+            found.append((start, stop))
+    return found
 
 
 def pieces_of(segment: Segment) -> list[Piece]:
     """The rows of a segment by themselves, cut where a number does not follow the one before."""
+    if not len(segment.index):
+        return []
+    start, row = int(segment.index["first_seq"][0]), int(segment.at[0])
+    if segment.length - row == segment.end - start > 0:
+        return [(row, segment.length, start)]  # as many rows as numbers: each goes on with the next
     filled = np.flatnonzero(segment.index["rows"])
     if not len(filled):
         return []

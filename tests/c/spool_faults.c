@@ -138,8 +138,13 @@ static long t_read(int fd, void *data, size_t size, uint64_t offset)
 {
     return failing("read") ? code() : fr_pread(fd, data, size, offset);
 }
-static const fr_io faulty = {t_create,   t_write,    t_publish, t_remove, t_sync,
-                             t_sync_all, t_sync_dir, t_close,   t_read,   fr_space};
+static int t_begin(int fd, uint64_t offset, uint64_t size)
+{
+    (void)fd, (void)offset, (void)size;
+    return failing("begin") ? code() : 0;
+}
+static const fr_io faulty = {t_create,   t_write, t_publish, t_remove, t_sync, t_sync_all,
+                             t_sync_dir, t_close, t_read,    fr_space, t_begin};
 
 static int64_t fake = 1000000000;
 static int64_t fake_now(void) { return fake; }
@@ -228,8 +233,8 @@ static long run(long from, long to, int flood)
     dir = open(folder, O_RDONLY | O_DIRECTORY);
     log1 = openat(dir, "clocks", O_CREAT | O_RDWR, 0600), log2 = openat(dir, "stats", O_CREAT | O_RDWR, 0600);
     memset(&plan, 0, sizeof plan), memset(&texts, 0, sizeof texts), memset(files, 0, sizeof files);
-    free(channel.lines.data), free(channel.kept), free(channel.told), free(channel.stage), free(channel.blocks), free(channel.zone_rows),
-        free(channel.text_ids), free(channel.text_offsets);
+    free(channel.lines.data), free(channel.kept), free(channel.told), free(channel.stage),
+        free(channel.blocks), free(channel.zone_rows), free(channel.text_ids), free(channel.text_offsets);
     memset(&channel, 0, sizeof channel), memset(&spooler, 0, sizeof spooler);
     plan.record_size = RECORD, plan.payload_offset = 8, plan.payload_size = 16,
     plan.nslots = CAPACITY + FR_GUARD, plan.arena_size = 1 << 16;

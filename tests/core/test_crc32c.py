@@ -17,7 +17,7 @@ def test_check_value(compute) -> None:
 
 
 @pytest.mark.parametrize("compute", [crc32c, crc32c_portable])
-@pytest.mark.parametrize("size", [1, 7, 8, 9, 63, 64, 1000])
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 63, 64, 1000, 3071, 3072, 3073, 9215, 9216, 40_967])
 def test_any_length_continued_from_any_value(compute, size: int) -> None:
     data = np.random.default_rng(size).bytes(size)
     for value in (0, 1, 0xFFFFFFFF, 0xDEADBEEF):

@@ -342,14 +342,20 @@ def test_a_look_reads_what_is_new(
     follow = status_of(folder).follow(timeout="0s")
     assert list(follow) == []
     read: list[tuple[str, int]] = []
-    real, names = os.pread, opening.folder_names
+    real, into, names = os.pread, os.preadv, opening.folder_names
 
     def pread(descriptor: int, size: int, offset: int) -> bytes:
         data = real(descriptor, size, offset)
         read.append((os.readlink(f"/proc/self/fd/{descriptor}"), len(data)))
         return data
 
+    def preadv(descriptor: int, buffers: list, offset: int) -> int:
+        size = into(descriptor, buffers, offset)
+        read.append((os.readlink(f"/proc/self/fd/{descriptor}"), size))
+        return size
+
     monkeypatch.setattr(os, "pread", pread)
+    monkeypatch.setattr(os, "preadv", preadv)
     monkeypatch.setattr(opening, "folder_names", lambda *parts: pytest.fail("listed") or names(*parts))
     assert list(follow) == []
     assert sum(size for _, size in read) == 0

@@ -70,6 +70,7 @@ static inline int fr_commit_rotate(const fr_io *io, fr_spool_channel *c, pthread
     pthread_mutex_unlock(lock);
     fr_store_relaxed(&c->segments, c->segments + 1);
     c->zones_broken = 0;
+    c->begun = 0;
     fr_lines_clear(c);
     fr_zone_clear(&c->zone);
     return 0;

@@ -256,8 +256,8 @@ static inline void *fr_map_whole(int fd, size_t size, int *error)
     return NULL;
 }
 
-/* A new mapping of at most half the machine's memory; NULL and *error on failure. Nobody else can reach it, nor
- * shrink it under us; `name` is what maps show. NULL: its file can be linked into FR_SHARED. */
+/* A new mapping of at most half the machine's memory; NULL and *error on failure. Nobody else can reach it,
+ * nor shrink it under us; `name` is what maps show. NULL: its file can be linked into FR_SHARED. */
 static inline void *fr_map_new(const char *name, size_t size, int *fd, int *error)
 {
     void *memory;
@@ -369,6 +369,8 @@ typedef struct fr_io {
     int (*close)(int fd);
     long (*read)(int fd, void *data, size_t size, uint64_t offset);
     int (*space)(int dir, uint64_t *bytes); /* that are free for us on its file system */
+    /* Begin to write out what was written, and wait for nothing. A hint: what fails, `sync` will say. */
+    int (*begin)(int fd, uint64_t offset, uint64_t size);
 } fr_io;
 
 static inline int fr_create(int dir, const char *name)
@@ -422,8 +424,20 @@ static inline int fr_space(int dir, uint64_t *bytes)
     return 0;
 }
 
-static const fr_io fr_system_io = {fr_create,   fr_pwrite,   fr_publish_name, fr_remove, fr_sync,
-                                   fr_sync_all, fr_sync_dir, fr_close,        fr_pread,  fr_space};
+static inline int fr_begin(int fd, uint64_t offset, uint64_t size)
+{
+#if defined(SYS_sync_file_range) && defined(__LP64__)
+    return syscall(SYS_sync_file_range, fd, (off_t)offset, (off_t)size, 2 /* SYNC_FILE_RANGE_WRITE */)
+               ? -errno
+               : 0;
+#else
+    (void)fd, (void)offset, (void)size;
+    return 0;
+#endif
+}
+
+static const fr_io fr_system_io = {fr_create,   fr_pwrite, fr_publish_name, fr_remove, fr_sync, fr_sync_all,
+                                   fr_sync_dir, fr_close,  fr_pread,        fr_space,  fr_begin};
 
 /* Is the disk full, or out of reach for a moment? Then the same call may be made again later. Any other error
  * leaves it open what became of the file. */

@@ -93,6 +93,7 @@ typedef struct fr_spool_channel {
     uint32_t *text_ids;     /* arena id -> id in the segment; 0: not yet */
     uint64_t *text_offsets; /* arena id -> offset of its entry */
     fr_bytes lines;         /* strings not yet written */
+    uint64_t begun;         /* bytes of the records file that are on their way to the disk */
     int count_due;          /* committed rows that the records' header does not count yet */
     int64_t due;            /* when it is to be drained next, however empty its ring is */
     int64_t retry;          /* not before this time, after an error */
