@@ -15,7 +15,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError, shown, suggest
+from fastrec.errors import (
+    CorruptionError,
+    FastrecError,
+    FormatError,
+    RecordingError,
+    SchemaError,
+    shown,
+    suggest,
+)
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.clocks import ClockEvent, clock_of, events_of
@@ -330,7 +338,7 @@ class Recording(Mapping[str, Records]):
         for name in self:
             try:
                 found[name] = end_of(self._channel(name), state, closed)
-            except RecordingError as error:
+            except FastrecError as error:
                 found[name] = End(0, None, str(error))
         return found
 
