@@ -29,7 +29,7 @@ from fastrec.recording.channel import Channel, Content
 from fastrec.recording.clocks import ClockEvent, clock_of, events_of
 from fastrec.recording.ends import End, end_of
 from fastrec.recording.tail import ChannelTail
-from fastrec.recording.verify import Report, published, totals, verify
+from fastrec.recording.verify import Report, all_retired, published, totals, verify
 from fastrec.records import Records
 from fastrec.schema import Schema
 from fastrec.sources.registry import as_schema
@@ -238,7 +238,14 @@ class Recording(Mapping[str, Records]):
             yield name, channel, self._content(channel, closed)
 
     def _content(self, channel: Channel, closed: dict[str, Any] | None) -> Content:
-        return channel.read(published(closed, channel.name), self._start())
+        name, start = channel.name, self._start()
+        content = channel.read(published(closed, name), start, all_retired=all_retired(closed, name))
+        if closed is None and not content.end and not (content.segments and content.segments[0].number == 0):
+            # Nothing is left, or not yet there again: the last statistics tell how far it had come.
+            written = self.stats.get(name, {}).get("written")
+            if type(written) is int and 0 < written < 1 << 62:
+                content = channel.read(written, start, all_retired=True)
+        return content
 
     def __repr__(self) -> str:
         state = self.state
