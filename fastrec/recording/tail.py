@@ -137,12 +137,16 @@ class ChannelTail:
 
     def _ahead(self) -> Segment | None:
         """The next segment, once something is committed in it; one may be there that has nothing yet."""
+        empty: list[int] = []
         for number in self._numbers():
             segment = Segment(self._channel.stock, number)
             if len(segment.index):
-                return segment
+                # Those before it are complete only now.
+                again = (Segment(self._channel.stock, one) for one in empty)
+                return next((one for one in again if len(one.index)), segment)
             if not segment.present:
                 return None
+            empty.append(number)
         return None
 
     def _numbers(self) -> list[int] | range:

@@ -473,6 +473,33 @@ def test_segments_that_go_while_they_are_looked_at(
     assert run.ends["status"].end == 6000
 
 
+def test_gaps_that_go_between_two_looks_at_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, channel = samples.small(tmp_path / "r")
+    channel.segment().commit(20, [status(n) for n in range(20, 30)])
+    real, looks = opening.open_file, []
+
+    def retire_first(root: Path, *parts: str, **more: int) -> int:
+        looks.append(parts[-1])
+        if looks.count("gaps.000000.npy") == 2 and channel.segments[0].path("gaps").exists():
+            for kind in ("records", "index", "gaps", "zones", "strings"):
+                channel.segments[0].path(kind).unlink()
+        return real(root, *parts, **more)
+
+    run = reader.open(folder.root)
+    follow = run["status"][:0].follow(timeout="0s")
+    looks.clear()
+    monkeypatch.setattr(opening, "open_file", retire_first)
+    (part,) = follow
+    assert (numbers(part), part.gaps["cause"].tolist()) == ([*range(20, 30)], [Cause.RETIRED])
+    shutil.rmtree(folder.root)
+    folder, channel = samples.small(tmp_path / "r")
+    channel.segment().commit(20, [status(n) for n in range(20, 30)])
+    run = reader.open(folder.root)
+    looks.clear()
+    assert numbers(run["status"]) == [*range(20, 30)]
+    assert run.problems == []
+
+
 def test_all_segments_go_and_others_come_while_they_are_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

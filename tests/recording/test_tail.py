@@ -95,6 +95,24 @@ def test_an_empty_segment_hides_nothing_behind_it(live: tuple[writer.Folder, wri
     assert told(list(follow))[0] == [20, 21]
 
 
+def test_a_segment_that_fills_while_the_one_behind_it_is_looked_for(
+    live: tuple[writer.Folder, writer.Channel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, channel = live
+    follow = status_of(folder).follow(timeout="0s")
+    second = channel.segment()
+    real = opening.open_file
+
+    def fill(root: Path, *parts: str, **more: int) -> int:
+        if parts[-1] == "records.000002.npy" and len(channel.segments) == 2:
+            second.commit(20, rows(20, 30))
+            channel.segment().commit(30, rows(30, 31))
+        return real(root, *parts, **more)
+
+    monkeypatch.setattr(opening, "open_file", fill)
+    assert told(list(follow)) == ([*range(20, 31)], [])
+
+
 def test_from_the_first_record_on(tmp_path: Path) -> None:
     folder, _ = samples.large(tmp_path / "r")
     records = status_of(folder)
