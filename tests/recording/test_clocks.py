@@ -130,6 +130,16 @@ def test_a_boot_between_two_sessions(folder: Folder) -> None:
     assert [run.clock.wall(at(t)) for t in (10, 12, 100, 105)] == [date(t) for t in (10, 12, 100, 105)]
 
 
+def test_dates_of_a_session_are_not_bent_towards_the_next(folder: Folder) -> None:
+    folder.clock(at(0), date(0))
+    folder.clock(at(10), date(10))
+    second_session(folder, boot="c", real=date(100) + 20_000_000, boottime=20 * S, offset=at(100) - 20 * S)
+    run = open_(folder)
+    assert run.clock_events == []
+    assert [run.clock.wall(at(t)) for t in (12, 99)] == [date(12), date(99)]
+    assert run.clock.wall(at(100)) == date(100) + 20_000_000
+
+
 @pytest.mark.parametrize("back", [HOUR, -HOUR])
 def test_a_clock_set_between_two_sessions(folder: Folder, back: int) -> None:
     folder.clock(at(0), date(0))
@@ -153,9 +163,13 @@ def test_sleep_between_two_sessions_is_told_in_one_boot_only(folder: Folder) -> 
     folder.session(2, start=at(200), offset=at(100))
     folder.clock(at(200), date(200) + slept, boottime=at(200) - at(100) + slept)
     assert len(open_(folder).clock_events) == 1
-    folder.session(3, start=at(300), namespace=2)
-    folder.clock(at(300), date(300) + slept, boottime=at(300) + 99 * S)
-    assert len(open_(folder).clock_events) == 1
+    folder.clock(at(210), date(210) + 2 * slept, boottime=at(210) - at(100) + 2 * slept)
+    folder.session(3, start=at(300), offset=at(50))
+    folder.clock(at(300), date(300) + 3 * slept, boottime=at(300) - at(50) + 3 * slept)
+    assert [event.by_ns for event in open_(folder).clock_events] == [slept] * 3
+    folder.session(4, start=at(400), namespace=2)
+    folder.clock(at(400), date(400) + 3 * slept, boottime=at(400) + 99 * S)
+    assert len(open_(folder).clock_events) == 3
 
 
 def test_lines_that_say_nothing(folder: Folder) -> None:

@@ -104,6 +104,8 @@ def test_rows_that_were_being_written_again(tmp_path: Path) -> None:
         channel.segment().commit(begin, [status(n) for n in range(begin, begin + 3)])
     assert ends(folder.root) == End(40, START_NS + 39 * PERIOD, KILLED)
     assert reader.open(folder.root)._channel("status").read().end == 40
+    channel.segment().commit(30, [status(n) for n in range(30, 50)])
+    assert ends(folder.root) == End(50, START_NS + 49 * PERIOD, KILLED)
 
 
 def test_only_the_newest_segments_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
