@@ -16,7 +16,8 @@ from fastrec.options import Options
 from fastrec.privileges import GRANTED, of_lock_memory
 from fastrec.recording.layout import CHANNEL_NAME
 from fastrec.records import ArrayChunk, Records
-from fastrec.ring import Ring
+from fastrec.records.following import Piece
+from fastrec.ring import LossMark, Ring
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 from fastrec.schema.states import mask
@@ -102,14 +103,23 @@ class Channel:
             raise SchemaError(f"{shown(count)} records: a number from 0 on is needed")
         snapshot = self.ring.snapshot(None if count is None else int(count))
         chunk = ArrayChunk(snapshot.array, snapshot.first_seq, self.ring.texts())
+        losses, mark = self.ring.losses_behind(LossMark())
+        gaps = self._gaps(losses, snapshot.first_seq)
+        end = snapshot.first_seq + len(snapshot.array)
         return Records(
             self.name,
             self.schema,
             [chunk],
-            gaps=self._gaps(snapshot.first_seq),
+            gaps=gaps,
             clock=_clock(self.ring.clock_offset),
             period_ns=self.options.period_ns,
             store=self.ring.store,
+            tail=lambda begin: _Tail(
+                self,
+                end if begin is None else begin,
+                gaps[:0] if begin is None else gaps[gaps["seq"] >= begin],
+                mark,
+            ),
         )
 
     def last(self, amount: int | str) -> Records:
@@ -121,9 +131,8 @@ class Channel:
         array = self.ring.snapshot(1).array
         return array[0] if len(array) else None
 
-    def _gaps(self, first: int) -> np.ndarray:
+    def _gaps(self, gaps: np.ndarray, first: int) -> np.ndarray:
         """Losses after the record `first`; without a disk, also what has left the ring."""
-        gaps = self.ring.losses()
         if first > self.ring.core.first:
             return gaps[gaps["seq"] > first]
         if self.spooling is not None or not first:
@@ -190,6 +199,11 @@ class Channel:
         if self.thread is not None and self.thread.alive:
             self._cpu_ns = self.thread.cpu_ns
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will be published any more."""
+        return self._ended_ns != 0
+
     def close(self) -> None:
         """Publish the last loss; take no more pushes."""
         self.ring.core.close()
@@ -198,6 +212,54 @@ class Channel:
     def forget(self) -> None:
         """Take no more pushes: the ring is the parent process's."""
         self.ring.core.forget()
+
+
+class _Tail:
+    """What is published behind a snapshot; a `Tail`.
+
+    Parameters
+    ----------
+    channel : Channel
+    begin : int
+        Number of the first record that is wanted.
+    losses : ndarray of GAP_DTYPE
+        The snapshot's own that lie behind what is followed.
+    mark : LossMark
+        Behind the snapshot's.
+    """
+
+    def __init__(self, channel: Channel, begin: int, losses: np.ndarray, mark: LossMark) -> None:
+        self._channel = channel
+        self._next = max(begin, channel.ring.core.first)
+        self._losses = losses[losses["cause"] != Cause.OVERWRITTEN]  # what has left the ring shows itself
+        self._mark = mark
+        self._stamp = 0  # of the last record that was handed out
+
+    @property
+    def ended(self) -> bool:
+        return self._channel.ended
+
+    def look(self) -> Piece | None:
+        ring, first = self._channel.ring, self._next
+        array = np.empty(min(ring.core.head - first, ring.capacity), ring.array.dtype)
+        place, kept, skip, _ = ring.core.read_into(array.view(np.uint8), first)
+        array = array[skip : skip + kept]
+        # Behind the rows: a loss that lies before one of them is there when that is.
+        losses, self._mark = ring.losses_behind(self._mark)
+        gaps, self._losses = [self._losses, losses], self._losses[:0]
+        if place > first:
+            since = self._stamp or ring.core.account()["start"]
+            until = int(array["mono_ns"][0]) if kept else time.monotonic_ns() + ring.clock_offset
+            gaps.append(np.array([(first, place - first, Cause.OVERWRITTEN, 0, since, until)], GAP_DTYPE))
+            self._stamp = until
+        self._next = place + kept
+        if kept:
+            self._stamp = int(array["mono_ns"][-1])
+        found = np.concatenate(gaps)
+        if not kept and not len(found):
+            return None
+        chunk = ArrayChunk(array, place, ring.texts())
+        return Piece([chunk], place, found, _clock(ring.clock_offset))
 
 
 def _clock(offset_ns: int) -> Clock:

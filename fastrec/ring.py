@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 import numpy as np
 
@@ -42,6 +42,14 @@ def _core_ring(linkable: bool, **layout: Any) -> CoreRing:
         with suppress(OSError):
             return CoreRing(**layout, linkable=True)
     return CoreRing(**layout)
+
+
+class LossMark(NamedTuple):
+    """Up to where a reader knows the writer's losses: entries, how many of each cause, and until when."""
+
+    entry: int = 0
+    totals: tuple[int, ...] = (0, 0, 0)
+    until: int = 0
 
 
 @dataclass(frozen=True)
@@ -213,19 +221,26 @@ class Ring:
 
         The lane keeps the newest 4096 entries; older ones come as one entry a cause, with a coarser place.
         """
+        return self.losses_behind(LossMark())[0]
+
+    def losses_behind(self, mark: LossMark) -> tuple[np.ndarray, LossMark]:
+        """`losses` without those that were told before, and what to say to go on behind these."""
         self.core.flush()
-        data, _ = self.core.read_gaps()
+        data, entry = self.core.read_gaps(mark.entry)
         entries = np.frombuffer(data, _ENTRY_DTYPE)
         gaps = entries[list(GAP_DTYPE.names)].astype(GAP_DTYPE)
         if not len(entries):
-            return gaps
-        oldest = entries[0]
+            return gaps, mark._replace(entry=entry)
+        oldest, newest = entries[0], entries[-1]
         earlier = np.zeros(len(_WRITER_CAUSES), GAP_DTYPE)
-        for row, cause, total in zip(earlier, _WRITER_CAUSES, oldest["totals"], strict=True):
+        for row, cause, total, told in zip(
+            earlier, _WRITER_CAUSES, oldest["totals"].tolist(), mark.totals, strict=True
+        ):
             row["cause"], row["seq"] = cause, oldest["seq"]
-            row["count"] = total - (oldest["count"] if oldest["cause"] == cause else 0)
-            row["t_first"], row["t_last"] = self.core.account()["start"], oldest["t_first"]
-        return np.concatenate([earlier[earlier["count"] > 0], gaps])
+            row["count"] = total - told - (int(oldest["count"]) if oldest["cause"] == cause else 0)
+            row["t_first"], row["t_last"] = mark.until or self.core.account()["start"], oldest["t_first"]
+        behind = LossMark(entry, tuple(newest["totals"].tolist()), int(newest["t_last"]))
+        return np.concatenate([earlier[earlier["count"] > 0], gaps]), behind
 
     def texts(self) -> Callable[[int], str | None]:
         """From an id in a record to its text; None for NULL and for what could not be read."""

@@ -146,7 +146,8 @@ class Clock:
     """Monotonic stamps as dates, by readings of both clocks taken together.
 
     Between two readings the clocks are taken to run evenly; before the first and after the last, at the same
-    pace.
+    pace. Where they are known not to have, because one was set or stood still, nobody knows when in between:
+    dates go on from the reading before, at the same pace, and jump at the one behind.
 
     Attributes
     ----------
@@ -154,10 +155,19 @@ class Clock:
         With the integer fields ``monotonic`` (ns, never decreasing) and ``realtime`` (ns since 1970, UTC).
     zone : tzinfo
         Where the recording was made; naive times are read and dates written in it.
+    leaps : ndarray of bool, shape (n,), optional
+        Whether the clocks did not run evenly from a reading to the next. Default: they always did.
     """
 
     pairs: np.ndarray
     zone: ZoneInfo | dt.tzinfo = dt.UTC
+    leaps: np.ndarray | None = None
+
+    @cached_property
+    def _leaps(self) -> list[bool]:
+        """Of each reading, whether dates go on from it at the same pace up to the next; so after the last."""
+        known = [False] * len(self.pairs) if self.leaps is None else self.leaps.tolist()
+        return [*known[:-1], True]
 
     @cached_property
     def _readings(self) -> tuple[list[int], list[int]]:
@@ -180,7 +190,7 @@ class Clock:
         k = bisect.bisect_right(mono, mono_ns) - 1
         if k < 0:
             return real[0] + mono_ns - mono[0]
-        if k == len(mono) - 1:
+        if self._leaps[k]:
             return real[k] + mono_ns - mono[k]
         return real[k] + (mono_ns - mono[k]) * (real[k + 1] - real[k]) // (mono[k + 1] - mono[k])
 
@@ -191,9 +201,9 @@ class Clock:
         paces = np.zeros(len(mono), [("shift", "<i8"), ("drift", "<i8"), ("span", "<i8"), ("fits", "?")])
         paces["span"] = 1
         for k, (start, wall) in enumerate(zip(mono, real, strict=True)):
-            last = k == len(mono) - 1
-            span = 1 if last else mono[k + 1] - start
-            drift = 0 if last else real[k + 1] - wall - span
+            leaps = self._leaps[k]
+            span = 1 if leaps else mono[k + 1] - start
+            drift = 0 if leaps else real[k + 1] - wall - span
             if abs(wall - start) < _HALF and 0 < span * max(1, abs(drift)) <= _MAX_NS:
                 paces[k] = (wall - start, drift, span, True)
         return paces
@@ -236,12 +246,18 @@ class Clock:
         """First stamp at or after which the realtime clock showed ``realtime_ns``; within 1 ns of the inverse
         of `wall`.
 
-        A realtime clock that was set back shows a time twice: the first counts.
+        A realtime clock that was set back shows a time twice: the first counts. One that was set forward
+        never shows what it left out: the reading behind counts.
         """
         mono, real = self._readings
         realtime_ns = operator.index(realtime_ns)
         for k in range(len(mono) - 1):
-            if real[k] <= realtime_ns < real[k + 1]:
+            if self._leaps[k]:
+                if real[k] <= realtime_ns < real[k] + mono[k + 1] - mono[k]:
+                    return mono[k] + realtime_ns - real[k]
+                if real[k] <= realtime_ns < real[k + 1]:
+                    return mono[k + 1]
+            elif real[k] <= realtime_ns < real[k + 1]:
                 return mono[k] + -(
                     -(realtime_ns - real[k]) * (mono[k + 1] - mono[k]) // (real[k + 1] - real[k])
                 )

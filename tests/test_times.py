@@ -13,8 +13,9 @@ S = 10**9
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def clock(*pairs, zone=BERLIN):
-    return Clock(np.array(list(pairs), dtype=CLOCK_PAIR_DTYPE), zone)
+def clock(*pairs, zone=BERLIN, leaps=None):
+    leaps = None if leaps is None else np.array(leaps, dtype=bool)
+    return Clock(np.array(list(pairs), dtype=CLOCK_PAIR_DTYPE), zone, leaps)
 
 
 def epoch(text):
@@ -158,6 +159,46 @@ def test_walls_of_any_stamps_by_any_readings(pairs, stamps):
     for stamp in stamps:
         check_walls(clock(*ordered), [stamp])
     check_walls(clock(*ordered), [*stamps, *(pair[0] for pair in ordered)])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10**11), st.integers(-(10**11), 10**12), st.booleans()), max_size=5),
+    st.lists(st.integers(-(10**10), 10**12), max_size=20),
+    st.booleans(),
+)
+def test_walls_across_leaps_are_wall_value_by_value(steps, stamps, first):
+    pairs = np.cumsum(np.array([(5, NOON), *(step[:2] for step in steps)], dtype=np.int64), axis=0).tolist()
+    near = [pair[0] + by for pair in pairs for by in (-1, 0, 1)]
+    leaps = [first, *(step[2] for step in steps)]
+    check_walls(clock(*map(tuple, pairs), leaps=leaps), [*stamps, *near])
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 1000), st.integers(-1000, 3000), st.booleans()), min_size=1, max_size=5
+    ),
+    st.integers(-500, 8000),
+)
+def test_mono_is_the_first_stamp_that_shows_a_time_or_has_it_behind_it(steps, realtime):
+    pairs = np.cumsum(np.array([(5, 1000), *(step[:2] for step in steps)], dtype=np.int64), axis=0).tolist()
+    # Even stretches that run backwards have no first stamp that is found by steps of one.
+    leaps = [step[2] or step[1] < step[0] for step in steps]
+    one = clock(*map(tuple, pairs), leaps=[*leaps, False])
+    stamp = one.mono(realtime)
+    assert stamp == one.mono(realtime) and isinstance(stamp, int)
+    first = next((at for at in range(5, pairs[-1][0] + 10_000) if one.wall(at) >= realtime), None)
+    if realtime >= 1000:
+        assert stamp == first
+
+
+def test_a_leap_is_at_the_reading_behind():
+    one = clock((0, 1_000), (100, 5_100), (200, 5_200), (300, 300), leaps=[True, False, True, False])
+    assert [one.wall(t) for t in (-1, 0, 99, 100, 150, 299, 300, 301)] == [
+        *[999, 1_000, 1_099, 5_100, 5_150, 5_299, 300, 301]
+    ]
+    assert [one.mono(t) for t in (1_050, 1_099, 1_100, 3_000, 5_100, 5_299, 5_300)] == [
+        *[50, 99, 100, 100, 100, 299, 5_300]
+    ]
 
 
 def test_walls_where_products_pass_64_bits():

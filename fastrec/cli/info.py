@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastrec.cli.fields import about_field, meaning_of, type_of
@@ -11,11 +11,12 @@ from fastrec.cli.output import byte_count, folder_bytes, plural, say, say_json, 
 from fastrec.errors import FastrecError
 from fastrec.recording import Recording, open
 from fastrec.recording.channel import Channel
+from fastrec.recording.ends import End
 from fastrec.records import Records
 from fastrec.records.plain import date
 from fastrec.schema import Field
 from fastrec.schema.gaps import Cause
-from fastrec.times import format_duration
+from fastrec.times import Clock, format_duration
 
 __all__ = ["add_arguments", "run"]
 
@@ -38,12 +39,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _about(recording: Recording) -> dict[str, Any]:
-    problems = recording.problems
+    problems, ends = recording.problems, recording.ends
     channels: dict[str, Any] = {}
     stats = recording.stats
     for name in recording:
         try:
-            channels[name] = _about_channel(recording, name, stats.get(name, {}))
+            channels[name] = _about_channel(recording, name, stats.get(name, {}), ends.get(name))
         except FastrecError as error:
             if str(error) not in problems:
                 problems.append(str(error))
@@ -62,6 +63,18 @@ def _about(recording: Recording) -> dict[str, Any]:
         "duration_ns": max(ends) - min(starts) if starts else None,
         "bytes": folder_bytes(recording.path),
         "sessions": len(recording.sessions),
+        "starts": [_start(clock, one) for one in recording.sessions],
+        "clock_events": [
+            {
+                "kind": event.kind,
+                "after": date(clock, event.after),
+                "before": date(clock, event.before),
+                "after_ns": event.after,
+                "before_ns": event.before,
+                "by_ns": event.by_ns,
+            }
+            for event in recording.clock_events
+        ],
         "metadata": info.get("metadata"),
         "marks": [
             {"mono_ns": mark.mono_ns, "time": date(clock, mark.mono_ns), "kind": mark.kind, "text": mark.text}
@@ -72,7 +85,12 @@ def _about(recording: Recording) -> dict[str, Any]:
     }
 
 
-def _about_channel(recording: Recording, name: str, stats: dict[str, Any]) -> dict[str, Any]:
+def _start(clock: Clock, session: Mapping[str, Any]) -> dict[str, Any]:
+    start = session.get("start_ns")
+    return {"time": date(clock, start) if type(start) is int else None, **session}
+
+
+def _about_channel(recording: Recording, name: str, stats: dict[str, Any], end: End | None) -> dict[str, Any]:
     records = recording[name]
     channel = Channel(recording.path, bytes.fromhex(recording.uuid), name)
     schema, folder = channel.schema, recording.path / "channels" / name
@@ -88,6 +106,7 @@ def _about_channel(recording: Recording, name: str, stats: dict[str, Any]) -> di
         "end": date(records.clock, records.end),
         "start_ns": records.start,
         "end_ns": records.end,
+        "ends": None if end is None else {"record": end.end, "time_ns": end.time, "why": end.why},
         "gaps": _losses(records),
         "texts_lost": stats.get("texts_lost"),
         "schema": {
@@ -122,7 +141,8 @@ def _show(about: dict[str, Any], recording: Recording) -> None:
             ("length", format_duration(about["duration_ns"])),
         ]
     if about["sessions"] > 1:
-        lines.append(("sessions", str(about["sessions"])))
+        lines += [("session", visible(_told_session(one))) for one in about["starts"]]
+    lines += [_told_event(event) for event in about["clock_events"]]
     if isinstance(about["metadata"], dict):
         lines += [("metadata", visible(f"{key} = {value}")) for key, value in about["metadata"].items()]
     lines += [
@@ -130,12 +150,24 @@ def _show(about: dict[str, Any], recording: Recording) -> None:
     ]
     table(lines, indent="  ")
     for name, channel in about["channels"].items():
-        _show_channel(name, channel, recording[name].schema.fields)
+        _show_channel(name, channel, recording[name].schema.fields, unclean=about["state"] == "unclean")
     for problem in about["problems"]:
         say(f"damaged: {visible(problem)}")
 
 
-def _show_channel(name: str, channel: dict[str, Any], fields: Iterable[Field]) -> None:
+def _told_session(one: Mapping[str, Any]) -> str:
+    when = one["time"] or one.get("start_ns")
+    return f"{one.get('session')} from {when}, boot {one.get('boot_id')}, {one.get('clock')} clock"
+
+
+def _told_event(event: Mapping[str, Any]) -> tuple[str, str]:
+    by, between = event["by_ns"], f"between {event['after']} and {event['before']}"
+    if event["kind"] == "suspend":
+        return "slept", f"for {format_duration(by)} {between}"
+    return "clock", f"set {'back' if by < 0 else 'forward'} by {format_duration(abs(by))} {between}"
+
+
+def _show_channel(name: str, channel: dict[str, Any], fields: Iterable[Field], *, unclean: bool) -> None:
     schema = channel["schema"]
     rate = {None: "pushed", "max": "flat out"}.get(channel["rate"], f"at {channel['rate']} Hz")
     held = f" of {plural(channel['polls'], 'poll')}" if channel["store"] == "changes" else ""
@@ -153,6 +185,12 @@ def _show_channel(name: str, channel: dict[str, Any], fields: Iterable[Field]) -
     lines += [
         ("start", str(channel["start"])),
         ("end", str(channel["end"])),
+    ]
+    if unclean and channel["ends"]:
+        lines.append(
+            ("ends", visible(f"before record {channel['ends']['record']:,}: {channel['ends']['why']}"))
+        )
+    lines += [
         ("size", f"{byte_count(channel['bytes'])}, {each}"),
         (
             "schema",

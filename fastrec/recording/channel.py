@@ -139,15 +139,17 @@ class Channel:
         except ZeroDivisionError as error:
             raise FormatError(f"{self.where}: a rate of {rate} Hz has no period") from error
 
-    def read(self, published: int | None = None, start_ns: int = 0) -> Content:
+    def read(self, published: int | None = None, start_ns: int = 0, *, all_retired: bool = False) -> Content:
         """Load the segments as they are now.
 
         Parameters
         ----------
         published : int, optional
-            Records that ``closed.json`` says there were.
+            Records that there were, as far as is known elsewhere.
         start_ns : int
             Time of a loss before the first record.
+        all_retired : bool
+            Where there is no segment, retention took them all.
         """
         with opening.staying(self.stock.root, ("channels", self.name)):
             segments = self._segments()
@@ -163,7 +165,7 @@ class Channel:
         gaps = join(np.concatenate([np.empty(0, GAP_DTYPE), *losses]))
         ends = [segment.end for segment in segments] + [stop for _, stop in spans_of_gaps(gaps)]
         end = max([*ends, published or 0])
-        retired = segments[0].number > 0 if segments else False
+        retired = segments[0].number > 0 if segments else all_retired
         missing = holes(chunks, gaps, end, retired=retired, before_ns=start_ns)
         problems += [
             f"{self.where.parent}: records {gap['seq']} to {gap['seq'] + gap['count'] - 1}"

@@ -12,8 +12,9 @@ import numpy as np
 
 from fastrec.errors import CorruptionError
 from fastrec.recording import layout, opening
+from fastrec.schema.gaps import GAP_DTYPE, Cause
 
-__all__ = ["NUMBER_LIMIT", "SLICE", "Index", "Since", "read_index", "true_claims"]
+__all__ = ["NUMBER_LIMIT", "SLICE", "Index", "Since", "read_gaps", "read_index", "true_claims"]
 
 NUMBER_LIMIT = 1 << 62
 """Numbers and counts from here on are taken for damage, so that their sums never wrap."""
@@ -164,3 +165,52 @@ def true_claims(
 
 def _falls(totals: np.ndarray, before: int) -> np.ndarray:
     return totals < np.append(np.uint64(before), totals[:-1])
+
+
+def read_gaps(
+    root: Path, parts: tuple[str, ...], base: int, begin: int, total: int
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Read the gap rows ``begin ... total - 1`` that are whole.
+
+    Parameters
+    ----------
+    root, parts, base
+        As for `read_index`. Of a file that is not there no row is whole.
+
+    Returns
+    -------
+    numbers : ndarray of int64
+        At which row of the file each stands.
+    gaps : ndarray of GAP_DTYPE
+    problems : list of str
+        What is wrong with the header.
+    """
+    numbers, slices = [np.empty(0, np.int64)], [np.empty(0, GAP_DTYPE)]
+    problems: list[str] = []
+    header, width = layout.npy_header(layout.GAP_ROW_DTYPE), layout.GAP_ROW_DTYPE.itemsize
+    try:
+        descriptor = opening.open_file(root, *parts) if total > begin else -1
+    except FileNotFoundError:
+        descriptor = -1
+    if descriptor < 0:
+        return numbers[0], slices[0], problems
+    with io.FileIO(descriptor) as file:
+        try:
+            layout.check_header(file.read(len(header)), header, str(root.joinpath(*parts)))
+        except CorruptionError as error:
+            problems.append(str(error))
+        for first in range(begin, total, SLICE):
+            data = os.pread(descriptor, min(SLICE, total - first) * width, len(header) + first * width)
+            rows = np.frombuffer(data, layout.GAP_ROW_DTYPE, len(data) // width)
+            whole = layout.whole_rows(rows, base, first) & _sensible(rows)
+            numbers.append(first + np.flatnonzero(whole))
+            kept = np.empty(int(whole.sum()), GAP_DTYPE)
+            for name in GAP_DTYPE.names:
+                kept[name] = rows[name][whole]
+            slices.append(kept)
+    return np.concatenate(numbers), np.concatenate(slices), problems
+
+
+def _sensible(rows: np.ndarray) -> np.ndarray:
+    fits = (rows["seq"] < NUMBER_LIMIT) & (rows["count"] > 0) & (rows["count"] < NUMBER_LIMIT)
+    return fits & (rows["cause"] >= min(Cause)) & (rows["cause"] <= max(Cause))

@@ -39,6 +39,7 @@ __all__ = [
     "refusal",
     "staying",
     "subfolders",
+    "version_of",
 ]
 
 JSON_LIMIT = 64 << 20
@@ -207,6 +208,16 @@ def has_file(root: Path, *parts: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def version_of(root: Path, *parts: str) -> tuple[int, int, int] | None:
+    """What changes whenever a file does: its inode, size and time of change; None: it is not there."""
+    try:
+        with open_folder(root, parts[:-1]) as folder:
+            found = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def foreign(descriptor: int) -> bool:

@@ -15,15 +15,25 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError, shown, suggest
+from fastrec.errors import (
+    CorruptionError,
+    FastrecError,
+    FormatError,
+    RecordingError,
+    SchemaError,
+    shown,
+    suggest,
+)
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
+from fastrec.recording.clocks import ClockEvent, clock_of, events_of
+from fastrec.recording.ends import End, end_of
 from fastrec.recording.tail import ChannelTail
-from fastrec.recording.verify import Report, published, totals, verify
+from fastrec.recording.verify import Report, all_retired, published, totals, verify
 from fastrec.records import Records
 from fastrec.schema import Schema
 from fastrec.sources.registry import as_schema
-from fastrec.times import CLOCK_PAIR_DTYPE, Clock
+from fastrec.times import Clock
 from fastrec.timezones import zone_named
 
 __all__ = ["Mark", "Recording", "open"]
@@ -126,6 +136,7 @@ class Recording(Mapping[str, Records]):
         self._uuid = bytes.fromhex(self.uuid)
         self._channels: dict[str, Channel] = {}
         self._records: dict[str, Records] = {}
+        self._clock: tuple[object, Clock] | None = None
         self._given = self._by_channel(schema, renamed)
 
     def _by_channel(
@@ -227,10 +238,23 @@ class Recording(Mapping[str, Records]):
             yield name, channel, self._content(channel, closed)
 
     def _content(self, channel: Channel, closed: dict[str, Any] | None) -> Content:
-        return channel.read(published(closed, channel.name), self._start())
+        name, start = channel.name, self._start()
+        content = channel.read(published(closed, name), start, all_retired=all_retired(closed, name))
+        if closed is None and not content.end and not (content.segments and content.segments[0].number == 0):
+            # Nothing is left, or not yet there again: the last statistics tell how far it had come.
+            written = self.stats.get(name, {}).get("written")
+            if type(written) is int and 0 < written < 1 << 62:
+                content = channel.read(written, start, all_retired=True)
+        return content
 
     def __repr__(self) -> str:
-        return f"<Recording {self.path}: {self.state}, {', '.join(self) or 'no channels'}>"
+        state = self.state
+        names = (
+            [f"{name} up to record {end.end:,}" for name, end in self.ends.items()]
+            if state == "unclean"
+            else list(self)
+        )
+        return f"<Recording {self.path}: {state}, {', '.join(names) or 'no channels'}>"
 
     # The recording's own files
 
@@ -293,19 +317,37 @@ class Recording(Mapping[str, Records]):
 
     @property
     def clock(self) -> Clock:
-        """From stamps to dates, in the zone in which it was recorded."""
-        readings = self.readings
-        pairs = np.empty(len(readings), CLOCK_PAIR_DTYPE)
-        for name in CLOCK_PAIR_DTYPE.names:
-            pairs[name] = readings[name]
-        # A clock reading older than one before it would make dates ambiguous; such a row is not believed.
-        pairs = (
-            pairs[pairs["monotonic"] >= np.maximum.accumulate(pairs["monotonic"])] if len(pairs) else pairs
-        )
-        created = self.info.get("created_ns")
-        if not len(pairs) and self._start() and type(created) is int and abs(created) < 1 << 62:
-            pairs = np.array([(self._start(), created)], CLOCK_PAIR_DTYPE)
-        return Clock(pairs, zone_named(self.info.get("timezone")))
+        """From stamps to dates, in the zone in which it was recorded.
+
+        Where the clock of dates was set, or the machine slept, dates jump at the first reading behind it:
+        see `clock_events`.
+        """
+        seen = tuple(opening.version_of(self.path, name) for name in ("clocks.npy", "sessions.jsonl"))
+        if self._clock is None or self._clock[0] != seen:
+            start, created = self._start(), self.info.get("created_ns")
+            known = start and type(created) is int and abs(created) < 1 << 62
+            zone = zone_named(self.info.get("timezone"))
+            made = clock_of(self.readings, self.sessions, (start, created) if known else None, zone)
+            self._clock = seen, made
+        return self._clock[1]
+
+    @property
+    def clock_events(self) -> list[ClockEvent]:
+        """Where the clock of dates was set, and where the machine slept."""
+        return events_of(self.readings, self.sessions)
+
+    @property
+    def ends(self) -> dict[str, End]:
+        """Where each channel ends, and why; no record is read for that."""
+        # Asked first: a recorder that lives now may commit more while we look.
+        state, closed = self.state, self.closed
+        found = {}
+        for name in self:
+            try:
+                found[name] = end_of(self._channel(name), state, closed)
+            except FastrecError as error:
+                found[name] = End(0, None, str(error))
+        return found
 
     def _start(self) -> int:
         starts = [session.get("start_ns") for session in self.sessions[:1]]

@@ -18,11 +18,10 @@ import numpy as np
 
 from fastrec.errors import CorruptionError, RecordingError
 from fastrec.recording import committed, layout, opening
-from fastrec.recording.committed import NUMBER_LIMIT, SLICE, Since
+from fastrec.recording.committed import Since
 from fastrec.recording.texts import StoredTexts
 from fastrec.recording.zones import summarise
 from fastrec.schema import Schema
-from fastrec.schema.gaps import GAP_DTYPE, Cause
 
 __all__ = ["Segment", "Stock"]
 
@@ -203,33 +202,17 @@ class Segment:
 
     def _read_gaps(self) -> tuple[np.ndarray, np.ndarray]:
         begin, total = self._since.gap_rows, self.read.gap_rows
-        numbers, slices = [np.empty(0, np.int64)], [np.empty(0, GAP_DTYPE)]
-        if total > begin:
-            header, width = layout.npy_header(layout.GAP_ROW_DTYPE), layout.GAP_ROW_DTYPE.itemsize
-            with io.FileIO(opening.open_file(self.stock.root, *self.parts("gaps"))) as file:
-                try:
-                    layout.check_header(file.read(len(header)), header, str(self.path("gaps")))
-                except CorruptionError as error:
-                    self.problems.append(str(error))
-                for first in range(begin, total, SLICE):
-                    data = os.pread(
-                        file.fileno(), min(SLICE, total - first) * width, len(header) + first * width
-                    )
-                    rows = np.frombuffer(data, layout.GAP_ROW_DTYPE, len(data) // width)
-                    whole = layout.whole_rows(rows, self._base, first) & _sensible(rows)
-                    numbers.append(first + np.flatnonzero(whole))
-                    kept = np.empty(int(whole.sum()), GAP_DTYPE)
-                    for name in GAP_DTYPE.names:
-                        kept[name] = rows[name][whole]
-                    slices.append(kept)
-        kept_numbers = np.concatenate(numbers)
-        if len(kept_numbers) < total - begin:
-            missing = int(np.setdiff1d(np.arange(begin, total), kept_numbers)[0])
+        numbers, gaps, problems = committed.read_gaps(
+            self.stock.root, self.parts("gaps"), self._base, begin, total
+        )
+        self.problems += problems
+        if len(numbers) < total - begin:
+            missing = int(np.setdiff1d(np.arange(begin, total), numbers)[0])
             self.problems.append(
-                f"{self.path('gaps')}: {total - begin - len(kept_numbers)} of {total} rows are damaged,"
+                f"{self.path('gaps')}: {total - begin - len(numbers)} of {total} rows are damaged,"
                 f" the first is row {missing}: losses are missing from the gaps"
             )
-        return kept_numbers, np.concatenate(slices)
+        return numbers, gaps
 
     # Records
 
@@ -390,8 +373,3 @@ class Segment:
             at = (first + zone) * block
             zones[zone] = summarise(self.rows(at, at + block), self.stock.schema.numeric)[0]
         return zones
-
-
-def _sensible(rows: np.ndarray) -> np.ndarray:
-    fits = (rows["seq"] < NUMBER_LIMIT) & (rows["count"] > 0) & (rows["count"] < NUMBER_LIMIT)
-    return fits & (rows["cause"] >= min(Cause)) & (rows["cause"] <= max(Cause))

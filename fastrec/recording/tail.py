@@ -68,6 +68,7 @@ class ChannelTail:
         self._segment: Segment | None = None  # as far as it was read
         self._number = -1
         self._since = Since()
+        self._moved = False  # from the segment with which it began
         self._from_the_front = False  # the next hole is what retention took
         self._final = False
         self._held: object = None
@@ -121,7 +122,7 @@ class ChannelTail:
                 if not self._go_on():
                     return None
             elif ahead is not None:
-                self._number, self._segment, self._since = ahead.number, None, Since()
+                self._enter(ahead.number)
             else:
                 self._segment, self._since = part, part.read
             if piece is not None:
@@ -131,18 +132,25 @@ class ChannelTail:
 
     # Segments
 
+    def _enter(self, number: int) -> None:
+        self._number, self._segment, self._since, self._moved = number, None, Since(), True
+
     def _has(self, number: int) -> bool:
         stock = self._channel.stock
         return opening.has_file(stock.root, *stock.parts(layout.segment_file("records", number)))
 
     def _ahead(self) -> Segment | None:
         """The next segment, once something is committed in it; one may be there that has nothing yet."""
+        empty: list[int] = []
         for number in self._numbers():
             segment = Segment(self._channel.stock, number)
             if len(segment.index):
-                return segment
+                # Those before it are complete only now.
+                again = (Segment(self._channel.stock, one) for one in empty)
+                return next((one for one in again if len(one.index)), segment)
             if not segment.present:
                 return None
+            empty.append(number)
         return None
 
     def _numbers(self) -> list[int] | range:
@@ -155,14 +163,14 @@ class ChannelTail:
         for number in self._channel.numbers():
             if number > self._number and self._has(number):
                 self._from_the_front |= self._number >= 0 or number > 0
-                self._number, self._segment, self._since = number, None, Since()
+                self._enter(number)
                 return True
         return False
 
     # What is new
 
     def _take(self, part: Segment, ahead: Segment | None) -> Piece | None:
-        if self._since == Since() and len(part.index):
+        if self._moved and self._since == Since() and len(part.index):
             begin = _begin_of(part)
             self._rewound = self._next if begin < self._next else 0
             self._repeated = self._told

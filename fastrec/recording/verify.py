@@ -21,7 +21,7 @@ from fastrec.recording.segment import Segment
 from fastrec.recording.zones import summarise
 from fastrec.schema.gaps import Cause
 
-__all__ = ["ChannelReport", "Report", "published", "totals", "verify"]
+__all__ = ["ChannelReport", "Report", "all_retired", "published", "totals", "verify"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,12 @@ def published(closed: Mapping[str, Any] | None, name: str) -> int | None:
     return records if type(records) is int and 0 <= records < 1 << 62 else None
 
 
+def all_retired(closed: Mapping[str, Any] | None, name: str) -> bool:
+    """Whether there was no segment of a channel any more when the recording was closed."""
+    files = (closed or {}).get("files")
+    return isinstance(files, dict) and not any(path.startswith(f"channels/{name}/records.") for path in files)
+
+
 def verify(root: Path, uuid: bytes, names: Sequence[str], *, state: str) -> Report:
     """Check a recording; see `Recording.verify`."""
     report = Report()
@@ -95,7 +101,7 @@ def verify(root: Path, uuid: bytes, names: Sequence[str], *, state: str) -> Repo
     for name in names:
         try:
             channel = Channel(root, uuid, name)
-            content = channel.read(published(closed, name))
+            content = channel.read(published(closed, name), all_retired=all_retired(closed, name))
         except FastrecError as error:
             report.problems.append(str(error))
             continue

@@ -80,7 +80,9 @@ def test_conditions_fields_and_a_limit(live: Live, command: Run) -> None:
     text = command("cat", "live.fastrec", "status", "--follow", *wanted)
     assert [json.loads(line)["seq"] for line in text.splitlines()] == [14, 17, 20, 23, 26, 29]
     assert live.waited == 1
-    assert command("cat", "live.fastrec", "--follow", "--limit", "0") == ""
+    for limit in (0, 3):
+        text = command("cat", "live.fastrec", "status", "--follow", "--json", "--limit", limit)
+        assert (len(text.splitlines()), live.waited) == (limit, 1)
 
 
 def test_several_channels(live: Live, command: Run) -> None:
@@ -131,7 +133,7 @@ def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[fr.Rec
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_an_interrupt_ends_it_well(recorder: fr.Recorder, form: list[str]) -> None:
-    with child([*CAT, *form], **PIPES) as process:
+    with child([*CAT, *form], env=os.environ | {"PYTHONUNBUFFERED": ""}, **PIPES) as process:
         if not form:
             assert process.stdout.readline().split() == ["seq", "time", "tick"]
         process.stdout.readline()
@@ -141,6 +143,19 @@ def test_an_interrupt_ends_it_well(recorder: fr.Recorder, form: list[str]) -> No
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 0
+
+
+def test_an_interrupt_of_what_has_an_end_is_told(
+    live: Live, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(text: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastrec.cli.cat.say", interrupt)
+    assert main(["cat", "live.fastrec"]) == 130
+    assert capsys.readouterr().err == "fastrec: interrupted\n"
+    assert main(["cat", "live.fastrec", "--follow"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_reader_that_has_gone_ends_it_though_nothing_comes(recorder: fr.Recorder) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from recording.samples import STATUS, small
-from recording.writer import Folder
+from recording.samples import PERIOD, STATUS, small
+from recording.writer import CREATED_NS, START_NS, Folder
 
 from fastrec.cli import main
 
@@ -81,3 +81,59 @@ def test_damage_is_told_and_is_1(
     assert main(["info", "large.fastrec", "--json"]) == 1
     about = json.loads(capsys.readouterr().out)
     assert list(about["channels"]) == ["status"] and len(about["problems"]) == 1
+
+
+def test_where_an_unclean_recording_ends(tmp_path: Path, command: Run) -> None:
+    _, channel = small(tmp_path / "r")
+    text = command("info", tmp_path / "r")
+    assert "  ends    before record 20: the recorder was killed; what was committed is whole\n" in text
+    with channel.segments[0].path("index").open("ab") as file:
+        file.write(b"torn")
+    assert "  ends    before record 20: index.000000.npy: row 3 is unfinished" in command(
+        "info", tmp_path / "r"
+    )
+    ends = json.loads(command("info", tmp_path / "r", "--json"))["channels"]["status"]["ends"]
+    assert (ends["record"], ends["time_ns"]) == (20, START_NS + 19 * PERIOD)
+    assert ends["why"].startswith("index.000000.npy: row 3 is unfinished and not committed (byte ")
+
+
+def test_a_closed_recording_says_nothing_of_its_ends(two_channels: Path, command: Run) -> None:
+    assert "\n  ends " not in command("info", "large.fastrec")
+    about = json.loads(command("info", "large.fastrec", "--json"))
+    assert about["channels"]["status"]["ends"]["why"] == "closed"
+    assert (about["sessions"], len(about["starts"]), about["clock_events"]) == (1, 1, [])
+
+
+def test_sessions_and_what_became_of_the_clocks(tmp_path: Path, command: Run) -> None:
+    second, hour = 10**9, 3600 * 10**9
+    folder = Folder(tmp_path / "r")
+    folder.session()
+    folder.clock(START_NS, CREATED_NS)
+    folder.clock(START_NS + 10 * second, CREATED_NS + 10 * second - hour)
+    folder.clock(
+        START_NS + 20 * second,
+        CREATED_NS + 80 * second - hour,
+        boottime=START_NS + 80 * second,
+    )
+    folder.session(1, boot="\x1bc", start=START_NS + 30 * second)
+    folder.line("sessions.jsonl", session=2, start_ns="soon")
+    text = command("info", tmp_path / "r")
+    zone = ".000000+02:00"
+    told = [" ".join(line.split()) for line in text.splitlines()]
+    for said in (
+        f"session 0 from 2026-09-21T16:13:20{zone}, boot b, monotonic clock",
+        f"session 1 from 2026-09-21T15:14:50{zone}, boot \\x1bc, monotonic clock",
+        f"clock set back by 1 h between 2026-09-21T16:13:20{zone} and 2026-09-21T15:13:30{zone}",
+        f"slept for 1 min between 2026-09-21T15:13:30{zone} and 2026-09-21T15:14:40{zone}",
+    ):
+        assert said in told
+    about = json.loads(command("info", tmp_path / "r", "--json"))
+    assert [(one["session"], one["boot_id"], one["offset_ns"]) for one in about["starts"][:2]] == [
+        (0, "b", 0),
+        (1, "\x1bc", 0),
+    ]
+    assert [(one["kind"], one["by_ns"]) for one in about["clock_events"]] == [
+        ("step", -hour),
+        ("suspend", 60 * second),
+    ]
+    assert about["clock_events"][0]["after_ns"] == START_NS

@@ -389,6 +389,136 @@ def test_records_that_vanish_under_a_reader(tmp_path: Path) -> None:
     assert_true(records[2500:])
 
 
+def test_the_retired_gap_is_from_the_start_to_what_is_there(tmp_path: Path) -> None:
+    folder, channels = samples.large(tmp_path / "r", close=False)
+    for path in channels["status"].path.glob("*.00000[01].*"):
+        path.unlink()
+    records = reader.open(folder.root)["status"]
+    first = START_NS + 4000 * PERIOD
+    assert records.gaps[["seq", "count", "t_first", "t_last"]].tolist() == [(0, 4000, START_NS, first)]
+    assert records.between(first + 1, None).gaps["cause"].tolist() == []
+    assert records.between(first - 1, None).gaps["cause"].tolist() == [Cause.RETIRED]
+    # Of the time before the first record nothing is known, and nothing is said.
+    found = records.intervals("mode")
+    assert (found["opened_by"][0], found["start"][0], found["lost"].sum()) == ("start", first, 0)
+    assert records.durations("mode")["known"].all()
+
+
+def remove(channel: writer.Channel, *kinds: str) -> None:
+    for segment in channel.segments:
+        for kind in kinds or ("records", "index", "gaps", "zones", "strings"):
+            segment.path(kind).unlink(missing_ok=True)
+
+
+def test_a_channel_all_of_whose_segments_are_retired(tmp_path: Path) -> None:
+    folder, channels = samples.large(tmp_path / "r", close=False)
+    folder.line("stats.jsonl", mono_ns=START_NS + 9, channel="status", written=5800)
+    remove(channels["status"])
+    run = reader.open(folder.root)
+    assert len(run["status"]) == 0
+    assert run["status"].gaps[["seq", "count", "cause"]].tolist() == [(0, 5800, Cause.RETIRED)]
+    # A segment that has nothing yet tells no more.
+    channels["status"].segment()
+    assert run["status"].gaps[["seq", "count", "cause"]].tolist() == [(0, 5800, Cause.RETIRED)]
+    follow = run["status"].follow(timeout="0s")
+    channels["status"].segments[-1].commit(6000, [status(6000)])
+    (part,) = follow
+    assert (numbers(part), part.gaps[["seq", "count", "cause"]].tolist()) == (
+        [6000],
+        [(5800, 200, Cause.RETIRED)],
+    )
+    remove(channels["status"])
+    channels["status"].segments.clear()
+    folder.close(channels)
+    run = reader.open(folder.root)
+    assert run["status"].gaps[["seq", "count", "cause"]].tolist() == [(0, 6001, Cause.RETIRED)]
+    assert run.problems == []
+    assert run.verify().problems == []
+    assert run.ends["status"].end == 6001
+
+
+def test_segments_that_were_there_at_the_close_are_not_retired(tmp_path: Path) -> None:
+    folder, channels = samples.large(tmp_path / "r")
+    remove(channels["status"])
+    run = reader.open(folder.root)
+    assert run["status"].gaps[["seq", "count", "cause"]].tolist() == [(0, 6000, Cause.DISK)]
+    assert run.problems and not run.verify().ok
+
+
+@pytest.mark.parametrize(
+    "before", ["records.000000.npy", "index.000000.npy", "gaps.000001.npy", "gaps.000000.npy"]
+)
+@pytest.mark.parametrize("taken", [1, 2])
+def test_segments_that_go_while_they_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, taken: int
+) -> None:
+    folder, channels = samples.large(tmp_path / "r", close=False)
+    segments, real = channels["status"].segments, opening.open_file
+
+    def retire_first(root: Path, *parts: str, **more: int) -> int:
+        if parts[-1] == before and parts[-2] == "status":
+            for segment in segments[:taken]:
+                for kind in ("records", "index", "gaps", "zones", "strings"):
+                    segment.path(kind).unlink(missing_ok=True)
+        return real(root, *parts, **more)
+
+    run = reader.open(folder.root)
+    monkeypatch.setattr(opening, "open_file", retire_first)
+    records = run["status"]
+    first = [0, 2600, 4000][taken]
+    assert numbers(records)[0] == first
+    assert_true(records)
+    assert records.gaps["cause"][0] == Cause.RETIRED
+    assert run.problems == []
+    assert run.ends["status"].end == 6000
+
+
+def test_gaps_that_go_between_two_looks_at_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, channel = samples.small(tmp_path / "r")
+    channel.segment().commit(20, [status(n) for n in range(20, 30)])
+    real, looks = opening.open_file, []
+
+    def retire_first(root: Path, *parts: str, **more: int) -> int:
+        looks.append(parts[-1])
+        if looks.count("gaps.000000.npy") == 2 and channel.segments[0].path("gaps").exists():
+            for kind in ("records", "index", "gaps", "zones", "strings"):
+                channel.segments[0].path(kind).unlink()
+        return real(root, *parts, **more)
+
+    run = reader.open(folder.root)
+    follow = run["status"][:0].follow(timeout="0s")
+    looks.clear()
+    monkeypatch.setattr(opening, "open_file", retire_first)
+    (part,) = follow
+    assert (numbers(part), part.gaps["cause"].tolist()) == ([*range(20, 30)], [Cause.RETIRED])
+    shutil.rmtree(folder.root)
+    folder, channel = samples.small(tmp_path / "r")
+    channel.segment().commit(20, [status(n) for n in range(20, 30)])
+    run = reader.open(folder.root)
+    looks.clear()
+    assert numbers(run["status"]) == [*range(20, 30)]
+    assert run.problems == []
+
+
+def test_all_segments_go_and_others_come_while_they_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, channel = samples.small(tmp_path / "r")
+    real = opening.open_file
+
+    def retire_all(root: Path, *parts: str, **more: int) -> int:
+        if parts[-1] == "gaps.000000.npy" and len(channel.segments) == 1:
+            remove(channel)
+            channel.segment().commit(30, [status(30)])
+        return real(root, *parts, **more)
+
+    run = reader.open(folder.root)
+    monkeypatch.setattr(opening, "open_file", retire_all)
+    assert numbers(run["status"]) == [30]
+    assert run["status"].gaps[["seq", "count", "cause"]].tolist() == [(0, 30, Cause.RETIRED)]
+    assert run.problems == []
+
+
 def test_a_segment_missing_in_the_middle_is_damage(tmp_path: Path) -> None:
     folder, channels = samples.large(tmp_path / "r", close=False)
     for path in channels["status"].path.glob("*.000001.*"):

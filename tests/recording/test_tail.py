@@ -95,6 +95,24 @@ def test_an_empty_segment_hides_nothing_behind_it(live: tuple[writer.Folder, wri
     assert told(list(follow))[0] == [20, 21]
 
 
+def test_a_segment_that_fills_while_the_one_behind_it_is_looked_for(
+    live: tuple[writer.Folder, writer.Channel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, channel = live
+    follow = status_of(folder).follow(timeout="0s")
+    second = channel.segment()
+    real = opening.open_file
+
+    def fill(root: Path, *parts: str, **more: int) -> int:
+        if parts[-1] == "records.000002.npy" and len(channel.segments) == 2:
+            second.commit(20, rows(20, 30))
+            channel.segment().commit(30, rows(30, 31))
+        return real(root, *parts, **more)
+
+    monkeypatch.setattr(opening, "open_file", fill)
+    assert told(list(follow)) == ([*range(20, 31)], [])
+
+
 def test_from_the_first_record_on(tmp_path: Path) -> None:
     folder, _ = samples.large(tmp_path / "r")
     records = status_of(folder)
@@ -110,6 +128,21 @@ def test_from_any_place_on(tmp_path: Path, place: int) -> None:
         numbers, gaps = told(list(part.follow()))
         assert numbers == records.seq.tolist()[place:]
         assert gaps == ([(2500, 100, Cause.DISK)] if place <= 2500 else [])
+
+
+@pytest.mark.parametrize(
+    ("place", "losses"), [(8, [(12, 1, Cause.FAILED)]), (9, [(12, 1, Cause.FAILED)]), (10, [])]
+)
+def test_losses_before_the_place_are_not_told_again(
+    live: tuple[writer.Folder, writer.Channel], place: int, losses: list[tuple[int, int, int]]
+) -> None:
+    folder, channel = live
+    records = status_of(folder)
+    follow = records[:place].follow(timeout="0s")
+    # One that lies before, and was committed after it was looked at, is told.
+    channel.segments[0].commit(20, rows(20, 21), gaps=[lost(9, 1, Cause.MISSED)])
+    wanted = sorted([*losses, (9, 1, Cause.MISSED)])
+    assert told(list(follow)) == ([*records.seq.tolist()[place:], 20], wanted)
 
 
 def test_it_ends_when_the_recording_is_closed(live: tuple[writer.Folder, writer.Channel]) -> None:
@@ -159,7 +192,9 @@ def test_what_retention_took_is_a_gap(
 ) -> None:
     folder, channel = live
     follow = status_of(folder).follow(timeout="0s")
-    channel.segments[0].commit(20, rows(20, 30))
+    channel.segments[0].commit(20, rows(20, 25))
+    assert told(list(follow))[0] == [*range(20, 25)]
+    channel.segments[0].commit(25, rows(25, 30))
     channel.segment().commit(30, rows(30, 40))
     channel.segment().commit(42, rows(42, 50), gaps=[lost(40, 2, Cause.OVERWRITTEN)])
     for segment in channel.segments[:2]:
@@ -167,11 +202,14 @@ def test_what_retention_took_is_a_gap(
     (part,) = follow
     assert told([part]) == (
         [*range(42, 50)],
-        [(20, 20, Cause.RETIRED), (40, 2, Cause.OVERWRITTEN)],
+        [(25, 15, Cause.RETIRED), (40, 2, Cause.OVERWRITTEN)],
     )
     # From the last stamp that was read to the first that is there.
-    assert part.gaps["t_first"][0] == START_NS + 19 * PERIOD
+    assert part.gaps["t_first"][0] == START_NS + 24 * PERIOD
     assert part.gaps["t_last"][0] == START_NS + 40 * PERIOD
+    # What is missing behind that is no retention.
+    channel.segments[2].commit(51, rows(51, 52))
+    assert told(list(follow)) == ([51], [(50, 1, Cause.DISK)])
 
 
 def test_retention_before_and_after(live: tuple[writer.Folder, writer.Channel]) -> None:
@@ -205,6 +243,7 @@ def test_a_part_can_be_read_after_retention_took_it(live: tuple[writer.Folder, w
     part = next(follow)
     channel.segment().commit(21, rows(21, 22))
     remove(channel.segments[0])
+    part._rows.spans[0].chunk.segment.stock.maps.clear()  # of many other records that were looked at
     assert told([part])[0] == [20]
     assert part.decode()["url"].tolist() == ["x"]
     assert told(list(follow))[0] == [21]
@@ -243,6 +282,9 @@ def test_rows_written_again_come_once(live: tuple[writer.Folder, writer.Channel]
     assert list(follow) == []
     fresh.commit(25, rows(25, 40), gaps=[*gaps[1:], lost(30, 7, Cause.MISSED, at=31)])
     assert told(list(follow)) == ([*range(30, 40)], [(30, 7, Cause.MISSED)])
+    # Of too many losses that are told again, only their sum is.
+    channel.segment().commit(35, rows(35, 45), gaps=[lost(36, 9, Cause.MISSED), lost(41, 3, Cause.MISSED)])
+    assert told(list(follow)) == ([*range(40, 45)], [(41, 3, Cause.MISSED)])
 
 
 def test_rows_written_again_that_were_not_read(live: tuple[writer.Folder, writer.Channel]) -> None:

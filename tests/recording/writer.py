@@ -96,24 +96,36 @@ class Folder:
         append(self.root / file, sealed(members, seed(UUID, "", 0, number)))
         self.lines[file] = number + 1
 
-    def session(self, number: int = 0) -> None:
+    def session(
+        self, number: int = 0, *, boot: str = "b", namespace: int = 1, start: int = START_NS, offset: int = 0
+    ) -> None:
         self.line(
             "sessions.jsonl",
             session=number,
-            boot_id="b",
-            time_namespace=1,
+            boot_id=boot,
+            time_namespace=namespace,
             clock="monotonic",
-            offset_ns=0,
-            start_ns=START_NS,
+            offset_ns=offset,
+            start_ns=start,
             pid=1,
             rings=None,
         )
 
-    def clock(self, monotonic: int, realtime: int) -> None:
+    def clock(
+        self, monotonic: int, realtime: int, *, boottime: int | None = None, uncertainty: int = 50
+    ) -> None:
         path = self.root / "clocks.npy"
         if not self.rows:
             path.write_bytes(header(DESCR["clocks"], 0))
-        body = struct.pack("<qqqqqI", monotonic, realtime, monotonic, 0, 50, 0)
+        body = struct.pack(
+            "<qqqqqI",
+            monotonic,
+            realtime,
+            monotonic if boottime is None else boottime,
+            0,
+            uncertainty,
+            0,
+        )
         append(path, body + struct.pack("<I", crc(seed(UUID, "", 0, self.rows), body)))
         self.rows += 1
         set_count(path, self.rows)
