@@ -77,24 +77,28 @@ class Victims:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
-    def trial(self, path: Path, moment: float, harm: Callable[[], None] = lambda: None) -> Marks:
-        """Have one record into `path`; `moment` seconds after its first marks do `harm`, then kill it."""
+    def trial(self, path: Path, moment: float, harm: Callable[[], None] | None = None) -> Marks:
+        """Have one record into `path`, and kill it `moment` seconds after its first marks.
+
+        If there is `harm` to be done, it is done before that, and the marks are those told before it.
+        """
         self.process.stdin.write(f"{path}\n")
         self.process.stdin.flush()
-        pid, told = 0, ["0 0 0 0"]
-        while not pid or len(told) == 1:  # its first line may overtake the server's
+        pid, told = 0, ""
+        while not pid or not told:  # its first line may overtake the server's
             line = self._line()
-            pid, told = (int(line[4:]), told) if line.startswith("pid ") else (pid, [*told, line])
+            pid, told = (int(line[4:]), told) if line.startswith("pid ") else (pid, line)
         try:
             end = time.monotonic() + moment
             while time.monotonic() < end:
-                told = [self._line()]
-            harm()
+                told = self._line()
+            if harm:
+                harm()
         finally:
             os.kill(pid, signal.SIGKILL)
         while (line := self._line()) != "ended":
-            told = [line]
-        one, other, *durable = map(int, told[-1].split())
+            told = told if harm else line
+        one, other, *durable = map(int, told.split())
         return Marks(
             dict(zip(CHANNELS, (one, other), strict=True)), dict(zip(CHANNELS, durable, strict=True))
         )
@@ -181,9 +185,10 @@ def _is_promised_to_nobody(problem: str, path: Path, marks: Marks) -> bool:
         if len(safe) and segment.number > int(file[2]):
             return False
         if len(safe) and segment.number == int(file[2]):
-            row = re.search(r"rows are damaged, the first is row (\d+)|: row (\d+) ", problem)
-            rows = {"gaps": int(safe["gap_rows"][-1]), "index": len(safe)}.get(file[1])
-            return row is not None and rows is not None and int(row[1] or row[2]) >= rows
+            needed = {"gaps": "gap_rows", "strings": "string_bytes"}.get(file[1])
+            rows = int(safe[needed][-1]) if needed else len(safe)
+            row = re.search(r"rows are damaged, the first is row (\d+)|: (?:row|line) (\d+) ", problem)
+            return rows == 0 or (file[1] != "records" and row is not None and int(row[1] or row[2]) >= rows)
     return True
 
 

@@ -22,6 +22,7 @@ typedef struct judge {
     size_t text_at;    /* 0: none */
     uint64_t safe;     /* a mark */
     uint64_t durable;  /* the mark: no index row may tell of more */
+    uint64_t retired;  /* below it retention may have removed what was there */
     int power;  /* it was lost: counts may be ahead, and what is not safe may be harmed, if that shows */
     int closed; /* by a clean stop: the counts of the side files are right too */
     void (*problem)(const char *what);
@@ -98,7 +99,7 @@ static inline int judge_load(judge *j, judged *s, uint32_t number)
         s->data[i] = j->file(name, &s->size[i]);
         there += s->data[i] != NULL;
         if (i == FR_RECORDS && !s->data[i]) {
-            if (there && j->closed)
+            if (there && j->closed && !j->retired)
                 JUDGE(j, "segment %u has files but no records: that number can never be used again", number);
             return 0;
         }
@@ -375,7 +376,11 @@ static inline void judge_channel(judge *j)
         for (k = 0; k < FR_FILES; k++)
             free(segments[i].data[k]);
     }
-    for (n = 0; n < j->safe && n < JUDGE_NUMBERS; n++)
+    n = 0;
+    if (count && numbers[0]) /* those before it are retired, whole */
+        for (; n < j->retired && n < JUDGE_NUMBERS && !cover[n]; n++)
+            ;
+    for (; n < j->safe && n < JUDGE_NUMBERS; n++)
         if (cover[n] != 1) {
             JUDGE(j, "number %llu of %llu is in %u places", LL(n), LL(j->safe), cover[n]);
             break;

@@ -36,12 +36,16 @@ def test_states(program: Path) -> None:
     """Nothing told safe is lost, altered, doubled; nothing that passes its checksum is wrong."""
     result = run(program, STATES)
     assert result.returncode == 0, result.stdout[-3000:]
-    power, kill, told = map(
-        int, re.match(r"(\d+) .* (\d+) of a kill, .*; (\d+) records", result.stdout).groups()
+    power, kill, told, removed = (
+        int(number)
+        for number in re.match(
+            r"(\d+) .* (\d+) of a kill, .*; (\d+) records .* (\d+) segments removed", result.stdout
+        ).groups()
     )
     assert power + kill >= STATES
     assert min(power, 4 * kill) > STATES / 2
     assert told > 500 * STATES  # the marks were not near 0 all the time
+    assert removed > 50
 
 
 def test_states_where_each_file_is_flushed(tmp_path: Path) -> None:
@@ -82,6 +86,11 @@ BUGS = {
     ),
     "no syncfs where files are many": ("durable.h", "error = io->sync_all(dir);", "error = 0 * dir;"),
     "count before the index row": ("commit.h", APPEND_INDEX, f"{COUNT_AHEAD}\n    {APPEND_INDEX}"),
+    "records removed last": (
+        "segment.h",
+        "for (i = FR_RECORDS; i >= 0 && !error; i--)",
+        "for (i = 0; i < FR_FILES && !error; i++)",
+    ),
     "written before the index row": ("commit.h", APPEND_INDEX, f"{WRITTEN_AHEAD}\n    {APPEND_INDEX}"),
 }
 """What is wrong, in which header, and how."""

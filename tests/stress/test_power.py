@@ -64,13 +64,17 @@ def a_disk(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def cut(folder: Path) -> None:
-    """The power of the file system at `folder`; what runs on it goes on for a moment, in vain."""
+    """The power of the file system at `folder`; what runs on it goes on for a moment, in vain.
+
+    What is told from then on counts for nothing: of a flush that the cut falls into, ext4 may say that it was
+    made, as the transaction it waits for is gone.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.ioctl(descriptor, EXT4_IOC_SHUTDOWN, NO_LOG_FLUSH)
     finally:
         os.close(descriptor)
-    time.sleep(0.03)  # what is told meanwhile must not be a lie either
+    time.sleep(0.03)
 
 
 def trials(tmp_path: Path, count: int, mode: str, **environment: str) -> None:
