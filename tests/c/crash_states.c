@@ -31,7 +31,7 @@
 
 static uint64_t seed, script, pick, dice; /* random numbers: of the run, of its states, of what is in one */
 static long state, wanted_state = -1, most_states, runs, power_states, kill_states, problems;
-static uint64_t judged_safe, judged_records;
+static uint64_t judged_safe, judged_records, removed;
 static char kind[160];
 
 static uint64_t roll(uint64_t *from, uint64_t below)
@@ -100,15 +100,19 @@ static int draining, flushing; /* whose work is done; both: one within a call of
 static void crash(int torn);
 static void meanwhile(void);
 
-static int forgotten; /* a flush failed, and what was written before it is not even read any more */
+static int faulted;    /* a call has failed */
+static int forgotten;  /* a flush failed, and what was written before it is not even read any more */
+static int unreadable; /* that, or a read failed */
 
 /* Does the script have this call fail? */
 static uint64_t faulty_from, faulty_to, fault_odds;
 static int fails(void)
 {
     int now = moment >= faulty_from && moment < faulty_to && !roll(&script, fault_odds);
-    if (now)
+    if (now) {
         LOG("%llu fails", LL(moment));
+        faulted = 1;
+    }
     return now;
 }
 
@@ -205,7 +209,7 @@ static void harden(file *f, uint64_t to, int failed)
             memcpy(f->disk + f->log[i].sector * SECTOR, f->log[i].data, SECTOR);
     if (forget) {
         size_t k;
-        forgotten = 1;
+        forgotten = unreadable = 1;
         for (k = 0; k < i; k++)
             memcpy(f->cache + f->log[k].sector * SECTOR, f->disk + f->log[k].sector * SECTOR, SECTOR);
         for (k = i; k < f->logged; k++)
@@ -242,7 +246,8 @@ static long d_write(int fd, const void *data, size_t size, uint64_t offset)
     f = open_file(fd);
     LOG("%llu write %s %zu at %llu", LL(moment), f->name, size, LL(offset));
     if (fails()) {
-        apply(f, bytes, roll(&script, 2) ? roll(&script, size + 1) : 0, offset);
+        /* Eight aligned bytes, such as a count, are there or not. */
+        apply(f, bytes, !roll(&script, 2) ? 0 : size == 8 ? 8 : roll(&script, size + 1), offset);
         return roll(&script, 2) ? -EIO : -ENOSPC;
     }
     whole = (offset + size - 1) / SECTOR - offset / SECTOR; /* borders within it */
@@ -281,6 +286,7 @@ static int d_remove(int dir, const char *text)
     LOG("%llu remove %d/%s", LL(moment), dir, text);
     if (fails())
         return -EIO;
+    removed += !strncmp(text, "records.", 8);
     change_to(&n->file, -1);
     return 0;
 }
@@ -342,8 +348,10 @@ static long d_read(int fd, void *data, size_t size, uint64_t offset)
     const file *f = open_file(fd);
     crash(0), meanwhile(), moment++;
     LOG("%llu read %s %zu at %llu", LL(moment), f->name, size, LL(offset));
-    if (fails())
+    if (fails()) {
+        unreadable = 1;
         return -EIO;
+    }
     if (offset >= (uint64_t)f->size.now)
         return 0;
     size = size < (size_t)f->size.now - offset ? size : (size_t)f->size.now - offset;
@@ -476,9 +484,16 @@ static int survivor(int count)
     return image_mode == OLDEST ? 0 : (int)roll(&dice, (uint64_t)count);
 }
 
-static long survives(const history *h)
+static uint64_t names_until; /* changes of names up to this moment survive; 0: each has its own luck */
+static long survives(const history *h, uint64_t until)
 {
-    int one = image_power ? survivor(h->logged + 1) : 0;
+    int one, i;
+    if (image_power && until) {
+        for (i = h->logged; i && h->log[i - 1].moment > until; i--)
+            ;
+        return i ? h->log[i - 1].to : h->disk;
+    }
+    one = image_power ? survivor(h->logged + 1) : 0;
     return !image_power ? h->now : one ? h->log[one - 1].to : h->disk;
 }
 
@@ -500,7 +515,7 @@ static unsigned char *image(const char *text, size_t *size)
 {
     static int counts[1 << 12], chosen[1 << 12];
     const name *n = entry(image_dir, text);
-    long which = survives(&n->file);
+    long which = survives(&n->file, names_until);
     unsigned char *data;
     const file *f;
     size_t i;
@@ -508,7 +523,7 @@ static unsigned char *image(const char *text, size_t *size)
     if (which < 0)
         return NULL;
     f = &files[which - FIRST_FD];
-    *size = (size_t)survives(&f->size);
+    *size = (size_t)survives(&f->size, 0);
     data = (unsigned char *)malloc(f->room + 1);
     if (f->room)
         memcpy(data, image_power ? f->disk : f->cache, f->room);
@@ -529,6 +544,28 @@ static unsigned char *image(const char *text, size_t *size)
     return data;
 }
 
+/* The first number that retention has left, so far. */
+static uint64_t retired(const channel *ch)
+{
+    uint64_t first = ch->c.written;
+    uint32_t s;
+    fr_file_name text;
+    for (s = 0; s < ch->c.next_segment; s++) {
+        const file *index;
+        fr_segment_name(text, FR_RECORDS, s);
+        if (entry(ch->c.dir, text)->file.now < 0)
+            continue;
+        fr_segment_name(text, FR_INDEX, s);
+        if (!s || entry(ch->c.dir, text)->file.now < 0)
+            return 0;
+        index = open_file((int)entry(ch->c.dir, text)->file.now);
+        if (index->size.now >= 192)
+            memcpy(&first, index->cache + 128, 8);
+        return first;
+    }
+    return first;
+}
+
 /* The folder of a channel, after power was lost, or the process was killed, or stopped. */
 static void examine(channel *ch, int power, int closed)
 {
@@ -539,13 +576,16 @@ static void examine(channel *ch, int power, int closed)
     power |= forgotten;
     j.segments = ch->c.next_segment + 1, j.durable = ch->c.durable,
     j.safe = power ? j.durable : ch->c.written;
-    j.power = power, j.closed = closed;
+    j.power = power, j.closed = closed, j.retired = spooler.retention.keep_bytes ? retired(ch) : 0;
     j.value_at = ch->c.weight_at ? 32 : 8, j.text_at = ch->c.weight_at ? 0 : 16;
     judge_channel(&j);
     for (i = 0; i < ch->loss_count; i++)
         if (ch->losses[i].seq < j.safe)
             told[ch->losses[i].cause] += ch->losses[i].count;
-    for (i = FR_GAP_DROPPED; i <= FR_GAP_FAILED; i++)
+    /* A segment given up is read for the losses it told: those that cannot be read are missing, or told
+     * twice. Those at the very number from which on it is written again are not, and nobody flushes them any
+     * more. */
+    for (i = FR_GAP_DROPPED; i <= FR_GAP_FAILED && !unreadable && !(power && faulted) && !j.retired; i++)
         if (j.lost_below[i] != told[i])
             JUDGE(&j, "%llu losses of cause %d before number %llu, not %llu", LL(j.lost_below[i]), i,
                   LL(j.safe), LL(told[i]));
@@ -563,11 +603,12 @@ static void crash(int torn)
     dice = seed * 1000003 + (uint64_t)state;
     power = !torn && roll(&dice, 5);
     image_mode = (int)roll(&dice, MODES), image_stale = !roll(&dice, 4);
+    names_until = spooler.retention.keep_bytes ? moment + 1 - roll(&dice, moment < 60 ? moment + 1 : 60) : 0;
     power ? power_states++ : kill_states++;
     for (i = 0; i < 2; i++) {
-        snprintf(kind, sizeof kind, "%s, channel %d, written %llu, durable %llu",
-                 power ? mode_names[image_mode] : "killed", i + 1, LL(channels[i].c.written),
-                 LL(channels[i].c.durable));
+        snprintf(kind, sizeof kind, "%s%s, channel %d, written %llu, durable %llu",
+                 power ? mode_names[image_mode] : "killed", unreadable ? ", not all can be read back" : "",
+                 i + 1, LL(channels[i].c.written), LL(channels[i].c.durable));
         examine(&channels[i], power, 0);
     }
     if (wanted_state >= 0) {
@@ -601,6 +642,7 @@ static void make_channel(channel *ch, int dir, int holds)
     memcpy(memory[dir - 1], &plan, sizeof plan);
     fr_ring_take(&ch->ring, memory[dir - 1]);
     ch->texts.view = c->ring = ch->ring.view;
+    c->segment_ns = roll(&script, 4) ? 0 : 200000000 + (int64_t)roll(&script, 500000000);
     c->dir = dir, c->segment_rows = SEGMENT, c->stage_rows = 300 + roll(&script, SEGMENT - 300);
     snprintf(c->name, sizeof c->name, "channel%d", dir);
     c->seed_base = fr_seed_base((const unsigned char *)"0123456789abcdef", c->name);
@@ -668,12 +710,13 @@ static void stop(void)
     flushing = 0;
     for (i = 0; i < 2; i++) {
         const fr_spool_channel *c = &channels[i].c;
-        snprintf(kind, sizeof kind, "stopped, channel %d", i + 1);
+        snprintf(kind, sizeof kind, "stopped%s, channel %d", unreadable ? ", not all can be read back" : "",
+                 i + 1);
         if (c->written != channels[i].published)
             says("not all is written");
         if (spooler.durability != FR_DURABLE_NEVER && c->durable != c->written && !c->sync_error)
             says("not all is durable");
-        examine(&channels[i], 0, 1);
+        examine(&channels[i], 0, !faulted); /* nobody raises the counts of a segment given up */
     }
 }
 
@@ -695,8 +738,8 @@ static void run(void)
 {
     int steps, idle, i, k;
     script = seed * 0x5851F42D4C957F2Dull, pick = ~script;
-    state = 0, moment = 0, file_count = 0, name_count = 0, draining = flushing = stopping = forgotten = 0,
-    runs++;
+    state = 0, moment = 0, file_count = 0, name_count = 0,
+    draining = flushing = stopping = faulted = forgotten = unreadable = 0, runs++;
     faulty_from = faulty_to = 0;
     if (!roll(&script, 3))
         faulty_from = roll(&script, 100), faulty_to = faulty_from + 20 + roll(&script, 200),
@@ -706,6 +749,7 @@ static void run(void)
     spooler.durability = roll(&script, 8)   ? FR_DURABLE_TIMED
                          : roll(&script, 4) ? FR_DURABLE_COMMIT
                                             : FR_DURABLE_NEVER;
+    spooler.retention.keep_bytes = roll(&script, 4) ? 0 : 100000 + roll(&script, 200000);
     spooler.log.clocks = new_file("clocks"), spooler.log.stats = new_file("stats");
     pthread_mutex_init(&spooler.lock, NULL);
     for (k = 0; k < 2; k++)
@@ -734,8 +778,9 @@ int main(int argc, char **argv)
     for (seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
          power_states + kill_states < most_states && problems < ENOUGH; seed++)
         run();
-    printf("%ld states of lost power, %ld of a kill, in %ld runs; %llu records told safe, %llu read; %ld "
-           "problems\n",
-           power_states, kill_states, runs, LL(judged_safe), LL(judged_records), problems);
+    printf("%ld states of lost power, %ld of a kill, in %ld runs; %llu records told safe, %llu read, %llu "
+           "segments "
+           "removed; %ld problems\n",
+           power_states, kill_states, runs, LL(judged_safe), LL(judged_records), LL(removed), problems);
     return problems != 0;
 }

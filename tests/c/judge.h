@@ -22,6 +22,7 @@ typedef struct judge {
     size_t text_at;    /* 0: none */
     uint64_t safe;     /* a mark */
     uint64_t durable;  /* the mark: no index row may tell of more */
+    uint64_t retired;  /* below it retention may have removed what was there */
     int power;  /* it was lost: counts may be ahead, and what is not safe may be harmed, if that shows */
     int closed; /* by a clean stop: the counts of the side files are right too */
     void (*problem)(const char *what);
@@ -37,10 +38,15 @@ typedef struct judged {
     unsigned char *data[FR_FILES]; /* NULL: not there, or its header is damaged */
     size_t size[FR_FILES];
     uint64_t blocks, rows, gaps, strings; /* committed */
-    uint64_t lines;
-    uint64_t kept;  /* blocks that no later segment replaces */
-    uint64_t limit; /* the number from which one does */
+    int replaced;                         /* a later one holds some of its numbers again */
 } judged;
+
+/* What later segments hold or name, number by number, and from where to where each of them goes. */
+typedef struct judge_later {
+    unsigned char numbers[JUDGE_NUMBERS];
+    uint64_t low[JUDGE_SEGMENTS], high[JUDGE_SEGMENTS];
+    uint32_t hulls;
+} judge_later;
 
 static inline uint64_t mix(uint64_t n) { return (n + 1) * 0x9E3779B97F4A7C15ull; }
 
@@ -80,7 +86,7 @@ static inline fr_index_row judge_block(const judge *j, const judged *s, uint64_t
     return row;
 }
 
-/* The files of a segment; 0 where it has no records file, and so is none. */
+/* The files of a segment; 0 where it has no records file, and so is none; else how many. */
 static inline int judge_load(judge *j, judged *s, uint32_t number)
 {
     char name[64];
@@ -93,7 +99,7 @@ static inline int judge_load(judge *j, judged *s, uint32_t number)
         s->data[i] = j->file(name, &s->size[i]);
         there += s->data[i] != NULL;
         if (i == FR_RECORDS && !s->data[i]) {
-            if (there && j->closed)
+            if (there && j->closed && !j->retired)
                 JUDGE(j, "segment %u has files but no records: that number can never be used again", number);
             return 0;
         }
@@ -106,9 +112,7 @@ static inline int judge_load(judge *j, judged *s, uint32_t number)
             s->data[i] = NULL;
         }
     }
-    if (there != FR_FILES && !j->power)
-        JUDGE(j, "segment %u is not whole", number);
-    return 1;
+    return there;
 }
 
 /* Index rows as long as they are whole and claim what there is: section 6, step 2. */
@@ -151,23 +155,57 @@ static inline int judge_has_numbers(const fr_gap *g)
     return g->cause == FR_GAP_OVERWRITTEN || g->cause == FR_GAP_DISK;
 }
 
-/* What a later segment replaces does not count: from its first number, or its first lost one. */
-static inline uint64_t judge_cut(const judge *j, judged *s, uint32_t number, uint64_t limit)
+/* Hulls that touch are one. */
+static inline void judge_hull(judge_later *l, uint64_t low, uint64_t high)
 {
+    uint32_t i;
+    for (i = l->hulls; i--;)
+        if (low <= l->high[i] && l->low[i] <= high) {
+            low = low < l->low[i] ? low : l->low[i], high = high > l->high[i] ? high : l->high[i];
+            l->hulls--;
+            l->low[i] = l->low[l->hulls], l->high[i] = l->high[l->hulls];
+        }
+    l->low[l->hulls] = low, l->high[l->hulls++] = high;
+}
+
+/* From now on this segment is one of the later ones. */
+static inline void judge_take(const judge *j, judge_later *l, const judged *s, uint32_t number)
+{
+    uint64_t low = JUDGE_LIMIT, high = 0, b, i, n;
     fr_gap_row g;
-    uint64_t i;
-    s->limit = limit;
-    for (s->kept = 0; s->kept < s->blocks; s->kept++) {
-        fr_index_row r = judge_block(j, s, s->kept);
-        if (r.first_seq + r.rows > limit)
-            break;
+    if (!s->blocks)
+        return;
+    for (b = 0; b < s->blocks; b++) {
+        fr_index_row r = judge_block(j, s, b);
+        low = r.first_seq < low ? r.first_seq : low, high = r.first_seq + r.rows;
+        for (n = r.first_seq; n < high && n < JUDGE_NUMBERS; n++)
+            l->numbers[n] = 1;
     }
-    if (s->blocks && judge_block(j, s, 0).first_seq < limit)
-        limit = judge_block(j, s, 0).first_seq;
     for (i = 0; i < s->gaps; i++)
-        if (judge_gap(j, s, number, i, &g) && judge_has_numbers(&g.gap) && g.gap.seq < limit)
-            limit = g.gap.seq;
-    return limit;
+        if (judge_gap(j, s, number, i, &g) && judge_has_numbers(&g.gap)) {
+            const uint64_t end = g.gap.seq + g.gap.count;
+            low = g.gap.seq < low ? g.gap.seq : low, high = end > high ? end : high;
+            for (n = g.gap.seq; n < end && n < JUDGE_NUMBERS; n++)
+                l->numbers[n] = 1;
+        }
+    judge_hull(l, low, high);
+}
+
+/* A loss without numbers was told by a commit: when its records are in a later segment, so is the loss. A
+ * commit of losses alone at the very number where a later segment begins was before it. */
+static inline int judge_told_later(const judge *j, const judge_later *l, const judged *s, uint64_t row,
+                                   const fr_gap *gap)
+{
+    fr_index_row r = {0};
+    uint64_t b, first;
+    uint32_t i;
+    for (b = 0; b < s->blocks && r.gap_rows <= row; b++)
+        r = judge_block(j, s, b);
+    first = r.first_seq + (r.rows > 0);
+    for (i = 0; i < l->hulls; i++)
+        if (first > l->low[i] && gap->seq >= l->low[i] && gap->seq <= l->high[i])
+            return 1;
+    return 0;
 }
 
 /* Where the lines of texts begin, and behind them where the last ends; how many are committed. */
@@ -209,7 +247,8 @@ static inline int judge_text(const judge *j, const char *const *lines, uint32_t 
 }
 
 /* The records of a segment that count: into `cover`. */
-static inline void judge_records(judge *j, const judged *s, uint32_t number, unsigned char *cover)
+static inline void judge_records(judge *j, judged *s, uint32_t number, const judge_later *later,
+                                 unsigned char *cover)
 {
     const char *lines[JUDGE_TEXTS + 1];
     const size_t size = j->kinds[FR_RECORDS].row_size;
@@ -219,14 +258,19 @@ static inline void judge_records(judge *j, const judged *s, uint32_t number, uns
         const unsigned char *p = r.rows ? judge_row(j, s, FR_RECORDS, at) : NULL;
         int whole = !r.rows || fr_crc32c(fr_seed(j->base, number, at), p, r.rows * size) == r.crc_rows;
         at += r.rows;
-        if (r.first_seq >= s->limit)
-            continue;
-        if (!whole && (!j->power || r.first_seq < j->safe))
-            JUDGE(j, "segment %u block %llu: rows from number %llu on do not match", number, LL(b),
-                  LL(r.first_seq));
-        for (i = 0; i < r.rows && whole && r.first_seq + i < s->limit; i++, p += size) {
+        for (i = 0; i < r.rows; i++, p += size) {
             uint64_t n = r.first_seq + i, value, id = 0;
             int told;
+            if (n < JUDGE_NUMBERS && later->numbers[n]) {
+                s->replaced = 1;
+                continue;
+            }
+            if (!whole) {
+                if (!j->power || n < j->safe)
+                    JUDGE(j, "segment %u block %llu: rows from number %llu on do not match", number, LL(b),
+                          LL(n));
+                break;
+            }
             memcpy(&value, p + j->value_at, 8);
             if (value != mix(n))
                 JUDGE(j, "number %llu holds another record", LL(n));
@@ -245,31 +289,33 @@ static inline void judge_records(judge *j, const judged *s, uint32_t number, uns
 }
 
 /* The losses of a segment that count. */
-static inline void judge_gaps(judge *j, const judged *s, uint32_t number, unsigned char *cover)
+static inline void judge_gaps(judge *j, judged *s, uint32_t number, const judge_later *later,
+                              unsigned char *cover)
 {
-    const uint64_t committed = s->kept ? judge_block(j, s, s->kept - 1).gap_rows : 0;
     fr_gap_row g;
     uint64_t i, n;
     for (i = 0; i < s->gaps; i++) {
+        uint64_t counts = 0;
         if (!judge_gap(j, s, number, i, &g)) {
             if (!j->power)
                 JUDGE(j, "segment %u gap %llu is damaged", number, LL(i));
             continue;
         }
-        if (i >= committed && g.gap.seq >= s->limit)
-            continue;
-        j->lost[g.gap.cause] += g.gap.count;
-        if (g.gap.seq < j->safe)
-            j->lost_below[g.gap.cause] += g.gap.count;
         if (!judge_has_numbers(&g.gap))
-            continue;
-        for (n = g.gap.seq; n < g.gap.seq + g.gap.count && n < JUDGE_NUMBERS; n++)
-            if (cover[n]++) {
-                JUDGE(j, "number %llu held and lost", LL(n));
-                break;
+            counts = judge_told_later(j, later, s, i, &g.gap) ? 0 : g.gap.count;
+        else
+            for (n = g.gap.seq; n < g.gap.seq + g.gap.count && n < JUDGE_NUMBERS; n++) {
+                if (later->numbers[n])
+                    continue;
+                counts++;
+                if (cover[n]++)
+                    JUDGE(j, "number %llu held and lost", LL(n));
+                j->end = n >= j->end ? n + 1 : j->end;
             }
-        if (g.gap.seq + g.gap.count > j->end)
-            j->end = g.gap.seq + g.gap.count;
+        s->replaced |= counts != g.gap.count;
+        j->lost[g.gap.cause] += counts;
+        if (g.gap.seq < j->safe)
+            j->lost_below[g.gap.cause] += counts;
     }
 }
 
@@ -280,7 +326,7 @@ static inline void judge_counts(judge *j, const judged *s, uint32_t number)
     if (judge_count(s, FR_RECORDS) > s->rows)
         JUDGE(j, "segment %u: numpy sees %llu rows, %llu are committed", number,
               LL(judge_count(s, FR_RECORDS)), LL(s->rows));
-    if (j->closed && s->kept == s->blocks /* nothing was given up */
+    if (j->closed && !s->replaced
         && (judge_count(s, FR_RECORDS) != s->rows || judge_count(s, FR_INDEX) != s->blocks
             || judge_count(s, FR_GAPS) != s->gaps))
         JUDGE(j, "segment %u closed with counts %llu %llu %llu of %llu %llu %llu", number,
@@ -304,30 +350,37 @@ static inline void judge_channel(judge *j)
     static judged segments[JUDGE_SEGMENTS];
     static uint32_t numbers[JUDGE_SEGMENTS];
     uint32_t count = 0, i, k;
-    uint64_t limit = JUDGE_LIMIT, n;
+    static judge_later later;
+    uint64_t n;
     j->end = j->records = 0;
     memset(j->lost, 0, sizeof j->lost), memset(j->lost_below, 0, sizeof j->lost_below);
-    memset(cover, 0, sizeof cover);
+    memset(cover, 0, sizeof cover), memset(&later, 0, sizeof later);
     for (i = 0; i < j->segments && count < JUDGE_SEGMENTS; i++) {
-        if (judge_load(j, &segments[count], i)) {
+        int there = judge_load(j, &segments[count], i);
+        if (there) {
             judge_commit(j, &segments[count], i);
+            if (!j->power && there != FR_FILES && (segments[count].blocks || j->closed))
+                JUDGE(j, "segment %u is not whole", i);
             numbers[count++] = i;
         } else {
             for (k = 0; k < FR_FILES; k++)
                 free(segments[count].data[k]);
         }
     }
-    for (i = count; i--;)
-        limit = judge_cut(j, &segments[i], numbers[i], limit);
-    for (i = 0; i < count; i++) {
-        judge_records(j, &segments[i], numbers[i], cover);
-        judge_gaps(j, &segments[i], numbers[i], cover);
+    for (i = count; i--;) {
+        judge_records(j, &segments[i], numbers[i], &later, cover);
+        judge_gaps(j, &segments[i], numbers[i], &later, cover);
+        judge_take(j, &later, &segments[i], numbers[i]);
         if (!j->power)
             judge_counts(j, &segments[i], numbers[i]);
         for (k = 0; k < FR_FILES; k++)
             free(segments[i].data[k]);
     }
-    for (n = 0; n < j->safe && n < JUDGE_NUMBERS; n++)
+    n = 0;
+    if (count && numbers[0]) /* those before it are retired, whole */
+        for (; n < j->retired && n < JUDGE_NUMBERS && !cover[n]; n++)
+            ;
+    for (; n < j->safe && n < JUDGE_NUMBERS; n++)
         if (cover[n] != 1) {
             JUDGE(j, "number %llu of %llu is in %u places", LL(n), LL(j->safe), cover[n]);
             break;
