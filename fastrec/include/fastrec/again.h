@@ -76,6 +76,7 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     fr_segment segments[FR_RETIRED + 1];
     uint32_t count, i;
     int error, ahead;
+    fr_segment unneeded;
     pthread_mutex_lock(lock);
     error = c->syncing ? FR_COMMIT_WAIT : 0;
     count = c->retired_count;
@@ -93,10 +94,19 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     c->open = 0;
     fr_store_relaxed(&c->broken, 0);
     ahead = c->ahead_state;
+    if (ahead == FR_AHEAD_READY) { /* what failed to become durable may be its header */
+        unneeded = c->ahead;
+        c->ahead_state = FR_AHEAD_NONE;
+    }
     if (c->safe_last)
         c->last = c->safe_last;
     pthread_mutex_unlock(lock);
-    if (count && !segments[count - 1].rows[FR_INDEX] && ahead == FR_AHEAD_NONE) {
+    if (ahead == FR_AHEAD_READY) {
+        fr_segment_close(io, &unneeded);
+        fr_segment_remove(io, c->dir, unneeded.number);
+        c->attempted = 1;
+    }
+    if (count && !segments[count - 1].rows[FR_INDEX] && ahead != FR_AHEAD_MAKING) {
         fr_segment_close(io, &segments[--count]); /* it holds nothing: its number is used again */
         c->next_segment--;
         c->attempted = 1;
