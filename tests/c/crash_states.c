@@ -582,10 +582,7 @@ static void examine(channel *ch, int power, int closed)
     for (i = 0; i < ch->loss_count; i++)
         if (ch->losses[i].seq < j.safe)
             told[ch->losses[i].cause] += ch->losses[i].count;
-    /* A segment given up is read for the losses it told: those that cannot be read are missing, or told
-     * twice. Those at the very number from which on it is written again are not, and nobody flushes them any
-     * more. */
-    for (i = FR_GAP_DROPPED; i <= FR_GAP_FAILED && !unreadable && !(power && faulted) && !j.retired; i++)
+    for (i = FR_GAP_DROPPED; i <= FR_GAP_FAILED && !j.retired; i++)
         if (j.lost_below[i] != told[i])
             JUDGE(&j, "%llu losses of cause %d before number %llu, not %llu", LL(j.lost_below[i]), i,
                   LL(j.safe), LL(told[i]));
@@ -630,7 +627,7 @@ static void make_channel(channel *ch, int dir, int holds)
     fr_ring_header plan;
     void *ids = c->text_ids, *offsets = c->text_offsets;
     int i;
-    free(c->stage), free(c->blocks), free(c->zone_rows), free(c->lines.data), free(c->kept);
+    free(c->stage), free(c->blocks), free(c->zone_rows), free(c->lines.data), free(c->kept), free(c->told);
     memset(ch, 0, sizeof *ch), memset(&plan, 0, sizeof plan);
     plan.record_size = holds ? 40 : 24, plan.payload_offset = holds ? 32 : 8,
     plan.payload_size = holds ? 8 : 16;

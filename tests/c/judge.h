@@ -45,6 +45,7 @@ typedef struct judged {
 typedef struct judge_later {
     unsigned char numbers[JUDGE_NUMBERS];
     uint64_t low[JUDGE_SEGMENTS], high[JUDGE_SEGMENTS];
+    int again[JUDGE_SEGMENTS]; /* the first of them tells losses again */
     uint32_t hulls;
 } judge_later;
 
@@ -155,17 +156,18 @@ static inline int judge_has_numbers(const fr_gap *g)
     return g->cause == FR_GAP_OVERWRITTEN || g->cause == FR_GAP_DISK;
 }
 
-/* Hulls that touch are one. */
-static inline void judge_hull(judge_later *l, uint64_t low, uint64_t high)
+/* Hulls that touch are one. They are in no order: what was given up may begin behind what is later. */
+static inline void judge_hull(judge_later *l, uint64_t low, uint64_t high, int again)
 {
     uint32_t i;
     for (i = l->hulls; i--;)
         if (low <= l->high[i] && l->low[i] <= high) {
+            again = l->low[i] < low ? l->again[i] : l->low[i] == low ? again | l->again[i] : again;
             low = low < l->low[i] ? low : l->low[i], high = high > l->high[i] ? high : l->high[i];
             l->hulls--;
-            l->low[i] = l->low[l->hulls], l->high[i] = l->high[l->hulls];
+            l->low[i] = l->low[l->hulls], l->high[i] = l->high[l->hulls], l->again[i] = l->again[l->hulls];
         }
-    l->low[l->hulls] = low, l->high[l->hulls++] = high;
+    l->low[l->hulls] = low, l->high[l->hulls] = high, l->again[l->hulls++] = again;
 }
 
 /* From now on this segment is one of the later ones. */
@@ -188,22 +190,22 @@ static inline void judge_take(const judge *j, judge_later *l, const judged *s, u
             for (n = g.gap.seq; n < end && n < JUDGE_NUMBERS; n++)
                 l->numbers[n] = 1;
         }
-    judge_hull(l, low, high);
+    judge_hull(l, low, high, (judge_block(j, s, 0).flags & FR_INDEX_AGAIN) != 0);
 }
 
 /* A loss without numbers was told by a commit: when its records are in a later segment, so is the loss. A
- * commit of losses alone at the very number where a later segment begins was before it. */
+ * commit of losses alone at the very number where that begins was before it, if it does not say otherwise. */
 static inline int judge_told_later(const judge *j, const judge_later *l, const judged *s, uint64_t row,
                                    const fr_gap *gap)
 {
     fr_index_row r = {0};
-    uint64_t b, first;
+    uint64_t b;
     uint32_t i;
     for (b = 0; b < s->blocks && r.gap_rows <= row; b++)
         r = judge_block(j, s, b);
-    first = r.first_seq + (r.rows > 0);
     for (i = 0; i < l->hulls; i++)
-        if (first > l->low[i] && gap->seq >= l->low[i] && gap->seq <= l->high[i])
+        if (r.first_seq >= l->low[i] + (!r.rows && !l->again[i]) && gap->seq >= l->low[i]
+            && gap->seq <= l->high[i])
             return 1;
     return 0;
 }
