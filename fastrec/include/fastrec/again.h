@@ -92,6 +92,7 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     c->again_error = (int)c->broken;
     c->retired_count = 0;
     c->open = 0;
+    fr_store_release(&c->placed, from);
     fr_store_relaxed(&c->broken, 0);
     ahead = c->ahead_state;
     if (ahead == FR_AHEAD_READY) { /* what failed to become durable may be its header */
@@ -124,7 +125,6 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     c->count_due = 0;
     c->lines.size = 0;
     c->cursor = from;
-    fr_store_release(&c->placed, from);
     return 0;
 }
 
