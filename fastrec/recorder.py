@@ -46,10 +46,9 @@ class Recorder:
         At most this long after it was published a record is on its way to the disk.
     durability : str or None
         How often what was written is made durable: a duration, ``"commit"``: each time, None: never.
-    segment_bytes : int, optional
-        A new file is begun beyond this; default 256 MiB, or a sixteenth of `keep_bytes`.
-    segment_seconds : number or str, optional
-        And after this time; default: never, or a sixteenth of `keep_seconds`.
+    segment_bytes, segment_seconds : optional
+        A new file is begun beyond this, default 256 MiB or a sixteenth of `keep_bytes`, and after this time,
+        default never or a sixteenth of `keep_seconds`.
     keep_bytes, keep_seconds : optional
         The oldest segments are removed, whole, while all take more, or when their last record is older.
     min_free : int, optional

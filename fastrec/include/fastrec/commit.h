@@ -218,14 +218,15 @@ static inline int fr_commit_stage(const fr_io *io, fr_spool_channel *c, fr_batch
     return error;
 }
 
-/* Index rows and gap rows, sealed. */
-static inline void fr_commit_seal(fr_spool_channel *c, fr_batch *batch, fr_gap_row *gap_rows)
+/* Index rows and gap rows, sealed. `anchor`: the segment is to tell the next number, were it all that is
+ * left. */
+static inline void fr_commit_seal(fr_spool_channel *c, fr_batch *batch, fr_gap_row *gap_rows, int anchor)
 {
     uint32_t i;
     batch->blocks = fr_commit_cut(c, batch->records, c->cursor, batch->count);
     batch->taken = fr_commit_seal_gaps(c, c->cursor + batch->count, gap_rows);
     batch->gaps = batch->taken + c->own_count;
-    if (!batch->blocks && batch->gaps) { /* losses alone */
+    if (!batch->blocks && (batch->gaps || anchor)) { /* losses alone, or nothing but the next number */
         memset(c->blocks, 0, sizeof *c->blocks);
         c->blocks->first_seq = c->cursor;
         c->blocks->t_min = c->blocks->t_max = c->last;
@@ -270,13 +271,17 @@ static inline void fr_commit_land(fr_spool_channel *c, fr_batch *batch, uint64_t
     pthread_mutex_unlock(lock);
 }
 
-/* Has the segment its records or its time, or has one of its side files as many rows as its header can count?
- * Or is it to end for another reason? */
-static inline int fr_commit_full(const fr_spool_channel *c, int64_t now)
+/* Is the segment to end although it has room: is its time up, or is it in the way of others? */
+static inline int fr_commit_over(const fr_spool_channel *c, int64_t now)
+{
+    return c->open && (c->segment.rows[FR_RECORDS] || c->segment.rows[FR_GAPS])
+           && (fr_load_relaxed(&c->rotate) || (c->segment_ns && now - c->segment.born >= c->segment_ns));
+}
+
+/* Has the segment its records, or has one of its side files as many rows as its header can count? */
+static inline int fr_commit_full(const fr_spool_channel *c)
 {
     return c->segment.rows[FR_RECORDS] >= c->segment_rows
-           || (c->segment.rows[FR_INDEX]
-               && (fr_load_relaxed(&c->rotate) || (c->segment_ns && now - c->segment.born >= c->segment_ns)))
            || c->segment.rows[FR_INDEX] > FR_MAX_SEGMENT_ROWS - c->stage_rows
            || c->segment.rows[FR_GAPS] > FR_MAX_SEGMENT_ROWS - FR_GAPS_MOST;
 }
@@ -311,19 +316,21 @@ static inline int fr_commit(const fr_io *io, fr_spool_channel *c, uint64_t head,
 {
     fr_batch batch;
     uint64_t row, landed;
-    int error = c->count_due ? fr_commit_count(io, c) : 0, opening = 0;
+    int error = c->count_due ? fr_commit_count(io, c) : 0, opening = 0, fresh, over;
     fr_commit_read_gaps(c);
     fr_again_skip(c);
-    if (!error && c->cursor >= head && !c->own_count && !(c->gap_count && c->gaps[0].seq <= c->cursor))
-        return 0;
-    if (!error && (!c->open || fr_commit_full(c, now)))
+    fresh = c->cursor < head || c->own_count || (c->gap_count && c->gaps[0].seq <= c->cursor);
+    over = fr_commit_over(c, now);
+    if (!error && (over || (fresh && (!c->open || fr_commit_full(c)))))
         opening = fr_commit_rotate(io, c, lock, now);
     if (opening)
         return opening; /* of the segment before, all is known */
+    if (!error && !fresh && !over)
+        return 0;
     if (!error)
         error = fr_commit_stage(io, c, &batch, head, now);
     if (!error) {
-        fr_commit_seal(c, &batch, gap_rows);
+        fr_commit_seal(c, &batch, gap_rows, over);
         row = c->segment.rows[FR_RECORDS];
         landed = fr_commit_write(io, c, &batch, gap_rows, &error);
         if (landed) {

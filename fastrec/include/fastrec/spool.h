@@ -239,6 +239,8 @@ static inline void fr_spool_close(fr_spooler *s, fr_spool_channel *c)
     for (tries = 0; tries < FR_STOP_TRIES && fr_segment_raise(s->io, &c->segment); tries++)
         ;
     fr_segment_close(s->io, &c->segment);
+    if (!c->segment.rows[FR_INDEX] && c->segment.number)
+        fr_segment_remove(s->io, c->dir, c->segment.number);
     c->open = 0;
 }
 

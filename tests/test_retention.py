@@ -1,0 +1,224 @@
+"""Rotation and retention: a recorder that runs for ever within a budget, and sixty-four channels at once."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from waiting import until
+
+import fastrec as fr
+from fastrec.channel import Channel
+from fastrec.schema.gaps import Cause
+
+STATUS = np.dtype([("count", "<u8"), ("pad", "V56")])
+ROW = 72
+SEGMENT = 1024 * ROW
+
+
+def push(channel: Channel, start: int, stop: int) -> None:
+    rows = np.zeros(stop - start, STATUS)
+    rows["count"] = np.arange(start, stop)
+    channel.extend(rows)
+    until(lambda: channel.stats.written >= stop)
+
+
+def segments(path: Path, name: str = "c") -> list[int]:
+    return sorted(int(file.name[8:14]) for file in (path / "channels" / name).glob("records.*.npy"))
+
+
+def size(path: Path) -> int:
+    total = 0
+    for file in (path / "channels").rglob("*.*.*"):
+        with suppress(FileNotFoundError):  # it has just been removed
+            total += file.stat().st_size
+    return total
+
+
+def check(path: Path, end: int, name: str = "c") -> fr.Records:
+    """The newest are there, what is older is named as retired, and nothing is wrong."""
+    run = fr.open(path)
+    records = run[name]
+    first = int(records.seq[0]) if len(records) else end
+    assert records.seq.tolist() == list(range(first, end))
+    np.testing.assert_array_equal(records["count"], records.seq)
+    retired = records.gaps[records.gaps["cause"] == Cause.RETIRED]
+    assert retired[["seq", "count"]].tolist() == ([(0, first)] if first else [])
+    report = run.verify()
+    assert report.ok, report.problems
+    return records
+
+
+def test_bytes(tmp_path: Path) -> None:
+    path, keep = tmp_path / "run", 10 * SEGMENT
+    with fr.Recorder(path, segment_bytes=SEGMENT, keep_bytes=keep, flush="1ms", durability="5ms") as rec:
+        channel = rec.add("c", schema=STATUS, capacity=4096)
+        for start in range(0, 40_000, 1000):
+            push(channel, start, start + 1000)
+        until(lambda: size(path) <= keep)
+    records = check(path, 40_000)
+    assert keep / 2 < size(path) <= keep
+    assert len(records) >= 5000
+
+
+def test_the_oldest_of_all_channels_goes_first(tmp_path: Path) -> None:
+    path, keep = tmp_path / "run", 12 * SEGMENT
+    with fr.Recorder(path, segment_bytes=SEGMENT, keep_bytes=keep, flush="1ms", durability="5ms") as rec:
+        early = rec.add("early", schema=STATUS, capacity=8192)
+        late = rec.add("late", schema=STATUS, capacity=8192)
+        push(early, 0, 5000)
+        for start in range(0, 5000, 1000):
+            push(late, start, start + 1000)
+        until(lambda: size(path) <= keep)
+        assert segments(path, "late") == [0, 1, 2, 3, 4]
+        for start in range(5000, 20_000, 1000):
+            push(late, start, start + 1000)
+        until(lambda: size(path) <= keep)
+        assert segments(path, "early")[0] == 4  # that one it still writes to
+    check(path, 5000, "early")
+    check(path, 20_000, "late")
+
+
+def test_one_that_still_is_written_to_is_ended_for_the_budget(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with fr.Recorder(path, segment_bytes=1 << 20, keep_bytes=2 << 20, flush="1ms", durability="5ms") as rec:
+        channels = [rec.add(f"c{n}", schema=STATUS, capacity=16_384) for n in range(4)]
+        for channel in channels:
+            push(channel, 0, 10_000)
+        until(lambda: size(path) <= 2 << 20)
+    for channel in channels:
+        check(path, 10_000, channel.name)
+
+
+def test_time(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    options = {"segment_seconds": "50ms", "keep_seconds": "400ms", "flush": "1ms", "durability": "5ms"}
+    with fr.Recorder(path, **options) as rec:
+        channel = rec.add("c", schema=STATUS, capacity=4096)
+        began = time.monotonic_ns()
+        end = 0
+        while time.monotonic_ns() - began < 1_500_000_000:
+            push(channel, end, end + 10)
+            end += 10
+            time.sleep(0.002)
+        until(lambda: segments(path)[0] > 0)
+    records = check(path, end)
+    assert records.start > began + 200_000_000
+    assert len(segments(path)) > 2
+
+
+def test_a_segment_ends_when_its_time_is_up(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with fr.Recorder(path, segment_seconds=0.02, flush="1ms") as rec:
+        channel = rec.add("c", schema=STATUS)
+        for start in range(5):
+            push(channel, start, start + 1)
+            time.sleep(0.03)
+    assert len(segments(path)) in (5, 6)  # the last may have ended, too
+    check(path, 5)
+
+
+def test_room_for_others(small_disk: Path) -> None:
+    path, spare = small_disk / "run", 2 << 20
+    with fr.Recorder(path, segment_bytes=SEGMENT, min_free=spare, flush="1ms", durability="5ms") as rec:
+        channel = rec.add("c", schema=STATUS, capacity=4096)
+        for start in range(0, 100_000, 1000):
+            push(channel, start, start + 1000)
+            time.sleep(0.005)
+        about = os.statvfs(small_disk)
+        until(lambda: os.statvfs(small_disk).f_bavail * about.f_frsize >= spare)
+    assert segments(path)[0] > 0
+    check(path, 100_000)
+
+
+def test_no_room_and_nothing_to_remove_is_a_full_disk(small_disk: Path) -> None:
+    path = small_disk / "run"
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(3 << 20))
+    with fr.Recorder(path, min_free=2 << 20, flush="1ms", durability="5ms") as rec:
+        channel = rec.add("c", schema=STATUS, capacity=4096)
+        rows = np.zeros(64, STATUS)
+        while not channel.spooling.marks()["error"]:
+            channel.extend(rows)
+            time.sleep(0.001)
+        published = channel.stats.published
+        filler.unlink()
+        until(lambda: channel.stats.written >= published)
+    assert fr.open(path).verify().ok
+
+
+def test_a_resumed_recorder_keeps_to_the_budget(tmp_path: Path) -> None:
+    path, keep = tmp_path / "run", 10 * SEGMENT
+    with fr.Recorder(path, segment_bytes=SEGMENT, flush="1ms") as rec:
+        push(rec.add("c", schema=STATUS, capacity=32_768), 0, 30_000)
+    assert size(path) > 2 * keep
+    with fr.Recorder(path, resume=True, segment_bytes=SEGMENT, keep_bytes=keep, durability="5ms") as rec:
+        push(rec.add("c", schema=STATUS, capacity=32_768), 30_000, 30_100)
+        until(lambda: size(path) <= keep)
+    check(path, 30_100)
+
+
+def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    for options, match in (
+        ({"keep_bytes": 0}, "keep_bytes=0; it is a number of bytes above 0"),
+        ({"keep_bytes": "1GB"}, "keep_bytes='1GB'; it is a number of bytes"),
+        ({"keep_bytes": 1000, "segment_bytes": 600}, "segments are removed whole"),
+        ({"keep_seconds": 0}, "keep_seconds=0; it is a number of seconds, or a duration"),
+        ({"keep_seconds": float("nan")}, "keep_seconds=nan"),
+        ({"keep_seconds": "soon"}, "keep_seconds='soon'"),
+        ({"keep_seconds": 10, "segment_seconds": 11}, "let them be shorter"),
+        ({"min_free": True}, "min_free=True"),
+    ):
+        with pytest.raises(fr.RecordingError, match=match):
+            fr.Recorder(path, **options)
+
+
+# Many channels
+
+
+def switches(thread: str) -> int:
+    """How often the threads of that name have gone to sleep."""
+    total = 0
+    for task in Path("/proc/self/task").iterdir():
+        if (task / "comm").read_text().strip() == thread:
+            status = (task / "status").read_text()
+            total += int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+    return total
+
+
+def test_64_channels_at_different_rates(tmp_path: Path) -> None:
+    """One thread drains, one makes durable, and neither wakes up more often for more channels."""
+    path = tmp_path / "run"
+    with fr.Recorder(path, durability="200ms") as rec:
+        for n in range(64):
+            rec.add(f"c{n}", "linux:rusage", rate=[0.5, 1, 10, 100, 500][n % 5] if n else 2000)
+        names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+        assert names.count("fastrec-spool") == names.count("fastrec-sync") == 1
+        before, began = switches("fastrec-spool"), time.monotonic()
+        flushes = switches("fastrec-sync")
+        time.sleep(2)
+        elapsed = time.monotonic() - began
+        # Ten rounds a second, twice that where a ring is found fuller, and writing itself may sleep.
+        assert switches("fastrec-spool") - before < 64 * 10 * elapsed
+        assert switches("fastrec-sync") - flushes < 64 * 10 * elapsed
+        stats = rec.stats
+        assert all(one.slots == one.recorded + one.missed for one in stats.values())
+    run = fr.open(path)
+    assert run.verify().ok
+    assert len(run) == 64
+    for name, records in run.items():
+        assert not np.isin(records.gaps["cause"], [Cause.OVERWRITTEN, Cause.DISK]).any(), name
+        assert records.seq.tolist() == list(range(len(records)))
+
+
+def test_a_65th_channel_is_refused(tmp_path: Path) -> None:
+    with fr.Recorder(tmp_path / "run") as rec:
+        for n in range(64):
+            rec.add(f"c{n}", schema=STATUS, capacity=64)
+        with pytest.raises(fr.SourceError, match="at most 64 channels"):
+            rec.add("more", schema=STATUS)
