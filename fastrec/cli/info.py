@@ -89,7 +89,7 @@ def _about_channel(recording: Recording, name: str, stats: dict[str, Any]) -> di
         "start_ns": records.start,
         "end_ns": records.end,
         "gaps": _losses(records),
-        "texts_lost": stats.get("texts_lost"),
+        "texts_lost": lost if isinstance(lost := stats.get("texts_lost"), int) else None,
         "schema": {
             "name": schema.name,
             "bytes": schema.size,

@@ -125,6 +125,7 @@ class Recording(Mapping[str, Records]):
         self._uuid = bytes.fromhex(self.uuid)
         self._channels: dict[str, Channel] = {}
         self._records: dict[str, Records] = {}
+        self._closed_as: tuple[object, dict[str, Any]] = (None, {})
         self._given = self._by_channel(schema, renamed)
 
     def _by_channel(
@@ -172,7 +173,12 @@ class Recording(Mapping[str, Records]):
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return any(one == name for one in self)
+        # Not by listing them: a question per channel of a recording of thousands would take for ever.
+        return (
+            isinstance(name, str)
+            and layout.CHANNEL_NAME.fullmatch(name) is not None
+            and opening.has_file(self.path, "channels", name, "channel.json")
+        )
 
     def __getitem__(self, name: str) -> Records:
         """The channel's records, as committed by now.
@@ -220,7 +226,12 @@ class Recording(Mapping[str, Records]):
 
     def _closed(self) -> dict[str, Any] | None:
         try:
-            return opening.read_json(self.path, "closed.json", seed=layout.row_seed(self._uuid, "", 0, 0))
+            # Asked at every access, and of thousands of channels it is large.
+            now = opening.identity(self.path, "closed.json")
+            if now != self._closed_as[0]:
+                seed = layout.row_seed(self._uuid, "", 0, 0)
+                self._closed_as = now, opening.read_json(self.path, "closed.json", seed=seed)
+            return self._closed_as[1]
         except (FileNotFoundError, CorruptionError, FormatError):
             return None
 
@@ -249,7 +260,7 @@ class Recording(Mapping[str, Records]):
         return tuple(
             Mark(line["mono_ns"], line["text"], str(line.get("kind", "mark")))
             for line in lines
-            if type(line.get("mono_ns")) is int and isinstance(line.get("text"), str)
+            if _is_stamp(line.get("mono_ns")) and isinstance(line.get("text"), str)
         )
 
     @property
@@ -261,14 +272,14 @@ class Recording(Mapping[str, Records]):
                 found[line["channel"]] = {key: value for key, value in line.items() if key != "channel"}
         for name, total in totals(self._closed()).items():
             if isinstance(total, dict) and isinstance(total.get("stats"), dict):
-                found[name] = total["stats"]
+                found[name] = dict(total["stats"])
         return found
 
     @property
     def clock(self) -> Clock:
         """From stamps to dates, in the zone in which it was recorded."""
         pairs = np.empty(0, CLOCK_PAIR_DTYPE)
-        with suppress(FileNotFoundError, CorruptionError):
+        with suppress(FileNotFoundError, CorruptionError, FormatError):
             data = opening.read_bytes(self.path, "clocks.npy")
             rows, whole = layout.read_rows(data, layout.CLOCK_DTYPE, layout.place(self._uuid), "clocks.npy")
             pairs = np.empty(int(whole.sum()), CLOCK_PAIR_DTYPE)
@@ -279,13 +290,13 @@ class Recording(Mapping[str, Records]):
             pairs[pairs["monotonic"] >= np.maximum.accumulate(pairs["monotonic"])] if len(pairs) else pairs
         )
         created = self.info.get("created_ns")
-        if not len(pairs) and self._start() and type(created) is int and abs(created) < 1 << 62:
+        if not len(pairs) and self._start() and _is_stamp(created):
             pairs = np.array([(self._start(), created)], CLOCK_PAIR_DTYPE)
         return Clock(pairs, zone_named(self.info.get("timezone")))
 
     def _start(self) -> int:
         starts = [session.get("start_ns") for session in self.sessions[:1]]
-        return next((start for start in starts if type(start) is int and abs(start) < 1 << 62), 0)
+        return next(filter(_is_stamp, starts), 0)
 
     # Damage
 
@@ -310,3 +321,7 @@ class Recording(Mapping[str, Records]):
         Report
         """
         return verify(self.path, self._uuid, list(self), state=self.state)
+
+
+def _is_stamp(value: object) -> bool:
+    return type(value) is int and abs(value) < 1 << 62

@@ -11,6 +11,7 @@ import mmap
 import os
 import weakref
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,7 +101,8 @@ class Segment:
         self.present, self.count = self._read_count()
         found = committed.read_index(stock.root, self.parts("index"), self._base)
         # Sizes after the index: what a row claims was in its file before the row was.
-        count, broken = committed.true_claims(found.rows, **self._room())
+        room = self._room()
+        count, broken = committed.true_claims(found.rows, rows=room["rows"])
         self.index = found.rows[:count]
         self.problems += found.problems
         self.tail += found.tail
@@ -112,7 +114,13 @@ class Segment:
         self.at = ends - self.index["rows"]
         self.length = int(ends[-1]) if len(ends) else 0
         self._checked = self.index["rows"] == 0
-        self.gap_numbers, self.gaps = self._read_gaps()
+        for claim, what in (("gap_rows", "gap rows"), ("string_bytes", "texts")):
+            beyond = np.flatnonzero(self.index[claim] > room[claim])
+            if len(beyond):
+                self.problems.append(
+                    f"{self.path('index')}: row {beyond[0]} claims {what} that are not there"
+                )
+        self.gap_numbers, self.gaps = self._read_gaps(room["gap_rows"])
         for kind, count, rows in (
             ("records", self.count, self.length),
             ("index", found.count, len(self.index)),
@@ -171,19 +179,20 @@ class Segment:
             "string_bytes": self.size("strings"),
         }
 
-    def _read_gaps(self) -> tuple[np.ndarray, np.ndarray]:
+    def _read_gaps(self, room: int) -> tuple[np.ndarray, np.ndarray]:
         total = int(self.index["gap_rows"][-1]) if len(self.index) else 0
         numbers, slices = [np.empty(0, np.int64)], [np.empty(0, GAP_DTYPE)]
-        if total:
+        if total and room:
             header, width = layout.npy_header(layout.GAP_ROW_DTYPE), layout.GAP_ROW_DTYPE.itemsize
             with io.FileIO(opening.open_file(self.stock.root, *self.parts("gaps"))) as file:
                 try:
                     layout.check_header(file.read(len(header)), header, str(self.path("gaps")))
                 except CorruptionError as error:
                     self.problems.append(str(error))
-                for first in range(0, total, SLICE):
+                stop = min(total, room)
+                for first in range(0, stop, SLICE):
                     data = os.pread(
-                        file.fileno(), min(SLICE, total - first) * width, len(header) + first * width
+                        file.fileno(), min(SLICE, stop - first) * width, len(header) + first * width
                     )
                     rows = np.frombuffer(data, layout.GAP_ROW_DTYPE, len(data) // width)
                     whole = layout.whole_rows(rows, self._base, first) & _sensible(rows)
@@ -192,9 +201,12 @@ class Segment:
                     for name in GAP_DTYPE.names:
                         kept[name] = rows[name][whole]
                     slices.append(kept)
+                    if not len(kept):
+                        break  # a sparse file of any size ends here
         kept_numbers = np.concatenate(numbers)
         if len(kept_numbers) < total:
-            missing = int(np.setdiff1d(np.arange(total), kept_numbers)[0])
+            whole = kept_numbers == np.arange(len(kept_numbers))
+            missing = len(whole) if whole.all() else int(np.argmin(whole))
             self.problems.append(
                 f"{self.path('gaps')}: {total - len(kept_numbers)} of {total} rows are damaged,"
                 f" the first is row {missing}: losses are missing from the gaps"
@@ -272,17 +284,20 @@ class Segment:
             raise RecordingError(
                 f"{where}: is gone; retention may have removed it, so open the recording again"
             ) from error
-        with io.FileIO(descriptor) as file:
-            layout.check_header(file.read(len(stock.header)), stock.header, where)
+        with io.FileIO(descriptor):
+            # The header is not asked: a block proves itself, and loading has told of any other header.
             width, start = stock.dtype.itemsize, len(stock.header)
-            if opening.foreign(descriptor):
+            mapped = None
+            if os.fstat(descriptor).st_size < start + self.length * width:
+                raise CorruptionError(f"{where}: became shorter than its index says")
+            if not opening.foreign(descriptor):
+                with suppress(OSError):  # more than there are addresses for
+                    mapped = mmap.mmap(descriptor, start + self.length * width, prot=mmap.PROT_READ)
+            if mapped is None:
                 data = os.pread(descriptor, (last - first) * width, start + first * width)
                 if len(data) < (last - first) * width:
                     raise CorruptionError(f"{where}: became shorter than its index says")
                 return np.frombuffer(data, stock.dtype), first
-            if os.fstat(descriptor).st_size < start + self.length * width:
-                raise CorruptionError(f"{where}: became shorter than its index says")
-            mapped = mmap.mmap(descriptor, start + self.length * width, prot=mmap.PROT_READ)
         array = np.frombuffer(mapped, stock.dtype, self.length, start)
         self._map = weakref.ref(array)
         stock.maps.append(array)
@@ -316,18 +331,30 @@ class Segment:
             for number, line in opening.read_lines(
                 self.stock.root, *self.parts("strings"), base=self._base, stop=stop
             ):
-                where = f"{self.path('strings')}: line {number}"
+                text: str | RecordingError
                 if isinstance(line, RecordingError):
-                    self._texts.append(line)
+                    text = line
                 elif line.get("id") != number + 1 or not isinstance(line.get("text"), str):
-                    self._texts.append(CorruptionError(f"{where}: is not the text {number + 1}"))
+                    text = CorruptionError(f"{self.path('strings')}: line {number}: is not text {number + 1}")
                 else:
-                    self._texts.append(line["text"])
+                    text = line["text"]
+                # Behind a line in two pieces comes a number once more, and this time it is whole.
+                self._texts[number:] = [text]
         return self._texts
+
+    @property
+    def zone_dtype(self) -> np.dtype:
+        """Of a row of ``zones``."""
+        return layout.zone_dtype(len(self.stock.schema.numeric))
+
+    def zone_rows(self) -> int:
+        """How many zone rows the file has room for, whole or not."""
+        dtype = self.zone_dtype
+        return max(0, self.size("zones") - layout.header_size(dtype)) // dtype.itemsize
 
     def stored_zones(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Zone rows ``first ... last - 1`` as the file has them, and which of them are there and whole."""
-        dtype = layout.zone_dtype(len(self.stock.schema.numeric))
+        dtype = self.zone_dtype
         zones, whole = np.zeros(last - first, dtype), np.zeros(last - first, bool)
         try:
             descriptor = opening.open_file(self.stock.root, *self.parts("zones"))
@@ -347,7 +374,7 @@ class Segment:
         try:
             zones, whole = self.stored_zones(first, last)
         except CorruptionError:
-            zones = np.zeros(last - first, layout.zone_dtype(len(self.stock.schema.numeric)))
+            zones = np.zeros(last - first, self.zone_dtype)
             whole = np.zeros(last - first, bool)
         block = layout.BLOCK_ROWS
         for zone in np.flatnonzero(~whole).tolist():
