@@ -256,7 +256,7 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
     "stats": (line("stats.jsonl"), "stats.jsonl: line 0"),
     "clocks": (lambda root, channels: flip(root / "clocks.npy", -60), "clocks.npy: row 1 does not match"),
     "clocks header": (line("clocks.npy"), "clocks.npy: the header"),
-    "no marks": (remove("marks.jsonl"), "marks.jsonl: has 0 bytes"),
+    "no marks": (remove("marks.jsonl"), "marks.jsonl: is gone; 69 bytes when"),
     "no texts": (remove(CHANNEL + "strings.000002.jsonl"), "texts that are not there"),
     "no records": (remove(CHANNEL + "records.000001.npy"), "records beyond the end"),
     "unknown text": (refer_to_no_text, "has no text 77, to which 'url' refers"),
