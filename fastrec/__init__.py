@@ -11,6 +11,7 @@ from fastrec.errors import (
     SourceError,
 )
 from fastrec.recorder import Recorder
+from fastrec.recording import recover
 from fastrec.recording.reader import open
 from fastrec.records import Records
 from fastrec.replay import Player
@@ -43,6 +44,7 @@ __all__ = [
     "get_include",
     "linux",
     "open",
+    "recover",
 ]
 
 

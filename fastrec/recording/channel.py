@@ -48,6 +48,8 @@ class Content:
     end : int
         Number after the last record or loss.
     problems, tail : list of str
+    holes : ndarray of GAP_DTYPE
+        Those of the gaps that nobody recorded: what is missing without one.
     """
 
     segments: list[Segment]
@@ -57,6 +59,7 @@ class Content:
     end: int
     problems: list[str]
     tail: list[str]
+    holes: np.ndarray
 
 
 class Channel:
@@ -179,7 +182,7 @@ class Channel:
         ]
         if len(holes):
             gaps = join(np.concatenate([gaps, holes]))
-        return Content(segments, kept, chunks, gaps, end, problems, tail)
+        return Content(segments, kept, chunks, gaps, end, problems, tail, holes)
 
     def seen(self, content: Content) -> Iterable[Chunk]:
         """The chunks, as the schema given has their rows."""

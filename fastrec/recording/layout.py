@@ -28,6 +28,7 @@ __all__ = [
     "GAP_ROW_DTYPE",
     "INDEX_DECREASING",
     "INDEX_DTYPE",
+    "INDEX_UNPROVEN",
     "KINDS",
     "MAX_ROWS",
     "RATE",
@@ -64,6 +65,9 @@ HEADER_LIMIT = 10_000
 
 INDEX_DECREASING = 1
 """Bit of an index row's ``flags``: stamps of the block decrease somewhere."""
+
+INDEX_UNPROVEN = 2
+"""Bit of an index row's ``flags``: salvaged; no checksum proved these records when they were."""
 
 INDEX_DTYPE = np.dtype(
     [

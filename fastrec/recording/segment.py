@@ -23,7 +23,7 @@ from fastrec.recording.zones import summarise
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
-__all__ = ["Segment", "Stock"]
+__all__ = ["Segment", "Stock", "sensible_gaps"]
 
 # Segments whose mapping is kept: each costs a descriptor, and a day at 1 MHz has 20,000 segments.
 _OPEN_MAPS = 64
@@ -186,7 +186,7 @@ class Segment:
                         file.fileno(), min(SLICE, total - first) * width, len(header) + first * width
                     )
                     rows = np.frombuffer(data, layout.GAP_ROW_DTYPE, len(data) // width)
-                    whole = layout.whole_rows(rows, self._base, first) & _sensible(rows)
+                    whole = layout.whole_rows(rows, self._base, first) & sensible_gaps(rows)
                     numbers.append(first + np.flatnonzero(whole))
                     kept = np.empty(int(whole.sum()), GAP_DTYPE)
                     for name in GAP_DTYPE.names:
@@ -356,6 +356,7 @@ class Segment:
         return zones
 
 
-def _sensible(rows: np.ndarray) -> np.ndarray:
+def sensible_gaps(rows: np.ndarray) -> np.ndarray:
+    """Which gap rows say what a gap can be."""
     fits = (rows["seq"] < NUMBER_LIMIT) & (rows["count"] > 0) & (rows["count"] < NUMBER_LIMIT)
     return fits & (rows["cause"] >= min(Cause)) & (rows["cause"] <= max(Cause))
