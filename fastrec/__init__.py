@@ -11,8 +11,8 @@ from fastrec.errors import (
     SourceError,
 )
 from fastrec.recorder import Recorder
-from fastrec.recording import recover
 from fastrec.recording.reader import open
+from fastrec.recording.recover import recover
 from fastrec.records import Records
 from fastrec.replay import Player
 from fastrec.ring import Ring

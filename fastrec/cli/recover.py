@@ -7,7 +7,8 @@ import argparse
 from fastrec.cli.ending import ended_by_exceptions
 from fastrec.cli.output import byte_count, plural, say, say_json, visible
 from fastrec.cli.progress import progress
-from fastrec.recording import Recovery, Torn, recover
+from fastrec.recording import Recovery, Torn
+from fastrec.recording.recover import recover
 
 __all__ = ["add_arguments", "run"]
 

@@ -1,7 +1,6 @@
 """The recording: a folder of plain ``.npy`` files and lines of JSON, read without trust (FORMAT.md)."""
 
 from fastrec.recording.reader import Recording, open
-from fastrec.recording.recover import recover
 from fastrec.recording.recovery import ChannelRecovery, Lost, Recovery, Torn
 from fastrec.recording.verify import ChannelReport, Report
 
@@ -14,5 +13,4 @@ __all__ = [
     "Report",
     "Torn",
     "open",
-    "recover",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -20,11 +21,10 @@ __all__ = ["Copier", "Loss"]
 
 _PIECE = 4 << 20
 _AHEAD = 16 << 20
-_UNREADABLE = frozenset({4, 8})
 
 
 class Loss(NamedTuple):
-    """Numbers that damage took, from the first up to, not including, the second, and the time they were of."""
+    """Numbers that damage took, from the first up to, not including, the second, and their time."""
 
     start: int
     stop: int
@@ -133,7 +133,7 @@ class Copier:
                 good[place] = stop <= got and layout.crc32c(self._buffer[start:stop], seed) == crc
         self._done(size)
         edges = [0, *(np.flatnonzero(np.diff(good)) + 1).tolist(), high - low]
-        for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        for begin, end in pairwise(edges):
             part = slice(low + begin, low + end)
             if good[begin]:
                 data = self._buffer[int(starts[begin]) : int(stops[end - 1])]

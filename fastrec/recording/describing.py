@@ -1,7 +1,7 @@
 """A channel's schema from the header of its records, where ``channel.json`` is lost.
 
-The header is parsed by a grammar of its own, and types are looked up in the table of type codes; nothing in it
-is evaluated, and the header that the schema calls for must be the one that was read, byte for byte.
+The header is parsed by a grammar of its own, and types are looked up in the table of type codes; nothing in
+it is evaluated, and the header that the schema calls for must be the one that was read, byte for byte.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Findings:
         found = Torn(file, start, stop, first, last, why, saved)
         if self.torn:
             before = self.torn[-1]
-            follows = first is None and before.last is None or first is not None and before.last == first - 1
+            follows = before.last is None if first is None else before.last == first - 1
             if follows and (before.file, before.stop, before.why, before.saved) == (file, start, why, saved):
                 self.torn[-1] = replace(before, stop=stop, last=last)
                 return

@@ -1,4 +1,4 @@
-"""The recording's own files, saved line by line and row by row: what it is, sessions, marks, counters, clocks."""
+"""The recording's own files, line by line and row by row: what it is, sessions, marks, stats, clocks."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _members(data: bytes | None) -> tuple[dict[str, Any], bool]:
 
 
 def damaged_json(data: bytes) -> dict[str, Any]:
-    """The members of an object that does not match its checksum, if it is JSON all the same; none otherwise."""
+    """The members of an object that does not match its checksum, if it is JSON all the same; else none."""
     if len(data) > LINE_LIMIT:
         return {}
     try:

@@ -67,8 +67,8 @@ def recover(
     Returns
     -------
     Recovery
-        ``ok`` if nothing was lost. ``Recording.verify`` of `dst` finds no problem either way: what was lost to
-        damage is in its gaps, with cause ``disk`` and code 5 (EIO).
+        ``ok`` if nothing was lost. ``Recording.verify`` of `dst` finds no problem either way: what was lost
+        to damage is in its gaps, with cause ``disk`` and code 5 (EIO).
 
     Raises
     ------
@@ -88,13 +88,12 @@ def recover(
         raise RecordingError(f"{path}: lies within the recording, which is not changed; use another path")
     if opening.is_live(source):
         raise RecordingError(
-            f"{source}: a recorder is writing to it, so there is nothing to recover: open it as it is, or stop"
-            " the recorder first"
+            f"{source}: a recorder is writing to it, so there is nothing to recover: open it as it is, or"
+            " stop the recorder first"
         )
     meter = _Meter(progress, _record_bytes(source) if progress else 0)
     with fresh_folder(path) as hidden:
-        recovery = _save(source, hidden, path, salvage=salvage, meter=meter)
-    return recovery
+        return _save(source, hidden, path, salvage=salvage, meter=meter)
 
 
 @dataclass

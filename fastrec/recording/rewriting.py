@@ -7,12 +7,10 @@ blocks are cut anew and everything is sealed for its new place.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from fastrec.errors import CorruptionError, FormatError
 from fastrec.recording import layout
 from fastrec.recording.files import write_all
 from fastrec.recording.fresh import start_writing
@@ -48,6 +46,8 @@ class SegmentWriter:
         Of the channel that is written.
     survey : Survey
         Of the segment that is read: it gives number, gaps, texts and zones.
+    begin : int
+        Number after the last of the segments before, or the first of this one.
 
     Attributes
     ----------
@@ -62,10 +62,11 @@ class SegmentWriter:
         Where ``strings`` is damaged.
     """
 
-    def __init__(self, stock: Stock, survey: Survey) -> None:
+    def __init__(self, stock: Stock, survey: Survey, begin: int) -> None:
         self.stock, self._survey = stock, survey
         self._base = layout.place(stock.uuid, stock.name, survey.number)
-        self.rows = self.end = self._index_rows = self._gap_rows = self._exact_rows = 0
+        self.end = begin
+        self.rows = self._index_rows = self._gap_rows = self._exact_rows = 0
         self.last_stamp: int | None = None
         self.texts_lost: list[tuple[int, int]] = []
         self._index: list[np.ndarray] = []
@@ -129,7 +130,7 @@ class SegmentWriter:
     # Rows
 
     def put(self, data: memoryview, blocks: np.ndarray, slots: np.ndarray, at: int) -> None:
-        """Append proven rows: those of consecutive index rows, which lie one behind the other from `at` on."""
+        """Append proven rows: those of consecutive index rows, one behind the other from row `at` on."""
         filled = blocks["rows"] > 0
         self._take_gaps(blocks, slots)
         if not filled.any():
@@ -242,7 +243,8 @@ class SegmentWriter:
         """Complete the files; `stamp` is the time of losses that no record follows."""
         try:
             self._gaps_below(1 << 62)
-            if self._gap_rows > (int(self._index[-1]["gap_rows"][-1]) if self._index else 0):
+            told = self._index[-1][-1] if self._index else np.zeros((), layout.INDEX_DTYPE)
+            if self._gap_rows > told["gap_rows"] or self.string_bytes > told["string_bytes"]:
                 row = np.zeros(1, layout.INDEX_DTYPE)
                 row["first_seq"] = self.end
                 row["t_min"] = row["t_max"] = stamp if self.last_stamp is None else self.last_stamp
@@ -281,7 +283,7 @@ class SegmentWriter:
             os.close(descriptor)
 
     def _zones(self) -> np.ndarray:
-        """A zone for every full 1024 rows: those of rows that stayed where they were, the others made anew."""
+        """A zone for every full 1024 rows: those of rows that stayed in their place, the others made anew."""
         block, numeric = layout.BLOCK_ROWS, self.stock.schema.numeric
         dtype = layout.zone_dtype(len(numeric))
         zones = np.zeros(self.rows // block, dtype)

@@ -86,10 +86,10 @@ def save_channel(
     more = beyond(end)
     losses: list[Loss] = []
     unproven: list[Span] = []
-    written = 0
+    reached = 0
     for survey, limit in zip(surveys, _limits(surveys, more), strict=True):
         _tell_side_files(survey, limit, findings)
-        writer = SegmentWriter(channel.stock, survey)
+        writer = SegmentWriter(channel.stock, survey, reached if survey.first is None else survey.first)
         try:
             copier = Copier(
                 survey,
@@ -106,16 +106,17 @@ def save_channel(
             writer.abandon()
             raise
         _tell_texts(survey, writer, findings)
+        reached = max(reached, writer.end, survey.end or 0)
         losses += copier.losses
         unproven += copier.unproven
-        written += 1
     if more is not None:
         more.write(channel, segments[-1] + 1 if segments else 0)
-    content = channel.read(published, start_ns)
+    told = max([published or 0, *(loss.stop for loss in losses)])
+    content = channel.read(told, start_ns)
     missing = _missing(content, losses)
     if missing:
         _tell_losses(channel, content, missing)
-        content = channel.read(published, start_ns)
+        content = channel.read(told, start_ns)
     findings.problems += content.problems
     retired = content.gaps[content.gaps["cause"] == Cause.RETIRED]
     if len(retired) and content.segments and content.segments[0].number > 0:
@@ -145,7 +146,24 @@ def _surveys(definition: Definition, segments: Sequence[int]) -> list[Survey]:
         tail = surveys[-1].tail
         if tail is not None and before is not None and not len(surveys[-1].blocks):
             before += tail.rows  # without an index its rows have numbers all the same
+    for one, other, after in zip([None, *surveys], surveys, [*surveys[1:], None], strict=False):
+        _number_backwards(one, other, after)
     return surveys
+
+
+def _number_backwards(before: Survey | None, survey: Survey, after: Survey | None) -> None:
+    """A segment without an index may hold again what the one before held: then its rows are as old as those."""
+    tail = survey.tail
+    if tail is None or len(survey.blocks) or before is None or not len(before.blocks):
+        return
+    if after is None or after.first is None:
+        return
+    newest = int(before.blocks["t_max"].max())
+    with survey.open("records") as file:
+        start, stop = survey.bytes_of(tail.at, 1)
+        row = file.read(start, stop - start)
+    if len(row) == stop - start and int.from_bytes(row[:8], "little", signed=True) < newest:
+        survey.tail = tail._replace(start=None, stop=after.first)
 
 
 def _limits(surveys: Sequence[Survey], more: Beyond | None) -> list[int]:
@@ -222,11 +240,10 @@ def _tell_texts(survey: Survey, writer: SegmentWriter, findings: Findings) -> No
 
 def _missing(content: Content, losses: Sequence[Loss]) -> list[Loss]:
     """What no block and no gap of the new recording accounts for, though there were such records."""
-    open_ended = [(content.end, NUMBER_LIMIT)]
     retired = [_span(gap) for gap in content.holes if gap["cause"] == Cause.RETIRED]
     found = []
     for loss in losses:
-        for start, stop in [*retired, *open_ended]:
+        for start, stop in retired:
             start, stop = max(start, loss.start), min(stop, loss.stop)
             if start < stop:
                 found.append(loss._replace(start=start, stop=stop))

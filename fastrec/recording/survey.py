@@ -1,7 +1,7 @@
 """What of a segment is whole, wherever in it: which blocks are where, and which rows nothing proves.
 
-An index row that is damaged takes away where the blocks behind it lie. Their own checksums tell: a block proves
-itself at one place alone. And the damaged row's block is whole if what is left of its row still proves it.
+An index row that is damaged takes away where the blocks behind it lie. Their own checksums tell: a block
+proves itself at one place alone. And the damaged row's block is whole if what is left of its row proves it.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class Survey:
     Attributes
     ----------
     slots : ndarray of int64; blocks : ndarray of INDEX_DTYPE; at : ndarray of int64
-        Blocks in order: at which row of ``index`` each is told of, its index row, and at which row of the segment
-        it begins, or `NOWHERE`.
+        Blocks in order: at which row of ``index`` each is told of, its index row, and at which row of the
+        segment it begins, or `NOWHERE`.
     remade : set of int
         Slots whose index rows are damaged, but whose blocks are proven all the same.
     stretches : list of Stretch
@@ -170,7 +170,7 @@ class Survey:
         stop = limit if stretch.stop is None else min(stretch.stop, limit)
         start = stretch.start
         if start is None:
-            start = max(0, stop - stretch.rows) if stop < NUMBER_LIMIT else 0
+            start = self._back(stop, stretch.rows) if stop < NUMBER_LIMIT else 0
         left, found = stretch.rows, []
         for low, high in self.free(start, stop):
             high = min(high, low + left)
@@ -179,6 +179,15 @@ class Survey:
             if not left:
                 break
         return [span for span in found if span[0] < span[1]]
+
+    def _back(self, stop: int, count: int) -> int:
+        """The number from which `count` numbers that no gap stands for lead up to `stop`."""
+        for low, high in reversed(self._own):
+            if high <= stop:
+                if stop - high >= count:
+                    break
+                count, stop = count - (stop - high), low
+        return max(0, stop - count)
 
     # Where blocks lie
 
@@ -251,7 +260,7 @@ class Survey:
         return len(data) == stop - start and layout.crc32c(data, layout.seed_at(self.base, at)) == crc
 
     def _find(self, known: int, number: int | None, run: _Run, missing: int, skipped: int) -> int | None:
-        """Row at which a run begins, behind damaged index rows and runs of which nobody knows where they lie."""
+        """Row at which a run begins behind damaged index rows, and runs that lie nobody knows where."""
         low, high = known + skipped, known + skipped + missing * layout.BLOCK_ROWS
         claimed = self._raw(range(run.slot - missing, run.slot))["rows"].astype(np.int64)
         guesses = [low + int(claimed.sum())]
@@ -283,7 +292,7 @@ class Survey:
         return np.frombuffer(data.ljust(len(slots) * width, b"\0"), layout.INDEX_DTYPE)
 
     def _between(self, at: int, rows: int, number: int | None, after: int, slots: range) -> None:
-        """Rows whose index rows are damaged: from both ends, those blocks that what is left of them proves."""
+        """Rows whose index rows are damaged: from both ends, those blocks that their remains still prove."""
         why = "no whole index row tells of them"
         free = self.free(number, after) if number is not None and number <= after else []
         exact = sum(stop - start for start, stop in free) == rows

@@ -1,8 +1,8 @@
 """Reading a file of which any part may be damaged, unreadable or missing: every row and line that is whole.
 
-A reader stops where an order is broken. Here each row and each line is tried on its own, at the place that its
-checksum names, so one that is damaged hides none of those behind it. Nothing is mapped: a file that becomes
-shorter meanwhile must not kill us.
+A reader stops where an order is broken. Here each row and each line is tried on its own, at the place that
+its checksum names, so one that is damaged hides none of those behind it. Nothing is mapped: a file that
+becomes shorter meanwhile must not kill us.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class TornFile:
             self._descriptor = -1
 
     def into(self, view: memoryview, offset: int) -> int:
-        """Fill `view` from `offset` on; how many bytes the file had. What a bad disk will not give is zeros."""
+        """Fill `view` from `offset` on; how many bytes the file had. What a bad disk will not give is 0."""
         done = 0
         while self.present and done < len(view):
             try:

@@ -1,7 +1,7 @@
 """The uuid of a recording whose ``recording.json`` is lost, from the checksums that it seeded.
 
-All seeds need of a uuid is ``crc32c(0, uuid)``, 32 bits; and a CRC can be run backwards. So a row that is whole
-tells those 32 bits, and any uuid that has them makes every checksum of the recording true again.
+All seeds need of a uuid is ``crc32c(0, uuid)``, 32 bits; and a CRC can be run backwards. So a row that is
+whole tells those 32 bits, and any uuid that has them makes every checksum of the recording true again.
 """
 
 from __future__ import annotations

@@ -226,8 +226,8 @@ def _note_unproven(report: Report, segment: Segment) -> None:
     if len(blocks):
         first, last = blocks["first_seq"][0], blocks["first_seq"][-1] + blocks["rows"][-1] - 1
         report.notes.append(
-            f"{segment.path('records')}: {blocks['rows'].sum()} records among {first} to {last} were salvaged:"
-            " no checksum proved them"
+            f"{segment.path('records')}: {blocks['rows'].sum()} records among {first} to {last} were"
+            " salvaged: no checksum proved them"
         )
 
 
@@ -272,8 +272,8 @@ def _check_block(report: Report, segment: Segment, block: int, texts: int) -> No
             one = rows[odd[0]]
             report.problems.append(
                 f"{segment.path('records')}: row {at + odd[0]} holds {one['polls']} polls within"
-                f" {one['until_ns'] - one['mono_ns']} ns, {one['max_gap_ns']} ns apart, which cannot be, or not"
-                " before the next"
+                f" {one['until_ns'] - one['mono_ns']} ns, {one['max_gap_ns']} ns apart, which cannot be, or"
+                " not before the next"
             )
     for text in segment.stock.schema.texts:
         ids = text.of(rows)
