@@ -13,8 +13,9 @@ from fastrec.recording.channel import Span
 from fastrec.recording.committed import NUMBER_LIMIT
 from fastrec.recording.findings import Findings
 from fastrec.recording.holds import impossible
+from fastrec.recording.placing import NOWHERE, Stretch
 from fastrec.recording.rewriting import MOST_TEXTS, SegmentWriter
-from fastrec.recording.survey import NOWHERE, Stretch, Survey
+from fastrec.recording.survey import Survey
 from fastrec.recording.torn import TornFile
 
 __all__ = ["Copier", "Loss"]
@@ -44,6 +45,8 @@ class Copier:
         From this number on a later segment counts.
     salvage : bool
         Take rows that nothing proves, too.
+    floor : int
+        Numbers below are those of the segments before, which prove them.
     start_ns : int
         No record is older.
     findings : Findings
@@ -64,12 +67,13 @@ class Copier:
         *,
         limit: int,
         salvage: bool,
+        floor: int,
         start_ns: int,
         findings: Findings,
         done: Callable[[int], None],
     ) -> None:
         self._survey, self._writer, self._limit = survey, writer, limit
-        self._salvage, self._start_ns = salvage, start_ns
+        self._salvage, self._floor, self._start_ns = salvage, floor, start_ns
         self._findings, self._done = findings, done
         self.losses: list[Loss] = []
         self.unproven: list[Span] = []
@@ -165,6 +169,10 @@ class Copier:
         survey, width = self._survey, self._width
         at = stretch.at
         for start, stop in survey.numbers(stretch, self._limit):
+            known = min(max(0, self._floor - start), stop - start)
+            start, at = start + known, at + known
+            if start == stop:
+                continue
             taken = self._salvaged(file, at, start, stop - start) if self._salvage else 0
             if taken:
                 self._told(at, taken, start, f"{stretch.why}; salvaged")

@@ -96,6 +96,7 @@ def save_channel(
                 writer,
                 limit=limit,
                 salvage=salvage,
+                floor=reached,
                 start_ns=start_ns,
                 findings=findings,
                 done=done,
@@ -152,7 +153,7 @@ def _surveys(definition: Definition, segments: Sequence[int]) -> list[Survey]:
 
 
 def _number_backwards(before: Survey | None, survey: Survey, after: Survey | None) -> None:
-    """A segment without an index may hold again what the one before held: then its rows are as old as those."""
+    """A segment without an index may hold again what the one before held: then its rows are as old."""
     tail = survey.tail
     if tail is None or len(survey.blocks) or before is None or not len(before.blocks):
         return

@@ -1,73 +1,18 @@
-"""What of a segment is whole, wherever in it: which blocks are where, and which rows nothing proves.
-
-An index row that is damaged takes away where the blocks behind it lie. Their own checksums tell: a block
-proves itself at one place alone. And the damaged row's block is whole if what is left of its row proves it.
-"""
+"""What of a segment is whole, wherever in it: its blocks, its gaps, and the rows that nothing proves."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from fastrec.recording import layout
 from fastrec.recording.channel import Span, spans_of_gaps
 from fastrec.recording.committed import NUMBER_LIMIT
+from fastrec.recording.placing import Placing, Stretch, merged
 from fastrec.recording.segment import Stock, sensible_gaps
 from fastrec.recording.torn import TornFile
-from fastrec.schema.gaps import GAP_DTYPE, Cause
+from fastrec.schema.gaps import Cause
 
-__all__ = ["NOWHERE", "Stretch", "Survey", "as_gaps"]
-
-NOWHERE = -1
-"""Where a block lies of which nobody knows."""
-
-_WITNESSES = 8  # blocks that are asked whether a place is theirs
-_MOST_TRIED = 1 << 30  # bytes that are read again for it
-_MOST_TRAILING = 4096  # damaged index rows at the end that are looked at
-_PIECE = 4 << 20
-
-
-class Stretch(NamedTuple):
-    """Rows that no index row proves.
-
-    Attributes
-    ----------
-    at, rows : int
-        Row of the segment at which they begin, and how many.
-    start, stop : int or None
-        The numbers they can have: from `start` up to, not including, `stop`.
-    why : str
-    """
-
-    at: int
-    rows: int
-    start: int | None
-    stop: int | None
-    why: str
-
-
-@dataclass
-class _Run:
-    """Index rows that stand one behind the other, all whole."""
-
-    slot: int
-    rows: np.ndarray
-
-    def __post_init__(self) -> None:
-        counts = self.rows["rows"].astype(np.int64)
-        self.ends = np.cumsum(counts)
-        self.starts = self.ends - counts
-        self.length = int(self.ends[-1])
-
-    @property
-    def first(self) -> int:
-        return int(self.rows["first_seq"][0])
-
-    @property
-    def end(self) -> int:
-        return int(self.rows["first_seq"][-1]) + int(self.rows["rows"][-1])
+__all__ = ["Survey"]
 
 
 class Survey:
@@ -83,44 +28,36 @@ class Survey:
 
     Attributes
     ----------
-    slots : ndarray of int64; blocks : ndarray of INDEX_DTYPE; at : ndarray of int64
-        Blocks in order: at which row of ``index`` each is told of, its index row, and at which row of the
-        segment it begins, or `NOWHERE`.
-    remade : set of int
-        Slots whose index rows are damaged, but whose blocks are proven all the same.
-    stretches : list of Stretch
-        Within the committed part; `tail` is the one behind it, if there is one.
+    slots, blocks, at, remade, stretches, tail, damaged_slots, unplaced
+        As `Placing` found them.
+    committed_rows, committed_gaps, string_bytes : int
+        Records, gap rows and bytes of texts that whole index rows tell of.
     gap_numbers : ndarray of int64; gaps : ndarray of GAP_ROW_DTYPE
         Whole gap rows.
     first, end : int or None
         The lowest number that it tells of, and the one after the last committed; None if nobody knows.
     whole_gaps : ndarray of int64
         All gap rows that match their checksum, also those that count for nothing.
-    damaged_slots : list of Span
-        Rows of ``index`` that do not match their checksum.
-    unplaced : list of Span
-        Numbers of blocks of which nobody knows where they lie.
     """
 
     def __init__(self, stock: Stock, number: int, before: int | None) -> None:
         self.stock, self.number = stock, number
         self.base = layout.place(stock.uuid, stock.name, number)
-        self.remade: set[int] = set()
-        self.stretches: list[Stretch] = []
-        self.tail: Stretch | None = None
-        self.unplaced: list[Span] = []
-        self._tried = 0
         self._read_gaps()
         with self.open("index") as index, self.open("records") as records:
-            self.index_why, self.records_why = index.why, records.why
-            self.records_size, self._index, self._records = records.size, index, records
-            begin = layout.header_size(layout.INDEX_DTYPE)
-            self.index_filled = index.last_filled() if index.present else 0
-            width = layout.INDEX_DTYPE.itemsize
-            self._slots_there = max(0, -(-(self.index_filled - begin) // width))
-            self._place(*_sane(*index.rows(layout.INDEX_DTYPE, self.base)), before)
-            self.header_whole = records.present and records.header_is(stock.header)
-        del self._index, self._records
+            self.records_why, self.records_size = records.why, records.size
+            placing = Placing(stock, self.base, index, records, before, self.free)
+        self.slots, self.blocks, self.at = placing.slots, placing.blocks, placing.at
+        self.remade, self.stretches, self.tail = placing.remade, placing.stretches, placing.tail
+        self.damaged_slots, self.unplaced = placing.damaged_slots, placing.unplaced
+        self.committed_rows, self.end = placing.rows, placing.end
+        told = self.blocks[~np.isin(self.slots, list(self.remade))]
+        self.committed_gaps = int(told["gap_rows"].max()) if len(told) else 0
+        self.string_bytes = int(told["string_bytes"].max()) if len(told) else 0
+        self._drop_stale_gaps()
+        lost = self.gaps[np.isin(self.gaps["cause"], [Cause.OVERWRITTEN, Cause.DISK])]["seq"].tolist()
+        begins = [int(self.blocks["first_seq"][0])] if len(self.blocks) else []
+        self.first = min([*begins, *lost], default=None)
 
     def open(self, kind: str) -> TornFile:
         """One of the segment's files; close it."""
@@ -148,7 +85,7 @@ class Survey:
         self.whole_gaps = numbers
         good = sensible_gaps(rows)
         self.gap_numbers, self.gaps = numbers[good], rows[good]
-        self._own = _merged(spans_of_gaps(self.gaps))
+        self._own = merged(spans_of_gaps(self.gaps))
 
     def free(self, start: int, stop: int) -> list[Span]:
         """The numbers from `start` up to `stop` that no gap stands for."""
@@ -189,233 +126,7 @@ class Survey:
                 count, stop = count - (stop - high), low
         return max(0, stop - count)
 
-    # Where blocks lie
-
-    def _place(self, slots: np.ndarray, rows: np.ndarray, before: int | None) -> None:
-        cuts = np.flatnonzero(np.diff(slots) != 1) + 1
-        runs = [
-            _Run(int(numbers[0]), part)
-            for numbers, part in zip(np.split(slots, cuts), np.split(rows, cuts), strict=True)
-            if len(numbers)
-        ]
-        self._slots: list[np.ndarray] = []
-        self._blocks: list[np.ndarray] = []
-        self._at: list[np.ndarray] = []
-        self.damaged_slots: list[Span] = []
-        known, slot, number = 0, 0, before  # up to where all is placed
-        skipped = 0  # rows of runs since then that are nowhere
-        for run in runs:
-            missing = run.slot - slot
-            if missing:
-                self.damaged_slots.append((slot, run.slot))
-            place: int | None = known
-            if missing or skipped:
-                place = self._find(known, number, run, missing, skipped)
-            if place is None:
-                self.unplaced += _spans(run.rows)
-                self._add(run.slot, run.rows, np.full(len(run.rows), NOWHERE))
-                skipped += run.length
-            else:
-                if place > known:
-                    self._between(known, place - known, number, run.first, range(slot, run.slot))
-                self._add(run.slot, run.rows, place + run.starts)
-                known, skipped, number = place + run.length, 0, run.end
-            slot = run.slot + len(run.rows)
-            number = run.end
-        number = self._trailing(known, number, slot, skipped)
-        self.slots, self.blocks, self.at = (
-            np.concatenate([np.empty(0, kind), *parts]).astype(kind, copy=False)
-            for kind, parts in (
-                (np.dtype(np.int64), self._slots),
-                (layout.INDEX_DTYPE, self._blocks),
-                (np.dtype(np.int64), self._at),
-            )
-        )
-        whole = np.array([one not in self.remade for one in self.slots.tolist()], bool)
-        told = self.blocks[whole]
-        self.committed_gaps = int(told["gap_rows"].max()) if len(told) else 0
-        self.string_bytes = int(told["string_bytes"].max()) if len(told) else 0
-        self.end = number
-        self._drop_stale_gaps()
-        lost = self.gaps[np.isin(self.gaps["cause"], [Cause.OVERWRITTEN, Cause.DISK])]["seq"].tolist()
-        begins = [int(self.blocks["first_seq"][0])] if len(self.blocks) else []
-        self.first = min([*begins, *lost], default=None)
-
     def _drop_stale_gaps(self) -> None:
         """Of rows that were not committed those count that tell of what came after."""
         fine = (self.gap_numbers < self.committed_gaps) | (self.gaps["seq"] >= (self.end or 0))
         self.gap_numbers, self.gaps = self.gap_numbers[fine], self.gaps[fine]
-
-    def _add(self, slot: int, rows: np.ndarray, at: np.ndarray) -> None:
-        self._slots.append(np.arange(slot, slot + len(rows)))
-        self._blocks.append(rows)
-        self._at.append(at)
-
-    def _proves(self, at: int, rows: int, crc: int) -> bool:
-        start, stop = self.bytes_of(at, rows)
-        if stop > self.records_size or at < 0:
-            return False
-        self._tried += stop - start
-        data = self._records.read(start, stop - start)
-        return len(data) == stop - start and layout.crc32c(data, layout.seed_at(self.base, at)) == crc
-
-    def _find(self, known: int, number: int | None, run: _Run, missing: int, skipped: int) -> int | None:
-        """Row at which a run begins behind damaged index rows, and runs that lie nobody knows where."""
-        low, high = known + skipped, known + skipped + missing * layout.BLOCK_ROWS
-        claimed = self._raw(range(run.slot - missing, run.slot))["rows"].astype(np.int64)
-        guesses = [low + int(claimed.sum())]
-        if number is not None and run.first >= number:
-            guesses.append(low + sum(stop - start for start, stop in self.free(number, run.first)))
-        witnesses = [block for block in np.flatnonzero(run.rows["rows"]).tolist() if run.length][:_WITNESSES]
-        if not witnesses:
-            return next((guess for guess in guesses if low <= guess <= high), low)
-        for place in dict.fromkeys([*guesses, *range(low, high + 1)]):
-            if not low <= place <= high or self._crosses(place, run):
-                continue
-            for block in witnesses:
-                row = run.rows[block]
-                if self._proves(place + int(run.starts[block]), int(row["rows"]), int(row["crc_rows"])):
-                    return place
-            if self._tried > _MOST_TRIED:
-                break
-        return None
-
-    def _crosses(self, place: int, run: _Run) -> bool:
-        filled = run.starts != run.ends
-        starts, ends = place + run.starts[filled], place + run.ends[filled] - 1
-        return bool((starts // layout.BLOCK_ROWS != ends // layout.BLOCK_ROWS).any())
-
-    def _raw(self, slots: range) -> np.ndarray:
-        width = layout.INDEX_DTYPE.itemsize
-        begin = layout.header_size(layout.INDEX_DTYPE)
-        data = self._index.read(begin + slots.start * width, len(slots) * width)
-        return np.frombuffer(data.ljust(len(slots) * width, b"\0"), layout.INDEX_DTYPE)
-
-    def _between(self, at: int, rows: int, number: int | None, after: int, slots: range) -> None:
-        """Rows whose index rows are damaged: from both ends, those blocks that their remains still prove."""
-        why = "no whole index row tells of them"
-        free = self.free(number, after) if number is not None and number <= after else []
-        exact = sum(stop - start for start, stop in free) == rows
-        if not exact or rows > len(slots) * layout.BLOCK_ROWS:
-            self.stretches.append(Stretch(at, rows, number, after, why))
-            return
-        raw = self._raw(slots)
-        numbers = np.concatenate([np.arange(start, stop) for start, stop in free])
-        low, high, left = 0, rows, list(slots)
-        front, back = [], []
-        while left:
-            count = high - low if len(left) == 1 else int(raw["rows"][left[0] - slots.start])
-            if not self._proven(at, low, count, high, numbers, raw[left[0] - slots.start]):
-                break
-            front.append((left.pop(0), low, count))
-            low += count
-        while left:
-            count = high - low if len(left) == 1 else int(raw["rows"][left[-1] - slots.start])
-            if not self._proven(at, high - count, count, high, numbers, raw[left[-1] - slots.start]):
-                break
-            back.append((left.pop(), high - count, count))
-            high -= count
-        for slot, begin, count in [*front, *back[::-1]]:
-            if count:
-                self._remake(slot, at + begin, count, int(numbers[begin]), raw[slot - slots.start])
-        if low < high:
-            self.stretches.append(
-                Stretch(at + low, high - low, int(numbers[low]), int(numbers[high - 1]) + 1, why)
-            )
-
-    def _proven(self, at: int, low: int, count: int, high: int, numbers: np.ndarray, row: np.void) -> bool:
-        if not 0 < count <= layout.BLOCK_ROWS or low < 0 or low + count > high:
-            return False
-        if numbers[low + count - 1] - numbers[low] != count - 1:
-            return False  # a block holds consecutive numbers only
-        return self._proves(at + low, count, int(row["crc_rows"]))
-
-    def _remake(self, slot: int, at: int, count: int, number: int, row: np.void) -> None:
-        made = np.zeros(1, layout.INDEX_DTYPE)
-        made["first_seq"], made["rows"], made["crc_rows"] = number, count, row["crc_rows"]
-        self.remade.add(slot)
-        place = next((i for i, slots in enumerate(self._slots) if slots[0] > slot), len(self._slots))
-        self._slots.insert(place, np.array([slot]))
-        self._blocks.insert(place, made)
-        self._at.insert(place, np.array([at]))
-
-    def _trailing(self, known: int, number: int | None, slot: int, skipped: int) -> int | None:
-        """Damaged index rows behind the last whole one, and the rows behind all of them."""
-        there = min(self._slots_there, slot + _MOST_TRAILING)
-        if slot < self._slots_there:
-            self.damaged_slots.append((slot, self._slots_there))
-        for one, row in zip(range(slot, there), self._raw(range(slot, max(slot, there))), strict=True):
-            expected = self.free(number, NUMBER_LIMIT)[0][0] if number is not None else None
-            count = int(row["rows"])
-            if skipped or int(row["first_seq"]) != expected or not 0 < count <= layout.BLOCK_ROWS:
-                break
-            if not self._proves(known, count, int(row["crc_rows"])):
-                break
-            self._remake(one, known, count, expected, row)
-            known, number = known + count, expected + count
-        known += skipped
-        rows = min(self._filled_rows(known), layout.MAX_ROWS) - known
-        if rows > 0:
-            self.tail = Stretch(known, rows, number, None, self._tail_why(slot))
-        self.committed_rows = known
-        return number
-
-    def _tail_why(self, slot: int) -> str:
-        if self.index_why:
-            return f"their index {self.index_why}"
-        if not slot:
-            return "no whole index row tells of them"
-        return "behind the last whole index row: not committed, or their index rows are damaged"
-
-    def _filled_rows(self, known: int) -> int:
-        """Rows up to the last that is whole in length and not all zeros."""
-        width, begin = self.stock.dtype.itemsize, len(self.stock.header)
-        if not self._records.present:
-            return 0
-        stop = (min(self._records.last_filled(), self.records_size) - begin) // width
-        stop = min(stop, layout.MAX_ROWS)
-        step = max(1, _PIECE // width)
-        while stop > known:
-            start = max(known, stop - step)
-            data = np.frombuffer(self._records.read(begin + start * width, (stop - start) * width), np.uint8)
-            filled = np.flatnonzero(data)
-            if len(filled):
-                return start + int(filled[-1]) // width + 1
-            stop = start
-        return known
-
-
-def as_gaps(rows: np.ndarray) -> np.ndarray:
-    """Gap rows without their checksums, as GAP_DTYPE."""
-    gaps = np.empty(len(rows), GAP_DTYPE)
-    for name in GAP_DTYPE.names:
-        gaps[name] = rows[name]
-    return gaps
-
-
-def _sane(slots: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Without rows that a wrong writer sealed: they count as damaged."""
-    fine = (rows["rows"] <= layout.BLOCK_ROWS) & (rows["first_seq"] < NUMBER_LIMIT)
-    slots, rows = slots[fine], rows[fine]
-    if len(rows):
-        ends = np.maximum.accumulate(rows["first_seq"] + rows["rows"])
-        fine = np.append(True, rows["first_seq"][1:] >= ends[:-1])
-        slots, rows = slots[fine], rows[fine]
-    return slots, rows
-
-
-def _merged(spans: list[Span]) -> list[Span]:
-    merged: list[Span] = []
-    for start, stop in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
-        else:
-            merged.append((start, stop))
-    return merged
-
-
-def _spans(blocks: np.ndarray) -> list[Span]:
-    filled = blocks[blocks["rows"] > 0]
-    return _merged(
-        list(zip(filled["first_seq"].tolist(), (filled["first_seq"] + filled["rows"]).tolist(), strict=True))
-    )
