@@ -96,7 +96,7 @@ def save_channel(
                 writer,
                 limit=limit,
                 salvage=salvage,
-                floor=reached,
+                floor=reached if survey.first is None else min(reached, survey.first),
                 start_ns=start_ns,
                 findings=findings,
                 done=done,
