@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 from fastrec.cli.ending import ended_by_exceptions
 from fastrec.cli.output import byte_count, plural, say, say_json, visible
@@ -89,9 +90,16 @@ def _numbers(first: int, last: int) -> str:
 
 
 def _verdict(target: str, recovery: Recovery) -> str:
-    saved = sum(channel.records for channel in recovery.channels.values())
+    channels = [channel for one in _all(recovery) for channel in one.channels.values()]
+    saved = sum(channel.records for channel in channels)
     if recovery.ok:
         return f"{visible(target)}: everything was saved, {plural(saved, 'record')}"
-    gone = sum(lost.last - lost.first + 1 for channel in recovery.channels.values() for lost in channel.lost)
+    gone = sum(lost.last - lost.first + 1 for channel in channels for lost in channel.lost)
     lost = f"{plural(gone, 'record')} lost" if gone else "not everything could be saved"
     return f"{visible(target)}: {plural(saved, 'record')} saved, {lost}"
+
+
+def _all(recovery: Recovery) -> Iterator[Recovery]:
+    yield recovery
+    for window in recovery.windows.values():
+        yield from _all(window)

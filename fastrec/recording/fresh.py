@@ -18,6 +18,7 @@ __all__ = ["fresh_folder", "start_writing"]
 _SYNC_FILE_RANGE_WRITE = 2
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
+_FEW = 32  # files that are made durable one by one
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -81,22 +82,28 @@ def fresh_folder(path: Path) -> Iterator[Path]:
         take_back(hidden)
         raise
     with suppress(OSError):
-        _sync_folder(path.parent)
+        _sync(path.parent, _FOLDER)
 
 
 def _make_durable(folder: Path) -> None:
+    paths = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+    if _syncfs is None or len(paths) <= _FEW:
+        for path in paths:
+            _sync(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        for place, _, _ in os.walk(folder, topdown=False):
+            _sync(Path(place), _FOLDER)
+        return
     descriptor = os.open(folder, _FOLDER)
     try:
-        if _syncfs is None:
-            os.sync()
-        elif _syncfs(descriptor):
+        # One call for all; it waits for what others wrote to that disk, too.
+        if _syncfs(descriptor):
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     finally:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, _FOLDER)
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from fastrec.core.crc32c import crc32c
 from fastrec.errors import CorruptionError, FormatError, RecordingError
 from fastrec.recording import layout
@@ -18,7 +16,7 @@ from fastrec.recording.files import write_all
 from fastrec.recording.findings import Findings
 from fastrec.recording.opening import JSON_LIMIT, LINE_LIMIT
 from fastrec.recording.rewriting import create
-from fastrec.recording.torn import Patch, TornFile, whole_file
+from fastrec.recording.torn import Patch, TornFile, between, whole_file
 from fastrec.recording.unseeding import told_states, uuid_with
 from fastrec.timezones import local_zone_name
 
@@ -202,8 +200,8 @@ def save_clocks(root: Path, target: Path, uuid: bytes, findings: Findings, size:
         if not file.header_is(layout.npy_header(dtype)):
             findings.tear("clocks.npy", 0, begin, "its header, which was made anew", saved=True)
         there = -(-(file.last_filled() - begin) // width)
-    for row in np.setdiff1d(np.arange(max(0, there)), numbers).tolist():
-        findings.tear("clocks.npy", begin + row * width, begin + (row + 1) * width, "no whole row")
+    for first, last in between(numbers, max(0, there)):
+        findings.tear("clocks.npy", begin + first * width, begin + last * width, "no whole rows")
     data = layout.npy_header(dtype, len(rows))
     save_file(target, "clocks.npy", data=data + layout.seal_rows(rows, base).tobytes())
     return int(rows["monotonic"][0]) if len(rows) else 0

@@ -28,7 +28,7 @@ _WITNESSES = 8  # blocks that are asked whether a place is theirs
 _ASKED = 64  # blocks that must not cross a multiple of 1024 rows there
 _MOST_PLACES = 1 << 18
 _MOST_TRIED = 1 << 30  # bytes that are read again for it
-_MOST_TRAILING = 4096  # damaged index rows at the end that are looked at
+_MOST_SLOTS = 4096  # damaged index rows, one behind the other, of which remains are looked at
 _PIECE = 4 << 20
 
 
@@ -188,8 +188,10 @@ class Placing:
     def _find(self, known: int, number: int | None, run: _Run, missing: int, skipped: int) -> int | None:
         """Row at which a run begins behind damaged index rows, and runs that lie nobody knows where."""
         low, high = known + skipped, known + skipped + missing * layout.BLOCK_ROWS
-        claimed = self._raw(range(run.slot - missing, run.slot))["rows"].astype(np.int64)
-        guesses = [low + int(claimed.sum())]
+        guesses = []
+        if missing <= _MOST_SLOTS:
+            claimed = self._raw(range(run.slot - missing, run.slot))["rows"]
+            guesses.append(low + int(claimed.sum(dtype=np.int64)))
         if number is not None and run.first >= number:
             guesses.append(low + sum(stop - start for start, stop in self._free(number, run.first)))
         witnesses = np.flatnonzero(run.rows["rows"])[:_WITNESSES].tolist()
@@ -225,7 +227,7 @@ class Placing:
         why = "no whole index row tells of them"
         free = self._free(number, after) if number is not None and number <= after else []
         exact = sum(stop - start for start, stop in free) == rows
-        if not exact or rows > len(slots) * layout.BLOCK_ROWS:
+        if not exact or rows > len(slots) * layout.BLOCK_ROWS or len(slots) > _MOST_SLOTS:
             self.stretches.append(Stretch(at, rows, number, after, why))
             return
         raw = self._raw(slots)
@@ -270,7 +272,7 @@ class Placing:
 
     def _trailing(self, known: int, number: int | None, slot: int, skipped: int) -> int | None:
         """Damaged index rows behind the last whole one, and the rows behind all of them."""
-        there = min(self._slots_there, slot + _MOST_TRAILING)
+        there = min(self._slots_there, slot + _MOST_SLOTS)
         if slot < self._slots_there:
             self.damaged_slots.append((slot, self._slots_there))
         for one, row in zip(range(slot, there), self._raw(range(slot, max(slot, there))), strict=True):

@@ -84,7 +84,7 @@ def recover(
             f"{source}: "
             + ("is a file; a recording is a folder" if source.exists() else "there is no such folder")
         )
-    if path.resolve().is_relative_to(source.resolve()):
+    if path != source and path.resolve().is_relative_to(source.resolve()):
         raise RecordingError(f"{path}: lies within the recording, which is not changed; use another path")
     if opening.is_live(source):
         raise RecordingError(

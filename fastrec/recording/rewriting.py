@@ -98,16 +98,15 @@ class SegmentWriter:
                     self.patches.append(one)
                 elif one.number < MOST_TEXTS and _is_text(one):
                     (lines if one.start < committed else self._spare)[one.number] = one.body
-            whole = file.read(0, committed)
-        self._texts = max(lines, default=-1) + 1
-        made = b"".join(
-            _sealed(lines.get(number) or _lost(number), layout.seed_at(self._base, number))
-            for number in range(self._texts)
-        )
+            self._texts = max(lines, default=-1) + 1
+            made = b"".join(
+                _sealed(lines.get(number) or _lost(number), layout.seed_at(self._base, number))
+                for number in range(self._texts)
+            )
+            if len(made) != committed or made != file.read(0, committed):
+                self._exact = False
         missing = [number for number in range(self._texts) if number not in lines]
         self.texts_lost += [(number + 1, number + 2) for number in missing]
-        if made != whole:
-            self._exact = False
         self.string_bytes = len(made)
         self._made = [made]
 

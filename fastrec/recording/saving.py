@@ -22,6 +22,7 @@ from fastrec.recording.recovery import ChannelRecovery, Lost
 from fastrec.recording.rewriting import SegmentWriter
 from fastrec.recording.segment import Segment
 from fastrec.recording.survey import Survey
+from fastrec.recording.torn import between
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
 __all__ = ["Beyond", "save_channel"]
@@ -185,18 +186,16 @@ def _tell_side_files(survey: Survey, limit: int, findings: Findings) -> None:
     whole = not survey.stretches and not survey.unplaced and survey.tail is None
     begin, width = layout.header_size(layout.INDEX_DTYPE), layout.INDEX_DTYPE.itemsize
     for start, stop in survey.damaged_slots:
-        saved = whole or set(range(start, stop)) <= survey.remade
+        saved = whole or (stop - start <= len(survey.remade) and set(range(start, stop)) <= survey.remade)
         findings.tear(
             survey.file("index"), begin + start * width, begin + stop * width, "no whole rows", saved=saved
         )
     begin, width = layout.header_size(layout.GAP_ROW_DTYPE), layout.GAP_ROW_DTYPE.itemsize
-    there = max(survey.gap_rows_there, survey.committed_gaps)
-    torn = np.setdiff1d(np.arange(there), survey.whole_gaps)
-    for row in torn.tolist():
-        why = "no whole row" if row < survey.gap_rows_there else survey.gap_why or "the file ends before"
-        findings.tear(
-            survey.file("gaps"), begin + row * width, begin + (row + 1) * width, f"{why}: a loss is not told"
-        )
+    there = max(survey.gap_rows_there, min(survey.committed_gaps, NUMBER_LIMIT))
+    for start, stop in between(survey.whole_gaps, there):
+        why = "no whole rows" if start < survey.gap_rows_there else survey.gap_why or "the file ends before"
+        file = survey.file("gaps")
+        findings.tear(file, begin + start * width, begin + stop * width, f"{why}: losses are not told")
     begin, stop = survey.bytes_of(survey.committed_rows, survey.tail.rows if survey.tail else 0)
     if survey.records_size > stop and (survey.end or 0) < limit:
         rest = (survey.records_size - stop) // survey.stock.dtype.itemsize

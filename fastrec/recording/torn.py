@@ -22,7 +22,7 @@ from fastrec.errors import RecordingError
 from fastrec.recording import layout, opening
 from fastrec.recording.committed import SLICE
 
-__all__ = ["Line", "Patch", "TornFile"]
+__all__ = ["Line", "Patch", "TornFile", "between", "whole_file"]
 
 _PAGE = 4096
 _PIECE = 4 << 20
@@ -37,6 +37,13 @@ class Line(NamedTuple):
     number: int
     start: int
     body: bytes
+
+
+def between(numbers: np.ndarray, count: int) -> list[tuple[int, int]]:
+    """The spans of ``0 ... count - 1`` that are not among `numbers`, which ascend."""
+    edges = np.concatenate([[-1], numbers[numbers < count], [count]])
+    places = np.flatnonzero(np.diff(edges) > 1)
+    return list(zip((edges[places] + 1).tolist(), edges[places + 1].tolist(), strict=True))
 
 
 class Patch(NamedTuple):

@@ -84,7 +84,7 @@ def test_whole_is_copied_byte_for_byte(tmp_path: Path) -> None:
 
 
 def test_of_a_killed_recorder(tmp_path: Path) -> None:
-    folder, channel = samples.small(tmp_path / "r")
+    folder, _ = samples.small(tmp_path / "r")
     folder.line("marks.jsonl", mono_ns=1, text="a", kind="mark")
     folder.line("stats.jsonl", mono_ns=1, channel="status", slots=9)
     recovery = saved(folder.root)
@@ -135,7 +135,7 @@ def test_a_killed_recorders_recording(tmp_path: Path) -> None:
         process.stdout.read()
     recovery = saved(path)
     before, after = fr.open(path)["pushed"], fr.open(recovery.path)["pushed"]
-    assert len(before) >= 20_000
+    assert len(before) > 1000
     np.testing.assert_array_equal(before.to_numpy(), after.to_numpy())
     np.testing.assert_array_equal(after["n"], after.seq)
 
@@ -466,7 +466,7 @@ def test_a_damaged_header_of_records(tmp_path: Path) -> None:
 
 def test_windows(tmp_path: Path) -> None:
     folder = damaged.manifold(tmp_path / "r")
-    inner, channel = samples.small(folder.root / "windows" / "fault")
+    _, channel = samples.small(folder.root / "windows" / "fault")
     flip(channel.segments[0].path("records"), BEGIN)
     (folder.root / "windows" / "empty").mkdir()
     recovery = saved(folder.root)
@@ -574,6 +574,8 @@ def test_sparse_giants(tmp_path: Path) -> None:
         os.truncate(folder.root / STATUS / name, 1 << 40)
     for name in ("recording.json", "marks.jsonl", "channels/held/channel.json"):
         os.truncate(folder.root / name, 1 << 38)
+    for name in ("index.000001.npy", "gaps.000001.npy", "zones.000001.npy"):
+        patch(folder.root / STATUS / name, 1 << 40, b"x")
     recovery = recover(folder.root, tmp_path / "saved")
     assert fr.open(recovery.path).verify().ok
     assert numbers(recovery) == [*range(4000), *range(4100, 6000)]
@@ -597,7 +599,7 @@ def test_a_sealed_lie(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_damage(tmp_path: Path, seed: int) -> None:
-    """Once: nothing is lost but what was damaged. Several times: nothing is wrong, nothing lost in silence."""
+    """Once: nothing is lost but what was damaged. Several times: nothing wrong, nothing lost in silence."""
     luck = random.Random(seed)
     root = tmp_path / "r"
     make = luck.choice((damaged.manifold, samples.small, samples.large))
