@@ -264,6 +264,7 @@ class Placing:
     def _remake(self, slot: int, at: int, count: int, number: int, row: np.void) -> None:
         made = np.zeros(1, layout.INDEX_DTYPE)
         made["first_seq"], made["rows"], made["crc_rows"] = number, count, row["crc_rows"]
+        made["t_min"] = 1  # after t_max, so that it is never taken for the block's own row
         self.remade.add(slot)
         place = next((i for i, slots in enumerate(self._slots) if slots[0] > slot), len(self._slots))
         self._slots.insert(place, np.array([slot]))

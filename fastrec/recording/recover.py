@@ -86,7 +86,7 @@ def recover(
         )
     if path != source and path.resolve().is_relative_to(source.resolve()):
         raise RecordingError(f"{path}: lies within the recording, which is not changed; use another path")
-    if opening.is_live(source):
+    if _is_live(source):
         raise RecordingError(
             f"{source}: a recorder is writing to it, so there is nothing to recover: open it as it is, or"
             " stop the recorder first"
@@ -94,6 +94,13 @@ def recover(
     meter = _Meter(progress, _record_bytes(source) if progress else 0)
     with fresh_folder(path) as hidden:
         return _save(source, hidden, path, salvage=salvage, meter=meter)
+
+
+def _is_live(source: Path) -> bool:
+    try:
+        return opening.is_live(source)
+    except RecordingError:
+        return False  # no lock can be on what stands in the place of recording.json
 
 
 @dataclass

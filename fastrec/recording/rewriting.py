@@ -131,7 +131,7 @@ class SegmentWriter:
     def put(self, data: memoryview, blocks: np.ndarray, slots: np.ndarray, at: int) -> None:
         """Append proven rows: those of consecutive index rows, one behind the other from row `at` on."""
         filled = blocks["rows"] > 0
-        self._take_gaps(blocks, slots)
+        self._gaps_below(int(blocks["gap_rows"].max()))
         if not filled.any():
             if self._is_exact(slots, at):
                 self._append(blocks)
@@ -174,7 +174,6 @@ class SegmentWriter:
             and at == self.rows
             and int(slots[0]) == self._index_rows
             and int(slots[-1]) - int(slots[0]) == len(slots) - 1
-            and not (self._survey.remade and self._survey.remade.intersection(slots.tolist()))
         )
 
     def _times(self, rows: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -222,12 +221,6 @@ class SegmentWriter:
         start_writing(self._records, offset, len(data))
 
     # Gaps
-
-    def _take_gaps(self, blocks: np.ndarray, slots: np.ndarray) -> None:
-        remade = self._survey.remade
-        told = blocks if not remade else blocks[[slot not in remade for slot in slots.tolist()]]
-        if len(told):
-            self._gaps_below(int(told["gap_rows"].max()))
 
     def _gaps_below(self, number: int) -> None:
         taken = sum(map(len, self._gaps))

@@ -51,9 +51,8 @@ class Survey:
         self.remade, self.stretches, self.tail = placing.remade, placing.stretches, placing.tail
         self.damaged_slots, self.unplaced = placing.damaged_slots, placing.unplaced
         self.committed_rows, self.end = placing.rows, placing.end
-        told = self.blocks[~np.isin(self.slots, list(self.remade))]
-        self.committed_gaps = int(told["gap_rows"].max()) if len(told) else 0
-        self.string_bytes = int(told["string_bytes"].max()) if len(told) else 0
+        self.committed_gaps = int(self.blocks["gap_rows"].max(initial=0))
+        self.string_bytes = int(self.blocks["string_bytes"].max(initial=0))
         self._drop_stale_gaps()
         lost = self.gaps[np.isin(self.gaps["cause"], [Cause.OVERWRITTEN, Cause.DISK])]["seq"].tolist()
         begins = [int(self.blocks["first_seq"][0])] if len(self.blocks) else []

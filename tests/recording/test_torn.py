@@ -62,6 +62,16 @@ def test_lines_behind_a_long_stretch_of_damage(tmp_path: Path) -> None:
     assert found[-1] == 2999 and len(found) > 1400 and len(patches) <= 3
 
 
+def test_a_line_that_stands_there_again_is_damage(tmp_path: Path) -> None:
+    _, channel = samples.small(tmp_path / "r")
+    path = channel.segments[0].path("strings")
+    data = path.read_bytes()
+    path.write_bytes(data + data.splitlines(keepends=True)[0])
+    with TornFile(tmp_path / "r", "channels", "status", path.name) as file:
+        found = list(file.lines(layout.place(writer.UUID, "status", 0)))
+    assert [type(one) for one in found] == [Line, Line, Patch]
+
+
 def test_rows(tmp_path: Path) -> None:
     _, channels = samples.large(tmp_path / "r")
     path = channels["status"].segments[0].path("index")
