@@ -305,12 +305,14 @@ def test_salvage_takes_no_zeros_and_nothing_older_than_the_recording(tmp_path: P
         ("zeros", [status(0), status(1), bytes(32), status(3)]),
         ("old", [status(0, stamp=START_NS - 1), status(1)]),
         ("wild", [status(0), status(1), status(2, stamp=1 << 62), status(3)]),
+        ("unknown", [bytes(32), status(1)]),
     ):
         folder = writer.Folder(tmp_path / name)
-        folder.session()
+        if name != "unknown":
+            folder.session()
         samples.status_channel(folder).segment().commit(0, rows, stages=("records",))
         recovery = recover(folder.root, tmp_path / f"{name}.saved", salvage=True)
-        taken = 0 if name == "old" else 2
+        taken = 0 if name in ("old", "unknown") else 2
         assert recovery.channels["status"].records == taken
         assert lost(recovery) == [(taken, len(rows) - 1)]
 
