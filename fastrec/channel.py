@@ -24,7 +24,7 @@ from fastrec.schema.texts import followed
 from fastrec.sources.registry import as_schema
 from fastrec.stats import Quantiles, Stats
 from fastrec.threads import Thread
-from fastrec.times import Clock
+from fastrec.times import CLOCK_PAIR_DTYPE, Clock
 from fastrec.timezones import local_zone_name, zone_named
 
 __all__ = ["Channel", "check_name", "schema_of"]
@@ -107,7 +107,7 @@ class Channel:
             self.schema,
             [chunk],
             gaps=self._gaps(snapshot.first_seq),
-            clock=_clock(),
+            clock=_clock(self.ring.clock_offset),
             period_ns=self.options.period_ns,
             store=self.ring.store,
         )
@@ -140,7 +140,7 @@ class Channel:
         marks = self.spooling.marks() if self.spooling else {}
         start, last, texts_lost = account.pop("start"), account.pop("last"), account.pop("texts_lost")
         if self.polling is not None and start:
-            last = self._ended_ns or time.monotonic_ns()
+            last = (self._ended_ns or time.monotonic_ns()) + self.ring.clock_offset
         elapsed = last - start
         cpu_ns = self.thread.cpu_ns if self.thread and self.thread.alive else self._cpu_ns
         return Stats(
@@ -200,8 +200,8 @@ class Channel:
         self.ring.core.forget()
 
 
-def _clock() -> Clock:
-    pairs = np.array([(time.monotonic_ns(), time.time_ns())], [("monotonic", "<i8"), ("realtime", "<i8")])
+def _clock(offset_ns: int) -> Clock:
+    pairs = np.array([(time.monotonic_ns() + offset_ns, time.time_ns())], CLOCK_PAIR_DTYPE)
     return Clock(pairs, zone_named(local_zone_name()))
 
 

@@ -9,19 +9,19 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from fastrec import lifetimes, living
 from fastrec.channel import Channel, check_name, schema_of
 from fastrec.core.poller import LEAD_NS
+from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import RecordingError, SourceError, suggest
 from fastrec.options import WhenFull, as_options
-from fastrec.recording.files import checked_metadata
-from fastrec.recording.opening import absolute
+from fastrec.recording.destination import Destination
 from fastrec.recording.reader import Mark
-from fastrec.recording.storing import SEGMENT_BYTES, as_storing
-from fastrec.recording.writer import Writer
+from fastrec.recording.storing import as_storing
 from fastrec.ring import Clocked, Ring
 from fastrec.schema.forms import Store
 from fastrec.sources import registry
@@ -43,19 +43,32 @@ class Recorder:
     ----------
     path : str or path-like, optional
         The folder to create. Without, the newest records are kept in memory.
+    resume : bool
+        Go on with the recording at `path`, if there is one: numbers and stamps go on, also after the machine
+        was started anew. What a recorder that died had published and not written is written first. A channel
+        goes on under its name if schema, store and rate are the same.
     flush : str
         At most this long after it was published a record is on its way to the disk.
     durability : str or None
         How often what was written is made durable: a duration, ``"commit"``: each time, None: never.
-    segment_bytes : int
-        A new file is begun beyond this.
+    segment_bytes : int, optional
+        A new file is begun beyond this; default 256 MiB, or a sixteenth of `keep_bytes`.
+    segment_seconds : number or str, optional
+        And after this time; default: never, or a sixteenth of `keep_seconds`.
+    keep_bytes : int, optional
+        The oldest files of all channels are removed, whole, while they take more than this.
+    keep_seconds : number or str, optional
+        Files are removed when their last record is older than this.
+    min_free : int, optional
+        So many bytes are left free on the disk: the oldest files give way, then it counts as full.
     metadata : mapping, optional
         Stored with the recording; JSON.
 
     Raises
     ------
     RecordingError
-        The folder exists, or cannot be created: before anything is recorded.
+        The folder exists (without `resume`), is being recorded to, or cannot be created: before anything is
+        recorded.
 
     Notes
     -----
@@ -67,14 +80,26 @@ class Recorder:
         self,
         path: str | os.PathLike[str] | None = None,
         *,
+        resume: bool = False,
         flush: str = "100ms",
         durability: str | None = "1s",
-        segment_bytes: int = SEGMENT_BYTES,
+        segment_bytes: int | None = None,
+        segment_seconds: float | str | None = None,
+        keep_bytes: int | None = None,
+        keep_seconds: float | str | None = None,
+        min_free: int | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        self.path = None if path is None else absolute(path)
-        self._storing = as_storing(flush=flush, durability=durability, segment_bytes=segment_bytes)
-        self._metadata = checked_metadata(metadata)
+        storing = as_storing(
+            flush=flush,
+            durability=durability,
+            segment_bytes=segment_bytes,
+            segment_seconds=segment_seconds,
+            keep_bytes=keep_bytes,
+            keep_seconds=keep_seconds,
+            min_free=min_free,
+        )
+        self._destination = Destination(path, storing, metadata, again=resume)
         self._channels: dict[str, Channel] = {}
         self._marks: deque[Mark] = deque(maxlen=_MARKS)
         self._threads = Threads()
@@ -83,15 +108,13 @@ class Recorder:
         self._stops_on: int | None = None  # its thread
         self._state: Literal["new", "running", "stopping", "stopped"] = "new"
         self._pid = os.getpid()
-        self._writer: Writer | None = None
-        if self.path is not None and os.path.lexists(self.path):
-            raise RecordingError(f"{self.path}: exists; use another path")
         lifetimes.made(self)
 
     def __del__(self) -> None:
         # One that runs is kept until the interpreter's end; this one made a first call at most.
         if getattr(self, "_state", "") == "new" and os.getpid() == self._pid:
             self._end_threads()
+            self._destination.release()
 
     def __repr__(self) -> str:
         where = str(self.path) if self.path else "in memory"
@@ -105,6 +128,16 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def path(self) -> Path | None:
+        """The folder; None: memory only."""
+        return self._destination.path
+
+    @property
+    def offset_ns(self) -> int:
+        """Added to the monotonic clock in every stamp: 0 but where a recording goes on after a new start."""
+        return self._destination.offset_ns
 
     # Channels
 
@@ -209,7 +242,15 @@ class Recorder:
         # Before there is a thread for it: that there is no memory must leave none behind.
         bounded = when_full == "drop"
         ring = Ring(
-            schema, options.capacity, store=store, clock=clock, bounded=bounded, period=options.period
+            schema,
+            options.capacity,
+            store=store,
+            clock=clock,
+            bounded=bounded,
+            period=options.period,
+            first=self._destination.first(name, schema, store, options.rate),
+            clock_offset=self.offset_ns,
+            linkable=self.path is not None,
         )
         polled_on = None if source is None else self._threads.of(name, source, options.thread)
         try:
@@ -231,7 +272,7 @@ class Recorder:
             channel.probe()
             self._check_open()  # a first call may take longer than a stop waits for it
         if self._state == "running":
-            self._spool(channel)
+            channel.spooling = self._spool(channel)
         self._channels[channel.name] = channel  # before it is polled: a stop must find it in any case
         if channel.polling is not None:
             try:
@@ -275,16 +316,14 @@ class Recorder:
             if self._state != "new":
                 raise RecordingError(f"the recorder is {self._state}; a recorder starts once")
             try:
-                if self.path is not None:
-                    self._writer = Writer(self.path, metadata=self._metadata, storing=self._storing)
-                    for channel in self._channels.values():
-                        self._spool(channel)
+                self._destination.begin()
+                for channel in self._channels.values():
+                    channel.spooling = self._spool(channel)
                 start = time.monotonic_ns() + LEAD_NS
                 self._threads.begin(start)
             except BaseException:
                 self._end_threads()
-                if self._writer is not None:
-                    self._writer.discard()
+                self._destination.discard()
                 self._state = "stopped"
                 raise
             self._state = "running"
@@ -326,10 +365,10 @@ class Recorder:
             self._turn.release()
         self._end_threads()
         try:
-            if self._writer is not None and (self._channels or self._marks):
-                self._writer.close(lambda name: self._channels[name].stats.as_dict())
-            elif self._writer is not None:
-                self._writer.discard()
+            if self._channels or self._marks:
+                self._destination.end(lambda name: self._channels[name].stats.as_dict())
+            else:
+                self._destination.discard()
         except Exception:
             self._state = "stopped"
             lifetimes.ended(self)
@@ -352,8 +391,7 @@ class Recorder:
         self._threads.forget()
         for channel in self._channels.values():
             channel.forget()
-        if self._writer is not None:
-            self._writer.release()
+        self._destination.release()
 
     def mark(self, text: object) -> int:
         """Mark this moment, from any thread.
@@ -378,9 +416,8 @@ class Recorder:
         return self._mark(text, "mark")
 
     def _mark(self, text: object, kind: str) -> int:
-        mark = Mark(time.monotonic_ns(), str(text), kind)
-        if self._writer is not None:
-            self._writer.marks.append(mark._asdict())
+        mark = Mark(time.monotonic_ns() + self.offset_ns, str(text), kind)
+        self._destination.mark(mark._asdict())
         self._marks.append(mark)
         return mark.mono_ns
 
@@ -394,6 +431,5 @@ class Recorder:
         """The statistics of every channel as they are now."""
         return RecorderStats({name: channel.stats for name, channel in self.channels.items()})
 
-    def _spool(self, channel: Channel) -> None:
-        if self._writer is not None:
-            channel.spooling = self._writer.add(channel.name, channel.ring, channel.options.to_dict())
+    def _spool(self, channel: Channel) -> SpoolChannel | None:
+        return self._destination.add(channel.name, channel.ring, channel.options.to_dict())

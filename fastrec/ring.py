@@ -6,6 +6,7 @@ import errno
 import operator
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, get_args
 
@@ -33,6 +34,14 @@ _FORMS = "pass bytes, ctypes structures or NumPy rows: np.array((1, 2.0), schema
 
 _ENTRY_DTYPE = np.dtype([*[(name, GAP_DTYPE[name]) for name in GAP_DTYPE.names], ("totals", "<u8", (3,))])
 _WRITER_CAUSES = (Cause.DROPPED, Cause.MISSED, Cause.FAILED)
+
+
+def _core_ring(linkable: bool, **layout: Any) -> CoreRing:
+    """Where shared memory has no room, recording goes before what a crash could cost."""
+    if linkable:
+        with suppress(OSError):
+            return CoreRing(**layout, linkable=True)
+    return CoreRing(**layout)
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,8 @@ class Ring:
         Number of the first record.
     clock_offset : int
         ns added to the monotonic clock in every stamp.
+    linkable : bool
+        It can be given a name in shared memory, if there is room for it there; if not, it is as any other.
 
     Attributes
     ----------
@@ -97,6 +108,7 @@ class Ring:
         period: tuple[int, int] = (0, 1),
         first: int = 0,
         clock_offset: int = 0,
+        linkable: bool = False,
     ) -> None:
         if sys.byteorder != "little":
             raise SourceError("fastrec records on little-endian machines only; recordings can be read on any")
@@ -115,8 +127,10 @@ class Ring:
         self.store: Store = store
         self.first = first
         self._dtype = schema.record(store)
+        self.clock_offset = clock_offset
         try:
-            self.core = CoreRing(
+            self.core = _core_ring(
+                linkable,
                 record_size=self._dtype.itemsize,
                 payload_offset=schema.payload_offset(store),
                 payload_size=schema.size,

@@ -6,6 +6,7 @@ import ctypes
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 from pathlib import Path
 
 import fastrec
@@ -33,10 +34,10 @@ def load_apart(library: Path, folder: Path) -> ctypes.CDLL:
     return ctypes.CDLL(str(copy))
 
 
-def seeded(folder: Path, header: str, before: str, after: str) -> Path:
+def seeded(folder: Path, header: str, before: str, after: str, include: Path = INCLUDE) -> Path:
     """A copy of the headers in which `before` reads `after`, once; what to give `build` as `include`."""
-    copy = folder / "include"
-    shutil.copytree(INCLUDE, copy)
+    copy = Path(tempfile.mkdtemp(dir=folder)) / "include"
+    shutil.copytree(include, copy)
     path = copy / "fastrec" / header
     text = path.read_text()
     assert text.count(before) == 1, f"{header} has {text.count(before)} times {before!r}"

@@ -1,23 +1,25 @@
-"""``fastrec cat RUN [CHANNEL ...]``: records, one a line, as they come."""
+"""``fastrec cat RUN [CHANNEL ...]``: records, one a line; ``--follow``: and those that come, as they come."""
 
 from __future__ import annotations
 
 import argparse
 import errno
 import heapq
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 
 import numpy as np
 
-from fastrec.cli import lines, selection
+from fastrec.cli import following, lines, selection
 from fastrec.cli.lines import Line
 from fastrec.cli.output import cell, say, uninterrupted, visible
 from fastrec.cli.selection import Selections
+from fastrec.errors import SchemaError
 from fastrec.recording import Recording
 from fastrec.recording.reader import Mark
 from fastrec.records import Records
-from fastrec.records.merging import Reader, merge
+from fastrec.records.merging import merge
 from fastrec.records.plain import date, headings, rows
 from fastrec.schema.gaps import Cause
 from fastrec.schema.paths import split
@@ -27,6 +29,9 @@ __all__ = ["add_arguments", "run"]
 
 _BEFORE_ALL = -(2**63)
 
+_Read = Callable[[str, Records, Iterator[Records]], Iterable[tuple[int, Line]]]
+"""From a channel's name, some of its records, and these part by part, to lines with their stamps."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
@@ -34,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lines.add_arguments(parser)
     parser.add_argument("--limit", type=_limit, metavar="N", help="at most the first N")
     parser.add_argument("--json", action="store_true", help="a JSON object a line")
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="go on with what a recorder commits, until it ends or Ctrl-C; with --last 0 only that",
+    )
 
 
 def _limit(text: str) -> int:
@@ -45,56 +55,98 @@ def _limit(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Print the records."""
+    if options.follow and options.between and options.between[1].strip() != "end":
+        raise SchemaError("--follow has no end; write --between START end")
     chosen = selection.select_all(options)
-    left = options.limit
-    for _, _, line in _lines(chosen, options) if left != 0 else ():
-        with uninterrupted():
-            say(line.text)
-        if left is not None and line.is_record:
-            left -= 1
-            if not left:
-                break
+    channels, read = _for_programs(chosen, options) if options.json else _for_people(chosen, options)
+    marks = [] if options.json or options.where else chosen.marks
+    wanted = _Limited(options.limit)
+    try:
+        wanted.say(_lines(chosen.run, channels, marks, read))
+        if options.follow and wanted.more:
+            sys.stdout.flush()
+            for came in following.rounds(chosen.run, channels, chosen.made):
+                marks = [] if options.json or options.where else came.marks
+                wanted.say(_lines(chosen.run, came.channels, marks, read))
+                sys.stdout.flush()
+                if not wanted.more:
+                    break
+    except KeyboardInterrupt:
+        if not options.follow:
+            raise
+        return 0  # so it is ended
     return selection.tell_damage(chosen.run)
 
 
-def _lines(chosen: Selections, options: argparse.Namespace) -> Iterator[tuple[int, str, Line]]:
-    if options.json:
-        return merge(*lines.json_lines(chosen, options))
-    marks = () if options.where else chosen.marks
-    told = [(mark.mono_ns, "", Line(_told_mark(chosen.run, mark), is_record=False)) for mark in marks]
-    return heapq.merge(told, merge(*_for_people(chosen, options)), key=itemgetter(0))
+class _Limited:
+    """Lines up to the record that is the last one wanted."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._left = limit
+
+    @property
+    def more(self) -> bool:
+        return self._left != 0
+
+    def say(self, told: Iterable[tuple[int, str, Line]]) -> None:
+        for _, _, line in told if self.more else ():
+            with uninterrupted():
+                say(line.text)
+            if self._left is not None and line.is_record:
+                self._left -= 1
+                if not self.more:
+                    break
 
 
-def _for_people(chosen: Selections, options: argparse.Namespace) -> tuple[dict[str, Records], Reader[Line]]:
+def _lines(
+    run: Recording, channels: dict[str, Records], marks: Sequence[Mark], read: _Read
+) -> Iterator[tuple[int, str, Line]]:
+    """What some records have to tell, and marks, by time."""
+    told = [(mark.mono_ns, "", Line(_told_mark(run, mark), is_record=False)) for mark in marks]
+    found = merge(channels, lambda name, parts: read(name, channels[name], parts))
+    return heapq.merge(told, found, key=itemgetter(0))
+
+
+def _for_programs(chosen: Selections, options: argparse.Namespace) -> tuple[dict[str, Records], _Read]:
+    channels, read = lines.json_lines(chosen, options)
+    return channels, lambda channel, records, parts: read(channel, parts)
+
+
+def _for_people(chosen: Selections, options: argparse.Namespace) -> tuple[dict[str, Records], _Read]:
     """Channels, and how to read each: one as a table, several as a list; losses are lines between records."""
     names = lines.fields(chosen, options)
     width = max(map(len, names), default=0)
 
-    def read(channel: str, parts: Iterator[Records]) -> Iterator[tuple[int, Line]]:
-        one, shown = chosen.channels[channel], names[channel]
-        if options.fields is None and (chosen.merged or not options.raw):
-            shown = shown[1:]  # not the stamp: before it stands the date, or in a list itself
-        form: _Table | _List = (
-            _List(one.records, shown, options, channel.ljust(width))
+    forms: dict[str, _Table | _List] = {}
+    if options.fields is None and (chosen.merged or not options.raw):
+        # Not the stamp: before it stands the date, or in a list itself.
+        names = {channel: shown[1:] for channel, shown in names.items()}
+    for channel, shown in names.items():
+        records = chosen.channels[channel].records
+        forms[channel] = (
+            _List(records, shown, options, channel.ljust(width))
             if chosen.merged
-            else _Table(one.records, shown, options)
+            else _Table(records, shown, options)
         )
+
+    def read(channel: str, records: Records, parts: Iterator[Records]) -> Iterator[tuple[int, Line]]:
+        one, shown, form = chosen.channels[channel], names[channel], forms[channel]
         who = f"{channel}: " if chosen.merged else ""
-        losses = iter(() if options.where else one.records.gaps)
+        losses = iter(() if options.where else records.gaps)
         loss = next(losses, None)
         for part in filter(len, map(one.of, parts)):
             found = list(rows(part, shown, raw=options.raw, zoned=False))
             if not options.raw:
-                found = _readable(one.records, shown, found)
+                found = _readable(records, shown, found)
             if heading := form.heading(found):
                 yield _BEFORE_ALL, Line(heading, is_record=False)
             for stamp, row in zip(part["mono_ns"].tolist(), found, strict=True):
                 while loss is not None and loss["seq"] <= row[0]:
-                    yield min(int(loss["t_first"]), stamp), _told_loss(who, one.records, loss)
+                    yield min(int(loss["t_first"]), stamp), _told_loss(who, records, loss)
                     loss = next(losses, None)
                 yield stamp, Line(form.text(stamp, row))
         while loss is not None:
-            yield int(loss["t_first"]), _told_loss(who, one.records, loss)
+            yield int(loss["t_first"]), _told_loss(who, records, loss)
             loss = next(losses, None)
 
     return {name: chosen.channels[name].records for name in names}, read

@@ -118,12 +118,15 @@ class Selections(NamedTuple):
         Whether it was asked about several, however many are left.
     marks : list of Mark
         The user's marks within the window, in order of time.
+    made : int
+        How many marks there were in all.
     """
 
     run: Recording
     channels: dict[str, Selection]
     merged: bool
     marks: list[Mark]
+    made: int
 
 
 def tell_damage(run: Recording) -> int:
@@ -183,7 +186,7 @@ def _names(run: Recording, wanted: Iterable[str]) -> list[str]:
 
 def _select(run: Recording, names: Iterable[str], options: argparse.Namespace) -> Selections:
     windows, marks = {name: run[name] for name in names}, sorted(run.marks)
-    merged = len(windows) > 1
+    merged, made = len(windows) > 1, len(marks)
     if options.between:
         span = _span(windows)
         begin, end = (_time(text, run, *span) for text in options.between)
@@ -198,7 +201,7 @@ def _select(run: Recording, names: Iterable[str], options: argparse.Namespace) -
         chosen = {name: Selection(records, [], run) for name, records in windows.items()}
         begin = min((records.start for records in windows.values() if len(records)), default=None)
         marks = [] if begin is None else [mark for mark in marks if mark.mono_ns >= begin]
-    return Selections(run, chosen, merged, marks)
+    return Selections(run, chosen, merged, marks, made)
 
 
 def _span(windows: Mapping[str, Records]) -> tuple[int, int]:

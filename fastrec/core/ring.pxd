@@ -5,6 +5,10 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 cdef extern from "fastrec/os.h" nogil:
     int64_t fr_now() noexcept                      # monotonic clock, ns
     void *fr_map_new(const char *name, size_t size, int *fd, int *error) noexcept
+    int fr_map_link(int fd, const char *name) noexcept      # 0, or -errno
+    void *fr_map_left(const char *name, size_t *size, int *fd, int *error) noexcept
+    int fr_map_unlink(int fd, const char *name) noexcept
+    long fr_read_text(const char *path, char *text, size_t size) noexcept
     void fr_map_free(void *memory, size_t size, int fd) noexcept
     int fr_lock(const void *memory, size_t size) noexcept   # 0, or -errno
     long fr_read_self(const void *from_, void *to, size_t size) noexcept   # never a fault: bytes, or -errno
@@ -69,6 +73,7 @@ cdef extern from "fastrec/ring.h" nogil:
         uint32_t clock                             # 0 monotonic, 1 tsc
         uint32_t store                             # 0 every, 1 changes
         int64_t pid
+        char boot_id[40]
         uint64_t head
         uint64_t gap_head
         uint64_t in_call                           # since when a call has not returned; 0: none
@@ -88,6 +93,7 @@ cdef extern from "fastrec/ring.h" nogil:
         fr_account account                         # the writer's own; published whole
     uint64_t fr_ring_plan(fr_ring_header *h) noexcept
     uint32_t fr_ring_crc(const fr_ring_header *h) noexcept
+    const char *fr_ring_refusal(const fr_ring_header *h, uint64_t size) noexcept  # NULL: it fits
     fr_ring_view fr_ring_look(void *memory) noexcept
     void fr_ring_take(fr_ring *r, void *memory) noexcept
     void fr_ring_publish_account(fr_ring *r) noexcept
@@ -126,10 +132,13 @@ cdef extern from "fastrec/tsc.h" nogil:
 cdef class Ring:
     cdef object __weakref__
     cdef void *memory                              # the mapping; NULL until created
-    cdef int fd                                    # of the memfd
+    cdef size_t mapped                             # its bytes
+    cdef int fd                                    # of its file
+    cdef bytes name                                # in shared memory; None: nobody else can reach it
     cdef fr_ring_view view
     cdef fr_ring writer                            # the place of pushes; idle under a poller
     cdef fr_tsc *tsc                               # what stamps; NULL: the monotonic clock
     cdef bint polled                               # a poller has taken the writer's place
     cdef bint closed                               # no push is taken any more
     cdef Py_ssize_t shape[1]
+    cdef take(self, bytes name)

@@ -1,4 +1,4 @@
-from typing import Self
+from typing import Any, Self
 
 from typing_extensions import Buffer, disjoint_base
 
@@ -9,12 +9,12 @@ class Ring:
     def __new__(
         cls,
         *,
-        record_size: int,
-        payload_offset: int,
-        payload_size: int,
-        capacity: int,
-        schema: bytes,
-        digest: bytes,
+        record_size: int = 8,
+        payload_offset: int = 8,
+        payload_size: int = 0,
+        capacity: int = 0,
+        schema: bytes = b"",
+        digest: bytes = b"",
         arena_size: int = 0,
         period: tuple[int, int] = (0, 1),
         store: int = 0,
@@ -22,9 +22,15 @@ class Ring:
         tsc: bool = False,
         first: int = 0,
         clock_offset: int = 0,
+        linkable: bool = False,
+        left: bytes | None = None,
     ) -> Self: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
+    def link(self, name: bytes) -> None: ...
+    def unlink(self) -> None: ...
     def lock(self) -> int: ...
+    @property
+    def about(self) -> dict[str, Any]: ...
     @property
     def size(self) -> int: ...
     @property

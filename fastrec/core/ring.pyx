@@ -2,6 +2,7 @@
 
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.errno cimport EINVAL
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset, strerror
 
@@ -15,13 +16,22 @@ cdef class Ring:
 
     Sizes are trusted: `fastrec.ring` is the checked face. As a buffer it is the bytes of all slots, live and
     read-only. With `tsc` its writer stamps by the processor's counter; RuntimeError says why it cannot.
+    With `linkable` it can be given a name in shared memory.
+
+    With `left` it is instead a private copy of the ring of that name, as the process left it that died; OSError
+    says why it is not taken.
     """
 
-    def __cinit__(self, *, size_t record_size, size_t payload_offset, size_t payload_size, uint64_t capacity,
-                  bytes schema, bytes digest, uint64_t arena_size=0, period=(0, 1), int store=0,
-                  bint bounded=False, bint tsc=False, uint64_t first=0, int64_t clock_offset=0):
+    def __cinit__(self, *, size_t record_size=8, size_t payload_offset=8, size_t payload_size=0,
+                  uint64_t capacity=0, bytes schema=b"", bytes digest=b"", uint64_t arena_size=0,
+                  period=(0, 1), int store=0, bint bounded=False, bint tsc=False, uint64_t first=0,
+                  int64_t clock_offset=0, bint linkable=False, bytes left=None):
         cdef fr_ring_header plan
         cdef int error = 0, refusal = 0
+        cdef const char *shown = "fastrec-ring"
+        if left is not None:
+            self.take(left)
+            return
         memset(&plan, 0, sizeof(plan))
         plan.record_size = record_size
         plan.payload_offset = payload_offset
@@ -35,6 +45,7 @@ cdef class Ring:
         plan.clock_offset = clock_offset
         plan.clock = tsc
         plan.pid = os.getpid()
+        fr_read_text("/proc/sys/kernel/random/boot_id", plan.boot_id, 37)
         memcpy(plan.digest, <const char *> digest, 16)
         fr_ring_plan(&plan)
         plan.crc = fr_ring_crc(&plan)
@@ -48,32 +59,79 @@ cdef class Ring:
                 refusal = fr_tsc_begin(self.tsc)
             if refusal:
                 raise RuntimeError((<bytes> fr_tsc_refusal(refusal)).decode())
+        if linkable:
+            shown = NULL
         with nogil:
-            self.memory = fr_map_new("fastrec-ring", plan.total_size, &self.fd, &error)
+            self.memory = fr_map_new(shown, plan.total_size, &self.fd, &error)
         if self.memory == NULL:
             raise OSError(-error, (<bytes> strerror(-error)).decode(), f"a ring of {plan.total_size} bytes")
+        self.mapped = plan.total_size
         memcpy(self.memory, &plan, sizeof(plan))
         memcpy(<char *> self.memory + plan.schema_offset, <char *> schema, len(schema))
         self.view = fr_ring_look(self.memory)
         fr_ring_take(&self.writer, self.memory)
 
+    cdef take(self, bytes name):
+        cdef int error = 0
+        cdef fr_ring_header copy
+        cdef const char *wrong
+        self.memory = fr_map_left(name, &self.mapped, &self.fd, &error)
+        if self.memory == NULL:
+            raise OSError(-error, (<bytes> strerror(-error)).decode(), name.decode())
+        # Checked is a copy, which then is the header: what others do to the file does not reach this page.
+        memcpy(&copy, self.memory, sizeof(copy))
+        memcpy(self.memory, &copy, sizeof(copy))
+        wrong = fr_ring_refusal(&copy, self.mapped)
+        if wrong != NULL:
+            raise OSError(EINVAL, (<bytes> wrong).decode(), name.decode())
+        self.view = fr_ring_look(self.memory)
+        self.name = name
+        self.closed = self.polled = True
+
     def __dealloc__(self):
         if self.memory != NULL:
-            fr_map_free(self.memory, self.view.header.total_size, self.fd)
+            fr_map_free(self.memory, self.mapped, self.fd)
         free(self.tsc)
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
         cdef fr_ring_header *h = self.view.header
         PyBuffer_FillInfo(buffer, self, self.view.records.data, h.nslots * h.record_size, True, flags)
 
+    def link(self, bytes name not None):
+        """Give it a name in shared memory, where it outlives the process; OSError: it cannot have it."""
+        cdef int error = fr_map_link(self.fd, name)
+        if error:
+            raise OSError(-error, (<bytes> strerror(-error)).decode(), name.decode())
+        self.name = name
+
+    def unlink(self):
+        """Take the name back, if it has one and it is still its own."""
+        if self.name is not None:
+            fr_map_unlink(self.fd, self.name)
+        self.name = None
+
     def lock(self):
         """Keep the mapping in memory, as long as it is one: 0, or an errno."""
-        return -fr_lock(self.memory, self.view.header.total_size)
+        return -fr_lock(self.memory, self.mapped)
 
     @property
     def size(self):
         """Bytes of the mapping."""
-        return self.view.header.total_size
+        return self.mapped
+
+    @property
+    def about(self):
+        """What its header says of it: digest, record_size, store, first, clock_offset, boot_id, schema."""
+        cdef fr_ring_header *h = self.view.header
+        return {
+            "digest": PyBytes_FromStringAndSize(<char *> h.digest, 16).hex(),
+            "record_size": h.record_size,
+            "store": h.store,
+            "first": h.first,
+            "clock_offset": h.clock_offset,
+            "boot_id": PyBytes_FromStringAndSize(h.boot_id, sizeof(h.boot_id)).rstrip(b"\0"),
+            "schema": PyBytes_FromStringAndSize(<char *> self.memory + h.schema_offset, h.schema_size),
+        }
 
     @property
     def capacity(self):

@@ -1,4 +1,4 @@
-"""The spooling and the syncing thread: fastrec/spool.h and fastrec/commit.h."""
+"""The spooling and the syncing thread: fastrec/spool.h and the headers that it stands on."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from fastrec.core.poller cimport fr_clock, fr_system_clock, fr_text_field
@@ -8,6 +8,7 @@ cdef extern from "fastrec/os.h" nogil:
     ctypedef struct fr_io:
         pass
     const fr_io fr_system_io
+    int fr_sync_all(int fd) noexcept               # 0, or -errno
 
 cdef extern from "fastrec/format.h" nogil:
     enum:
@@ -47,14 +48,19 @@ cdef extern from "fastrec/segment.h" nogil:
         size_t header_size
         size_t row_size
 
-cdef extern from "fastrec/commit.h" nogil:
+cdef extern from "fastrec/spooled.h" nogil:
     ctypedef struct fr_bytes:
         char *data
+    ctypedef struct fr_kept:
+        uint64_t bytes                             # of its files
+        int64_t last                               # its latest stamp
+        uint32_t number
     ctypedef struct fr_spool_channel:
         int dir                                    # file descriptor of the channel's folder
         fr_ring_view ring
         uint32_t seed_base
         uint64_t segment_rows                      # a multiple of FR_BLOCK_ROWS
+        int64_t segment_ns                         # how long one is written to; 0: no limit
         uint64_t stage_rows                        # most records of one commit
         fr_file_kind kinds[5]
         char name[72]
@@ -69,21 +75,34 @@ cdef extern from "fastrec/commit.h" nogil:
         uint32_t next_segment
         uint64_t cursor                            # number of the next record to be written
         uint64_t gap_cursor
+        uint64_t seen[3]                           # losses known: dropped, missed, failed
         uint32_t *text_ids
         uint64_t *text_offsets
         fr_bytes lines
         int64_t last                               # latest stamp written
-        uint64_t written                           # marks and counts, read by any thread
+        void *told                                 # losses that may not be durable
+        fr_kept *kept                              # segments that retention may remove, oldest first
+        uint32_t kept_count
+        uint32_t kept_room
+        uint64_t placed                            # marks and counts, read by any thread
+        uint64_t written
         uint64_t durable
         uint64_t overwritten
         uint64_t disk
         uint64_t error                             # errno of the last commit, when it failed
-        uint64_t sync_error                        # errno of a failed flush
+        uint64_t sync_error                        # errno of the last flush, when it failed
         uint64_t segments
 
-cdef extern from "fastrec/spool.h" nogil:
+cdef extern from "fastrec/durable.h" nogil:
+    ctypedef struct fr_dirty:
+        pass
+    ctypedef struct fr_gap_row:
+        pass
     enum:
-        FR_SPOOL_CHANNELS
+        FR_GAPS_MOST
+    int fr_drain_left(const fr_io *io, fr_spool_channel *c, fr_gap_row *gap_rows, fr_dirty *dirty) noexcept
+
+cdef extern from "fastrec/log.h" nogil:
     ctypedef struct fr_log:
         int clocks
         int stats
@@ -93,6 +112,16 @@ cdef extern from "fastrec/spool.h" nogil:
         uint64_t stat_lines
         uint32_t seed_base
         int64_t clock_offset
+
+cdef extern from "fastrec/retention.h" nogil:
+    ctypedef struct fr_retention:
+        uint64_t keep_bytes                        # of all segments; 0: no limit
+        int64_t keep_ns                            # 0: no limit
+        uint64_t min_free                          # bytes left on the file system
+
+cdef extern from "fastrec/spool.h" nogil:
+    enum:
+        FR_SPOOL_CHANNELS
     ctypedef struct fr_spooler:
         const fr_io *io
         const fr_clock *clock
@@ -101,6 +130,7 @@ cdef extern from "fastrec/spool.h" nogil:
         int64_t sync_every                         # ns between two flushes
         int dir                                    # file descriptor of the recording
         fr_log log
+        fr_retention retention
         uint64_t count
         fr_spool_channel *channels[64]
     int fr_spooler_start(fr_spooler *s) noexcept

@@ -19,12 +19,18 @@ class SpoolChannel:
         uuid: bytes,
         files: Mapping[str, tuple[bytes, int]],
         segment_rows: int,
+        segment_ns: int = 0,
         zone_fields: Collection[tuple[int, str, int, bool, int, int]] = (),
         texts: Iterable[tuple[int, int]] = (),
         holds: bool = False,
         first_segment: int = 0,
+        kept: Collection[tuple[int, int, int]] = (),
+        cursor: int | None = None,
+        seen: tuple[int, int, int] = (0, 0, 0),
+        last: int | None = None,
     ) -> Self: ...
     def marks(self) -> dict[str, int]: ...
+    def drain_left(self) -> None: ...
 
 @disjoint_base
 class Spooler:
@@ -43,6 +49,9 @@ class Spooler:
         clock_rows: int = 0,
         stat_bytes: int = 0,
         stat_lines: int = 0,
+        keep_bytes: int = 0,
+        keep_ns: int = 0,
+        min_free: int = 0,
     ) -> Self: ...
     @property
     def alive(self) -> bool: ...
@@ -50,6 +59,7 @@ class Spooler:
     def add(self, channel: SpoolChannel) -> None: ...
     def stop(self, timeout: float = 30.0) -> bool: ...
 
+def sync_file_system(fd: int) -> None: ...
 def zone_of(
     records: Buffer,
     stride: int,

@@ -1,6 +1,7 @@
 """The threads that bring rings to the disk and make durable what they wrote, without the GIL."""
 
 from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.errno cimport ENOMEM
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport strerror, strncpy
 
@@ -35,11 +36,16 @@ cdef class SpoolChannel:
 
     `files` maps the names of `FILES` to (header of an empty file, bytes of a row). `zone_fields` are
     (offset in the record, kind "i" "u" "f", size, swapped, shift, width) of the numeric scalars;
-    `texts` are (offset in the record, width).
+    `texts` are (offset in the record, width). `kept` are the segments that are there already, oldest first:
+    (number, bytes, latest stamp).
+
+    A ring that somebody else began to drain is taken over at `cursor`; `seen` says how many dropped, missed
+    and failed ones were written already, `last` the latest stamp.
     """
 
     def __cinit__(self, Ring ring not None, *, int dir, bytes name, bytes uuid, files, uint64_t segment_rows,
-                  zone_fields=(), texts=(), bint holds=False, uint32_t first_segment=0):
+                  int64_t segment_ns=0, zone_fields=(), texts=(), bint holds=False,
+                  uint32_t first_segment=0, kept=(), cursor=None, seen=(0, 0, 0), last=None):
         cdef fr_spool_channel *c = <fr_spool_channel *> calloc(1, sizeof(fr_spool_channel))
         cdef size_t record_size = ring.view.header.record_size, k = len(zone_fields)
         cdef bytes header
@@ -59,6 +65,7 @@ cdef class SpoolChannel:
             c.kinds[i].header_size = len(header)
         c.segment_rows = min(max(segment_rows // FR_BLOCK_ROWS, 1), FR_MAX_SEGMENT_ROWS // FR_BLOCK_ROWS)
         c.segment_rows *= FR_BLOCK_ROWS
+        c.segment_ns = segment_ns
         c.stage_rows = min(max(STAGE_BYTES // record_size, FR_BLOCK_ROWS), c.segment_rows)
         c.weight_at = 16 if holds else 0
         c.stamp_end_at = 8 if holds else 0
@@ -81,15 +88,26 @@ cdef class SpoolChannel:
                 or c.text_count and (c.text_ids == NULL or c.text_offsets == NULL)):
             raise MemoryError
         c.next_segment = first_segment
-        c.cursor = c.written = c.durable = ring.view.header.first
-        c.last = fr_now() + ring.view.header.clock_offset
+        c.cursor = c.placed = c.written = c.durable = ring.view.header.first if cursor is None else cursor
+        c.last = fr_now() + ring.view.header.clock_offset if last is None else last
+        c.seen[0], c.seen[1], c.seen[2] = seen
+        c.kept = <fr_kept *> calloc(max(1, len(kept)), sizeof(fr_kept))
+        if c.kept == NULL:
+            raise MemoryError
+        c.kept_room = max(1, len(kept))
+        for number, size, latest in kept:
+            c.kept[c.kept_count].number = number
+            c.kept[c.kept_count].bytes = size
+            c.kept[c.kept_count].last = latest
+            c.kept_count += 1
 
     def __dealloc__(self):
         if self.c == NULL:
             return
         for memory in (<size_t> self.c.zone.row, <size_t> self.c.stage, <size_t> self.c.blocks,
                        <size_t> self.c.zone_rows, <size_t> self.c.text_ids, <size_t> self.c.text_offsets,
-                       <size_t> self.c.lines.data, <size_t> self.c):
+                       <size_t> self.c.lines.data, <size_t> self.c.kept, <size_t> self.c.told,
+                       <size_t> self.c):
             free(<void *> <size_t> memory)
 
     def marks(self):
@@ -103,17 +121,39 @@ cdef class SpoolChannel:
         }
 
 
+    def drain_left(self):
+        """Write to the disk, durably, what a writer left that has died; OSError: the disk will not have it.
+
+        Only for a channel that is in no `Spooler`.
+        """
+        cdef fr_gap_row *gap_rows = <fr_gap_row *> malloc(FR_GAPS_MOST * sizeof(fr_gap_row))
+        cdef fr_dirty *dirty = <fr_dirty *> malloc(sizeof(fr_dirty))
+        cdef int error = -ENOMEM
+        try:
+            if gap_rows != NULL and dirty != NULL:
+                with nogil:
+                    error = fr_drain_left(&fr_system_io, self.c, gap_rows, dirty)
+        finally:
+            free(gap_rows)
+            free(dirty)
+        if error:
+            raise OSError(-error, (<bytes> strerror(-error)).decode())
+
+
 cdef class Spooler:
     """Drains channels every `flush_ns` at most; `durability` is one of `DURABILITY`.
 
     `dir`, `clocks` and `stats` are file descriptors of the recording, of clocks.npy (whose header of
-    `clocks_header` bytes is written) and of stats.jsonl. The caller keeps them open until `stop`.
+    `clocks_header` bytes is written) and of stats.jsonl. The caller keeps them open until `stop`. The oldest
+    segments are removed while all take more than `keep_bytes`, are older than `keep_ns`, or less than
+    `min_free` bytes are left on the file system; 0: never.
     """
 
     def __cinit__(self, *, int dir, int clocks, size_t clocks_header, int stats, bytes uuid,
                   durability="timed",
                   int64_t flush_ns=100_000_000, int64_t sync_ns=1_000_000_000, int64_t clock_offset=0,
-                  uint64_t clock_rows=0, uint64_t stat_bytes=0, uint64_t stat_lines=0):
+                  uint64_t clock_rows=0, uint64_t stat_bytes=0, uint64_t stat_lines=0,
+                  uint64_t keep_bytes=0, int64_t keep_ns=0, uint64_t min_free=0):
         cdef fr_spooler *s = <fr_spooler *> calloc(1, sizeof(fr_spooler))
         if s == NULL:
             raise MemoryError
@@ -133,6 +173,9 @@ cdef class Spooler:
         s.log.stat_lines = stat_lines
         s.log.seed_base = fr_seed_base(uuid, b"")
         s.log.clock_offset = clock_offset
+        s.retention.keep_bytes = keep_bytes
+        s.retention.keep_ns = keep_ns
+        s.retention.min_free = min_free
 
     def __dealloc__(self):
         if not self.alive:
@@ -167,6 +210,15 @@ cdef class Spooler:
         self.alive = False
         Py_DECREF(self)
         return True
+
+
+def sync_file_system(int fd):
+    """Make durable all that the file system of `fd` holds; OSError: it could not."""
+    cdef int error
+    with nogil:
+        error = fr_sync_all(fd)
+    if error:
+        raise OSError(-error, (<bytes> strerror(-error)).decode())
 
 
 def zone_of(const unsigned char[::1] records not None, size_t stride, zone_fields, size_t weight_at=0):

@@ -7,7 +7,7 @@ a gap of its own: what was lost to damage is as visible as any other loss.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,18 +18,17 @@ import numpy as np
 from fastrec.errors import FormatError, SchemaError
 from fastrec.recording import layout, opening
 from fastrec.recording.chunk import EvolvedChunk, SegmentChunk
-from fastrec.recording.committed import NUMBER_LIMIT
+from fastrec.recording.precedence import settle, spans_of_gaps
 from fastrec.recording.segment import Segment, Stock
 from fastrec.records import Chunk
 from fastrec.schema import Schema
 from fastrec.schema.conversion import Conversion
 from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS, Cause, join
 
-__all__ = ["Channel", "Content", "Span", "spans_of_gaps"]
+__all__ = ["Channel", "Content", "holes"]
 
-
-Span = tuple[int, int]
-"""Numbers from the first up to, not including, the second."""
+_LOOKS = 100
+"""At the folder, before a channel all of whose segments go while they are looked at is taken for empty."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,6 @@ class Content:
     Attributes
     ----------
     segments : list of Segment
-    kept : list of int
-        How many index rows of each count; those behind are in a later segment again.
     chunks : list of SegmentChunk
         Ascending in number.
     gaps : ndarray of GAP_DTYPE
@@ -48,18 +45,17 @@ class Content:
     end : int
         Number after the last record or loss.
     problems, tail : list of str
-    holes : ndarray of GAP_DTYPE
+    missing : ndarray of GAP_DTYPE
         Those of the gaps that nobody recorded: what is missing without one.
     """
 
     segments: list[Segment]
-    kept: list[int]
     chunks: list[SegmentChunk]
     gaps: np.ndarray
     end: int
     problems: list[str]
     tail: list[str]
-    holes: np.ndarray
+    missing: np.ndarray
 
 
 class Channel:
@@ -159,106 +155,83 @@ class Channel:
         segments = self._segments()
         problems = [line for segment in segments for line in segment.problems]
         tail = [line for segment in segments for line in segment.tail]
-        rows, kept, limits = _cut(segments)
+        pieces, losses = settle(segments)
         chunks = [
-            chunk for segment, stop in zip(segments, rows, strict=True) for chunk in _chunks(segment, stop)
+            SegmentChunk(segment, *piece)
+            for segment, own in zip(segments, pieces, strict=True)
+            for piece in own
         ]
-        pieces = [np.empty(0, GAP_DTYPE)]
-        for segment, count, limit in zip(segments, kept, limits, strict=True):
-            committed = int(segment.index["gap_rows"][count - 1]) if count else 0
-            # A loss before the number where a later segment takes over is told by this one alone.
-            mine = (segment.gap_numbers < committed) | (segment.gaps["seq"] < limit)
-            pieces.append(segment.gaps[mine])
-        gaps = join(np.concatenate(pieces))
+        chunks.sort(key=lambda chunk: chunk.first_seq)
+        gaps = join(np.concatenate([np.empty(0, GAP_DTYPE), *losses]))
         ends = [segment.end for segment in segments] + [stop for _, stop in spans_of_gaps(gaps)]
         end = max([*ends, published or 0])
         retired = segments[0].number > 0 if segments else False
-        holes = _holes(chunks, gaps, end, retired=retired, start_ns=start_ns)
+        missing = holes(chunks, gaps, end, retired=retired, before_ns=start_ns)
         problems += [
             f"{self.where.parent}: records {gap['seq']} to {gap['seq'] + gap['count'] - 1}"
             " are in no block and no gap"
-            for gap in holes
+            for gap in missing
             if gap["cause"] != Cause.RETIRED
         ]
-        if len(holes):
-            gaps = join(np.concatenate([gaps, holes]))
-        return Content(segments, kept, chunks, gaps, end, problems, tail, holes)
+        if len(missing):
+            gaps = join(np.concatenate([gaps, missing]))
+        return Content(segments, chunks, gaps, end, problems, tail, missing)
 
-    def seen(self, content: Content) -> Iterable[Chunk]:
+    def seen(self, chunks: Sequence[SegmentChunk]) -> Sequence[Chunk]:
         """The chunks, as the schema given has their rows."""
         if self.conversion is None:
-            return content.chunks
-        return [EvolvedChunk(chunk, self.conversion) for chunk in content.chunks]
+            return chunks
+        return [EvolvedChunk(chunk, self.conversion) for chunk in chunks]
 
-    def _segments(self) -> list[Segment]:
+    def numbers(self) -> list[int]:
+        """Numbers of the segments of which there is something, ascending."""
         names = opening.folder_names(self.stock.root, "channels", self.name)
         names = [name for name in names if name.startswith(("records.", "index."))]
-        found = {number for name in names if (number := layout.segment_number(name)) is not None}
-        loaded = [Segment(self.stock, number) for number in sorted(found)]
-        # Retention removes the oldest segment, records first: what is left of it counts for nothing.
-        present = [place for place, segment in enumerate(loaded) if segment.present]
-        return loaded[present[0] :] if present else loaded
+        return sorted({number for name in names if (number := layout.segment_number(name)) is not None})
+
+    def _segments(self) -> list[Segment]:
+        loaded: list[Segment] = []
+        for _ in range(_LOOKS):
+            loaded = [Segment(self.stock, number) for number in self.numbers()]
+            # Retention removes the oldest segment, records first: what is left of it counts for nothing.
+            present = [place for place, segment in enumerate(loaded) if segment.present]
+            if not present:
+                return loaded
+            # It may have removed some while they were looked at. If one is there now, so are all behind it.
+            for place in present:
+                if opening.has_file(self.stock.root, *loaded[place].parts("records")):
+                    return loaded[place:]
+        return loaded
 
 
-def _cut(segments: list[Segment]) -> tuple[list[int], list[int], list[int]]:
-    """Per segment, the rows and index rows that no later one replaces, and the number from which one does."""
-    rows: list[int] = []
-    kept: list[int] = []
-    limits: list[int] = []
-    limit = NUMBER_LIMIT
-    for segment in reversed(segments):
-        index = segment.index
-        row, count = segment.length, len(index)
-        if segment.end > limit:
-            ends = index["first_seq"] + index["rows"]
-            count = int(np.searchsorted(ends, np.uint64(limit), "right"))
-            row = int(segment.at[count]) + max(0, limit - int(index["first_seq"][count]))
-        rows.append(row)
-        kept.append(count)
-        limits.append(limit)
-        if len(index):
-            # A segment that begins with a loss replaces what the one before held of it.
-            lost = segment.gaps[np.isin(segment.gaps["cause"], [Cause.OVERWRITTEN, Cause.DISK])]
-            limit = min([limit, int(index["first_seq"][0]), *lost["seq"].tolist()])
-    return rows[::-1], kept[::-1], limits[::-1]
-
-
-def _chunks(segment: Segment, stop: int) -> list[SegmentChunk]:
-    filled = np.flatnonzero((segment.index["rows"] > 0) & (segment.at < stop))
-    if not len(filled):
-        return []
-    first = segment.index["first_seq"][filled]
-    # A break where a block does not go on with the number the one before ended with.
-    breaks = np.flatnonzero(np.append(True, first[1:] != first[:-1] + segment.index["rows"][filled][:-1]))
-    starts = segment.at[filled][breaks].tolist()
-    stops = [*starts[1:], stop]
-    numbers = first[breaks].tolist()
-    return [SegmentChunk(segment, *piece) for piece in zip(starts, stops, numbers, strict=True)]
-
-
-def spans_of_gaps(gaps: np.ndarray) -> list[Span]:
-    """The numbers that gaps stand for, one span for each gap that has numbers."""
-    own = gaps[np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])]
-    return list(zip(own["seq"].tolist(), (own["seq"] + own["count"]).tolist(), strict=True))
-
-
-def _holes(
-    chunks: list[SegmentChunk], gaps: np.ndarray, end: int, *, retired: bool, start_ns: int
+def holes(
+    chunks: list[SegmentChunk],
+    gaps: np.ndarray,
+    end: int,
+    *,
+    begin: int = 0,
+    retired: bool = False,
+    before_ns: int,
 ) -> np.ndarray:
-    """Gaps for the numbers below `end` that neither a chunk nor a gap accounts for."""
-    spans: list[tuple[int, int, SegmentChunk | None]]
-    spans = [(chunk.first_seq, chunk.first_seq + len(chunk), chunk) for chunk in chunks]
-    spans += [(start, stop, None) for start, stop in spans_of_gaps(gaps)]
-    spans.sort(key=lambda span: span[:2])
-    holes = []
-    reached, before = 0, start_ns
-    for start, stop, chunk in [*spans, (end, end, None)]:
+    """Gaps for the numbers from `begin` up to `end` that neither a chunk nor a gap accounts for.
+
+    Parameters
+    ----------
+    retired : bool
+        Whether retention may have taken those that `begin` begins with.
+    before_ns : int
+        Stamp of what was before them.
+    """
+    spans = [(one.first_seq, one.first_seq + len(one), one.index_first, one.index_last) for one in chunks]
+    own = gaps[np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])]
+    times = zip(own["t_first"].tolist(), own["t_last"].tolist(), strict=True)
+    spans += [(*span, *when) for span, when in zip(spans_of_gaps(gaps), times, strict=True)]
+    found = []
+    reached, before = begin, before_ns
+    for start, stop, first, last in [*sorted(spans), (end, end, before_ns, before_ns)]:
         if start > reached:
-            after = chunk.index_first if chunk else before
             # Segments go missing from the front only by retention; a hole anywhere else is damage.
-            cause = (Cause.RETIRED, 0) if retired and reached == 0 else (Cause.DISK, errno.EIO)
-            holes.append((reached, start - reached, *cause, before, max(before, after)))
-        reached = max(reached, stop)
-        if chunk:
-            before = max(before, chunk.index_last)
-    return np.array(holes, GAP_DTYPE)
+            cause = (Cause.RETIRED, 0) if retired and reached == begin else (Cause.DISK, errno.EIO)
+            found.append((reached, start - reached, *cause, before, max(before, first)))
+        reached, before = max(reached, stop), max(before, last)
+    return np.array(found, GAP_DTYPE)

@@ -22,7 +22,7 @@ class SegmentChunk(Chunk):
     ----------
     segment : Segment
     start, stop : int
-        Rows of the segment; a block begins at `start`.
+        Rows of the segment.
     first_seq : int
         Number of row `start`.
     """
@@ -61,7 +61,7 @@ class SegmentChunk(Chunk):
     @property
     def t_first(self) -> int:
         block = self._blocks[0]
-        if block["flags"] & layout.INDEX_DECREASING:
+        if block["flags"] & layout.INDEX_DECREASING or self._at[0] != self.start:
             return super().t_first
         return int(block["t_min"])
 

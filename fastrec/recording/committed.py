@@ -6,13 +6,14 @@ import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from fastrec.errors import CorruptionError
 from fastrec.recording import layout, opening
 
-__all__ = ["NUMBER_LIMIT", "SLICE", "Index", "read_index", "true_claims"]
+__all__ = ["NUMBER_LIMIT", "SLICE", "Index", "Since", "read_index", "true_claims"]
 
 NUMBER_LIMIT = 1 << 62
 """Numbers and counts from here on are taken for damage, so that their sums never wrap."""
@@ -21,9 +22,30 @@ SLICE = 16_384
 """Rows read at once: a sparse file of any size costs no more memory than that."""
 
 
+class Since(NamedTuple):
+    """What has been read of a segment: what is committed behind it can be read alone.
+
+    Attributes
+    ----------
+    index, rows, gap_rows, string_bytes : int
+        Committed so far: index rows, records, gap rows, bytes of texts.
+    end : int
+        Number after the last that these index rows cover.
+    """
+
+    index: int = 0
+    rows: int = 0
+    gap_rows: int = 0
+    string_bytes: int = 0
+    end: int = 0
+
+
+_NOTHING = Since()
+
+
 @dataclass
 class Index:
-    """The whole rows at the start of an index, and what is behind them.
+    """The whole rows at the start of an index, or from a row on, and what is behind them.
 
     Attributes
     ----------
@@ -42,7 +64,7 @@ class Index:
     tail: list[str] = field(default_factory=list)
 
 
-def read_index(root: Path, parts: tuple[str, ...], base: int) -> Index:
+def read_index(root: Path, parts: tuple[str, ...], base: int, first: int = 0) -> Index:
     """Read index rows up to the first that does not match its checksum.
 
     Parameters
@@ -53,6 +75,8 @@ def read_index(root: Path, parts: tuple[str, ...], base: int) -> Index:
         Names from there down to the file, which may be absent.
     base : int
         `layout.place` of the file.
+    first : int
+        Row to begin with; those before it are known to be whole.
     """
     index = Index()
     where = str(root.joinpath(*parts))
@@ -69,7 +93,7 @@ def read_index(root: Path, parts: tuple[str, ...], base: int) -> Index:
         except CorruptionError as error:
             index.problems.append(str(error))
             return index
-        row = 0
+        row = first
         while data := os.pread(descriptor, SLICE * width, len(header) + row * width):
             rows = np.frombuffer(data, layout.INDEX_DTYPE, len(data) // width)
             whole = layout.whole_rows(rows, base, row)
@@ -96,7 +120,9 @@ def _describe_end(index: Index, where: str, row: int, rows: np.ndarray, *, more:
         index.tail.append(f"{where}: zeros from row {row} on, which a loss of power leaves behind")
 
 
-def true_claims(index: np.ndarray, *, rows: int, gap_rows: int, string_bytes: int) -> tuple[int, str]:
+def true_claims(
+    index: np.ndarray, *, rows: int, gap_rows: int, string_bytes: int, since: Since = _NOTHING
+) -> tuple[int, str]:
     """How many index rows claim only what there is, and what the next one claims instead.
 
     Parameters
@@ -104,11 +130,13 @@ def true_claims(index: np.ndarray, *, rows: int, gap_rows: int, string_bytes: in
     index : ndarray of INDEX_DTYPE
     rows, gap_rows, string_bytes : int
         What the files have room for, asked after the index was read.
+    since : Since
+        What the index rows before these commit.
     """
     if not len(index):
         return 0, ""
     counts = index["rows"].astype(np.int64)
-    ends = np.cumsum(counts)
+    ends = since.rows + np.cumsum(counts)
     starts = ends - counts
     first, stop = index["first_seq"], index["first_seq"] + index["rows"]
     block = layout.BLOCK_ROWS
@@ -117,14 +145,20 @@ def true_claims(index: np.ndarray, *, rows: int, gap_rows: int, string_bytes: in
         (counts > block, f"more than {block} rows"),
         (crossing, f"a block across a multiple of {block} rows"),
         (first >= NUMBER_LIMIT, "a number beyond all numbers"),
-        (np.append(False, first[1:] < stop[:-1]), "numbers that blocks before it have"),
+        (first < np.append(np.uint64(since.end), stop[:-1]), "numbers that blocks before it have"),
         (ends > min(rows, layout.MAX_ROWS), "records beyond the end of their file"),
-        ((index["gap_rows"] > gap_rows) | _falls(index["gap_rows"]), "gap rows that are not there"),
-        ((index["string_bytes"] > string_bytes) | _falls(index["string_bytes"]), "texts that are not there"),
+        (
+            (index["gap_rows"] > gap_rows) | _falls(index["gap_rows"], since.gap_rows),
+            "gap rows that are not there",
+        ),
+        (
+            (index["string_bytes"] > string_bytes) | _falls(index["string_bytes"], since.string_bytes),
+            "texts that are not there",
+        ),
     )
     broken = [(int(np.argmax(mask)), what) for mask, what in rules if mask.any()]
     return min(broken, key=lambda one: one[0]) if broken else (len(index), "")
 
 
-def _falls(totals: np.ndarray) -> np.ndarray:
-    return np.append(False, totals[1:] < totals[:-1])
+def _falls(totals: np.ndarray, before: int) -> np.ndarray:
+    return totals < np.append(np.uint64(before), totals[:-1])

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from fastrec.recording import layout
-from fastrec.recording.channel import Span
 from fastrec.recording.committed import NUMBER_LIMIT
 from fastrec.recording.findings import Findings
 from fastrec.recording.holds import impossible
 from fastrec.recording.placing import NOWHERE, Stretch
+from fastrec.recording.precedence import Span, left_of
 from fastrec.recording.rewriting import MOST_TEXTS, SegmentWriter
 from fastrec.recording.survey import Survey
 from fastrec.recording.torn import TornFile
@@ -42,11 +42,11 @@ class Copier:
     survey : Survey
     writer : SegmentWriter
     limit : int
-        From this number on a later segment counts.
+        From this number on rows that nothing proves are those of a later segment.
     salvage : bool
         Take rows that nothing proves, too.
-    floor : int
-        Numbers below are those of the segments before, which prove them.
+    elsewhere : list of (int, int)
+        Numbers that index rows of other segments tell of; disjoint, in order.
     start_ns : int
         No record is older.
     findings : Findings
@@ -67,13 +67,13 @@ class Copier:
         *,
         limit: int,
         salvage: bool,
-        floor: int,
+        elsewhere: list[Span],
         start_ns: int,
         findings: Findings,
         done: Callable[[int], None],
     ) -> None:
         self._survey, self._writer, self._limit = survey, writer, limit
-        self._salvage, self._floor, self._start_ns = salvage, floor, start_ns
+        self._salvage, self._elsewhere, self._start_ns = salvage, elsewhere, start_ns
         self._findings, self._done = findings, done
         self.losses: list[Loss] = []
         self.unproven: list[Span] = []
@@ -150,9 +150,7 @@ class Copier:
         survey = self._survey
         row = survey.blocks[block]
         first, count = int(row["first_seq"]), int(row["rows"])
-        if first >= self._limit:
-            return  # a later segment has them
-        stop = min(first + count, self._limit)
+        stop = first + count
         start_byte, stop_byte = survey.bytes_of(int(survey.at[block]), count)
         why = "does not match its checksum"
         if not survey.records_size:
@@ -169,23 +167,22 @@ class Copier:
         survey, width = self._survey, self._width
         at = stretch.at
         for start, stop in survey.numbers(stretch, self._limit):
-            known = min(max(0, self._floor - start), stop - start)
-            start, at = start + known, at + known
-            if start == stop:
-                continue
-            taken = self._salvaged(file, at, start, stop - start) if self._salvage else 0
-            if taken:
-                self._told(at, taken, start, f"{stretch.why}; salvaged")
-                self.unproven.append((start, start + taken))
-            if taken < stop - start:
-                why = stretch.why
-                if self._salvage:
-                    why += "; not salvaged, because it cannot be records"
-                self._told(at + taken, stop - start - taken, start + taken, why)
-                self._lose(start + taken, stop, why)
+            for low, high in left_of((start, stop), self._elsewhere):
+                self._part(file, at + low - start, low, high, stretch.why)
             at += stop - start
         if at > stretch.at or stretch is not survey.tail:
             self._done((at - stretch.at) * width)
+
+    def _part(self, file: TornFile, at: int, start: int, stop: int, why: str) -> None:
+        taken = self._salvaged(file, at, start, stop - start) if self._salvage else 0
+        if taken:
+            self._told(at, taken, start, f"{why}; salvaged")
+            self.unproven.append((start, start + taken))
+        if taken < stop - start:
+            if self._salvage:
+                why += "; not salvaged, because it cannot be records"
+            self._told(at + taken, stop - start - taken, start + taken, why)
+            self._lose(start + taken, stop, why)
 
     def _told(self, at: int, rows: int, number: int, why: str) -> None:
         start, stop = self._survey.bytes_of(at, rows)
@@ -193,12 +190,10 @@ class Copier:
         self._findings.tear(file, start, stop, why, first=number, last=number + rows - 1)
 
     def _lose(self, start: int, stop: int, why: str, t_first: int | None = None, t_last: int = 0) -> None:
-        stop = min(stop, self._limit)
-        if start < stop:
-            if t_first is None:
-                last = self._writer.last_stamp
-                t_first = t_last = self._start_ns if last is None else last
-            self.losses.append(Loss(start, stop, t_first, max(t_first, t_last), why))
+        if t_first is None:
+            last = self._writer.last_stamp
+            t_first = t_last = self._start_ns if last is None else last
+        self.losses.append(Loss(start, stop, t_first, max(t_first, t_last), why))
 
     def _salvaged(self, file: TornFile, at: int, number: int, count: int) -> int:
         """Write those rows that can be records, up to the first that cannot; how many."""

@@ -34,6 +34,8 @@ __all__ = [
     "create_closed",
     "create_recording",
     "create_whole",
+    "lock",
+    "remove_closed",
     "take_back",
     "write_all",
 ]
@@ -44,7 +46,14 @@ MOST_LEVELS = 100
 _EXCLUSIVE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def _lock(descriptor: int, root: Path) -> None:
+def lock(descriptor: int, root: Path) -> None:
+    """Say that a recorder is live, as long as the descriptor (and every copy a fork made of it) is open.
+
+    Raises
+    ------
+    RecordingError
+        Another recorder is, or the file system has no locks.
+    """
     wanted = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
@@ -58,7 +67,7 @@ def _lock(descriptor: int, root: Path) -> None:
         ) from error
 
 
-def create_whole(root: Path, *parts: str, data: bytes, lock: bool = False) -> int:
+def create_whole(root: Path, *parts: str, data: bytes, locked: bool = False) -> int:
     """Create a file that has its real name only once it is whole and durable; return its descriptor.
 
     Raises
@@ -76,8 +85,8 @@ def create_whole(root: Path, *parts: str, data: bytes, lock: bool = False) -> in
                 )  # a killed writer left it; only the holder of the lock is here
             descriptor = os.open(fresh, _EXCLUSIVE, 0o600, dir_fd=folder)
             try:
-                if lock:
-                    _lock(descriptor, root)  # before the link: no one ever sees it unlocked
+                if locked:
+                    lock(descriptor, root)  # before the link: no one ever sees it unlocked
                 write_all(descriptor, data, 0)
                 os.fsync(descriptor)
                 os.link(fresh, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
@@ -175,7 +184,7 @@ def create_recording(
         raise RecordingError(f"{root}: cannot be created: {error.strerror}") from error
     try:
         _make_folder(root, "channels")
-        return create_whole(root, "recording.json", data=data, lock=True)
+        return create_whole(root, "recording.json", data=data, locked=True)
     except BaseException:
         take_back(root)
         raise
@@ -246,6 +255,17 @@ def create_closed(
     }
     data = layout.seal_json(members, layout.row_seed(uuid, "", 0, 0))
     os.close(create_whole(root, "closed.json", data=data))
+
+
+def remove_closed(root: Path) -> None:
+    """Remove ``closed.json``: from now on the files may change."""
+    try:
+        with open_folder(root, ()) as folder:
+            with suppress(FileNotFoundError):
+                os.unlink("closed.json", dir_fd=folder)
+            os.fsync(folder)
+    except OSError as error:
+        raise refusal(root, ("closed.json",), error) from error
 
 
 def _sizes(root: Path, *parts: str) -> Iterator[tuple[str, int]]:

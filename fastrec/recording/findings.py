@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from fastrec.recording.precedence import Span, left_of, merged
 from fastrec.recording.recovery import Torn
 
 __all__ = ["Findings"]
@@ -37,3 +38,11 @@ class Findings:
                 self.torn[-1] = replace(before, stop=stop, last=last)
                 return
         self.torn.append(found)
+
+    def settle_torn(self, folder: str, lost: list[Span]) -> None:
+        """Of torn records below `folder`, those are saved of which no number is lost or unproven."""
+        gone = merged(lost)
+        for place, one in enumerate(self.torn):
+            if one.file.startswith(folder) and one.first is not None and one.last is not None:
+                whole = [(one.first, one.last + 1)]
+                self.torn[place] = replace(one, saved=left_of(whole[0], gone) == whole)

@@ -1,4 +1,4 @@
-"""Files that grow by a line of JSON at a time: sessions and marks."""
+"""Files of the recording itself that grow: lines of JSON, and the readings of the clocks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastrec.errors import RecordingError
+import numpy as np
+
+from fastrec.errors import CorruptionError, RecordingError
 from fastrec.recording import layout
 from fastrec.recording.files import create_whole, write_all
-from fastrec.recording.opening import LINE_LIMIT, open_file
+from fastrec.recording.opening import LINE_LIMIT, open_file, read_bytes
 
-__all__ = ["Lines"]
+__all__ = ["Lines", "open_readings"]
 
 
 class Lines:
@@ -21,22 +23,29 @@ class Lines:
 
     A last line that a killed writer did not finish is cut off: it was never committed, and a line behind it
     would be lost.
+
+    Attributes
+    ----------
+    descriptor : int
+        Of the file; -1: it is closed.
+    end : int
+        Bytes of its lines.
     """
 
     def __init__(self, root: Path, name: str, uuid: bytes) -> None:
         try:
-            self._descriptor = open_file(root, name, flags=os.O_RDWR)
+            self.descriptor = open_file(root, name, flags=os.O_RDWR)
         except FileNotFoundError:
-            self._descriptor = create_whole(root, name, data=b"")
+            self.descriptor = create_whole(root, name, data=b"")
         self._base = layout.place(uuid)
         self._turn = threading.Lock()
-        self._count, self._end = 0, 0
-        with open(self._descriptor, "rb", closefd=False) as file:
+        self._count, self.end = 0, 0
+        with open(self.descriptor, "rb", closefd=False) as file:
             for line in iter(lambda: file.readline(LINE_LIMIT), b""):
                 if line.endswith(b"\n"):
                     self._count += 1
-                    self._end = file.tell()
-        os.ftruncate(self._descriptor, self._end)
+                    self.end = file.tell()
+        os.ftruncate(self.descriptor, self.end)
 
     def __len__(self) -> int:
         return self._count
@@ -44,7 +53,7 @@ class Lines:
     def append(self, members: Mapping[str, Any]) -> None:
         """Write one line with one call; an error leaves the lines before it as they were."""
         with self._turn:
-            if self._descriptor < 0:
+            if self.descriptor < 0:
                 raise RecordingError("a line could not be written: the recording is closed")
             line = layout.seal_json(members, layout.seed_at(self._base, self._count))
             if len(line) > LINE_LIMIT:
@@ -52,22 +61,47 @@ class Lines:
                     f"a line of {len(line):,} bytes; at most {LINE_LIMIT:,} could be read back"
                 )
             try:
-                write_all(self._descriptor, line, self._end)
+                write_all(self.descriptor, line, self.end)
             except OSError as error:
                 raise RecordingError(f"a line could not be written: {error.strerror}") from error
-            self._end += len(line)
+            self.end += len(line)
             self._count += 1
 
     def sync(self) -> None:
         """Make the lines durable."""
-        os.fdatasync(self._descriptor)
+        os.fdatasync(self.descriptor)
 
     def close(self) -> None:
         """Make the lines durable and close the file. A second call does nothing."""
         with self._turn:
-            descriptor, self._descriptor = self._descriptor, -1
+            descriptor, self.descriptor = self.descriptor, -1
             if descriptor >= 0:
                 try:
                     os.fdatasync(descriptor)
                 finally:
                     os.close(descriptor)
+
+
+def open_readings(root: Path, uuid: bytes) -> tuple[int, int]:
+    """Open ``clocks.npy`` for more rows, or create it: its descriptor, and how many rows it has."""
+    header = layout.npy_header(layout.CLOCK_DTYPE)
+    try:
+        descriptor = open_file(root, "clocks.npy", flags=os.O_RDWR)
+    except FileNotFoundError:
+        return create_whole(root, "clocks.npy", data=header), 0
+    try:
+        data = read_bytes(root, "clocks.npy")
+        try:
+            _, whole = layout.read_rows(
+                data, layout.CLOCK_DTYPE, layout.place(uuid), str(root / "clocks.npy")
+            )
+        except CorruptionError:
+            write_all(descriptor, header, 0)  # without it the rows to come could not be read
+            _, whole = layout.read_rows(
+                header + data[len(header) :], layout.CLOCK_DTYPE, layout.place(uuid), "clocks.npy"
+            )
+        # A damaged row among whole ones stays where it is; what a killed writer left at the end goes.
+        return descriptor, int(np.flatnonzero(whole)[-1]) + 1 if whole.any() else 0
+    except BaseException:
+        os.close(descriptor)
+        raise

@@ -26,6 +26,7 @@ __all__ = [
     "COUNT_OFFSET",
     "FORMAT_VERSION",
     "GAP_ROW_DTYPE",
+    "INDEX_AGAIN",
     "INDEX_DECREASING",
     "INDEX_DTYPE",
     "INDEX_UNPROVEN",
@@ -68,6 +69,9 @@ INDEX_DECREASING = 1
 
 INDEX_UNPROVEN = 2
 """Bit of an index row's ``flags``: salvaged; no checksum proved these records when they were."""
+
+INDEX_AGAIN = 4
+"""Bit of an index row's ``flags``: losses that earlier segments committed from here on are told again."""
 
 INDEX_DTYPE = np.dtype(
     [

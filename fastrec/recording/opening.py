@@ -24,6 +24,7 @@ __all__ = [
     "FLOCK",
     "JSON_LIMIT",
     "LINE_LIMIT",
+    "GoneError",
     "checked_name",
     "folder_names",
     "foreign",
@@ -48,6 +49,10 @@ FLOCK = "hhqqixxxx"
 """``struct flock`` of Linux with 64-bit offsets: type, whence, start, length, pid."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class GoneError(RecordingError):
+    """A file that was there a moment ago: retention removes whole segments."""
 
 
 @contextmanager
@@ -219,7 +224,7 @@ def read_bytes(root: Path, *parts: str) -> bytes:
 
 
 def read_lines(
-    root: Path, *parts: str, base: int, stop: int | None = None
+    root: Path, *parts: str, base: int, stop: int | None = None, begin: int = 0, first: int = 0
 ) -> Iterator[tuple[int, dict[str, Any] | RecordingError]]:
     """Yield the lines of a ``.jsonl`` file: number and members, or number and what is wrong with the line.
 
@@ -231,16 +236,19 @@ def read_lines(
     base : int
         `layout.place` of the file.
     stop : int, optional
-        Read no more than that many bytes.
+        Read no more than that many bytes of the file.
+    begin, first : int
+        Byte of the file at which to begin, and the number of the line that begins there.
     """
     try:
         descriptor = open_file(root, *parts)
     except FileNotFoundError:
         return
     where = root.joinpath(*parts)
-    left = os.fstat(descriptor).st_size if stop is None else stop
+    left = (os.fstat(descriptor).st_size if stop is None else stop) - begin
     with open(descriptor, "rb") as file:
-        number = 0
+        file.seek(begin)
+        number = first
         while left > 0:
             line = file.readline(min(left, LINE_LIMIT))
             left -= len(line)

@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from fastrec.recording import layout
-from fastrec.recording.channel import Span
 from fastrec.recording.committed import NUMBER_LIMIT
+from fastrec.recording.precedence import Span, merged
 from fastrec.recording.segment import Stock
 from fastrec.recording.torn import TornFile
 
-__all__ = ["NOWHERE", "Placing", "Stretch", "merged"]
+__all__ = ["NOWHERE", "Placing", "Stretch"]
 
 NOWHERE = -1
 """Where a block lies of which nobody knows."""
@@ -333,14 +333,3 @@ def _spans(blocks: np.ndarray) -> list[Span]:
     return merged(
         list(zip(filled["first_seq"].tolist(), (filled["first_seq"] + filled["rows"]).tolist(), strict=True))
     )
-
-
-def merged(spans: list[Span]) -> list[Span]:
-    """Spans in order, those that touch joined."""
-    merged: list[Span] = []
-    for start, stop in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
-        else:
-            merged.append((start, stop))
-    return merged

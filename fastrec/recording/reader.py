@@ -18,6 +18,7 @@ import numpy as np
 from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError, shown, suggest
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
+from fastrec.recording.tail import ChannelTail
 from fastrec.recording.verify import Report, published, totals, verify
 from fastrec.records import Records
 from fastrec.schema import Schema
@@ -187,17 +188,25 @@ class Recording(Mapping[str, Records]):
         if name in self._records:
             return self._records[name]
         # Asked first: what is closed now was closed before its segments are read.
-        closed = self._closed()
+        closed = self.closed
         channel = self._channel(name)
         content = self._content(channel, closed)
         records = Records(
             name,
             channel.schema,
-            channel.seen(content),
+            channel.seen(content.chunks),
             gaps=content.gaps,
             clock=self.clock,
             period_ns=channel.period_ns,
             store=channel.store,
+            tail=lambda begin: ChannelTail(
+                channel,
+                content,
+                begin,
+                start_ns=self._start(),
+                live=lambda: opening.is_live(self.path),
+                clock=lambda: self.clock,
+            ),
         )
         if closed is not None:
             self._records[name] = records
@@ -210,6 +219,13 @@ class Recording(Mapping[str, Records]):
             self._channels[name] = Channel(self.path, self._uuid, name, *self._given.get(name, ()))
         return self._channels[name]
 
+    def contents(self) -> Iterator[tuple[str, Channel, Content]]:
+        """Each channel and what is committed of it: for those who need more than its records."""
+        closed = self.closed
+        for name in self:
+            channel = self._channel(name)
+            yield name, channel, self._content(channel, closed)
+
     def _content(self, channel: Channel, closed: dict[str, Any] | None) -> Content:
         return channel.read(published(closed, channel.name), self._start())
 
@@ -218,7 +234,9 @@ class Recording(Mapping[str, Records]):
 
     # The recording's own files
 
-    def _closed(self) -> dict[str, Any] | None:
+    @property
+    def closed(self) -> dict[str, Any] | None:
+        """The members of ``closed.json``; None: the recording is not closed."""
         try:
             return opening.read_json(self.path, "closed.json", seed=layout.row_seed(self._uuid, "", 0, 0))
         except (FileNotFoundError, CorruptionError, FormatError):
@@ -227,12 +245,12 @@ class Recording(Mapping[str, Records]):
     @property
     def state(self) -> Literal["closed", "live", "unclean"]:
         """``"closed"`` by a clean stop, ``"live"`` while a recorder runs, ``"unclean"`` when one died."""
-        if self._closed() is not None:
+        if self.closed is not None:
             return "closed"
         if opening.is_live(self.path):
             return "live"
         # A recorder closes before it lets go of the lock, perhaps between our two questions.
-        return "unclean" if self._closed() is None else "closed"
+        return "unclean" if self.closed is None else "closed"
 
     def _lines(self, name: str) -> list[tuple[int, dict[str, Any] | RecordingError]]:
         return list(opening.read_lines(self.path, name, base=layout.place(self._uuid)))
@@ -259,21 +277,27 @@ class Recording(Mapping[str, Records]):
         for _, line in opening.read_lines(self.path, "stats.jsonl", base=layout.place(self._uuid)):
             if isinstance(line, dict) and isinstance(line.get("channel"), str):
                 found[line["channel"]] = {key: value for key, value in line.items() if key != "channel"}
-        for name, total in totals(self._closed()).items():
+        for name, total in totals(self.closed).items():
             if isinstance(total, dict) and isinstance(total.get("stats"), dict):
                 found[name] = total["stats"]
         return found
 
     @property
-    def clock(self) -> Clock:
-        """From stamps to dates, in the zone in which it was recorded."""
-        pairs = np.empty(0, CLOCK_PAIR_DTYPE)
+    def readings(self) -> np.ndarray:
+        """The readings of all clocks that are whole: ndarray of CLOCK_DTYPE."""
         with suppress(FileNotFoundError, CorruptionError):
             data = opening.read_bytes(self.path, "clocks.npy")
             rows, whole = layout.read_rows(data, layout.CLOCK_DTYPE, layout.place(self._uuid), "clocks.npy")
-            pairs = np.empty(int(whole.sum()), CLOCK_PAIR_DTYPE)
-            for name in CLOCK_PAIR_DTYPE.names:
-                pairs[name] = rows[name][whole]
+            return rows[whole]
+        return np.empty(0, layout.CLOCK_DTYPE)
+
+    @property
+    def clock(self) -> Clock:
+        """From stamps to dates, in the zone in which it was recorded."""
+        readings = self.readings
+        pairs = np.empty(len(readings), CLOCK_PAIR_DTYPE)
+        for name in CLOCK_PAIR_DTYPE.names:
+            pairs[name] = readings[name]
         # A clock reading older than one before it would make dates ambiguous; such a row is not believed.
         pairs = (
             pairs[pairs["monotonic"] >= np.maximum.accumulate(pairs["monotonic"])] if len(pairs) else pairs
@@ -292,7 +316,7 @@ class Recording(Mapping[str, Records]):
     @property
     def problems(self) -> list[str]:
         """What is damaged, as far as indexes, gaps and headers show; `verify` reads everything."""
-        closed, found = self._closed(), []
+        closed, found = self.closed, []
         for name in self:
             try:
                 found += self._content(self._channel(name), closed).problems

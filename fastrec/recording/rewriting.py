@@ -29,6 +29,7 @@ MOST_TEXTS = 1 << 20
 """Ids beyond are damage: a recorder's table ends at 65,536."""
 
 _PIECE = 4 << 20
+_SAID = np.uint32(layout.INDEX_UNPROVEN | layout.INDEX_AGAIN)  # flags that records do not bear out
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -143,7 +144,7 @@ class SegmentWriter:
         starts = np.cumsum(counts) - counts
         t_min, t_max, flags = self._times(rows, starts)
         own = blocks[filled]
-        true = (own["t_min"] == t_min) & (own["t_max"] == t_max) & (own["flags"] & ~np.uint32(2) == flags)
+        true = (own["t_min"] == t_min) & (own["t_max"] == t_max) & (own["flags"] & ~_SAID == flags)
         if self._is_exact(slots, at) and true.all():
             self._write(data)
             self._append(blocks)
@@ -209,6 +210,8 @@ class SegmentWriter:
 
     def _seal(self, index: np.ndarray) -> np.ndarray:
         index["gap_rows"], index["string_bytes"] = self._gap_rows, self.string_bytes
+        if not self._index and len(self._survey.blocks) and self._survey.slots[0] == 0:
+            index["flags"][0] |= self._survey.blocks["flags"][0] & np.uint32(layout.INDEX_AGAIN)
         return layout.seal_rows(index, self._base, self._index_rows)
 
     def _append(self, index: np.ndarray) -> None:

@@ -11,13 +11,14 @@ from typing import Protocol
 import numpy as np
 
 from fastrec.recording import layout
-from fastrec.recording.channel import Channel, Content, Span
+from fastrec.recording.channel import Channel, Content
 from fastrec.recording.committed import NUMBER_LIMIT
 from fastrec.recording.copying import Copier, Loss
 from fastrec.recording.definition import Definition
 from fastrec.recording.files import write_all
 from fastrec.recording.findings import Findings
 from fastrec.recording.own_files import save_file
+from fastrec.recording.precedence import Span, merged
 from fastrec.recording.recovery import ChannelRecovery, Lost
 from fastrec.recording.rewriting import SegmentWriter
 from fastrec.recording.segment import Segment
@@ -97,7 +98,7 @@ def save_channel(
                 writer,
                 limit=limit,
                 salvage=salvage,
-                floor=reached if survey.first is None else min(reached, survey.first),
+                elsewhere=_elsewhere(surveys, survey),
                 start_ns=start_ns,
                 findings=findings,
                 done=done,
@@ -120,6 +121,7 @@ def save_channel(
         _tell_losses(channel, content, missing)
         content = channel.read(told, start_ns)
     findings.problems += content.problems
+    findings.settle_torn(f"channels/{stock.name}/", [(one.start, one.stop) for one in missing] + unproven)
     retired = content.gaps[content.gaps["cause"] == Cause.RETIRED]
     if len(retired) and content.segments and content.segments[0].number > 0:
         findings.notes.append(
@@ -176,6 +178,12 @@ def _limits(surveys: Sequence[Survey], more: Beyond | None) -> list[int]:
         if survey.first is not None:
             limit = min(limit, survey.first)
     return limits[::-1]
+
+
+def _elsewhere(surveys: Sequence[Survey], own: Survey) -> list[Span]:
+    if not own.stretches and own.tail is None:
+        return []
+    return merged(span for survey in surveys if survey is not own for span in survey.held())
 
 
 # What is damaged beside the records
@@ -240,14 +248,14 @@ def _tell_texts(survey: Survey, writer: SegmentWriter, findings: Findings) -> No
 
 def _missing(content: Content, losses: Sequence[Loss]) -> list[Loss]:
     """What no block and no gap of the new recording accounts for, though there were such records."""
-    retired = [_span(gap) for gap in content.holes if gap["cause"] == Cause.RETIRED]
+    retired = [_span(gap) for gap in content.missing if gap["cause"] == Cause.RETIRED]
     found = []
     for loss in losses:
         for start, stop in retired:
             start, stop = max(start, loss.start), min(stop, loss.stop)
             if start < stop:
                 found.append(loss._replace(start=start, stop=stop))
-    for gap in content.holes:
+    for gap in content.missing:
         if gap["cause"] == Cause.RETIRED:
             continue
         start, stop = _span(gap)

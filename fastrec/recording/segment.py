@@ -18,7 +18,8 @@ import numpy as np
 
 from fastrec.errors import CorruptionError, RecordingError
 from fastrec.recording import committed, layout, opening
-from fastrec.recording.committed import NUMBER_LIMIT, SLICE
+from fastrec.recording.committed import NUMBER_LIMIT, SLICE, Since
+from fastrec.recording.texts import StoredTexts
 from fastrec.recording.zones import summarise
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
@@ -28,6 +29,7 @@ __all__ = ["Segment", "Stock", "sensible_gaps"]
 # Segments whose mapping is kept: each costs a descriptor, and a day at 1 MHz has 20,000 segments.
 _OPEN_MAPS = 64
 _UNREADABLE = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})  # all ones, in pointers of either width
+_WHOLE = Since()
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,15 @@ class Stock:
 class Segment:
     """A segment as it was when it was loaded; what is committed later is not in it.
 
+    Parameters
+    ----------
+    stock : Stock
+    number : int
+    since : Since, optional
+        Load only what is committed behind that; `index`, `at`, `gaps` and `gap_numbers` have only this.
+    texts : StoredTexts, optional
+        Of the same segment, as far as they are read.
+
     Attributes
     ----------
     number : int
@@ -77,7 +88,7 @@ class Segment:
     at : ndarray of int64
         Row of the segment at which the block of each index row begins.
     length : int
-        Committed records.
+        Committed records, those of `since` too.
     count : int or None
         What the header of ``records`` said before the index was read; None if it is damaged.
     gaps : ndarray of GAP_DTYPE; gap_numbers : ndarray of int64
@@ -88,34 +99,39 @@ class Segment:
         What is damaged; what is not committed, as a writer leaves it that is busy or was killed.
     """
 
-    def __init__(self, stock: Stock, number: int) -> None:
+    def __init__(
+        self, stock: Stock, number: int, since: Since = _WHOLE, texts: StoredTexts | None = None
+    ) -> None:
         self.stock = stock
         self.number = number
         self.problems: list[str] = []
         self.tail: list[str] = []
+        self._since = since
         self._base = layout.place(stock.uuid, stock.name, number)
+        self.stored_texts = texts or StoredTexts(stock.root, self.parts("strings"), self._base)
         self._map: weakref.ref[np.ndarray] | None = None
-        self._texts: list[str | RecordingError] | None = None
         # The count first: a live writer raises it last, so the index read after it always covers it.
         self.present, self.count = self._read_count()
-        found = committed.read_index(stock.root, self.parts("index"), self._base)
+        found = committed.read_index(stock.root, self.parts("index"), self._base, since.index)
         # Sizes after the index: what a row claims was in its file before the row was.
-        count, broken = committed.true_claims(found.rows, **self._room())
+        room = self._room() if len(found.rows) else {"rows": 0, "gap_rows": 0, "string_bytes": 0}
+        count, broken = committed.true_claims(found.rows, **room, since=since)
         self.index = found.rows[:count]
         self.problems += found.problems
         self.tail += found.tail
         if broken:
             self.problems.append(
-                f"{self.path('index')}: row {count} claims {broken}: nothing from there on is read"
+                f"{self.path('index')}: row {since.index + count} claims {broken}:"
+                " nothing from there on is read"
             )
-        ends = np.cumsum(self.index["rows"], dtype=np.int64)
+        ends = since.rows + np.cumsum(self.index["rows"], dtype=np.int64)
         self.at = ends - self.index["rows"]
-        self.length = int(ends[-1]) if len(ends) else 0
+        self.length = int(ends[-1]) if len(ends) else since.rows
         self._checked = self.index["rows"] == 0
         self.gap_numbers, self.gaps = self._read_gaps()
         for kind, count, rows in (
             ("records", self.count, self.length),
-            ("index", found.count, len(self.index)),
+            ("index", found.count, since.index + len(self.index)),
         ):
             if count is not None and count > rows:
                 self.problems.append(
@@ -134,7 +150,21 @@ class Segment:
     @property
     def end(self) -> int:
         """Number after the last that an index row covers; 0 without index rows."""
-        return int(self.index["first_seq"][-1]) + int(self.index["rows"][-1]) if len(self.index) else 0
+        return self.read.end
+
+    @property
+    def read(self) -> Since:
+        """What has been read of it by now, to go on from there."""
+        if not len(self.index):
+            return self._since
+        last = self.index[-1]
+        return Since(
+            self._since.index + len(self.index),
+            self.length,
+            int(last["gap_rows"]),
+            int(last["string_bytes"]),
+            int(last["first_seq"]) + int(last["rows"]),
+        )
 
     # Loading
 
@@ -172,16 +202,16 @@ class Segment:
         }
 
     def _read_gaps(self) -> tuple[np.ndarray, np.ndarray]:
-        total = int(self.index["gap_rows"][-1]) if len(self.index) else 0
+        begin, total = self._since.gap_rows, self.read.gap_rows
         numbers, slices = [np.empty(0, np.int64)], [np.empty(0, GAP_DTYPE)]
-        if total:
+        if total > begin:
             header, width = layout.npy_header(layout.GAP_ROW_DTYPE), layout.GAP_ROW_DTYPE.itemsize
             with io.FileIO(opening.open_file(self.stock.root, *self.parts("gaps"))) as file:
                 try:
                     layout.check_header(file.read(len(header)), header, str(self.path("gaps")))
                 except CorruptionError as error:
                     self.problems.append(str(error))
-                for first in range(0, total, SLICE):
+                for first in range(begin, total, SLICE):
                     data = os.pread(
                         file.fileno(), min(SLICE, total - first) * width, len(header) + first * width
                     )
@@ -193,10 +223,10 @@ class Segment:
                         kept[name] = rows[name][whole]
                     slices.append(kept)
         kept_numbers = np.concatenate(numbers)
-        if len(kept_numbers) < total:
-            missing = int(np.setdiff1d(np.arange(total), kept_numbers)[0])
+        if len(kept_numbers) < total - begin:
+            missing = int(np.setdiff1d(np.arange(begin, total), kept_numbers)[0])
             self.problems.append(
-                f"{self.path('gaps')}: {total - len(kept_numbers)} of {total} rows are damaged,"
+                f"{self.path('gaps')}: {total - begin - len(kept_numbers)} of {total} rows are damaged,"
                 f" the first is row {missing}: losses are missing from the gaps"
             )
         return kept_numbers, np.concatenate(slices)
@@ -211,7 +241,7 @@ class Segment:
         CorruptionError
             A block that they lie in does not match its checksum, or the file is not what its schema calls
             for.
-        RecordingError
+        GoneError
             The file is gone: retention may have removed the segment.
         """
         if start >= stop:
@@ -263,13 +293,13 @@ class Segment:
         """An array that holds rows ``first ... last - 1``, and the row it begins with."""
         array = None if self._map is None else self._map()
         if array is not None:
-            return array, 0
+            return array, self._since.rows
         stock = self.stock
         where = str(self.path("records"))
         try:
             descriptor = opening.open_file(stock.root, *self.parts("records"))
         except FileNotFoundError as error:
-            raise RecordingError(
+            raise opening.GoneError(
                 f"{where}: is gone; retention may have removed it, so open the recording again"
             ) from error
         with io.FileIO(descriptor) as file:
@@ -282,11 +312,30 @@ class Segment:
                 return np.frombuffer(data, stock.dtype), first
             if os.fstat(descriptor).st_size < start + self.length * width:
                 raise CorruptionError(f"{where}: became shorter than its index says")
-            mapped = mmap.mmap(descriptor, start + self.length * width, prot=mmap.PROT_READ)
-        array = np.frombuffer(mapped, stock.dtype, self.length, start)
+            begin = start + self._since.rows * width
+            page = begin // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+            size = start + self.length * width - page
+            mapped = mmap.mmap(descriptor, size, prot=mmap.PROT_READ, offset=page)
+        array = np.frombuffer(mapped, stock.dtype, self.length - self._since.rows, begin - page)
         self._map = weakref.ref(array)
         stock.maps.append(array)
-        return array, 0
+        return array, self._since.rows
+
+    def hold(self) -> object:
+        """What keeps the records readable when their file is removed, for as long as it is kept itself.
+
+        The records of a file of somebody else are read anew each time: nothing keeps them.
+
+        Raises
+        ------
+        GoneError
+            It is too late.
+        """
+        if self.length == self._since.rows:
+            return None
+        if self.stock.schema.texts:
+            self.texts()
+        return self._array(self._since.rows, self._since.rows)[0]
 
     # Texts and zones
 
@@ -310,20 +359,7 @@ class Segment:
 
     def texts(self) -> list[str | RecordingError]:
         """The committed texts in order of their ids; an error in the place of a damaged one."""
-        if self._texts is None:
-            stop = int(self.index["string_bytes"][-1]) if len(self.index) else 0
-            self._texts = []
-            for number, line in opening.read_lines(
-                self.stock.root, *self.parts("strings"), base=self._base, stop=stop
-            ):
-                where = f"{self.path('strings')}: line {number}"
-                if isinstance(line, RecordingError):
-                    self._texts.append(line)
-                elif line.get("id") != number + 1 or not isinstance(line.get("text"), str):
-                    self._texts.append(CorruptionError(f"{where}: is not the text {number + 1}"))
-                else:
-                    self._texts.append(line["text"])
-        return self._texts
+        return self.stored_texts.upto(self.read.string_bytes)
 
     def stored_zones(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Zone rows ``first ... last - 1`` as the file has them, and which of them are there and whole."""

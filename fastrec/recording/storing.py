@@ -15,6 +15,8 @@ __all__ = ["SEGMENT_BYTES", "Storing", "as_storing"]
 SEGMENT_BYTES = 256 << 20
 
 _LEAST_SYNC = 1_000_000  # ns between two flushes
+_PARTS = 16  # segments to which what is kept comes, if nothing is said of them
+_MOST_SECONDS = 1e9
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,32 @@ class Storing:
     sync_ns : int
     segment_bytes : int
         A new file is begun beyond this.
+    segment_ns : int
+        And after this time; 0: no limit.
+    keep_bytes, keep_ns, min_free : int
+        What is kept of what was recorded; 0: all of it.
     """
 
     flush_ns: int
     durability: Literal["never", "timed", "commit"]
     sync_ns: int
     segment_bytes: int
+    segment_ns: int = 0
+    keep_bytes: int = 0
+    keep_ns: int = 0
+    min_free: int = 0
 
 
-def as_storing(*, flush: Any, durability: Any, segment_bytes: Any) -> Storing:
+def as_storing(
+    *,
+    flush: Any,
+    durability: Any,
+    segment_bytes: Any = None,
+    segment_seconds: Any = None,
+    keep_bytes: Any = None,
+    keep_seconds: Any = None,
+    min_free: Any = None,
+) -> Storing:
     """Check what a user said of storing; see `fastrec.Recorder`.
 
     Raises
@@ -46,12 +65,6 @@ def as_storing(*, flush: Any, durability: Any, segment_bytes: Any) -> Storing:
     RecordingError
         A value that means nothing; the message names it.
     """
-    if (
-        isinstance(segment_bytes, bool)
-        or not isinstance(segment_bytes, int | np.integer)
-        or segment_bytes < 1
-    ):
-        raise RecordingError(f"segment_bytes={shown(segment_bytes)}; it is a number of bytes above 0")
     flush_ns = named_duration("flush", flush, "a duration such as '100ms'", RecordingError)
     kind, sync_ns = durability, 0
     if durability is None:
@@ -62,4 +75,46 @@ def as_storing(*, flush: Any, durability: Any, segment_bytes: Any) -> Storing:
             "timed",
             max(named_duration("durability", durability, forms, RecordingError), _LEAST_SYNC),
         )
-    return Storing(flush_ns, kind, sync_ns, int(segment_bytes))
+    keep, keep_ns = _bytes("keep_bytes", keep_bytes), _seconds("keep_seconds", keep_seconds)
+    size, segment_ns = _bytes("segment_bytes", segment_bytes), _seconds("segment_seconds", segment_seconds)
+    # Segments are removed whole: what is kept is to be many of them, so that it stays near the budget.
+    size = size or min(SEGMENT_BYTES, max(keep // _PARTS, 1) if keep else SEGMENT_BYTES)
+    if keep and size > keep // 2:
+        raise RecordingError(
+            f"keep_bytes={keep:,} with segment_bytes={size:,}: segments are removed whole; let at least two"
+            " be kept, or leave segment_bytes out"
+        )
+    if keep_ns and segment_ns > keep_ns:
+        raise RecordingError(
+            f"keep_seconds={keep_seconds} with segment_seconds={segment_seconds}: segments are removed"
+            " whole; let them be shorter, or leave segment_seconds out"
+        )
+    if keep_ns and not segment_ns:
+        segment_ns = max(keep_ns // _PARTS, 1_000_000_000)
+    return Storing(flush_ns, kind, sync_ns, size, segment_ns, keep, keep_ns, _bytes("min_free", min_free))
+
+
+def _bytes(name: str, value: Any) -> int:
+    """A number of bytes; 0 for None."""
+    if value is None:
+        return 0
+    number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not number or value < 1:
+        raise RecordingError(f"{name}={shown(value)}; it is a number of bytes above 0")
+    return min(int(value), 1 << 62)
+
+
+def _seconds(name: str, value: Any) -> int:
+    """Seconds, or a duration, in ns; 0 for None."""
+    if value is None:
+        return 0
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if number and 0.001 <= value <= _MOST_SECONDS:
+        return round(value * 1_000_000_000)
+    forms = "a number of seconds, or a duration such as '10min'; at least 1 ms"
+    if number:
+        raise RecordingError(f"{name}={shown(value)}; it is {forms}")
+    length = named_duration(name, value, forms, RecordingError)
+    if length < 1_000_000:
+        raise RecordingError(f"{name}={shown(value)}; it is {forms}")
+    return length

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fastrec.recording import layout
-from fastrec.recording.channel import Span, spans_of_gaps
 from fastrec.recording.committed import NUMBER_LIMIT
-from fastrec.recording.placing import Placing, Stretch, merged
+from fastrec.recording.placing import Placing, Stretch
+from fastrec.recording.precedence import Span, merged, spans_of_gaps
 from fastrec.recording.segment import Stock, sensible_gaps
 from fastrec.recording.torn import TornFile
 from fastrec.schema.gaps import Cause
@@ -85,6 +85,12 @@ class Survey:
         good = sensible_gaps(rows)
         self.gap_numbers, self.gaps = numbers[good], rows[good]
         self._own = merged(spans_of_gaps(self.gaps))
+
+    def held(self) -> list[Span]:
+        """The numbers of its blocks."""
+        first = self.blocks["first_seq"]
+        stops = (first + self.blocks["rows"]).tolist()
+        return merged(span for span in zip(first.tolist(), stops, strict=True) if span[0] < span[1])
 
     def free(self, start: int, stop: int) -> list[Span]:
         """The numbers from `start` up to `stop` that no gap stands for."""

@@ -15,8 +15,9 @@ import numpy as np
 
 from fastrec.errors import CorruptionError, FastrecError, RecordingError
 from fastrec.recording import layout, opening
-from fastrec.recording.channel import Channel, Content, spans_of_gaps
+from fastrec.recording.channel import Channel, Content
 from fastrec.recording.holds import impossible
+from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.segment import Segment
 from fastrec.recording.zones import summarise
 from fastrec.schema.gaps import Cause
@@ -264,7 +265,8 @@ def _check_block(report: Report, segment: Segment, block: int, texts: int) -> No
             f"{where} says times {row['t_min']} to {row['t_max']}, which are not those of its records"
         )
     falls = bool((stamps[1:] < stamps[:-1]).any())
-    if int(row["flags"]) & ~layout.INDEX_UNPROVEN != falls * layout.INDEX_DECREASING:
+    told = int(row["flags"]) & ~(layout.INDEX_UNPROVEN | (layout.INDEX_AGAIN if block == 0 else 0))
+    if told != falls * layout.INDEX_DECREASING:
         report.problems.append(f"{where} has flags {row['flags']}, which its records do not bear out")
     if segment.stock.store == "changes":
         odd = np.flatnonzero(impossible(rows))

@@ -6,6 +6,7 @@ import os
 import socket
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -15,10 +16,12 @@ from typing import Any
 from fastrec.core.spooler import SpoolChannel, Spooler
 from fastrec.errors import RecordingError
 from fastrec.recording import files, layout
-from fastrec.recording.journals import Lines
+from fastrec.recording.journals import Lines, open_readings
 from fastrec.recording.opening import refusal
+from fastrec.recording.resuming import ChannelEnd, Moment, Resumed
+from fastrec.recording.rings import new_prefix
+from fastrec.recording.spooling import open_channel, spool
 from fastrec.recording.storing import Storing
-from fastrec.recording.zones import zone_fields
 from fastrec.ring import Ring
 from fastrec.timezones import local_zone_name
 
@@ -28,7 +31,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Writer:
-    """Creates a recording, drains rings into it, and closes it.
+    """Creates a recording, or goes on with one; drains rings into it, and closes it.
 
     Parameters
     ----------
@@ -37,6 +40,8 @@ class Writer:
     metadata : mapping
         For recording.json.
     storing : Storing
+    resumed : Resumed, optional
+        The recording that it goes on with; its lock is the writer's from now on.
 
     Attributes
     ----------
@@ -49,25 +54,32 @@ class Writer:
         The folder exists, or cannot be created; nothing is left behind.
     """
 
-    def __init__(self, root: Path, *, metadata: Mapping[str, Any], storing: Storing) -> None:
+    def __init__(
+        self, root: Path, *, metadata: Mapping[str, Any], storing: Storing, resumed: Resumed | None = None
+    ) -> None:
         self._root = root
-        self._uuid = uuid.uuid4().bytes
         self._storing = storing
-        self._descriptors: list[int] = []
+        self._resumed = resumed
+        self._uuid = resumed.uuid if resumed else uuid.uuid4().bytes
+        self._offset_ns = resumed.offset_ns if resumed else 0
+        self._session = resumed.session if resumed else 0
+        self._prefix = new_prefix()
+        self._descriptors: list[int] = [resumed.lock] if resumed else []
         self._spooler: Spooler | None = None
         self.marks: Lines | None = None
         self._spooling: dict[str, tuple[Ring, SpoolChannel]] = {}
         with self._told():
-            lock = files.create_recording(
-                root,
-                uuid=self._uuid,
-                host=socket.gethostname(),
-                tool=f"fastrec {version('fastrec')}",
-                timezone=local_zone_name(),
-                created_ns=time.time_ns(),
-                metadata=metadata,
-            )
-            self._descriptors.append(lock)
+            if not resumed:
+                lock = files.create_recording(
+                    root,
+                    uuid=self._uuid,
+                    host=socket.gethostname(),
+                    tool=f"fastrec {version('fastrec')}",
+                    timezone=local_zone_name(),
+                    created_ns=time.time_ns(),
+                    metadata=metadata,
+                )
+                self._descriptors.append(lock)
             try:
                 self._begin()
             except BaseException:
@@ -75,37 +87,32 @@ class Writer:
                 raise
 
     def _begin(self) -> None:
-        clocks_header = layout.npy_header(layout.CLOCK_DTYPE)
-        clocks = files.create_whole(self._root, "clocks.npy", data=clocks_header)
-        self._descriptors.insert(0, clocks)
-        stats = files.create_whole(self._root, "stats.jsonl", data=b"")
-        self._descriptors.insert(0, stats)
         folder = os.open(self._root, _FOLDER)
         self._descriptors.insert(0, folder)
+        files.remove_closed(self._root)
+        clocks_header = layout.npy_header(layout.CLOCK_DTYPE)
+        clocks, clock_rows = open_readings(self._root, self._uuid)
+        self._descriptors.insert(0, clocks)
+        stats = Lines(self._root, "stats.jsonl", self._uuid)
+        self._descriptors.insert(0, stats.descriptor)
         self.marks = Lines(self._root, "marks.jsonl", self._uuid)
-        sessions = Lines(self._root, "sessions.jsonl", self._uuid)
-        sessions.append(
-            {
-                "session": 0,
-                "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-                "time_namespace": os.stat("/proc/self/ns/time").st_ino,
-                "clock": "monotonic",
-                "offset_ns": 0,
-                "start_ns": time.monotonic_ns(),
-                "pid": os.getpid(),
-                "rings": None,
-            }
-        )
-        sessions.close()
+        self._begin_session()
         self._spooler = Spooler(
             dir=folder,
             clocks=clocks,
             clocks_header=len(clocks_header),
-            stats=stats,
+            clock_rows=clock_rows,
+            stats=stats.descriptor,
+            stat_bytes=stats.end,
+            stat_lines=len(stats),
             uuid=self._uuid,
             durability=self._storing.durability,
             flush_ns=self._storing.flush_ns,
             sync_ns=self._storing.sync_ns,
+            clock_offset=self._offset_ns,
+            keep_bytes=self._storing.keep_bytes,
+            keep_ns=self._storing.keep_ns,
+            min_free=self._storing.min_free,
         )
         try:
             self._spooler.begin()
@@ -113,6 +120,30 @@ class Writer:
             raise RecordingError(
                 f"{self._root}: no thread to write it: {error.strerror}; end other threads, or free memory"
             ) from error
+
+    def _begin_session(self) -> None:
+        moment = Moment.now()
+        sessions = Lines(self._root, "sessions.jsonl", self._uuid)
+        try:
+            sessions.append(
+                {
+                    "session": self._session,
+                    "boot_id": moment.boot_id,
+                    "time_namespace": moment.time_namespace,
+                    "clock": "monotonic",
+                    "offset_ns": self._offset_ns,
+                    "start_ns": moment.monotonic + self._offset_ns,
+                    "pid": os.getpid(),
+                    "rings": self._prefix,
+                    "segments": {name: end.segment for name, end in self._ends.items()},
+                }
+            )
+        finally:
+            sessions.close()
+
+    @property
+    def _ends(self) -> Mapping[str, ChannelEnd]:
+        return self._resumed.channels if self._resumed else {}
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -125,56 +156,67 @@ class Writer:
             raise RecordingError(f"{self._root}: no memory to record with; free some") from error
 
     def add(self, name: str, ring: Ring, options: Mapping[str, Any]) -> SpoolChannel:
-        """Create a channel's folder and drain `ring` into it; `options` are for channel.json.
+        """Create a channel's folder, or go on with it, and drain `ring` into it.
+
+        `options` are for ``channel.json``.
 
         Raises
         ------
         RecordingError
             The disk or the system will not have it; nothing is left behind.
         """
-        schema, dtype = ring.schema, ring.schema.storage(ring.store)
-        zones = layout.zone_dtype(len(schema.numeric))
-        headers = {
-            "strings": (b"", 1),
-            "gaps": (layout.npy_header(layout.GAP_ROW_DTYPE), layout.GAP_ROW_DTYPE.itemsize),
-            "zones": (layout.npy_header(zones), zones.itemsize),
-            "index": (layout.npy_header(layout.INDEX_DTYPE), layout.INDEX_DTYPE.itemsize),
-            "records": (layout.npy_header(dtype), dtype.itemsize),
-        }
-        members = {
-            "name": name,
-            "schema": schema.to_dict(),
-            "digest": schema.digest,
-            "record_size": dtype.itemsize,
-            "options": dict(options),
-        }
-        begin = schema.payload_offset(ring.store)
-        root = self._root / "channels" / name
+        end = self._ends.get(name)
         with self._told():
-            files.create_channel(self._root, self._uuid, members)
+            if end is None:
+                self._create_channel(name, ring, options)
             folder = -1
             try:
-                folder = os.open(root, _FOLDER)
-                spooling = SpoolChannel(
+                folder = open_channel(self._root, name)
+                spooling = spool(
                     ring.core,
-                    dir=folder,
-                    name=name.encode("ascii"),
-                    uuid=self._uuid,
-                    files=headers,
-                    segment_rows=min(self._storing.segment_bytes // dtype.itemsize, layout.MAX_ROWS),
-                    zone_fields=zone_fields(schema.numeric, begin),
-                    texts=[(begin + f.offset, f.dtype.itemsize) for f in schema.texts],
-                    holds=ring.store == "changes",
+                    folder,
+                    self._uuid,
+                    name,
+                    ring.schema,
+                    ring.store,
+                    segment_bytes=self._storing.segment_bytes,
+                    segment_ns=self._storing.segment_ns,
+                    first_segment=end.segment if end else 0,
+                    kept=end.kept if end else (),
                 )
                 self._spooler.add(spooling)
             except BaseException:
                 if folder >= 0:
                     os.close(folder)
-                files.take_back(root)
+                if end is None:
+                    files.take_back(self._root / "channels" / name)
                 raise
         self._descriptors.insert(0, folder)
         self._spooling[name] = ring, spooling
+        self._name_ring(name, ring)
         return spooling
+
+    def _create_channel(self, name: str, ring: Ring, options: Mapping[str, Any]) -> None:
+        members = {
+            "name": name,
+            "schema": ring.schema.to_dict(),
+            "digest": ring.schema.digest,
+            "record_size": ring.schema.storage(ring.store).itemsize,
+            "options": dict(options),
+        }
+        files.create_channel(self._root, self._uuid, members)
+
+    def _name_ring(self, name: str, ring: Ring) -> None:
+        """From now on what is in the ring outlives this process."""
+        try:
+            ring.core.link(f"{self._prefix}.{name}".encode("ascii"))
+        except OSError as error:
+            warnings.warn(
+                f"channel {name!r}: its ring is not kept in shared memory ({error.strerror}): what was not"
+                " written yet is lost if the process is killed",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
     def close(self, stats: Callable[[str], Mapping[str, Any]]) -> None:
         """Drain, write closed.json with the final counters of each channel, give the lock back.
@@ -183,23 +225,33 @@ class Writer:
         ------
         RecordingError
             The disk did not take everything; what it took is whole, and the recording is not marked closed.
+            The rest stays in shared memory.
         """
         if not self._spooler.stop():
-            raise RecordingError(f"{self._root}: the disk has not answered for 30 s; what it took is whole")
+            raise RecordingError(
+                f"{self._root}: the disk has not answered for 30 s; what it took is whole, the rest is in"
+                " shared memory"
+            )
         try:
             self.marks.close()
             self._check_written()
-            totals = {
-                name: {
+            totals = {name: dict(end.total) for name, end in self._ends.items()}
+            for name, (ring, spooling) in self._spooling.items():
+                before = self._ends[name].segment if name in self._ends else 0
+                totals[name] = {
                     "records": ring.core.head,
-                    "segments": spooling.marks()["segments"],
+                    "segments": before + spooling.marks()["segments"],
                     "stats": stats(name),
                 }
-                for name, (ring, spooling) in self._spooling.items()
-            }
             files.create_closed(
-                self._root, self._uuid, session=0, mono_ns=time.monotonic_ns(), channels=totals
+                self._root,
+                self._uuid,
+                session=self._session,
+                mono_ns=time.monotonic_ns() + self._offset_ns,
+                channels=totals,
             )
+            for ring, _ in self._spooling.values():
+                ring.core.unlink()
         finally:
             self.release()
 
@@ -212,7 +264,7 @@ class Writer:
                     f"{self._root}: {missing:,} records of channel {name!r} could not be written: {why}; "
                     f"what was written before is whole"
                 )
-            if marks["sync_error"]:
+            if marks["sync_error"] and marks["durable"] < marks["written"]:
                 raise RecordingError(
                     f"{self._root}: channel {name!r} is whole, but a flush failed"
                     f" ({os.strerror(marks['sync_error'])}): from record {marks['durable']:,} on it may not"
@@ -220,13 +272,16 @@ class Writer:
                 )
 
     def discard(self) -> None:
-        """Remove a recording that never held anything."""
+        """Remove a recording that never held anything; one that was there before stays."""
         if self._spooler is not None and not self._spooler.stop():
             return  # its threads are still in the folder: it stays, and so do its descriptors
         if self.marks is not None:
             self.marks.close()
+        for ring, _ in self._spooling.values():
+            ring.core.unlink()
         self.release()
-        files.take_back(self._root)
+        if self._resumed is None:
+            files.take_back(self._root)
 
     def release(self) -> None:
         """Close the files; the lock is the last. Nothing is written."""

@@ -15,6 +15,7 @@ from fastrec.records.chunks import Chunk
 from fastrec.records.columns import Columns, Read, Texts
 from fastrec.records.conditions import condition
 from fastrec.records.exits import Exits
+from fastrec.records.following import Begin, Follows
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
@@ -26,7 +27,7 @@ __all__ = ["Records"]
 _FOREVER = 2**63
 
 
-class Records(Exits):
+class Records(Exits, Follows):
     """Records of one channel, in the order of their numbers.
 
     Slicing and `between` copy nothing. Columns are gathered when they are asked for; the newest 64 MiB of
@@ -47,6 +48,8 @@ class Records(Exits):
         Distance at which the channel is polled; None if it has no rate.
     store : "every" or "changes"
         ``"changes"``: equal records were held as one, which has all of the recorder's columns.
+    tail : Begin, optional
+        Where `follow` finds what comes behind them.
 
     Attributes
     ----------
@@ -64,12 +67,14 @@ class Records(Exits):
         clock: Clock | None,
         period_ns: int | None = None,
         store: Store = "every",
+        tail: Begin | None = None,
     ) -> None:
         self.name = name
         self.schema = schema
         self.clock = clock
         self._period_ns = period_ns
         self.store: Store = store
+        self._tail = tail
         self._begin(Rows(Span(chunk, 0, len(chunk)) for chunk in chunks), join(gaps))
 
     def _begin(self, rows: Rows, gaps: np.ndarray) -> None:
@@ -204,13 +209,16 @@ class Records(Exits):
             raise SchemaError("records run forwards only; turn a column round instead: records[name][::-1]")
         rows = self._rows.slice(start, stop, step)
         if start == 0 and stop == len(self):
-            return self._with(rows, self._gaps)
-        if start >= stop:
-            return self._with(rows, self._gaps[:0])
-        seq = self._gaps["seq"]
-        inside = (seq > self._rows.number(start)) | (start == 0)
-        inside &= (seq <= self._rows.number(stop - 1)) | (stop == len(self))
-        return self._with(rows, self._gaps[inside])
+            part = self._with(rows, self._gaps)
+        elif start >= stop:
+            part = self._with(rows, self._gaps[:0])
+        else:
+            seq = self._gaps["seq"]
+            inside = (seq > self._rows.number(start)) | (start == 0)
+            inside &= (seq <= self._rows.number(stop - 1)) | (stop == len(self))
+            part = self._with(rows, self._gaps[inside])
+        part._follows(self._edge(start), self._edge(max(start, stop)), known=step == 1)
+        return part
 
     def between(self, start: int | str | dt.datetime | None, end: int | str | dt.datetime | None) -> Self:
         """Records whose stamp lies in ``[start, end)``.
@@ -236,7 +244,9 @@ class Records(Exits):
         if len(rows):
             seq = self._gaps["seq"]
             inside |= (seq > rows.number(0)) & (seq <= rows.number(len(rows) - 1))
-        return self._with(rows, self._gaps[inside])
+        window = self._with(rows, self._gaps[inside])
+        window._follows_window(self._rows, self._behind, ended=end < _FOREVER)
+        return window
 
     def last(self, amount: int | str | dt.timedelta) -> Self:
         """The newest records.
@@ -297,7 +307,9 @@ class Records(Exits):
             # A wrong label is wrong also where no record would be looked at.
             test(self._columns.nothing())
         rows = self._rows.where(lambda block: np.logical_and.reduce([test(block) for test in tests]))
-        return self._with(rows, self._gaps)
+        found = self._with(rows, self._gaps)
+        found._asked = (*self._asked, wanted)
+        return found
 
     def _blocks(self, read: Read) -> Iterator[queries.Block]:
         for block in self._rows.blocks():

@@ -6,8 +6,8 @@
  * against what is on the disk, and `durable` against the writes that no successful flush has followed.
  *
  *   spool_faults DIR [MODE|all] [FROM TO]    prints one line a failure; exits 1 if there was any */
-#include <fastrec/spool.h>
 #include <dirent.h>
+#include "judge.h"
 
 #define CAPACITY 2048
 #define SEGMENT 1024
@@ -105,10 +105,20 @@ static int t_sync_dir(int dir)
     (void)dir;
     return failing("sync_dir") ? code() : 0;
 }
+/* Of a segment that was given up: its rows are written again elsewhere. */
+static int given_up(int fd)
+{
+    uint32_t i, j;
+    for (i = 0; i < the_channel->given_up_count; i++)
+        for (j = 0; j < FR_FILES; j++)
+            if (the_channel->given_up[i].segment.fd[j] == fd)
+                return 1;
+    return 0;
+}
 static int t_close(int fd)
 {
     int bad = failing("close");
-    if (files[fd].unsynced)
+    if (files[fd].unsynced && !given_up(fd))
         files[fd].used = 2; /* closed and never made durable */
     else
         files[fd].used = 0;
@@ -124,7 +134,12 @@ static int t_close(int fd)
     }
     return bad ? code() : 0;
 }
-static const fr_io faulty = {t_create, t_write, t_publish, t_remove, t_sync, t_sync_all, t_sync_dir, t_close};
+static long t_read(int fd, void *data, size_t size, uint64_t offset)
+{
+    return failing("read") ? code() : fr_pread(fd, data, size, offset);
+}
+static const fr_io faulty = {t_create,   t_write,    t_publish, t_remove, t_sync,
+                             t_sync_all, t_sync_dir, t_close,   t_read,   fr_space};
 
 static int64_t fake = 1000000000;
 static int64_t fake_now(void) { return fake; }
@@ -139,175 +154,34 @@ static int problems;
     (problems++, printf("FAIL %s (%s): ", label, last_fault), printf(__VA_ARGS__), putchar('\n'),            \
      fflush(stdout))
 
-static unsigned char *slurp(const char *stem, const char *end, uint32_t n, size_t *size)
+static unsigned char *slurp(const char *name, size_t *size)
 {
     char path[700];
     unsigned char *data;
     long got;
     int fd;
-    snprintf(path, sizeof path, "%s/%s.%06u.%s", folder, stem, n, end);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
     fd = open(path, O_RDONLY);
     *size = 0;
     if (fd < 0)
         return NULL;
-    *size = (size_t)lseek(fd, 0, SEEK_END);
-    data = malloc(*size + 1);
-    got = pread(fd, data, *size, 0);
-    data[got < 0 ? 0 : got] = 0;
+    data = malloc((size_t)lseek(fd, 0, SEEK_END) + 1);
+    got = pread(fd, data, (size_t)lseek(fd, 0, SEEK_END), 0);
+    *size = got < 0 ? 0 : (size_t)got;
     close(fd);
     return data;
 }
-static uint64_t count_of(const unsigned char *header)
-{
-    char t[9] = {0};
-    memcpy(t, header + 24, 8);
-    return strtoull(t, NULL, 10);
-}
-static uint64_t mix(uint64_t n) { return (n + 1) * 0x9E3779B97F4A7C15ull; }
 
-typedef struct verdict {
-    uint64_t end;
-    uint64_t lost[8];
-    uint64_t committed_last;
-} verdict;
+static void judge_says(const char *what) { PROBLEM("%s", what); }
 
-/* Reads everything that is committed. `closed`: the counts of side files must be right too. */
-static verdict judge(uint32_t base, uint64_t head, int closed, int check_numbers)
+/* Reads everything that is committed: all below `safe` is there. */
+static judge verdict(const fr_spool_channel *c, uint64_t safe, int closed)
 {
-    static unsigned char cover[1 << 16];
-    verdict v;
-    uint32_t s;
-    uint64_t i, j;
-    memset(&v, 0, sizeof v);
-    memset(cover, 0, sizeof cover);
-    for (s = 0; s < 999; s++) {
-        size_t isz, rsz, gsz, tsz, zsz;
-        unsigned char *ix = slurp("index", "npy", s, &isz), *rec = slurp("records", "npy", s, &rsz);
-        unsigned char *gap = slurp("gaps", "npy", s, &gsz), *str = slurp("strings", "jsonl", s, &tsz);
-        unsigned char *zon = slurp("zones", "npy", s, &zsz);
-        uint64_t rows = 0, nindex = 0, gaps = 0, strings = 0, lines = 0;
-        char *line[4096];
-        if (!rec) {
-            if (closed && (ix || gap || str || zon))
-                PROBLEM("segment %u has files but no records: that number can never be used again", s);
-            free(ix), free(gap), free(str), free(zon);
-            break;
-        }
-        if (!ix || !gap || !str || !zon || isz < 128 || rsz < 128) {
-            PROBLEM("segment %u is not whole", s);
-            break;
-        }
-        for (i = 0; 128 + (i + 1) * 64 <= isz; i++) {
-            fr_index_row r;
-            memcpy(&r, ix + 128 + i * 64, 64);
-            if (r.crc != fr_crc32c(fr_seed(base, s, i), &r, 60) || r.rows > 1024 || r.gap_rows < gaps
-                || r.string_bytes < strings || 128 + (rows + r.rows) * RECORD > rsz
-                || 128 + r.gap_rows * 48 > gsz || r.string_bytes > tsz)
-                break;
-            nindex++;
-            if (r.rows % 1025
-                && fr_crc32c(fr_seed(base, s, rows), rec + 128 + rows * RECORD, r.rows * RECORD)
-                       != r.crc_rows)
-                PROBLEM("segment %u block %llu: rows do not match", s, (unsigned long long)i);
-            if (r.rows && rows / 1024 != (rows + r.rows - 1) / 1024)
-                PROBLEM("segment %u block %llu crosses a zone", s, (unsigned long long)i);
-            if (r.first_seq < v.committed_last)
-                PROBLEM("first_seq falls");
-            if (r.durable_seq > the_channel->durable)
-                PROBLEM("durable_seq %llu ahead of %llu", (unsigned long long)r.durable_seq,
-                        (unsigned long long)the_channel->durable);
-            for (j = 0; j < r.rows; j++) {
-                uint64_t w[3], n = r.first_seq + j;
-                memcpy(w, rec + 128 + (rows + j) * RECORD, RECORD);
-                if (w[1] != mix(n))
-                    PROBLEM("number %llu holds another record", (unsigned long long)n);
-                if (n < sizeof cover && cover[n]++)
-                    PROBLEM("number %llu twice", (unsigned long long)n);
-            }
-            v.committed_last = r.first_seq + r.rows;
-            rows += r.rows, gaps = r.gap_rows, strings = r.string_bytes;
-        }
-        if (strings) {
-            char *p = (char *)str, *e = p + strings;
-            while (p < e) {
-                char *nl = memchr(p, '\n', (size_t)(e - p));
-                if (!nl) {
-                    PROBLEM("strings end within a line");
-                    break;
-                }
-                line[lines++] = p;
-                *nl = 0;
-                p = nl + 1;
-            }
-        }
-        for (i = 0; i < lines; i++) {
-            uint32_t want = 0;
-            char *c = strstr(line[i], ",\"crc\":\"");
-            if (!c || sscanf(c + 8, "%x", &want) != 1
-                || want != fr_crc32c(fr_seed(base, s, i), line[i], (size_t)(c - line[i])))
-                PROBLEM("segment %u text line %llu is damaged", s, (unsigned long long)i);
-        }
-        for (i = 0; i < rows; i++) { /* text of each record */
-            uint64_t w[3];
-            char want[64];
-            memcpy(w, rec + 128 + i * RECORD, RECORD);
-            if (!w[2] || w[2] > lines) {
-                PROBLEM("segment %u row %llu: text id %llu of %llu", s, (unsigned long long)i,
-                        (unsigned long long)w[2], (unsigned long long)lines);
-                break;
-            }
-            snprintf(want, sizeof want, "{\"id\":%u,\"text\":\"text %u\"", (unsigned)w[2],
-                     (unsigned)((w[0] - 5) % 11));
-            if (strncmp(line[w[2] - 1], want, strlen(want)))
-                PROBLEM("row %llu has text %s not %s", (unsigned long long)i, line[w[2] - 1], want);
-        }
-        for (i = 0; i < gaps; i++) {
-            fr_gap_row g;
-            memcpy(&g, gap + 128 + i * 48, 48);
-            if (g.crc != fr_crc32c(fr_seed(base, s, i), &g, 44)) {
-                PROBLEM("segment %u gap %llu is damaged", s, (unsigned long long)i);
-                continue;
-            }
-            v.lost[g.gap.cause] += g.gap.count;
-            if (g.gap.cause == FR_GAP_OVERWRITTEN || g.gap.cause == FR_GAP_DISK) {
-                for (j = 0; j < g.gap.count && g.gap.seq + j < sizeof cover; j++)
-                    if (cover[g.gap.seq + j]++) {
-                        PROBLEM("number %llu held and lost%s", (unsigned long long)(g.gap.seq + j),
-                                closed ? " (at the end)" : "");
-                        break;
-                    }
-                if (g.gap.seq + g.gap.count > v.end)
-                    v.end = g.gap.seq + g.gap.count;
-            }
-        }
-        if (count_of(rec) > rows)
-            PROBLEM("segment %u: numpy sees %llu rows, %llu are committed", s,
-                    (unsigned long long)count_of(rec), (unsigned long long)rows);
-        if (closed && (count_of(rec) != rows || count_of(ix) != nindex || count_of(gap) != gaps))
-            PROBLEM("segment %u closed with counts %llu %llu %llu of %llu %llu %llu", s,
-                    (unsigned long long)count_of(rec), (unsigned long long)count_of(ix),
-                    (unsigned long long)count_of(gap), (unsigned long long)rows, (unsigned long long)nindex,
-                    (unsigned long long)gaps);
-        if (closed && count_of(zon) != rows / 1024 && !the_channel->zones_broken && mode != M_LIE)
-            (void)0;
-        for (i = 0; i < rows / 1024 && 128 + (i + 1) * 48 <= zsz && i < count_of(zon); i++) {
-            uint32_t c;
-            memcpy(&c, zon + 128 + i * 48 + 44, 4);
-            if (c != fr_crc32c(fr_seed(base, s, i), zon + 128 + i * 48, 44))
-                PROBLEM("segment %u zone %llu is damaged yet counted", s, (unsigned long long)i);
-        }
-        free(ix), free(rec), free(gap), free(str), free(zon);
-    }
-    if (v.committed_last > v.end)
-        v.end = v.committed_last;
-    if (check_numbers)
-        for (i = 0; i < head && i < sizeof cover; i++)
-            if (cover[i] != 1) {
-                PROBLEM("number %llu of %llu is in %u places", (unsigned long long)i,
-                        (unsigned long long)head, cover[i]);
-                break;
-            }
-    return v;
+    judge j = {.file = slurp, .problem = judge_says, .value_at = 8, .text_at = 16};
+    j.kinds = c->kinds, j.base = c->seed_base, j.segments = c->next_segment + 1;
+    j.safe = safe, j.durable = c->durable, j.closed = closed;
+    judge_channel(&j);
+    return j;
 }
 
 /* ---- one run ---- */
@@ -335,7 +209,7 @@ static long run(long from, long to, int flood)
     static uint64_t zone_row[6];
     fr_ring_header plan;
     fr_ring ring;
-    int fd, error = 0, step, dir, log1, log2, i;
+    int fd, error = 0, step, dir, log1, log2, i, waits;
     uint64_t n = 0, missed = 0, failed = 0, k;
     void *memory;
     char clean[600];
@@ -354,7 +228,7 @@ static long run(long from, long to, int flood)
     dir = open(folder, O_RDONLY | O_DIRECTORY);
     log1 = openat(dir, "clocks", O_CREAT | O_RDWR, 0600), log2 = openat(dir, "stats", O_CREAT | O_RDWR, 0600);
     memset(&plan, 0, sizeof plan), memset(&texts, 0, sizeof texts), memset(files, 0, sizeof files);
-    free(channel.lines.data), free(channel.stage), free(channel.blocks), free(channel.zone_rows),
+    free(channel.lines.data), free(channel.kept), free(channel.told), free(channel.stage), free(channel.blocks), free(channel.zone_rows),
         free(channel.text_ids), free(channel.text_offsets);
     memset(&channel, 0, sizeof channel), memset(&spooler, 0, sizeof spooler);
     plan.record_size = RECORD, plan.payload_offset = 8, plan.payload_size = 16,
@@ -400,17 +274,17 @@ static long run(long from, long to, int flood)
             fr_ring_put_payloads(&ring, (int64_t)n + 5, NULL, (const unsigned char *)payload, 16, 1);
         }
         fake += 60000000;
-        fr_spool_drain(&spooler, &channel);
+        fr_spool_drain(&spooler, &channel, 0, &waits);
         if (step % 3 == 2)
             fr_sync_round(&spooler);
         for (i = 0; i < FDS; i++)
-            if (files[i].unsynced && channel.durable > files[i].unsynced_from) {
+            if (files[i].unsynced && !given_up(i) && channel.durable > files[i].unsynced_from) {
                 PROBLEM("durable %llu, but what follows %llu was never flushed",
                         (unsigned long long)channel.durable, (unsigned long long)files[i].unsynced_from);
                 break;
             }
         if (bad || (calls > fail_from && calls < fail_from + 12)) {
-            verdict v = judge(channel.seed_base, channel.written, 0, 1);
+            judge v = verdict(&channel, channel.written, 0);
             if (v.end < channel.written)
                 PROBLEM("written %llu, on the disk %llu", (unsigned long long)channel.written,
                         (unsigned long long)v.end);
@@ -420,7 +294,7 @@ static long run(long from, long to, int flood)
         fail_to = calls; /* the disk is well again */
     for (i = 0; i < 3; i++) {
         fake += 200000000;
-        fr_spool_drain(&spooler, &channel);
+        fr_spool_drain(&spooler, &channel, 0, &waits);
         fr_sync_round(&spooler);
     }
     if (channel.error)
@@ -431,10 +305,9 @@ static long run(long from, long to, int flood)
     if (channel.durable != n && !channel.sync_error)
         PROBLEM("durable %llu of %llu at the end, and no error said", (unsigned long long)channel.durable,
                 (unsigned long long)n);
-    if (channel.open)
-        fr_segment_close(&faulty, &channel.segment);
+    fr_spool_close(&spooler, &channel);
     {
-        verdict v = judge(channel.seed_base, n, 1, 1);
+        judge v = verdict(&channel, n, 1);
         if (v.end != n)
             PROBLEM("the folder ends at %llu of %llu", (unsigned long long)v.end, (unsigned long long)n);
         if (v.lost[FR_GAP_MISSED] != missed || v.lost[FR_GAP_FAILED] != failed)

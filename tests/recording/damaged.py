@@ -9,6 +9,7 @@ from recording.samples import PERIOD, held, held_channel, status, status_channel
 from recording.writer import START_NS, Folder, Segment
 
 from fastrec.recording import Recovery, layout, reader
+from fastrec.recording.channel import Channel
 from fastrec.schema.gaps import OWN_NUMBERS, Cause
 
 
@@ -61,7 +62,7 @@ def by_number(root: Path, name: str) -> dict[int, bytes]:
     """The bytes of every record of a channel that the reader finds."""
     run = reader.open(root)
     found = {}
-    for chunk in run._content(run._channel(name), run._closed()).chunks:
+    for chunk in Channel(root, bytes.fromhex(run.uuid), name).read().chunks:
         rows = chunk.rows(0, len(chunk))
         data, width = rows.tobytes(), rows.dtype.itemsize
         for place in range(len(rows)):
@@ -74,7 +75,7 @@ def blocks(root: Path) -> list[tuple[str, str, int, int, int, int]]:
     run = reader.open(root)
     found = []
     for name in run:
-        for segment in run._content(run._channel(name), None).segments:
+        for segment in Channel(root, bytes.fromhex(run.uuid), name).read().segments:
             width, begin = segment.stock.dtype.itemsize, len(segment.stock.header)
             head, row = layout.header_size(layout.INDEX_DTYPE), layout.INDEX_DTYPE.itemsize
             for place, block in enumerate(segment.index):

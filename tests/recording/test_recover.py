@@ -355,6 +355,29 @@ def test_damage_to_what_a_later_segment_holds_again(tmp_path: Path) -> None:
     assert damaged.by_number(Path(recovery.path), "status") == original
 
 
+def test_what_a_later_segment_lost_is_taken_from_the_earlier_one(tmp_path: Path) -> None:
+    folder = damaged.manifold(tmp_path / "r")
+    original = damaged.by_number(folder.root, "status")
+    flip(folder.root / STATUS / "records.000001.npy", BEGIN + 100 * WIDTH)  # of 2510 to 2809
+    recovery = saved(folder.root)
+    assert recovery.ok and [(one.first, one.last, one.saved) for one in recovery.torn] == [(2510, 2809, True)]
+    assert damaged.by_number(Path(recovery.path), "status") == original
+
+
+def test_a_segment_still_says_that_it_tells_losses_again(tmp_path: Path) -> None:
+    folder = damaged.manifold(tmp_path / "r")
+    path = folder.root / STATUS / "index.000001.npy"
+    reseal(path, layout.INDEX_DTYPE, 0, layout.place(writer.UUID, "status", 1), flags=layout.INDEX_AGAIN)
+    recovery = saved(folder.root)
+    assert recovery.ok
+    copied = tmp_path / "saved" / STATUS / "index.000001.npy"
+    assert copied.read_bytes() == path.read_bytes()
+    flip(folder.root / STATUS / "strings.000001.jsonl", 12)  # everything is sealed anew
+    again = recover(folder.root, tmp_path / "again")
+    assert np.load(tmp_path / "again" / STATUS / "index.000001.npy")["flags"].tolist()[:2] == [4, 0]
+    assert fr.open(again.path).verify().ok
+
+
 def test_gaps(tmp_path: Path) -> None:
     folder, channel = samples.small(tmp_path / "r")
     flip(channel.segments[0].path("gaps"), 256 + 16)

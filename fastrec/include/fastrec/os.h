@@ -14,11 +14,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -37,6 +39,12 @@
 #define F_SEAL_SEAL 1
 #define F_SEAL_SHRINK 2
 #define F_SEAL_GROW 4
+#endif
+
+#ifndef O_TMPFILE
+#define FR_O_TMPFILE (020000000 | O_DIRECTORY) /* the same on all machines but alpha, parisc and sparc */
+#else
+#define FR_O_TMPFILE O_TMPFILE
 #endif
 
 #define FR_NS 1000000000LL
@@ -229,8 +237,27 @@ static inline void fr_unlock(const void *memory, size_t size) { munlock(memory, 
 
 /* ---- memory ---- */
 
-/* An anonymous shared mapping of at most half the machine's memory, prefaulted; shared so that a fork costs
- * the writer no page faults, and sealed so that nobody can shrink it under us. NULL and *error on failure. */
+#define FR_SHARED "/dev/shm"
+
+/* Map `size` bytes of a file in memory, prefaulted; shared, so that a fork costs the writer no page faults.
+ */
+static inline void *fr_map_whole(int fd, size_t size, int *error)
+{
+    void *memory;
+    do /* a full tmpfs is an error here, not SIGBUS later */
+        *error = -posix_fallocate(fd, 0, (off_t)size);
+    while (*error == -EINTR);
+    if (*error)
+        return NULL;
+    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (memory != MAP_FAILED)
+        return memory;
+    *error = -errno;
+    return NULL;
+}
+
+/* A new mapping of at most half the machine's memory; NULL and *error on failure. Nobody else can reach it, nor
+ * shrink it under us; `name` is what maps show. NULL: its file can be linked into FR_SHARED. */
 static inline void *fr_map_new(const char *name, size_t size, int *fd, int *error)
 {
     void *memory;
@@ -238,21 +265,81 @@ static inline void *fr_map_new(const char *name, size_t size, int *fd, int *erro
         *error = -ENOMEM; /* a memfd has no limit of its own: asking for too much would end the machine */
         return NULL;
     }
-    *fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    *fd = name ? (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING)
+               : open(FR_SHARED, O_RDWR | O_CLOEXEC | FR_O_TMPFILE, 0600);
     if (*fd < 0) {
         *error = -errno;
         return NULL;
     }
-    *error = -posix_fallocate(*fd, 0, (off_t)size); /* a full tmpfs is an error here, not SIGBUS later */
-    if (!*error) {
+    memory = fr_map_whole(*fd, size, error);
+    if (!memory)
+        close(*fd);
+    else if (name)
         fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-        memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, *fd, 0);
+    return memory;
+}
+
+/* Give a linkable mapping its name in FR_SHARED, which nothing may have yet. */
+static inline int fr_map_link(int fd, const char *name)
+{
+    char path[32];
+    int dir = open(FR_SHARED, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error = 0;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (dir < 0)
+        return -errno;
+    if (linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW))
+        error = -errno;
+    close(dir);
+    return error;
+}
+
+/* A private copy, made page by page as it is looked at, of what another process left under a name in
+ * FR_SHARED: a file of our user (or root's) that nobody else may touch, no link, of one name. NULL and
+ * *error. */
+static inline void *fr_map_left(const char *name, size_t *size, int *fd, int *error)
+{
+    struct stat about;
+    void *memory;
+    int dir = open(FR_SHARED, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *error = 0;
+    *fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (*fd < 0 || fstat(*fd, &about))
+        *error = -errno;
+    if (dir >= 0)
+        close(dir);
+    if (!*error
+        && (!S_ISREG(about.st_mode) || (about.st_uid != geteuid() && about.st_uid) || about.st_mode & 077
+            || about.st_nlink != 1))
+        *error = -EPERM;
+    if (!*error && about.st_size < 4096)
+        *error = -EINVAL;
+    if (!*error) {
+        *size = (size_t)about.st_size;
+        memory = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_PRIVATE, *fd, 0);
         if (memory != MAP_FAILED)
             return memory;
         *error = -errno;
     }
-    close(*fd);
+    if (*fd >= 0)
+        close(*fd);
     return NULL;
+}
+
+/* Take the name from a mapping, if it is still this one's. */
+static inline int fr_map_unlink(int fd, const char *name)
+{
+    struct stat ours, named;
+    int dir = open(FR_SHARED, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error = 0;
+    if (dir < 0)
+        return -errno;
+    if (fstat(fd, &ours) || fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW))
+        error = -errno;
+    else if (ours.st_ino != named.st_ino || ours.st_dev != named.st_dev)
+        error = -ENOENT;
+    else if (unlinkat(dir, name, 0))
+        error = -errno;
+    close(dir);
+    return error;
 }
 
 static inline void fr_map_free(void *memory, size_t size, int fd)
@@ -280,6 +367,8 @@ typedef struct fr_io {
     int (*sync_all)(int fd); /* everything on its file system */
     int (*sync_dir)(int dir);
     int (*close)(int fd);
+    long (*read)(int fd, void *data, size_t size, uint64_t offset);
+    int (*space)(int dir, uint64_t *bytes); /* that are free for us on its file system */
 } fr_io;
 
 static inline int fr_create(int dir, const char *name)
@@ -315,8 +404,34 @@ static inline int fr_sync_all(int fd) { return syscall(SYS_syncfs, fd) ? -errno 
 static inline int fr_sync_dir(int dir) { return fsync(dir) ? -errno : 0; }
 static inline int fr_close(int fd) { return close(fd) ? -errno : 0; }
 
-static const fr_io fr_system_io = {fr_create, fr_pwrite,   fr_publish_name, fr_remove,
-                                   fr_sync,   fr_sync_all, fr_sync_dir,     fr_close};
+static inline long fr_pread(int fd, void *data, size_t size, uint64_t offset)
+{
+    long n;
+    do
+        n = pread(fd, data, size, (off_t)offset);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+static inline int fr_space(int dir, uint64_t *bytes)
+{
+    struct statvfs about;
+    if (fstatvfs(dir, &about))
+        return -errno;
+    *bytes = (uint64_t)about.f_bavail * about.f_frsize;
+    return 0;
+}
+
+static const fr_io fr_system_io = {fr_create,   fr_pwrite,   fr_publish_name, fr_remove, fr_sync,
+                                   fr_sync_all, fr_sync_dir, fr_close,        fr_pread,  fr_space};
+
+/* Is the disk full, or out of reach for a moment? Then the same call may be made again later. Any other error
+ * leaves it open what became of the file. */
+static inline int fr_passing(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT || error == -EFBIG || error == -EINTR || error == -EAGAIN
+           || error == -ENOMEM || error == -EMFILE || error == -ENFILE;
+}
 
 /* The start of a small file as text, cut to `size` - 1 bytes; its length, or -errno and an empty text. */
 static inline long fr_read_text(const char *path, char *text, size_t size)
@@ -335,6 +450,19 @@ static inline long fr_read_text(const char *path, char *text, size_t size)
         text[n] = 0;
     close(fd);
     return n;
+}
+
+/* Read all of it: whether it was there. */
+static inline int fr_read_all(const fr_io *io, int fd, void *data, size_t size, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < size) {
+        long n = io->read(fd, (char *)data + done, size - done, offset + done);
+        if (n <= 0)
+            return 0;
+        done += (size_t)n;
+    }
+    return 1;
 }
 
 /* Write all of it; the bytes that landed (fewer than `size` only after an error, stored in *error). */

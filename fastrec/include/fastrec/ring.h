@@ -260,6 +260,39 @@ static inline uint32_t fr_ring_crc(const fr_ring_header *h)
     return fr_crc32c(0, &copy, offsetof(fr_ring_header, head));
 }
 
+#define FR_MAX_RECORD (68u << 10) /* 64 KiB of payload, and the recorder's columns */
+#define FR_MAX_SLOTS (1ull << 33)
+#define FR_MAX_SCHEMA (64u << 20)
+#define FR_MAX_ARENA (64u << 20)
+#define FR_MAX_NUMBER (1ull << 62)
+
+/* What is wrong with a private copy of a header that a mapping of `size` bytes begins with; NULL: nothing.
+ * Then every offset is inside, and the counters make no arithmetic wrap. */
+static inline const char *fr_ring_refusal(const fr_ring_header *h, uint64_t size)
+{
+    fr_ring_header plan;
+    if (memcmp(h->magic, FR_RING_MAGIC, 8))
+        return "it is no ring";
+    if (h->version != FR_RING_VERSION || h->endian != 0x01020304u || h->header_size != FR_PAGE)
+        return "it is of another version or machine";
+    if (h->crc != fr_ring_crc(h))
+        return "its header does not match its checksum";
+    if (h->record_size % 8 || h->record_size > FR_MAX_RECORD || h->nslots <= FR_GUARD
+        || h->nslots > FR_MAX_SLOTS || h->schema_size > FR_MAX_SCHEMA || h->arena_size > FR_MAX_ARENA
+        || h->store > 1 || h->payload_offset != (h->store ? 32u : 8u) || !h->payload_size
+        || h->payload_size > h->record_size - h->payload_offset || h->record_size < h->payload_offset)
+        return "its sizes cannot be";
+    memcpy(&plan, h, sizeof plan);
+    fr_ring_plan(&plan);
+    plan.crc = h->crc;
+    if (memcmp(&plan, h, offsetof(fr_ring_header, head)) || size < h->total_size)
+        return "its parts are not where they belong";
+    if (h->first > FR_MAX_NUMBER || h->head < h->first || h->head > FR_MAX_NUMBER
+        || h->gap_head > FR_MAX_NUMBER || h->arena_used > h->arena_size)
+        return "its counters cannot be";
+    return NULL;
+}
+
 /* A consistent copy of the counters. The tries are bounded: a writer killed in the middle leaves the
  * sequence word odd for ever, and its last counters are still the best there is. */
 static inline fr_account fr_ring_account(const fr_ring_header *h)

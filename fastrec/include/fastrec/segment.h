@@ -19,11 +19,36 @@ typedef struct fr_file_kind {
     size_t row_size; /* 1 for strings */
 } fr_file_kind;
 
+/* The ring's ids of the texts of a segment, in the order of its lines. */
+typedef struct fr_line_ids {
+    uint32_t *ids;
+    uint32_t count, room;
+} fr_line_ids;
+
 typedef struct fr_segment {
     uint32_t number;
     int fd[FR_FILES];        /* -1: not open */
     uint64_t rows[FR_FILES]; /* committed; of strings, bytes */
+    int64_t born;            /* when it was opened */
+    int64_t last;            /* latest stamp in it */
+    fr_line_ids *lines;      /* the spooling thread's */
 } fr_segment;
+
+static inline uint64_t fr_segment_bytes(const fr_segment *s, const fr_file_kind kinds[FR_FILES])
+{
+    uint64_t bytes = 0;
+    int i;
+    for (i = 0; i < FR_FILES; i++)
+        bytes += kinds[i].header_size + s->rows[i] * kinds[i].row_size;
+    return bytes;
+}
+
+typedef char fr_file_name[40];
+
+static inline void fr_segment_name(fr_file_name name, int file, uint32_t number)
+{
+    snprintf(name, sizeof(fr_file_name), "%s.%06u.%s", fr_file_stems[file], number, fr_file_ends[file]);
+}
 
 static inline void fr_segment_close(const fr_io *io, fr_segment *s)
 {
@@ -33,6 +58,24 @@ static inline void fr_segment_close(const fr_io *io, fr_segment *s)
             io->close(s->fd[i]);
         s->fd[i] = -1;
     }
+    if (s->lines)
+        free(s->lines->ids);
+    free(s->lines);
+    s->lines = NULL;
+}
+
+/* Remove a segment whole, records first: without them, what is left of it counts for nothing. */
+static inline int fr_segment_remove(const fr_io *io, int dir, uint32_t number)
+{
+    fr_file_name name;
+    int i, error = 0;
+    for (i = FR_RECORDS; i >= 0 && !error; i--) {
+        fr_segment_name(name, i, number);
+        error = io->remove(dir, name);
+        if (error == -ENOENT)
+            error = 0;
+    }
+    return error;
 }
 
 /* 0, or -errno with nothing left behind, as far as the disk lets itself be cleaned: `again` says that an
@@ -40,21 +83,25 @@ static inline void fr_segment_close(const fr_io *io, fr_segment *s)
 static inline int fr_segment_open(const fr_io *io, int dir, fr_segment *s, uint32_t number,
                                   const fr_file_kind kinds[FR_FILES], int again)
 {
-    char name[FR_FILES][40], draft[FR_FILES][48];
+    fr_file_name name[FR_FILES];
+    char draft[FR_FILES][sizeof(fr_file_name) + 8];
     int i, named = 0, error = 0;
+    memset(s, 0, sizeof *s);
     s->number = number;
     for (i = 0; i < FR_FILES; i++) {
         s->fd[i] = -1;
-        s->rows[i] = 0;
-        snprintf(name[i], sizeof name[i], "%s.%06u.%s", fr_file_stems[i], number, fr_file_ends[i]);
-        snprintf(draft[i], sizeof draft[i], ".%s.%06u.%s.new", fr_file_stems[i], number, fr_file_ends[i]);
+        fr_segment_name(name[i], i, number);
+        snprintf(draft[i], sizeof draft[i], ".%.*s.new", (int)sizeof name[i] - 1, name[i]);
     }
+    s->lines = (fr_line_ids *)calloc(1, sizeof *s->lines);
+    if (!s->lines)
+        error = -ENOMEM;
     if (number > FR_MAX_SEGMENT)
-        error = -EFBIG;
+        error = -ERANGE;
+    if (again)
+        fr_segment_remove(io, dir, number);
     for (i = 0; i < FR_FILES && !error; i++) {
         io->remove(dir, draft[i]); /* of a run that was killed here */
-        if (again)
-            io->remove(dir, name[i]);
         s->fd[i] = io->create(dir, draft[i]);
         if (s->fd[i] < 0)
             error = s->fd[i];

@@ -1,0 +1,191 @@
+/* again.h: segments given up, and their rows written again.
+ *
+ * After a flush that failed, or an error that tells nothing, nobody knows what of a file is on the disk, and
+ * a second flush that succeeds proves nothing. So its segment is given up, with all that are not durable yet:
+ * the cursor goes back to what is durable, and a new segment takes what follows from the ring, or, where that
+ * has lost it, from the segments given up, whose checksums tell what is still right. What neither has is a
+ * loss. */
+#ifndef FASTREC_AGAIN_H
+#define FASTREC_AGAIN_H
+
+#include "lines.h"
+#include "losses.h"
+
+/* A row of a segment's index; false: it cannot be read, or is not what was written. */
+static inline int fr_again_index(const fr_io *io, const fr_spool_channel *c, const fr_segment *s,
+                                 uint64_t row, fr_index_row *to)
+{
+    return row < s->rows[FR_INDEX]
+           && fr_read_all(io, s->fd[FR_INDEX], to, sizeof *to,
+                          c->kinds[FR_INDEX].header_size + row * sizeof *to)
+           && to->crc == fr_crc32c(fr_seed(c->seed_base, s->number, row), to, offsetof(fr_index_row, crc));
+}
+
+/* ---- giving up ---- */
+
+static inline void fr_again_sort(fr_gap *gaps, uint64_t count)
+{
+    uint64_t i, at;
+    for (i = 1; i < count; i++) { /* in the order of their places; they nearly are */
+        fr_gap gap = gaps[i];
+        for (at = i; at && gaps[at - 1].seq > gap.seq; at--)
+            gaps[at] = gaps[at - 1];
+        gaps[at] = gap;
+    }
+}
+
+/* Losses that were committed with what is given up wait for a commit again, with those that do anyway. Of too
+ * many, those without numbers are added up, as ever; the numbers of the others will be found missing again.
+ */
+static inline int fr_again_gaps(fr_spool_channel *c, uint64_t from)
+{
+    fr_gap *all = (fr_gap *)malloc((c->told_count + c->own_count + c->gap_count + 1) * sizeof *all);
+    uint64_t n = 0, i;
+    if (!all)
+        return -ENOMEM;
+    fr_told_forget(c, from);
+    for (; n < c->told_count; n++)
+        all[n] = c->told[n].gap;
+    memcpy(all + n, c->own, c->own_count * sizeof *all);
+    n += c->own_count;
+    memcpy(all + n, c->gaps, c->gap_count * sizeof *all);
+    n += c->gap_count;
+    c->told_count = c->own_count = c->gap_count = 0;
+    fr_again_sort(all, n);
+    for (i = 0; i < n; i++)
+        if (c->gap_count < FR_GAPS_HELD || !fr_gap_has_numbers(&all[i]))
+            fr_commit_gap(c, all[i]);
+    free(all);
+    return 0;
+}
+
+/* The oldest segment given up is left as it is. */
+static inline void fr_again_part(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock)
+{
+    pthread_mutex_lock(lock);
+    fr_keep(c, &c->given_up[0].segment);
+    pthread_mutex_unlock(lock);
+    fr_segment_close(io, &c->given_up[0].segment);
+    memmove(c->given_up, c->given_up + 1, --c->given_up_count * sizeof *c->given_up);
+}
+
+/* Give up every segment that is not durable, and go back to number `from`. 0; FR_COMMIT_WAIT while a flush of
+ * them goes on; or -errno, and nothing has happened. */
+static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock, uint64_t from)
+{
+    fr_segment segments[FR_RETIRED + 1];
+    uint32_t count, i;
+    int error, ahead;
+    pthread_mutex_lock(lock);
+    error = c->syncing ? FR_COMMIT_WAIT : 0;
+    count = c->retired_count;
+    memcpy(segments, c->retired, count * sizeof *segments);
+    if (c->open)
+        segments[count++] = c->segment;
+    pthread_mutex_unlock(lock);
+    if (!error) /* while it is broken nobody begins a flush */
+        error = fr_again_gaps(c, from);
+    if (error)
+        return error;
+    pthread_mutex_lock(lock);
+    c->again_error = (int)c->broken;
+    c->retired_count = 0;
+    c->open = 0;
+    fr_store_relaxed(&c->broken, 0);
+    ahead = c->ahead_state;
+    if (c->safe_last)
+        c->last = c->safe_last;
+    pthread_mutex_unlock(lock);
+    if (count && !segments[count - 1].rows[FR_INDEX] && ahead == FR_AHEAD_NONE) {
+        fr_segment_close(io, &segments[--count]); /* it holds nothing: its number is used again */
+        c->next_segment--;
+        c->attempted = 1;
+    }
+    while (c->given_up_count + count > FR_GIVEN_UP)
+        fr_again_part(io, c, lock);
+    for (i = 0; i < c->given_up_count; i++)
+        c->given_up[i].index_at = c->given_up[i].row_at = 0;
+    for (i = 0; i < count; i++) {
+        fr_given_up one = {segments[i], 0, 0};
+        c->given_up[c->given_up_count++] = one;
+    }
+    c->again_until = c->cursor > c->again_until ? c->cursor : c->again_until;
+    c->again_due = 1;
+    c->count_due = 0;
+    c->lines.size = 0;
+    c->cursor = from;
+    fr_store_release(&c->placed, from);
+    return 0;
+}
+
+/* ---- reading again ---- */
+
+/* The block of a segment given up in which the cursor is, into the stage: how many records from the cursor
+ * on, or 0, and *next is lowered to the number at which its next block begins. */
+static inline uint64_t fr_again_block(const fr_io *io, const fr_spool_channel *c, fr_given_up *g,
+                                      uint64_t *next)
+{
+    const fr_segment *s = &g->segment;
+    const size_t size = c->ring.header->record_size;
+    fr_index_row row;
+    uint64_t skip, i;
+    for (; fr_again_index(io, c, s, g->index_at, &row); g->index_at++, g->row_at += row.rows) {
+        if (!row.rows || row.first_seq + row.rows <= c->cursor)
+            continue;
+        if (row.first_seq > c->cursor) {
+            *next = row.first_seq < *next ? row.first_seq : *next;
+            return 0;
+        }
+        if (row.rows > c->stage_rows
+            || !fr_read_all(io, s->fd[FR_RECORDS], c->stage, row.rows * size,
+                            c->kinds[FR_RECORDS].header_size + g->row_at * size)
+            || row.crc_rows
+                   != fr_crc32c(fr_seed(c->seed_base, s->number, g->row_at), c->stage, row.rows * size))
+            continue; /* lost here: the next block tells up to where */
+        skip = c->cursor - row.first_seq;
+        memmove(c->stage, c->stage + skip * size, (row.rows - skip) * size);
+        for (i = 0; i < row.rows - skip; i++)
+            fr_lines_restore(c, s, c->stage + i * size);
+        return row.rows - skip;
+    }
+    return 0;
+}
+
+/* Go round the numbers of a loss that waits to be told again. */
+static inline void fr_again_skip(fr_spool_channel *c)
+{
+    uint32_t i;
+    for (i = 0; i < c->gap_count && c->gaps[i].seq <= c->cursor; i++)
+        if (fr_gap_has_numbers(&c->gaps[i]) && c->gaps[i].seq + c->gaps[i].count > c->cursor)
+            c->cursor = c->gaps[i].seq + c->gaps[i].count;
+}
+
+/* At most `max` records from the cursor on, into the stage: as fr_lane_read, but what the ring has lost may
+ * be in a segment given up. */
+static inline fr_span fr_again_read(const fr_io *io, fr_spool_channel *c, uint64_t max)
+{
+    fr_span span = fr_lane_read(&c->ring.records, c->cursor, c->stage, max);
+    uint64_t begins = span.first, found = 0, next = span.first;
+    uint32_t i;
+    if (!span.lost || c->cursor >= c->again_until)
+        return span;
+    for (i = c->given_up_count; i-- && !found;) /* the newest first */
+        found = fr_again_block(io, c, &c->given_up[i], &next);
+    if (found) {
+        found = found < max ? found : max;
+        span.count = found < begins - c->cursor ? found : begins - c->cursor;
+        span.lost = 0;
+        span.first = c->cursor;
+    } else {                               /* the stage is what was left of looking for it */
+        for (i = 0; i < c->gap_count; i++) /* what waits to be told again is not lost once more */
+            if (fr_gap_has_numbers(&c->gaps[i]) && c->gaps[i].seq > c->cursor && c->gaps[i].seq < next)
+                next = c->gaps[i].seq;
+        span.count = 0;
+        span.lost = next - c->cursor;
+        span.first = next;
+    }
+    span.skip = 0;
+    return span;
+}
+
+#endif

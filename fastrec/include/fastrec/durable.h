@@ -1,0 +1,144 @@
+/* durable.h: making durable what was written, and closing segments that are. */
+#ifndef FASTREC_DURABLE_H
+#define FASTREC_DURABLE_H
+
+#include "commit.h"
+
+#define FR_SYNC_MANY 8 /* more dirty files than this: syncfs instead of each */
+
+enum { FR_DURABLE_NEVER, FR_DURABLE_TIMED, FR_DURABLE_COMMIT };
+
+/* What a channel has that is not durable: its open segment, and the full ones before it. */
+typedef struct fr_dirty {
+    fr_spool_channel *channel;
+    fr_segment segments[FR_RETIRED + 1];
+    uint32_t count, retired; /* of the segments, the first `retired` are to be closed */
+    int names;               /* files were created */
+    uint64_t placed;         /* the mark, before anything is flushed */
+    int64_t last;            /* latest stamp below it */
+} fr_dirty;
+
+/* Note what is dirty, and how far it was written before the flush that follows. Returns the files. */
+static inline uint32_t fr_sync_collect(fr_spool_channel *c, pthread_mutex_t *lock, fr_dirty *d)
+{
+    memset(d, 0, offsetof(fr_dirty, segments));
+    d->count = d->retired = 0;
+    d->channel = c;
+    d->names = 0;
+    pthread_mutex_lock(lock);
+    d->placed = 0;
+    if (!fr_load_relaxed(&c->broken)) { /* of what is to be given up, a flush would prove nothing */
+        d->placed = fr_load_acquire(&c->placed);
+        d->last = c->open ? c->segment.last : c->safe_last;
+        memcpy(d->segments, c->retired, c->retired_count * sizeof *d->segments);
+        d->count = d->retired = c->retired_count;
+        if (c->open && (d->placed != c->durable || c->segment.rows[FR_INDEX] != c->synced_index))
+            d->segments[d->count++] = c->segment;
+        d->names = c->unsynced_names;
+        c->unsynced_names = 0;
+    }
+    c->syncing = d->count || d->names;
+    pthread_mutex_unlock(lock);
+    return d->count * (FR_FILES - 1) + (uint32_t)(d->names != 0);
+}
+
+/* Zones are derived: never worth a flush. */
+static inline int fr_sync_each(const fr_io *io, const fr_dirty *d)
+{
+    uint32_t i, file;
+    int error = 0;
+    for (i = 0; i < d->count; i++)
+        for (file = 0; file < FR_FILES && !error; file++)
+            if (file != FR_ZONES && (d->segments[i].rows[file] || file == FR_RECORDS))
+                error = io->sync(d->segments[i].fd[file]);
+    return error || !d->names ? error : io->sync_dir(d->channel->dir);
+}
+
+/* The flush is over: raise the mark, and close the full segments, which nobody else does. After one that
+ * failed they are the spooling thread's, to be given up. */
+static inline void fr_sync_finish(const fr_io *io, pthread_mutex_t *lock, fr_dirty *d, int error,
+                                  int durability)
+{
+    fr_spool_channel *c = d->channel;
+    uint32_t i;
+    if (!error && d->count > d->retired)
+        c->synced_index = d->segments[d->count - 1].rows[FR_INDEX];
+    for (i = 0; i < d->retired && !error; i++)
+        fr_segment_close(io, &d->segments[i]);
+    pthread_mutex_lock(lock);
+    if (!error) {
+        for (i = 0; i < d->retired; i++)
+            fr_keep(c, &d->segments[i]);
+        c->retired_count -= d->retired;
+        memmove(c->retired, c->retired + d->retired, c->retired_count * sizeof *c->retired);
+    } else if (!fr_load_relaxed(&c->broken)) {
+        fr_store_relaxed(&c->broken, (uint64_t)-error);
+    }
+    c->unsynced_names |= error && d->names;
+    if (d->count || d->names)
+        fr_store_relaxed(&c->sync_error, (uint64_t)-error);
+    if (!error && durability != FR_DURABLE_NEVER && d->placed > c->durable) {
+        fr_store_release(&c->durable, d->placed);
+        c->safe_last = d->last;
+    }
+    c->syncing = 0;
+    pthread_mutex_unlock(lock);
+}
+
+/* One round over channels: each dirty file by itself, or the whole file system when they are many. `dirty`
+ * has room for all of them, `dir` is in the file system. */
+static inline void fr_sync_all_of(const fr_io *io, pthread_mutex_t *lock, fr_spool_channel *const *channels,
+                                  uint64_t count, fr_dirty *dirty, int dir, int durability)
+{
+    uint32_t files = 0, j;
+    uint64_t i;
+    int error = 0;
+    for (i = 0; i < count; i++) {
+        fr_dirty *d = &dirty[i];
+        files += fr_sync_collect(channels[i], lock, d);
+        for (j = 0; j < d->count; j++)
+            if (fr_segment_raise(io, &d->segments[j]) && j < d->retired)
+                d->retired = j; /* not closed before its counts are right */
+    }
+    if (files > FR_SYNC_MANY && durability != FR_DURABLE_NEVER)
+        error = io->sync_all(dir);
+    for (i = 0; i < count; i++) {
+        fr_dirty *d = &dirty[i];
+        int own = d->count || d->names ? error : 0;
+        if (files <= FR_SYNC_MANY && durability != FR_DURABLE_NEVER)
+            own = fr_sync_each(io, d);
+        fr_sync_finish(io, lock, d, own, durability);
+    }
+}
+
+/* Bring to the disk, and make durable, what a writer left that will publish no more. 0 or -errno; `gap_rows`
+ * and `dirty` are memory to work in. */
+static inline int fr_drain_left(const fr_io *io, fr_spool_channel *c, fr_gap_row *gap_rows, fr_dirty *dirty)
+{
+    const uint64_t head = fr_load_acquire(&c->ring.header->head);
+    pthread_mutex_t lock;
+    int result;
+    pthread_mutex_init(&lock, NULL);
+    fr_commit_read_gaps(c);
+    fr_commit_unpublished(c);
+    do {
+        result = fr_commit(io, c, head, &lock, gap_rows, c->last);
+        if (result == FR_COMMIT_WAIT) {
+            fr_sync_all_of(io, &lock, &c, 1, dirty, c->dir, FR_DURABLE_TIMED);
+            result = c->sync_error ? -(int)c->sync_error : 1;
+        }
+    } while (result > 0);
+    if (!result) {
+        fr_sync_all_of(io, &lock, &c, 1, dirty, c->dir, FR_DURABLE_TIMED);
+        result = -(int)c->sync_error;
+    }
+    for (; c->retired_count; c->retired_count--)
+        fr_segment_close(io, &c->retired[c->retired_count - 1]);
+    if (c->open)
+        fr_segment_close(io, &c->segment);
+    c->open = 0;
+    pthread_mutex_destroy(&lock);
+    return result;
+}
+
+#endif

@@ -1,0 +1,128 @@
+"""Where a recorder's records go: to a folder, new or one to go on with, or no further than memory."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fastrec.core.spooler import SpoolChannel
+from fastrec.errors import RecordingError, SchemaError
+from fastrec.recording.files import checked_metadata
+from fastrec.recording.opening import absolute
+from fastrec.recording.resuming import Resumed, resume
+from fastrec.recording.storing import Storing
+from fastrec.recording.writer import Writer
+from fastrec.ring import Ring
+from fastrec.schema import Schema
+from fastrec.schema.forms import Store
+
+__all__ = ["Destination"]
+
+
+class Destination:
+    """The folder of a recorder, if it has one. Made before it exists, begun when the recorder starts.
+
+    Parameters
+    ----------
+    path : path, optional
+        Without, records stay in memory.
+    storing : Storing
+    metadata : mapping, optional
+    again : bool
+        Go on with what is there; create it if nothing is.
+
+    Attributes
+    ----------
+    path : Path or None
+    offset_ns : int
+        Added to every stamp.
+
+    Raises
+    ------
+    RecordingError
+        There is something at the path that is not to be gone on with, or cannot be.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None,
+        storing: Storing,
+        metadata: Mapping[str, Any] | None,
+        *,
+        again: bool,
+    ) -> None:
+        self.path: Path | None = None if path is None else absolute(path)
+        self._storing = storing
+        self._metadata = checked_metadata(metadata)
+        self._resumed: Resumed | None = None
+        self._writer: Writer | None = None
+        self._mine = True  # the lock of what is there already
+        if self.path is None and again:
+            raise RecordingError("resume=True needs a path: without one there is nothing to go on with")
+        if self.path is not None and os.path.lexists(self.path):
+            if not again:
+                raise RecordingError(f"{self.path}: exists; use another path, or go on with it: resume=True")
+            if metadata:
+                raise RecordingError(f"{self.path}: exists, and has its metadata for good; leave them out")
+            self._resumed = resume(self.path)
+            for note in self._resumed.notes:
+                warnings.warn(note, RuntimeWarning, stacklevel=4)
+        self.offset_ns = self._resumed.offset_ns if self._resumed else 0
+
+    def first(self, name: str, schema: Schema, store: Store, rate: str | None) -> int:
+        """Number of a channel's first record.
+
+        Raises
+        ------
+        SchemaError
+            The channel is there already, with other records.
+        """
+        there = self._resumed.channels if self._resumed else {}
+        end = there.get(name)
+        if end is None:
+            for other in there:
+                if other.lower() == name.lower():
+                    raise SchemaError(f"channel {name!r}: there is {other!r} already; write it so")
+            return 0
+        end.check(name, schema, store, rate)
+        return end.number
+
+    def begin(self) -> None:
+        """Create the folder, or go on with it, and start the threads that fill it."""
+        if self.path is not None:
+            self._mine = False  # the lock is the writer's from now on
+            self._writer = Writer(
+                self.path, metadata=self._metadata, storing=self._storing, resumed=self._resumed
+            )
+
+    def add(self, name: str, ring: Ring, options: Mapping[str, Any]) -> SpoolChannel | None:
+        """Drain a ring into it; see `Writer.add`. None: it stays in memory."""
+        return self._writer.add(name, ring, options) if self._writer else None
+
+    def mark(self, members: Mapping[str, Any]) -> None:
+        """Put down a mark."""
+        if self._writer is not None:
+            self._writer.marks.append(members)
+
+    def end(self, stats: Callable[[str], Mapping[str, Any]]) -> None:
+        """Drain what is left, and close it; see `Writer.close`."""
+        if self._writer is not None:
+            self._writer.close(stats)
+        self.release()
+
+    def discard(self) -> None:
+        """Leave nothing behind of what never held anything, and what was there as it was."""
+        if self._writer is not None:
+            self._writer.discard()
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the files and the lock."""
+        if self._writer is not None:
+            self._writer.release()
+        if self._resumed is not None and self._mine:
+            os.close(self._resumed.lock)
+            self._mine = False

@@ -1,0 +1,144 @@
+"""Where segments overlap: which records and losses of each one count (FORMAT.md, section 6).
+
+A recorder writes rows again in a new segment when it does not know what became of the old one. The later
+segment counts, number by number: what it has not come to yet is still that of the earlier one.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+
+import numpy as np
+
+from fastrec.recording import layout
+from fastrec.recording.segment import Segment
+from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS
+
+__all__ = ["Piece", "Span", "left_of", "merged", "pieces_of", "settle", "spans_of_gaps"]
+
+Span = tuple[int, int]
+"""Numbers from the first up to, not including, the second."""
+
+Piece = tuple[int, int, int]
+"""Rows of a segment from the first up to, not including, the second; and the number of the first."""
+
+
+def spans_of_gaps(gaps: np.ndarray) -> list[Span]:
+    """The numbers that gaps stand for, one span for each gap that has numbers."""
+    own = gaps[_numbered(gaps)]
+    return list(zip(own["seq"].tolist(), (own["seq"] + own["count"]).tolist(), strict=True))
+
+
+def settle(segments: list[Segment]) -> tuple[list[list[Piece]], list[np.ndarray]]:
+    """Of each segment, the records and the losses that count.
+
+    Parameters
+    ----------
+    segments : list of Segment
+        In the order of their numbers.
+
+    Returns
+    -------
+    pieces : list of list of Piece
+    gaps : list of ndarray of GAP_DTYPE
+    """
+    pieces: list[list[Piece]] = []
+    gaps: list[np.ndarray] = []
+    later = _Later()
+    for segment in reversed(segments):
+        own, spans = pieces_of(segment), spans_of_gaps(segment.gaps)
+        pieces.append([part for piece in own for part in _uncovered(piece, later.spans)])
+        gaps.append(_counting(segment, later))
+        later.take([(number, number + stop - start) for start, stop, number in own] + spans, segment)
+    return pieces[::-1], gaps[::-1]
+
+
+class _Later:
+    """What later segments hold or name: disjoint spans in order, and their hulls."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self.hulls: list[tuple[int, int, bool]] = []
+
+    def take(self, spans: list[Span], segment: Segment) -> None:
+        if not len(segment.index):
+            return
+        first = min([int(segment.index["first_seq"][0]), *(start for start, _ in spans)])
+        last = max([segment.end, *(stop for _, stop in spans)])
+        while self.hulls and self.hulls[0][0] <= last:
+            last = max(last, self.hulls.pop(0)[1])
+        again = bool(segment.index["flags"][0] & layout.INDEX_AGAIN)
+        self.hulls.insert(0, (first, last, again))
+        self.spans = merged([*self.spans, *spans])
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Spans in order, those that touch joined."""
+    joined: list[Span] = []
+    for start, stop in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], stop)
+        else:
+            joined.append((start, stop))
+    return joined
+
+
+def pieces_of(segment: Segment) -> list[Piece]:
+    """The rows of a segment by themselves, cut where a number does not follow the one before."""
+    filled = np.flatnonzero(segment.index["rows"])
+    if not len(filled):
+        return []
+    first, rows = segment.index["first_seq"][filled], segment.index["rows"][filled]
+    breaks = np.flatnonzero(np.append(True, first[1:] != first[:-1] + rows[:-1]))
+    starts = segment.at[filled][breaks].tolist()
+    return list(zip(starts, [*starts[1:], segment.length], first[breaks].tolist(), strict=True))
+
+
+def left_of(span: Span, covered: list[Span]) -> list[Span]:
+    """What is left of a span without those that are covered, which are disjoint and in order."""
+    start, stop = span
+    left = []
+    for low, high in covered[max(0, bisect.bisect_right(covered, (start,)) - 1) :]:
+        if low >= stop:
+            break
+        if low > start:
+            left.append((start, low))
+        start = max(start, high)
+    return [*left, (start, stop)] if start < stop else left
+
+
+def _uncovered(piece: Piece, covered: list[Span]) -> list[Piece]:
+    start, stop, number = piece
+    return [
+        (start + low - number, start + high - number, low)
+        for low, high in left_of((number, number + stop - start), covered)
+    ]
+
+
+def _numbered(gaps: np.ndarray) -> np.ndarray:
+    return np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])
+
+
+def _counting(segment: Segment, later: _Later) -> np.ndarray:
+    """Its losses but for those that a later segment tells."""
+    gaps = segment.gaps
+    if not len(gaps) or not later.hulls or segment.end < later.hulls[0][0]:
+        return gaps
+    # A loss without numbers was told by a commit: when its records are in a later segment, so is the loss. A
+    # commit of losses alone at the very number where that begins was before it, if it does not say otherwise.
+    commit = segment.index[np.searchsorted(segment.index["gap_rows"], segment.gap_numbers, "right")]
+    first, alone = commit["first_seq"].astype(np.int64), commit["rows"] == 0
+    place = gaps["seq"].astype(np.int64)
+    told = np.zeros(len(gaps), bool)
+    for low, high, again in later.hulls:
+        told |= (first - (alone & (not again)) >= low) & (place >= low) & (place <= high)
+    numbered = _numbered(gaps)
+    parts = [gaps[~told & ~numbered]]
+    for gap in gaps[numbered]:
+        left = left_of((int(gap["seq"]), int(gap["seq"] + gap["count"])), later.spans)
+        part = np.repeat(gap.reshape(1), len(left)).astype(GAP_DTYPE)
+        part["seq"] = [start for start, _ in left]
+        part["count"] = [stop - start for start, stop in left]
+        parts.append(part)
+    return np.concatenate(parts)
