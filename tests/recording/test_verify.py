@@ -243,7 +243,7 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
     "t_min": (index_row(0, t_min=START_NS - 1), "which are not those of its records"),
     "t_max": (index_row(0, t_max=START_NS), "which are not those of its records"),
     "flags": (index_row(0, flags=1), "has flags 1, which its records do not bear out"),
-    "flags beyond": (index_row(0, flags=4), "has flags 4, which its records do not bear out"),
+    "flags beyond": (index_row(0, flags=8), "has flags 8, which its records do not bear out"),
     "crc_rows": (index_row(0, crc_rows=1), "records 0 to 699 (rows 0 to 699) do not match"),
     "records": (bit("records", -10, 2), "do not match their checksum"),
     "count": (bit("records", 31, 2), "though closed"),
