@@ -14,7 +14,16 @@ from fastrec.errors import CorruptionError
 from fastrec.recording import layout, opening
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
-__all__ = ["NUMBER_LIMIT", "SLICE", "Index", "Since", "read_gaps", "read_index", "true_claims"]
+__all__ = [
+    "NUMBER_LIMIT",
+    "SLICE",
+    "Index",
+    "Since",
+    "read_gaps",
+    "read_index",
+    "sensible_gaps",
+    "true_claims",
+]
 
 NUMBER_LIMIT = 1 << 62
 """Numbers and counts from here on are taken for damage, so that their sums never wrap."""
@@ -202,7 +211,7 @@ def read_gaps(
         for first in range(begin, total, SLICE):
             data = os.pread(descriptor, min(SLICE, total - first) * width, len(header) + first * width)
             rows = np.frombuffer(data, layout.GAP_ROW_DTYPE, len(data) // width)
-            whole = layout.whole_rows(rows, base, first) & _sensible(rows)
+            whole = layout.whole_rows(rows, base, first) & sensible_gaps(rows)
             numbers.append(first + np.flatnonzero(whole))
             kept = np.empty(int(whole.sum()), GAP_DTYPE)
             for name in GAP_DTYPE.names:
@@ -213,6 +222,7 @@ def read_gaps(
     return np.concatenate(numbers), np.concatenate(slices), problems
 
 
-def _sensible(rows: np.ndarray) -> np.ndarray:
+def sensible_gaps(rows: np.ndarray) -> np.ndarray:
+    """Which gap rows say what a gap can be."""
     fits = (rows["seq"] < NUMBER_LIMIT) & (rows["count"] > 0) & (rows["count"] < NUMBER_LIMIT)
     return fits & (rows["cause"] >= min(Cause)) & (rows["cause"] <= max(Cause))

@@ -30,6 +30,7 @@ __all__ = [
     "INDEX_AGAIN",
     "INDEX_DECREASING",
     "INDEX_DTYPE",
+    "INDEX_UNPROVEN",
     "KINDS",
     "MAX_ROWS",
     "RATE",
@@ -67,6 +68,9 @@ HEADER_LIMIT = 10_000
 
 INDEX_DECREASING = 1
 """Bit of an index row's ``flags``: stamps of the block decrease somewhere."""
+
+INDEX_UNPROVEN = 2
+"""Bit of an index row's ``flags``: salvaged; no checksum proved these records when they were."""
 
 INDEX_AGAIN = 4
 """Bit of an index row's ``flags``: losses that earlier segments committed from here on are told again."""

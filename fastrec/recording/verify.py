@@ -16,6 +16,7 @@ import numpy as np
 from fastrec.errors import CorruptionError, FastrecError, RecordingError, shown
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
+from fastrec.recording.holds import impossible
 from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.segment import Segment
 from fastrec.recording.zones import same_zone, summarise
@@ -263,8 +264,19 @@ def _check_segment(report: Report, segment: Segment) -> int:
             report.problems.append(
                 f"{segment.path('index')}: row {block} has no records, but a range of time"
             )
+    _note_unproven(report, segment)
     _check_zones(report, segment, good)
     return lost
+
+
+def _note_unproven(report: Report, segment: Segment) -> None:
+    blocks = segment.index[segment.index["flags"] & layout.INDEX_UNPROVEN != 0]
+    if len(blocks):
+        first, last = blocks["first_seq"][0], blocks["first_seq"][-1] + blocks["rows"][-1] - 1
+        report.notes.append(
+            f"{segment.path('records')}: {blocks['rows'].sum()} records among {first} to {last} were"
+            " salvaged: no checksum proved them"
+        )
 
 
 def _check_headers(report: Report, segment: Segment, wrong: list[str] | None) -> None:
@@ -300,20 +312,18 @@ def _check_block(report: Report, segment: Segment, block: int, texts: int) -> No
         report.problems.append(
             f"{where} says times {row['t_min']} to {row['t_max']}, which are not those of its records"
         )
-    told = int(row["flags"]) & ~(layout.INDEX_AGAIN if block == 0 else 0)
-    if told != int(bool((stamps[1:] < stamps[:-1]).any())) * layout.INDEX_DECREASING:
+    falls = bool((stamps[1:] < stamps[:-1]).any())
+    told = int(row["flags"]) & ~(layout.INDEX_UNPROVEN | (layout.INDEX_AGAIN if block == 0 else 0))
+    if told != falls * layout.INDEX_DECREASING:
         report.problems.append(f"{where} has flags {row['flags']}, which its records do not bear out")
     if segment.stock.store == "changes":
-        length, polls, most = rows["until_ns"] - stamps, rows["polls"], rows["max_gap_ns"]
-        between = np.maximum(polls.astype(np.int64), 2) - 1
-        wrong = (polls == 0) | (most < 0) | (most > length) | ((polls == 1) & (length != 0))
-        wrong |= (polls > 1) & (most < -(-length // between))
-        wrong[:-1] |= rows["until_ns"][:-1] > stamps[1:]
-        odd = np.flatnonzero(wrong)
+        odd = np.flatnonzero(impossible(rows))
         if len(odd):
+            one = rows[odd[0]]
             report.problems.append(
-                f"{segment.path('records')}: row {at + odd[0]} holds {polls[odd[0]]} polls within"
-                f" {length[odd[0]]} ns, {most[odd[0]]} ns apart, which cannot be, or not before the next"
+                f"{segment.path('records')}: row {at + odd[0]} holds {one['polls']} polls within"
+                f" {one['until_ns'] - one['mono_ns']} ns, {one['max_gap_ns']} ns apart, which cannot be, or"
+                " not before the next"
             )
     for text in segment.stock.schema.texts:
         ids = text.of(rows)
