@@ -14,6 +14,7 @@ from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import SchemaError, SourceError, shown
 from fastrec.options import Options
 from fastrec.privileges import GRANTED, of_lock_memory
+from fastrec.recording.destination import Destination
 from fastrec.recording.layout import CHANNEL_NAME
 from fastrec.records import ArrayChunk, Records
 from fastrec.records.following import Piece
@@ -28,7 +29,7 @@ from fastrec.threads import Thread
 from fastrec.times import CLOCK_PAIR_DTYPE, Clock
 from fastrec.timezones import local_zone_name, zone_named
 
-__all__ = ["Channel", "check_name", "schema_of"]
+__all__ = ["Channel", "check_name", "ring_of", "schema_of"]
 
 
 class Channel:
@@ -171,6 +172,10 @@ class Channel:
 
     # For the recorder
 
+    def spool(self, destination: Destination) -> None:
+        """Go to the disk from now on, if there is one."""
+        self.spooling = destination.add(self.name, self.ring, self.options.to_dict())
+
     def probe(self) -> None:
         """Make the first call, on the thread that will poll, and ask for its privileges."""
         asked, sleeps = self.options.of_thread, self.options.sleeps
@@ -260,6 +265,30 @@ class _Tail:
             return None
         chunk = ArrayChunk(array, place, ring.texts())
         return Piece([chunk], place, found, _clock(ring.clock_offset))
+
+
+def ring_of(name: str, schema: Schema, options: Options, destination: Destination) -> Ring:
+    """The ring of a channel to be.
+
+    Raises
+    ------
+    SchemaError, SourceError
+        Where it goes there are other records of that name; it has no room in memory, or no disk to wait for.
+    """
+    bounded = options.when_full == "drop"
+    if bounded and destination.path is None:
+        raise SourceError("when_full='drop' needs a path: without a disk to wait for, nothing is ever full")
+    return Ring(
+        schema,
+        options.capacity,
+        store=options.store,
+        clock=options.clock,
+        bounded=bounded,
+        period=options.period,
+        first=destination.first(name, schema, options.store, options.rate),
+        clock_offset=destination.offset_ns,
+        linkable=destination.path is not None,
+    )
 
 
 def _clock(offset_ns: int) -> Clock:

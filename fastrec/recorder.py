@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from fractions import Fraction
@@ -14,15 +13,14 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from fastrec import lifetimes, living
-from fastrec.channel import Channel, check_name, schema_of
+from fastrec.channel import Channel, check_name, ring_of, schema_of
 from fastrec.core.poller import LEAD_NS
-from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import RecordingError, SourceError, suggest
 from fastrec.options import WhenFull, as_options
 from fastrec.recording.destination import Destination
 from fastrec.recording.reader import Mark
 from fastrec.recording.storing import as_storing
-from fastrec.ring import Clocked, Ring
+from fastrec.ring import Clocked
 from fastrec.schema.forms import Store
 from fastrec.sources import registry
 from fastrec.sources.source import Source
@@ -30,8 +28,6 @@ from fastrec.stats import RecorderStats
 from fastrec.threads import Thread, Threads
 
 __all__ = ["Recorder"]
-
-_MARKS = 4096
 
 _STUCK = 5.0  # s that a stop waits for a call to return
 
@@ -44,9 +40,8 @@ class Recorder:
     path : str or path-like, optional
         The folder to create. Without, the newest records are kept in memory.
     resume : bool
-        Go on with the recording at `path`, if there is one: numbers and stamps go on, also after the machine
-        was started anew. What a recorder that died had published and not written is written first. A channel
-        goes on under its name if schema, store and rate are the same.
+        Go on with the recording at `path`, if there is one. What a recorder that died had published and not
+        written is written first. A channel goes on if its schema, store and rate are the same.
     flush : str
         At most this long after it was published a record is on its way to the disk.
     durability : str or None
@@ -55,20 +50,17 @@ class Recorder:
         A new file is begun beyond this; default 256 MiB, or a sixteenth of `keep_bytes`.
     segment_seconds : number or str, optional
         And after this time; default: never, or a sixteenth of `keep_seconds`.
-    keep_bytes : int, optional
-        The oldest files of all channels are removed, whole, while they take more than this.
-    keep_seconds : number or str, optional
-        Files are removed when their last record is older than this.
+    keep_bytes, keep_seconds : optional
+        The oldest segments are removed, whole, while all take more, or when their last record is older.
     min_free : int, optional
-        So many bytes are left free on the disk: the oldest files give way, then it counts as full.
+        Bytes left free on the disk: the oldest segments give way, then it counts as full.
     metadata : mapping, optional
         Stored with the recording; JSON.
 
     Raises
     ------
     RecordingError
-        The folder exists (without `resume`), is being recorded to, or cannot be created: before anything is
-        recorded.
+        The folder exists (without `resume`), is recorded to by another, or cannot be created.
 
     Notes
     -----
@@ -101,7 +93,6 @@ class Recorder:
         )
         self._destination = Destination(path, storing, metadata, again=resume)
         self._channels: dict[str, Channel] = {}
-        self._marks: deque[Mark] = deque(maxlen=_MARKS)
         self._threads = Threads()
         self._turn = threading.RLock()  # of those who add channels, start, or stop
         self._last_turn = threading.Lock()  # of whoever stops
@@ -218,10 +209,6 @@ class Recorder:
         if isinstance(source, str):
             source = registry.source(source)
         schema = schema_of(name, source, schema, rate)
-        if when_full == "drop" and self.path is None:
-            raise SourceError(
-                "when_full='drop' needs a path: without a disk to wait for, nothing is ever full"
-            )
         options = as_options(
             schema,
             rate=rate,
@@ -240,18 +227,7 @@ class Recorder:
         self._check_open()
         check_name(name, self._channels)
         # Before there is a thread for it: that there is no memory must leave none behind.
-        bounded = when_full == "drop"
-        ring = Ring(
-            schema,
-            options.capacity,
-            store=store,
-            clock=clock,
-            bounded=bounded,
-            period=options.period,
-            first=self._destination.first(name, schema, store, options.rate),
-            clock_offset=self.offset_ns,
-            linkable=self.path is not None,
-        )
+        ring = ring_of(name, schema, options, self._destination)
         polled_on = None if source is None else self._threads.of(name, source, options.thread)
         try:
             with polled_on.held() if polled_on else nullcontext(), self._turn:
@@ -272,7 +248,7 @@ class Recorder:
             channel.probe()
             self._check_open()  # a first call may take longer than a stop waits for it
         if self._state == "running":
-            channel.spooling = self._spool(channel)
+            channel.spool(self._destination)
         self._channels[channel.name] = channel  # before it is polled: a stop must find it in any case
         if channel.polling is not None:
             try:
@@ -318,7 +294,7 @@ class Recorder:
             try:
                 self._destination.begin()
                 for channel in self._channels.values():
-                    channel.spooling = self._spool(channel)
+                    channel.spool(self._destination)
                 start = time.monotonic_ns() + LEAD_NS
                 self._threads.begin(start)
             except BaseException:
@@ -340,7 +316,7 @@ class Recorder:
         Raises
         ------
         RecordingError
-            The disk did not take everything; what it took is whole.
+            The disk did not take everything: what it took is whole, the rest stays in shared memory.
         """
         if os.getpid() != self._pid or self._stops_on == threading.get_ident():
             return  # the second: the handler of a signal that came while we stop
@@ -358,14 +334,14 @@ class Recorder:
         if self._state == "running":
             for channel in living.finish(self.channels.values(), _STUCK):
                 with suppress(RecordingError):  # of a disk that takes nothing, the stop itself will tell
-                    self._mark(f"{channel.name}: {channel.source.outcome}", "outcome")
+                    self._destination.mark(f"{channel.name}: {channel.source.outcome}", "outcome")
         is_mine = self._turn.acquire(timeout=_STUCK)  # a channel that is being added is added first
         self._state = "stopping"
         if is_mine:
             self._turn.release()
         self._end_threads()
         try:
-            if self._channels or self._marks:
+            if self._channels or self.marks:
                 self._destination.end(lambda name: self._channels[name].stats.as_dict())
             else:
                 self._destination.discard()
@@ -413,23 +389,14 @@ class Recorder:
         """
         if self._state != "running":
             raise RecordingError(f"the recorder is {self._state}; marks are set while it runs")
-        return self._mark(text, "mark")
-
-    def _mark(self, text: object, kind: str) -> int:
-        mark = Mark(time.monotonic_ns() + self.offset_ns, str(text), kind)
-        self._destination.mark(mark._asdict())
-        self._marks.append(mark)
-        return mark.mono_ns
+        return self._destination.mark(text, "mark")
 
     @property
     def marks(self) -> tuple[Mark, ...]:
         """The newest marks, at most 4,096; a recording keeps them all."""
-        return tuple(self._marks)
+        return self._destination.marks
 
     @property
     def stats(self) -> RecorderStats:
         """The statistics of every channel as they are now."""
         return RecorderStats({name: channel.stats for name, channel in self.channels.items()})
-
-    def _spool(self, channel: Channel) -> SpoolChannel | None:
-        return self._destination.add(channel.name, channel.ring, channel.options.to_dict())

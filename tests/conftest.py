@@ -10,11 +10,22 @@ from pathlib import Path
 
 import pytest
 
+SHARED = Path("/dev/shm")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """A shell's background job, such as a CI run, is started with interrupts ignored: tests send some."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_rings_left() -> Iterator[None]:
+    """Recorders that a test kills leave their rings in shared memory: they go with the tests."""
+    before = set(SHARED.glob("fastrec.*.*.*"))
+    yield
+    for path in set(SHARED.glob("fastrec.*.*.*")) - before:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

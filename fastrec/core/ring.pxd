@@ -7,6 +7,7 @@ cdef extern from "fastrec/os.h" nogil:
     void *fr_map_new(const char *name, size_t size, int *fd, int *error) noexcept
     int fr_map_link(int fd, const char *name) noexcept      # 0, or -errno
     void *fr_map_left(const char *name, size_t *size, int *fd, int *error) noexcept
+    int fr_map_used(int fd) noexcept
     int fr_map_unlink(int fd, const char *name) noexcept
     long fr_read_text(const char *path, char *text, size_t size) noexcept
     void fr_map_free(void *memory, size_t size, int fd) noexcept

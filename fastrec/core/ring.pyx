@@ -110,6 +110,11 @@ cdef class Ring:
             fr_map_unlink(self.fd, self.name)
         self.name = None
 
+    @property
+    def used(self):
+        """The process that gave it its name, or a child of it, lives."""
+        return fr_map_used(self.fd) != 0
+
     def lock(self):
         """Keep the mapping in memory, as long as it is one: 0, or an errno."""
         return -fr_lock(self.memory, self.mapped)

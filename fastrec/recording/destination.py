@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import RecordingError, SchemaError
 from fastrec.recording.files import checked_metadata
 from fastrec.recording.opening import absolute
+from fastrec.recording.reader import Mark
 from fastrec.recording.resuming import Resumed, resume
 from fastrec.recording.storing import Storing
 from fastrec.recording.writer import Writer
@@ -20,6 +23,8 @@ from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 
 __all__ = ["Destination"]
+
+_MARKS = 4096
 
 
 class Destination:
@@ -59,6 +64,7 @@ class Destination:
         self._metadata = checked_metadata(metadata)
         self._resumed: Resumed | None = None
         self._writer: Writer | None = None
+        self._marks: deque[Mark] = deque(maxlen=_MARKS)
         self._mine = True  # the lock of what is there already
         if self.path is None and again:
             raise RecordingError("resume=True needs a path: without one there is nothing to go on with")
@@ -102,10 +108,18 @@ class Destination:
         """Drain a ring into it; see `Writer.add`. None: it stays in memory."""
         return self._writer.add(name, ring, options) if self._writer else None
 
-    def mark(self, members: Mapping[str, Any]) -> None:
-        """Put down a mark."""
+    def mark(self, text: object, kind: str) -> int:
+        """Mark this moment; its time on the line of the stamps, ns."""
+        mark = Mark(time.monotonic_ns() + self.offset_ns, str(text), kind)
         if self._writer is not None:
-            self._writer.marks.append(members)
+            self._writer.marks.append(mark._asdict())
+        self._marks.append(mark)
+        return mark.mono_ns
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """The newest marks."""
+        return tuple(self._marks)
 
     def end(self, stats: Callable[[str], Mapping[str, Any]]) -> None:
         """Drain what is left, and close it; see `Writer.close`."""

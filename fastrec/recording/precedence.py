@@ -66,10 +66,15 @@ class _Later:
             return
         first = min([int(segment.index["first_seq"][0]), *(start for start, _ in spans)])
         last = max([segment.end, *(stop for _, stop in spans)])
-        while self.hulls and self.hulls[0][0] <= last:
-            last = max(last, self.hulls.pop(0)[1])
-        again = bool(segment.index["flags"][0] & layout.INDEX_AGAIN)
-        self.hulls.insert(0, (first, last, again))
+        hull = first, last, bool(segment.index["flags"][0] & layout.INDEX_AGAIN)
+        apart = []
+        for one in self.hulls:
+            if one[0] <= hull[1] and hull[0] <= one[1]:
+                again = min(one, hull, key=lambda each: each[0])[2]
+                hull = min(one[0], hull[0]), max(one[1], hull[1]), again
+            else:
+                apart.append(one)
+        self.hulls = sorted([*apart, hull])
         self.spans = merged([*self.spans, *spans])
 
 

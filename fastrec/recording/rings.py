@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,14 +20,17 @@ import numpy as np
 from fastrec.core.ring import Ring
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.layout import segment_number
-from fastrec.recording.opening import folder_names
+from fastrec.recording.opening import folder_names, open_folder
 from fastrec.recording.precedence import settle
 from fastrec.recording.spooling import open_channel, spool
 from fastrec.schema.gaps import Cause
 
-__all__ = ["Left", "boot_id", "left_rings", "new_prefix", "next_segment", "take_over"]
+__all__ = ["Left", "boot_id", "left_rings", "new_prefix", "next_segment", "sweep", "take_over"]
 
+_SHARED = Path("/dev/shm")
+_SHARE = 4
 _PREFIX = re.compile(r"fastrec\.[0-9]{1,10}\.[0-9a-f]{16}")
+_RING = re.compile(_PREFIX.pattern + r"\.[A-Za-z0-9_.-]{1,64}")
 _WRITERS = (Cause.DROPPED, Cause.MISSED, Cause.FAILED)
 
 
@@ -38,6 +42,33 @@ def boot_id() -> str:
 def new_prefix() -> str:
     """What the names of a session's rings begin with; nobody can have guessed it."""
     return f"fastrec.{os.geteuid()}.{secrets.token_hex(8)}"
+
+
+def sweep() -> None:
+    """Remove the oldest rings that nobody took over, while they take more than a quarter of shared memory.
+
+    A recorder that dies again and again, each time with a new folder, would fill the memory otherwise.
+    """
+    try:
+        with open_folder(_SHARED, ()) as folder:
+            about = os.fstatvfs(folder)
+            found = []
+            for name in os.listdir(folder):
+                if _RING.fullmatch(name) and name.startswith(f"fastrec.{os.geteuid()}."):
+                    entry = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    found.append((entry.st_ctime_ns, entry.st_size, name))
+    except OSError:
+        return  # others may remove theirs at the same time: there will be another start
+    found.sort()
+    total = sum(size for _, size, _ in found)
+    for _, size, name in found:
+        if total <= about.f_blocks * about.f_frsize // _SHARE:
+            break
+        with suppress(OSError):
+            ring = Ring(left=name.encode("ascii"))
+            if not ring.used:
+                ring.unlink()
+                total -= size
 
 
 class Left(NamedTuple):

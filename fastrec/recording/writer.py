@@ -19,7 +19,7 @@ from fastrec.recording import files, layout
 from fastrec.recording.journals import Lines, open_readings
 from fastrec.recording.opening import refusal
 from fastrec.recording.resuming import ChannelEnd, Moment, Resumed
-from fastrec.recording.rings import new_prefix
+from fastrec.recording.rings import new_prefix, sweep
 from fastrec.recording.spooling import open_channel, spool
 from fastrec.recording.storing import Storing
 from fastrec.ring import Ring
@@ -96,6 +96,7 @@ class Writer:
         stats = Lines(self._root, "stats.jsonl", self._uuid)
         self._descriptors.insert(0, stats.descriptor)
         self.marks = Lines(self._root, "marks.jsonl", self._uuid)
+        sweep()
         self._begin_session()
         self._spooler = Spooler(
             dir=folder,

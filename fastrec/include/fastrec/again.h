@@ -92,6 +92,7 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     c->again_error = (int)c->broken;
     c->retired_count = 0;
     c->open = 0;
+    fr_store_release(&c->placed, from);
     fr_store_relaxed(&c->broken, 0);
     ahead = c->ahead_state;
     if (ahead == FR_AHEAD_READY) { /* what failed to become durable may be its header */
@@ -106,10 +107,10 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
         fr_segment_remove(io, c->dir, unneeded.number);
         c->attempted = 1;
     }
-    if (count && !segments[count - 1].rows[FR_INDEX] && ahead != FR_AHEAD_MAKING) {
-        fr_segment_close(io, &segments[--count]); /* it holds nothing: its number is used again */
-        c->next_segment--;
-        c->attempted = 1;
+    if (count && !segments[count - 1].rows[FR_INDEX]) {
+        /* It holds nothing. Nor is its number used again: its texts could pass for those of the next. */
+        fr_segment_close(io, &segments[--count]);
+        fr_segment_remove(io, c->dir, segments[count].number);
     }
     while (c->given_up_count + count > FR_GIVEN_UP)
         fr_again_part(io, c, lock);
@@ -124,7 +125,6 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     c->count_due = 0;
     c->lines.size = 0;
     c->cursor = from;
-    fr_store_release(&c->placed, from);
     return 0;
 }
 

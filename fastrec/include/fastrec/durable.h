@@ -75,7 +75,7 @@ static inline void fr_sync_finish(const fr_io *io, pthread_mutex_t *lock, fr_dir
         fr_store_relaxed(&c->broken, (uint64_t)-error);
     }
     c->unsynced_names |= error && d->names;
-    if (d->count || d->names)
+    if (d->count || d->names || error)
         fr_store_relaxed(&c->sync_error, (uint64_t)-error);
     if (!error && durability != FR_DURABLE_NEVER && d->placed > c->durable) {
         fr_store_release(&c->durable, d->placed);
@@ -104,7 +104,7 @@ static inline void fr_sync_all_of(const fr_io *io, pthread_mutex_t *lock, fr_spo
         error = io->sync_all(dir);
     for (i = 0; i < count; i++) {
         fr_dirty *d = &dirty[i];
-        int own = d->count || d->names ? error : 0;
+        int own = error; /* of those that had nothing to flush, too: they may have written since */
         if (files <= FR_SYNC_MANY && durability != FR_DURABLE_NEVER)
             own = fr_sync_each(io, d);
         fr_sync_finish(io, lock, d, own, durability);

@@ -41,6 +41,9 @@
 #define F_SEAL_GROW 4
 #endif
 
+#define FR_F_OFD_GETLK 36
+#define FR_F_OFD_SETLK 37
+
 #ifndef O_TMPFILE
 #define FR_O_TMPFILE (020000000 | O_DIRECTORY) /* the same on all machines but alpha, parisc and sparc */
 #else
@@ -279,15 +282,28 @@ static inline void *fr_map_new(const char *name, size_t size, int *fd, int *erro
     return memory;
 }
 
-/* Give a linkable mapping its name in FR_SHARED, which nothing may have yet. */
+/* An open file description lock on all of a file, as long as it or a copy of it is open. */
+static inline struct flock fr_whole_file(void)
+{
+    struct flock all;
+    memset(&all, 0, sizeof all);
+    all.l_type = F_WRLCK;
+    all.l_whence = SEEK_SET;
+    return all;
+}
+
+/* Give a linkable mapping its name in FR_SHARED, which nothing may have yet. A lock says that it is in use.
+ */
 static inline int fr_map_link(int fd, const char *name)
 {
+    struct flock all;
     char path[32];
     int dir = open(FR_SHARED, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error = 0;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     if (dir < 0)
         return -errno;
-    if (linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW))
+    all = fr_whole_file();
+    if (fcntl(fd, FR_F_OFD_SETLK, &all) || linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW))
         error = -errno;
     close(dir);
     return error;
@@ -323,6 +339,13 @@ static inline void *fr_map_left(const char *name, size_t *size, int *fd, int *er
     if (*fd >= 0)
         close(*fd);
     return NULL;
+}
+
+/* Is the process alive that gave it its name? */
+static inline int fr_map_used(int fd)
+{
+    struct flock all = fr_whole_file();
+    return !fcntl(fd, FR_F_OFD_GETLK, &all) && all.l_type != F_UNLCK;
 }
 
 /* Take the name from a mapping, if it is still this one's. */

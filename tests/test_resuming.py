@@ -1,0 +1,473 @@
+"""A recorder that goes on with a recording: numbers, stamps, what a dead one left, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastrec as fr
+from fastrec.channel import Channel
+from fastrec.core.ring import Ring as CoreRing
+from fastrec.recording import resuming, rings
+from fastrec.recording.resuming import Moment
+from fastrec.schema.gaps import Cause
+
+STATUS = np.dtype([("count", "<u8"), ("level", "<f8")])
+SHARED = Path("/dev/shm")
+HOUR = 3_600_000_000_000
+
+
+def push(rec: fr.Recorder, start: int, stop: int, name: str = "c") -> Channel:
+    channel = rec.channels.get(name) or rec.add(name, schema=STATUS, capacity=10_000)
+    rows = np.zeros(stop - start, STATUS)
+    rows["count"], rows["level"] = np.arange(start, stop), np.arange(start, stop) / 2
+    channel.extend(rows)
+    return channel
+
+
+def check(path: Path, count: int, name: str = "c") -> fr.Records:
+    """All of them, in order, once; and nothing wrong with the recording."""
+    run = fr.open(path)
+    records = run[name]
+    np.testing.assert_array_equal(records["count"], np.arange(count))
+    np.testing.assert_array_equal(records.seq, np.arange(count))
+    assert (np.diff(records["mono_ns"]) >= 0).all()
+    report = run.verify()
+    assert report.ok, report.problems
+    return records
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.fastrec"
+
+
+@pytest.fixture
+def recorded(path: Path) -> Path:
+    with fr.Recorder(path) as rec:
+        push(rec, 0, 1000)
+    return path
+
+
+def rings_of(path: Path) -> list[Path]:
+    prefixes = [session["rings"] for session in fr.open(path).sessions]
+    return [ring for prefix in prefixes for ring in SHARED.glob(f"{prefix}.*")]
+
+
+VICTIM = """
+import os, signal, sys, numpy as np, fastrec as fr
+path, start, stop, flush = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+status = np.dtype([("count", "<u8"), ("level", "<f8")])
+rec = fr.Recorder(path, resume=True, flush=flush)
+rec.start()
+c = rec.add("c", schema=status, capacity=10_000)
+rows = np.zeros(1, status)
+for n in range(start, stop):
+    rows["count"], rows["level"] = n, n / 2
+    c.extend(rows)
+print(c.stats.written, c.stats.published, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed(path: Path, start: int, stop: int, flush: str = "1h") -> tuple[int, int]:
+    """What a recorder said that was written and published, and then was killed."""
+    command = [sys.executable, "-c", VICTIM, path, str(start), str(stop), flush]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    written, published = map(int, done.stdout.split())
+    return written, published
+
+
+# Going on
+
+
+def test_numbers_and_stamps_go_on(recorded: Path) -> None:
+    for start in (1000, 2000):
+        with fr.Recorder(recorded, resume=True) as rec:
+            assert rec.offset_ns == 0
+            channel = push(rec, start, start + 1000)
+            assert channel.ring.first == start
+            assert channel.stats.published == start + 1000
+            assert channel.snapshot().seq.tolist() == list(range(start, start + 1000))
+    check(recorded, 3000)
+    run = fr.open(recorded)
+    assert run.state == "closed"
+    assert [session["session"] for session in run.sessions] == [0, 1, 2]
+    assert [session["segments"] for session in run.sessions] == [{}, {"c": 1}, {"c": 2}]
+
+
+def test_a_channel_may_be_added_before_it_starts(recorded: Path) -> None:
+    rec = fr.Recorder(recorded, resume=True)
+    push(rec, 1000, 1500)
+    with rec:
+        push(rec, 1500, 2000)
+    check(recorded, 2000)
+
+
+def test_channels_come_and_rest(recorded: Path) -> None:
+    with fr.Recorder(recorded, resume=True) as rec:
+        push(rec, 0, 10, "other")
+    check(recorded, 1000)
+    check(recorded, 10, "other")
+    with fr.Recorder(recorded, resume=True) as rec:
+        push(rec, 1000, 1001)
+    check(recorded, 1001)
+    check(recorded, 10, "other")
+
+
+def test_marks_readings_and_statistics_go_on(recorded: Path) -> None:
+    before = len(fr.open(recorded).readings)
+    with fr.Recorder(recorded, resume=True) as rec:
+        rec.mark("again")
+        push(rec, 1000, 1001)
+    run = fr.open(recorded)
+    assert [mark.text for mark in run.marks] == ["again"]
+    assert len(run.readings) >= before + 2
+    assert (np.diff(run.readings["monotonic"]) > 0).all()
+    check(recorded, 1001)
+
+
+def test_nothing_there_is_created(path: Path) -> None:
+    with fr.Recorder(path, resume=True, metadata={"rig": 3}) as rec:
+        push(rec, 0, 10)
+    check(path, 10)
+
+
+def test_one_that_never_starts_changes_nothing(recorded: Path) -> None:
+    before = {file: file.read_bytes() for file in recorded.rglob("*") if file.is_file()}
+    rec = fr.Recorder(recorded, resume=True)
+    push(rec, 1000, 1001)
+    rec.stop()
+    assert {file: file.read_bytes() for file in recorded.rglob("*") if file.is_file()} == before
+    with fr.Recorder(recorded, resume=True) as rec:  # nor does it hold the lock
+        push(rec, 1000, 1001)
+    check(recorded, 1001)
+
+
+def test_one_that_records_nothing_leaves_what_was_there(recorded: Path) -> None:
+    with fr.Recorder(recorded, resume=True):
+        pass
+    check(recorded, 1000)
+
+
+# What is refused
+
+
+def test_another_layout_store_or_rate_is_refused(path: Path) -> None:
+    with fr.Recorder(path) as rec:
+        push(rec, 0, 10)
+        rec.add("cpu", "linux:rusage", rate=1000)
+    rec = fr.Recorder(path, resume=True)
+    other = np.dtype([("count", "<u8"), ("level", "<f4"), ("pad", "<u4")])
+    with pytest.raises(fr.SchemaError, match="'c' cannot go on: field 'level' differs"):
+        rec.add("c", schema=other)
+    with pytest.raises(fr.SchemaError, match="'cpu' cannot go on: rate is 100, and was 1000"):
+        rec.add("cpu", "linux:rusage", rate=100)
+    with pytest.raises(fr.SchemaError, match="'cpu' cannot go on: store is 'changes', and was 'every'"):
+        rec.add("cpu", "linux:rusage", rate=1000, store="changes")
+    with pytest.raises(fr.SchemaError, match="there is 'c' already; write it so"):
+        rec.add("C", schema=STATUS)
+    rec.stop()
+
+
+def test_what_cannot_be_gone_on_with(recorded: Path, tmp_path: Path) -> None:
+    with pytest.raises(fr.RecordingError, match="resume=True needs a path"):
+        fr.Recorder(resume=True)
+    with pytest.raises(fr.RecordingError, match="exists; use another path, or go on with it: resume=True"):
+        fr.Recorder(recorded)
+    with pytest.raises(fr.RecordingError, match="metadata"):
+        fr.Recorder(recorded, resume=True, metadata={"a": 1})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(fr.RecordingError, match="holds no recording"):
+        fr.Recorder(tmp_path / "empty", resume=True)
+    with fr.Recorder(recorded, resume=True) as rec:
+        with pytest.raises(fr.RecordingError, match="another recorder is writing to it"):
+            fr.Recorder(recorded, resume=True)
+        push(rec, 1000, 1001)
+    damaged = recorded / "recording.json"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(fr.CorruptionError):
+        fr.Recorder(recorded, resume=True)
+
+
+# What a dead one left
+
+
+def test_the_last_record_before_the_kill_is_taken(recorded: Path) -> None:
+    """Written was nothing of it: it is in shared memory alone."""
+    assert killed(recorded, 1000, 5000) == (1000, 5000)
+    assert len(fr.open(recorded)["c"]) == 1000
+    assert len(rings_of(recorded)) == 1
+    with fr.Recorder(recorded, resume=True) as rec:
+        push(rec, 5000, 5001)
+    check(recorded, 5001)
+    assert rings_of(recorded) == []
+
+
+def test_what_the_ring_lost_is_a_gap(recorded: Path) -> None:
+    killed(recorded, 1000, 20_000)
+    with fr.Recorder(recorded, resume=True) as rec:
+        push(rec, 20_000, 20_001)
+    records = fr.open(recorded)["c"]
+    lost = records.gaps[records.gaps["cause"] == Cause.OVERWRITTEN]
+    assert lost[["seq", "count"]].tolist() == [(1000, 9000)]
+    assert records.seq.tolist() == [*range(1000), *range(10_000, 20_001)]
+    np.testing.assert_array_equal(records["count"], records.seq)
+    assert fr.open(recorded).verify().ok
+
+
+def test_a_second_look_takes_nothing_twice(recorded: Path) -> None:
+    for start in range(1000, 5000, 1000):
+        killed(recorded, start, start + 1000, "5ms" if start % 2000 else "1h")
+    fr.Recorder(recorded, resume=True).stop()
+    fr.Recorder(recorded, resume=True).stop()
+    check(recorded, 5000)
+
+
+def test_losses_that_were_told_are_not_told_again(path: Path) -> None:
+    """Some of a poller's losses are in the file, some in the ring, some in its counters alone."""
+    program = """
+import ctypes, os, signal, sys, time, fastrec as fr
+path, library = sys.argv[1:]
+getters = ctypes.CDLL(library)
+rec = fr.Recorder(path, flush="20ms")
+rec.start()
+c = rec.add("c", fr.Call(getters.fail_often, fr.OUT, schema=[("count", "<u8")]), rate=20_000)
+while c.stats.failed < 2000:
+    time.sleep(0.001)
+while True:
+    s = c.stats
+    os.write(1, f"{s.slots} {s.recorded} {s.missed} {s.failed}\\n".encode())
+    if s.failed > 3000:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+    library = path.parent / "getter.so"
+    source = path.parent / "getter.c"
+    source.write_text(
+        "#include <stdint.h>\nstatic uint64_t n;\n"
+        "int fail_often(uint64_t *out) { n++; *out = n; return n > 5 && n % 7 < 3 ? -5 : 0; }\n"
+    )
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+    command = [sys.executable, "-c", program, path, library]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    _, recorded, missed, failed = map(int, done.stdout.split("\n")[-2].split())
+    fr.Recorder(path, resume=True).stop()
+    records = fr.open(path)["c"]
+    gaps = {cause: int(records.gaps["count"][records.gaps["cause"] == cause].sum()) for cause in Cause}
+    assert gaps[Cause.OVERWRITTEN] == gaps[Cause.DISK] == 0
+    assert len(records) >= recorded
+    assert gaps[Cause.FAILED] >= failed
+    assert gaps[Cause.MISSED] >= missed
+    # The getter counts its calls, one of which `add` made: no poll is told twice.
+    last = int(records["count"][-1])
+    tail = gaps[Cause.FAILED] + len(records) - (last - 1)
+    assert 0 <= tail <= 3, (tail, last)
+    assert fr.open(path).verify().ok
+
+
+def test_a_disk_that_was_full_is_gone_on_with(small_disk: Path) -> None:
+    path, filler = small_disk / "run.fastrec", small_disk / "filler"
+    rec = fr.Recorder(path, flush="5ms")
+    rec.start()
+    push(rec, 0, 100)
+    while rec["c"].stats.written < 100:
+        pass
+    with filler.open("wb") as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(bytes(1 << 16))
+            file.flush()
+    for start in range(100, 8100, 1000):
+        push(rec, start, start + 1000)
+    with pytest.raises(fr.RecordingError, match="could not be written: No space"):
+        rec.stop()
+    assert len(rings_of(path)) == 1
+    filler.unlink()
+    with fr.Recorder(path, resume=True) as rec:
+        push(rec, 8100, 8101)
+    check(path, 8101)
+    assert rings_of(path) == []
+
+
+# Rings that are not to be trusted
+
+
+@pytest.fixture
+def left(recorded: Path) -> Iterator[tuple[Path, Path]]:
+    killed(recorded, 1000, 2000)
+    (ring,) = rings_of(recorded)
+    yield recorded, ring
+    if os.path.lexists(ring):
+        ring.unlink()
+
+
+def resumed_with_warning(path: Path, match: str, count: int = 1000) -> None:
+    with pytest.warns(RuntimeWarning, match=match):
+        rec = fr.Recorder(path, resume=True)
+    rec.stop()
+    check(path, count)
+
+
+def test_a_link_is_not_followed(left: tuple[Path, Path], tmp_path: Path) -> None:
+    path, ring = left
+    (tmp_path / "ring").write_bytes(ring.read_bytes())
+    ring.unlink()
+    ring.symlink_to(tmp_path / "ring")
+    resumed_with_warning(path, "left alone")
+    assert (tmp_path / "ring").exists()
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o620, 0o601])
+def test_what_others_can_reach_is_left_alone(left: tuple[Path, Path], mode: int) -> None:
+    path, ring = left
+    ring.chmod(mode)
+    resumed_with_warning(path, "left alone")
+
+
+def test_what_is_of_somebody_else_is_left_alone(left: tuple[Path, Path]) -> None:
+    path, ring = left
+    os.chown(ring, 12345, 12345)
+    resumed_with_warning(path, "left alone")
+
+
+def test_a_second_name_is_left_alone(left: tuple[Path, Path]) -> None:
+    path, ring = left
+    other = ring.with_name("fastrec.test.other")
+    os.link(ring, other)
+    try:
+        resumed_with_warning(path, "left alone")
+    finally:
+        other.unlink()
+
+
+def test_a_pipe_is_left_alone(left: tuple[Path, Path]) -> None:
+    path, ring = left
+    ring.unlink()
+    os.mkfifo(ring, 0o600)
+    resumed_with_warning(path, "left alone")
+
+
+@pytest.mark.parametrize("size", [0, 100, 4096, 8192, 100_000])
+def test_one_cut_short_is_left_alone(left: tuple[Path, Path], size: int) -> None:
+    path, ring = left
+    os.truncate(ring, size)
+    resumed_with_warning(path, "left alone")
+
+
+def test_every_byte_of_a_header(left: tuple[Path, Path]) -> None:
+    """Whatever a byte of the header becomes: refused, or what is taken is what was published."""
+    path, ring = left
+    whole = ring.read_bytes()
+    ends = whole.index(rings.boot_id().encode()) + 40  # behind it are the counters
+    for at in range(ends):
+        with ring.open("r+b") as file:
+            file.seek(at)
+            file.write(bytes([whole[at] ^ 0x41]))
+        with pytest.raises(OSError, match=r"ring|version|checksum|sizes|belong|counters"):
+            CoreRing(left=ring.name.encode())
+        with ring.open("r+b") as file:
+            file.seek(at)
+            file.write(whole[at : at + 1])
+    fr.Recorder(path, resume=True).stop()
+    check(path, 2000)
+
+
+def test_of_another_run_of_the_machine(left: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    path, ring = left
+    monkeypatch.setattr(rings, "boot_id", lambda: "another")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fr.Recorder(path, resume=True).stop()
+    check(path, 1000)
+    assert ring.exists()
+
+
+def test_shared_memory_that_is_full(tmp_path: Path) -> None:
+    """Recording goes on all the same; a warning says what a crash would cost."""
+    program = """
+import subprocess, sys, warnings, numpy as np, fastrec as fr
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/dev/shm"], check=True)
+warnings.simplefilter("always")
+with fr.Recorder(sys.argv[1]) as rec:
+    c = rec.add("c", schema=[("count", "<u8")], capacity=100_000)
+    c.extend(np.arange(1000, dtype="<u8").view([("count", "<u8")]))
+run = fr.open(sys.argv[1])
+assert run["c"]["count"].tolist() == list(range(1000)) and run.verify().ok
+"""
+    done = subprocess.run(
+        ["unshare", "-m", "--propagation", "private", sys.executable, "-c", program, tmp_path / "run"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "is not kept in shared memory" in done.stderr
+
+
+def test_rings_that_nobody_takes_do_not_fill_the_memory(tmp_path: Path) -> None:
+    program = """
+import os, subprocess, sys
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", "/dev/shm"], check=True)
+victim = '''
+import os, sys, fastrec as fr
+rec = fr.Recorder(sys.argv[1]); rec.start()
+rec.add("c", schema=[("count", "<u8")], capacity=60_000).push(bytes(8))
+os.kill(os.getpid(), 9)
+'''
+for n in range(12):
+    subprocess.run([sys.executable, "-c", victim, f"{sys.argv[1]}/{n}"])
+left = [os.stat(f"/dev/shm/{name}").st_size for name in os.listdir("/dev/shm")]
+assert 1 <= len(left) <= 3 and sum(left) <= 4 << 20, left
+"""
+    done = subprocess.run(
+        ["unshare", "-m", "--propagation", "private", sys.executable, "-c", program, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# After a new start of the machine
+
+
+def another_start(monkeypatch: pytest.MonkeyPatch, *, real_ns: int) -> None:
+    """The machine is started anew, and its clock of dates is so much further."""
+    real = Moment.now
+
+    def now() -> Moment:
+        moment = real()
+        return moment._replace(boot_id="b" * 36, realtime=moment.realtime + real_ns)
+
+    monkeypatch.setattr(resuming.Moment, "now", staticmethod(now))
+
+
+@pytest.mark.parametrize("real_ns", [HOUR, 0, -HOUR])
+def test_stamps_increase_across_a_new_start(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, real_ns: int
+) -> None:
+    last = int(fr.open(recorded)["c"]["mono_ns"][-1])
+    another_start(monkeypatch, real_ns=real_ns)
+    with fr.Recorder(recorded, resume=True) as rec:
+        channel = push(rec, 1000, 2000)
+        stamp = int(channel.current()["mono_ns"])
+        mark = rec.mark("now")
+    assert last < stamp <= mark
+    if real_ns > 0:
+        assert HOUR <= stamp - last < HOUR + 60_000_000_000
+    else:
+        assert stamp - last < 60_000_000_000
+    records = check(recorded, 2000)
+    assert records.clock.wall(stamp) - records.clock.wall(last) < HOUR + 120_000_000_000
+    assert fr.open(recorded).sessions[-1]["offset_ns"] == rec.offset_ns
