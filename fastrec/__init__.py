@@ -12,6 +12,7 @@ from fastrec.errors import (
 )
 from fastrec.recorder import Recorder
 from fastrec.recording.reader import open
+from fastrec.recording.recover import recover
 from fastrec.records import Records
 from fastrec.replay import Player
 from fastrec.ring import Ring
@@ -43,6 +44,7 @@ __all__ = [
     "get_include",
     "linux",
     "open",
+    "recover",
 ]
 
 

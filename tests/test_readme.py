@@ -41,7 +41,7 @@ def test_commands_work(tmp_path: Path) -> None:
             cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert result.returncode == 0 and result.stdout and not result.stderr, (line, result.stderr)
-    assert sorted(os.listdir(tmp_path)) == ["run.fastrec", "usage.csv"]
+    assert sorted(os.listdir(tmp_path)) == ["run.fastrec", "saved.fastrec", "usage.csv"]
 
 
 MOTOR = """

@@ -1,7 +1,7 @@
 """The ``fastrec`` command: one verb per file, and the only room that prints.
 
 Exit codes: 0 all is well, 1 a problem was found or something failed, 2 the command line makes no sense,
-130 it was interrupted. What goes wrong is one line on stderr.
+3 recovering lost something, 130 it was interrupted. What goes wrong is one line on stderr.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ VERBS = {
     "export": "write records to a .csv, .jsonl, .npy or .npz file",
     "schema": "say where the fields of a struct lie, or write it as C, Python, JSON or a ROS 2 message",
     "verify": "check every byte and every number of a recording",
+    "recover": "save all that is whole of a damaged recording in a new one, and list what is not",
 }
 """Verb and what it does; its module has ``add_arguments(parser)`` and ``run(options) -> exit code``. If it
 says ``FOR_A_FILE``, what stands behind ``--`` is no argument of ours: it is in ``options.rest``."""

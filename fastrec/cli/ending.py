@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-__all__ = ["Ending"]
+__all__ = ["Ending", "ended_by_exceptions"]
 
 
 class Ending:
@@ -54,3 +55,23 @@ class Ending:
         self.signal = number
         if self._interrupts:
             raise KeyboardInterrupt
+
+
+@contextmanager
+def ended_by_exceptions() -> Iterator[None]:
+    """Within it SIGTERM and SIGHUP end the command as an exception does: nothing half-written stays."""
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    # Python lets the main thread alone handle signals.
+    mine = threading.current_thread() is threading.main_thread()
+    wanted = (signal.SIGTERM, signal.SIGHUP) if mine else ()
+    caught = [one for one in wanted if signal.getsignal(one) == signal.SIG_DFL]
+    try:
+        for one in caught:
+            signal.signal(one, end)
+        yield
+    finally:
+        for one in caught:
+            signal.signal(one, signal.SIG_DFL)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import signal
-import sys
-import threading
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from fastrec.cli import selection
+from fastrec.cli.ending import ended_by_exceptions
 from fastrec.cli.output import byte_count, plural, say, say_json, visible
 from fastrec.cli.progress import progress
 from fastrec.errors import FormatError
@@ -48,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     arguments: dict[str, Any] = {"overwrite": options.force, **_form(options, taken)}
     chosen = selection.select(options)
     records = chosen.of(chosen.records)
-    with _ended_by_exceptions(), progress(len(records), wanted=not (options.quiet or options.json)) as show:
+    with ended_by_exceptions(), progress(len(records), wanted=not (options.quiet or options.json)) as show:
         if "progress" in taken:
             arguments["progress"] = lambda done, total: show(done, f"{done:,} of {plural(total, 'record')}")
         records.export(options.output, **arguments)
@@ -68,23 +65,3 @@ def _form(options: argparse.Namespace, taken: Collection[str]) -> dict[str, bool
         if name in taken:
             return {name: value}
     raise FormatError(f"{options.output} has one form only; leave out --raw and --decoded")
-
-
-@contextmanager
-def _ended_by_exceptions() -> Iterator[None]:
-    """Within it SIGTERM and SIGHUP end the command as an exception does: nothing half-written stays."""
-
-    def end(number: int, frame: object) -> None:
-        sys.exit(128 + number)
-
-    # Python lets the main thread alone handle signals.
-    mine = threading.current_thread() is threading.main_thread()
-    wanted = (signal.SIGTERM, signal.SIGHUP) if mine else ()
-    caught = [one for one in wanted if signal.getsignal(one) == signal.SIG_DFL]
-    try:
-        for one in caught:
-            signal.signal(one, end)
-        yield
-    finally:
-        for one in caught:
-            signal.signal(one, signal.SIG_DFL)

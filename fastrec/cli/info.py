@@ -108,7 +108,7 @@ def _about_channel(recording: Recording, name: str, stats: dict[str, Any], end: 
         "end_ns": records.end,
         "ends": None if end is None else {"record": end.end, "time_ns": end.time, "why": end.why},
         "gaps": _losses(records),
-        "texts_lost": stats.get("texts_lost"),
+        "texts_lost": lost if isinstance(lost := stats.get("texts_lost"), int) else None,
         "schema": {
             "name": schema.name,
             "bytes": schema.size,

@@ -45,6 +45,8 @@ class Content:
     end : int
         Number after the last record or loss.
     problems, tail : list of str
+    missing : ndarray of GAP_DTYPE
+        Those of the gaps that nobody recorded: what is missing without one.
     """
 
     segments: list[Segment]
@@ -53,6 +55,7 @@ class Content:
     end: int
     problems: list[str]
     tail: list[str]
+    missing: np.ndarray
 
 
 class Channel:
@@ -175,7 +178,7 @@ class Channel:
         ]
         if len(missing):
             gaps = join(np.concatenate([gaps, missing]))
-        return Content(segments, chunks, gaps, end, problems, tail)
+        return Content(segments, chunks, gaps, end, problems, tail, missing)
 
     def seen(self, chunks: Sequence[SegmentChunk]) -> Sequence[Chunk]:
         """The chunks, as the schema given has their rows."""

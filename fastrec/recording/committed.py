@@ -14,7 +14,16 @@ from fastrec.errors import CorruptionError
 from fastrec.recording import layout, opening
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
-__all__ = ["NUMBER_LIMIT", "SLICE", "Index", "Since", "read_gaps", "read_index", "true_claims"]
+__all__ = [
+    "NUMBER_LIMIT",
+    "SLICE",
+    "Index",
+    "Since",
+    "read_gaps",
+    "read_index",
+    "sensible_gaps",
+    "true_claims",
+]
 
 NUMBER_LIMIT = 1 << 62
 """Numbers and counts from here on are taken for damage, so that their sums never wrap."""
@@ -92,8 +101,8 @@ def read_index(root: Path, parts: tuple[str, ...], base: int, first: int = 0) ->
             # Before the rows: a live writer raises it after them.
             index.count = layout.check_header(file.read(len(header)), header, where)
         except CorruptionError as error:
+            # Rows prove themselves, so a bit of the header costs none of them.
             index.problems.append(str(error))
-            return index
         row = first
         # No more at once than there is: memory that is not needed costs as much to get.
         room = max(0, os.fstat(descriptor).st_size - len(header)) // width
@@ -127,16 +136,16 @@ def _describe_end(index: Index, where: str, row: int, rows: np.ndarray, *, more:
         index.tail.append(f"{where}: zeros from row {row} on, which a loss of power leaves behind")
 
 
-def true_claims(
-    index: np.ndarray, *, rows: int, gap_rows: int, string_bytes: int, since: Since = _NOTHING
-) -> tuple[int, str]:
+def true_claims(index: np.ndarray, *, rows: int, since: Since = _NOTHING) -> tuple[int, str]:
     """How many index rows claim only what there is, and what the next one claims instead.
+
+    Gap rows and texts that are not there are damage of their own files, and cost no record.
 
     Parameters
     ----------
     index : ndarray of INDEX_DTYPE
-    rows, gap_rows, string_bytes : int
-        What the files have room for, asked after the index was read.
+    rows : int
+        How many records the file has room for, asked after the index was read.
     since : Since
         What the index rows before these commit.
     """
@@ -156,8 +165,8 @@ def true_claims(
         (first >= NUMBER_LIMIT, "a number beyond all numbers"),
         (first < np.append(np.uint64(since.end), stop[:-1]), "numbers that blocks before it have"),
         (ends > min(rows, layout.MAX_ROWS), "records beyond the end of their file"),
-        ((gaps > gap_rows) | _falls(gaps, since.gap_rows), "gap rows that are not there"),
-        ((texts > string_bytes) | _falls(texts, since.string_bytes), "texts that are not there"),
+        (_falls(gaps, since.gap_rows), "fewer gap rows than the one before"),
+        (_falls(texts, since.string_bytes), "fewer texts than the one before"),
     )
     broken = [(int(np.argmax(mask)), what) for mask, what in rules if mask.any()]
     return min(broken, key=lambda one: one[0]) if broken else (len(index), "")
@@ -170,7 +179,7 @@ def _falls(totals: np.ndarray, before: int) -> np.ndarray:
 def read_gaps(
     root: Path, parts: tuple[str, ...], base: int, begin: int, total: int
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Read the gap rows ``begin ... total - 1`` that are whole.
+    """Read the gap rows ``begin ... total - 1`` that are whole, up to many in a row that are not.
 
     Parameters
     ----------
@@ -202,15 +211,18 @@ def read_gaps(
         for first in range(begin, total, SLICE):
             data = os.pread(descriptor, min(SLICE, total - first) * width, len(header) + first * width)
             rows = np.frombuffer(data, layout.GAP_ROW_DTYPE, len(data) // width)
-            whole = layout.whole_rows(rows, base, first) & _sensible(rows)
+            whole = layout.whole_rows(rows, base, first) & sensible_gaps(rows)
             numbers.append(first + np.flatnonzero(whole))
             kept = np.empty(int(whole.sum()), GAP_DTYPE)
             for name in GAP_DTYPE.names:
                 kept[name] = rows[name][whole]
             slices.append(kept)
+            if not len(kept):
+                break  # a sparse file of any size ends here
     return np.concatenate(numbers), np.concatenate(slices), problems
 
 
-def _sensible(rows: np.ndarray) -> np.ndarray:
+def sensible_gaps(rows: np.ndarray) -> np.ndarray:
+    """Which gap rows say what a gap can be."""
     fits = (rows["seq"] < NUMBER_LIMIT) & (rows["count"] > 0) & (rows["count"] < NUMBER_LIMIT)
     return fits & (rows["cause"] >= min(Cause)) & (rows["cause"] <= max(Cause))

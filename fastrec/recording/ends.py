@@ -51,7 +51,7 @@ def end_of(channel: Channel, state: str, closed: Mapping[str, Any] | None) -> En
         The members of ``closed.json``.
     """
     newest: Segment | None = None  # the last one in which there is something, or in which something is wrong
-    end, time, begin = published(closed, channel.name) or 0, None, None
+    end, time, begin, apart = published(closed, channel.name) or 0, None, None, 0
     for number in reversed(channel.numbers()):
         segment = Segment(channel.stock, number)
         if not segment.present:
@@ -61,8 +61,10 @@ def end_of(channel: Channel, state: str, closed: Mapping[str, Any] | None) -> En
         if not len(segment.index):
             continue
         ends = [segment.end, *(stop for _, stop in spans_of_gaps(segment.gaps))]
-        if begin is not None and max(ends) <= begin:
-            break  # it holds nothing that a later one was to have again
+        # What holds nothing that a later one was to have again may itself be again what is in one before it.
+        apart = apart + 1 if begin is not None and max(ends) <= begin else 0
+        if apart == 2:
+            break
         end = max([end, *ends])
         filled = np.flatnonzero(segment.index["rows"])
         if len(filled):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +30,7 @@ __all__ = [
     "INDEX_AGAIN",
     "INDEX_DECREASING",
     "INDEX_DTYPE",
+    "INDEX_UNPROVEN",
     "KINDS",
     "MAX_ROWS",
     "RATE",
@@ -37,6 +38,7 @@ __all__ = [
     "check_json",
     "descr",
     "header_size",
+    "line_number",
     "npy_header",
     "place",
     "read_rows",
@@ -66,6 +68,9 @@ HEADER_LIMIT = 10_000
 
 INDEX_DECREASING = 1
 """Bit of an index row's ``flags``: stamps of the block decrease somewhere."""
+
+INDEX_UNPROVEN = 2
+"""Bit of an index row's ``flags``: salvaged; no checksum proved these records when they were."""
 
 INDEX_AGAIN = 4
 """Bit of an index row's ``flags``: losses that earlier segments committed from here on are told again."""
@@ -336,8 +341,20 @@ def check_json(line: bytes, seed: int, where: str = "a line of JSON") -> dict[st
         members = json.loads(line.decode("ascii"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{where}: is sealed, but is no JSON: {error}") from error
+    except MemoryError as error:
+        raise FormatError(f"{where}: {len(line):,} bytes of JSON need more memory than there is") from error
     members.pop("crc", None)
     return members
+
+
+def line_number(line: bytes, base: int, numbers: Iterable[int]) -> int | None:
+    """As which of some numbers a line was sealed in the file whose `place` is `base`; None: as none."""
+    line = line.removesuffix(b"\n")
+    sealed = _SEALED.fullmatch(line)
+    if sealed is None:
+        return None
+    body, crc = line[: sealed.start(1)], int(sealed[2], 16)
+    return next((one for one in numbers if crc32c(body, seed_at(base, one)) == crc), None)
 
 
 def _refuse(name: str) -> None:

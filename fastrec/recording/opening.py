@@ -25,11 +25,13 @@ __all__ = [
     "FLOCK",
     "JSON_LIMIT",
     "LINE_LIMIT",
+    "MOST_LEVELS",
     "GoneError",
     "checked_name",
     "folder_names",
     "foreign",
     "has_file",
+    "identity",
     "is_live",
     "open_file",
     "open_folder",
@@ -39,7 +41,6 @@ __all__ = [
     "refusal",
     "staying",
     "subfolders",
-    "version_of",
 ]
 
 JSON_LIMIT = 64 << 20
@@ -47,6 +48,19 @@ JSON_LIMIT = 64 << 20
 
 LINE_LIMIT = 1 << 20
 """Longest line of a ``.jsonl`` file: a text of 4,096 bytes has at most 24,576 in JSON."""
+
+MOST_LEVELS = 128
+"""How deep JSON may be nested. What Python could just read, it could not write where more calls are open."""
+
+_NEAR = 100
+"""Lines by which damage may shift those behind it: as many as a page of 4 KiB has."""
+
+_SEARCH = 64 << 20
+"""Bytes to compare for that in one file, so that no file takes for ever."""
+
+_SHORT, _PATIENCE = 40, 1 << 18
+"""Damaged lines shorter than any that is whole, and for how many bytes that they lack they are borne: each
+costs an error, so a file of newlines would take a hundred times its size."""
 
 FLOCK = "hhqqixxxx"
 """``struct flock`` of Linux with 64-bit offsets: type, whence, start, length, pid."""
@@ -147,7 +161,12 @@ def open_file(root: Path, *parts: str, flags: int = os.O_RDONLY) -> int:
         with open_folder(root, parts[:-1]) as folder:
             # Not blocking: a FIFO put there must not hang us before we see that it is one.
             mode = flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-            descriptor = os.open(checked_name(parts[-1]), mode, dir_fd=folder)
+            name = checked_name(parts[-1])
+            # Before it is opened: some devices do something then, and the other end of a FIFO goes on.
+            kind = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            if not stat.S_ISREG(kind) and not stat.S_ISLNK(kind):
+                raise RecordingError(f"{root.joinpath(*parts)}: is no regular file")
+            descriptor = os.open(name, mode, dir_fd=folder)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -210,14 +229,22 @@ def has_file(root: Path, *parts: str) -> bool:
     return True
 
 
-def version_of(root: Path, *parts: str) -> tuple[int, int, int] | None:
-    """What changes whenever a file does: its inode, size and time of change; None: it is not there."""
+def identity(root: Path, *parts: str) -> tuple[int, ...]:
+    """What differs if there is another file now, or other bytes in it; `FileNotFoundError` without one.
+
+    Raises
+    ------
+    RecordingError
+        It lies behind a link.
+    """
     try:
         with open_folder(root, parts[:-1]) as folder:
-            found = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+            one = os.stat(checked_name(parts[-1]), dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise refusal(root, parts, error) from error
+    return one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns
 
 
 def foreign(descriptor: int) -> bool:
@@ -240,7 +267,22 @@ def read_json(root: Path, *parts: str, seed: int) -> dict[str, Any]:
     CorruptionError
         It does not match its checksum.
     """
-    return layout.check_json(read_bytes(root, *parts), seed, str(root.joinpath(*parts)))
+    where = str(root.joinpath(*parts))
+    return _of_few_levels(layout.check_json(read_bytes(root, *parts), seed, where), where)
+
+
+def _of_few_levels(members: dict[str, Any], where: str) -> dict[str, Any]:
+    level: list[Any] = [members]
+    for _ in range(MOST_LEVELS):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return members
+    raise FormatError(f"{where}: is nested deeper than {MOST_LEVELS} levels")
 
 
 def read_bytes(root: Path, *parts: str) -> bytes:
@@ -256,21 +298,31 @@ def read_bytes(root: Path, *parts: str) -> bytes:
 
 
 def read_lines(
-    root: Path, *parts: str, base: int, stop: int | None = None, begin: int = 0, first: int = 0
+    root: Path,
+    *parts: str,
+    base: int,
+    stop: int | None = None,
+    begin: int = 0,
+    first: int = 0,
+    after: int = 0,
 ) -> Iterator[tuple[int, dict[str, Any] | RecordingError]]:
     """Yield the lines of a ``.jsonl`` file: number and members, or number and what is wrong with the line.
 
-    Each line is sealed with its own number, so a damaged one does not hide those behind it. A last line
-    without a newline was never finished and is left out. A file that is not there has no lines.
+    Each line is sealed with its own number, so a damaged one does not hide those behind it, nor does a
+    newline that is gone or came to be: a line that is whole is known by the number near by that fits. No
+    number comes twice, but that of a line in two pieces: it was told as damaged and comes once more, whole.
+    A file that is not there has no lines.
 
     Parameters
     ----------
     base : int
         `layout.place` of the file.
     stop : int, optional
-        Read no more than that many bytes of the file.
-    begin, first : int
-        Byte of the file at which to begin, and the number of the line that begins there.
+        Read no more than that many bytes of the file, all of which were committed: that the last line has no
+        newline is damage. Without it, such a line was never finished and is left out.
+    begin, first, after : int
+        Byte of the file at which to begin, the number expected of the line that begins there, and that after
+        the last whole line before it.
     """
     try:
         descriptor = open_file(root, *parts)
@@ -279,20 +331,49 @@ def read_lines(
     where = root.joinpath(*parts)
     left = (os.fstat(descriptor).st_size if stop is None else stop) - begin
     with open(descriptor, "rb") as file:
-        file.seek(begin)
+        file.seek(min(begin, os.fstat(descriptor).st_size))
         number = first
+        search, patience = _SEARCH, _PATIENCE
         while left > 0:
             line = file.readline(min(left, LINE_LIMIT))
             left -= len(line)
             if not line.endswith(b"\n"):
                 if len(line) == LINE_LIMIT:
                     yield number, FormatError(f"{where}: line {number} is longer than {LINE_LIMIT:,} bytes")
+                elif stop is not None:
+                    yield number, CorruptionError(f"{where}: line {number} was cut off")
                 return
-            try:
-                yield number, layout.check_json(line, layout.seed_at(base, number), f"{where}: line {number}")
-            except (CorruptionError, FormatError) as error:
-                yield number, error
+            read = _read_line(line, base, number, where)
+            if isinstance(read, CorruptionError):
+                near = range(max(after, number - _NEAR), number + _NEAR)
+                search -= len(near) * len(line)
+                found = layout.line_number(line, base, near) if search > 0 else None
+                if found is None:
+                    patience += len(line) - _SHORT
+                    if patience < 0:
+                        yield (
+                            number,
+                            FormatError(f"{where}: is full of line ends: not read from line {number} on"),
+                        )
+                        return
+                    yield number, read
+                    number += 1
+                    continue
+                for missing in range(number, found):
+                    yield missing, CorruptionError(f"{where}: line {missing} is missing")
+                number, read = found, _read_line(line, base, found, where)
+            yield number, read
             number += 1
+            after = number
+
+
+def _read_line(line: bytes, base: int, number: int, path: Path) -> dict[str, Any] | RecordingError:
+    where = f"{path}: line {number}"
+    try:
+        return _of_few_levels(layout.check_json(line, layout.seed_at(base, number), where), where)
+    except (CorruptionError, FormatError) as error:
+        error.__cause__ = None
+        return error.with_traceback(None)  # with it, the frames would be kept for every line
 
 
 def is_live(root: Path) -> bool:

@@ -7,6 +7,7 @@ segment counts, number by number: what it has not come to yet is still that of t
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -77,15 +78,15 @@ class _Later:
         self.spans = merged([*self.spans, *spans])
 
 
-def merged(spans: list[Span]) -> list[Span]:
-    """Disjoint spans, in order, of the same numbers."""
-    found: list[Span] = []
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Spans in order, those that touch joined."""
+    joined: list[Span] = []
     for start, stop in sorted(spans):
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], stop)
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], stop)
         else:
-            found.append((start, stop))
-    return found
+            joined.append((start, stop))
+    return joined
 
 
 def pieces_of(segment: Segment) -> list[Piece]:

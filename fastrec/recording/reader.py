@@ -137,6 +137,7 @@ class Recording(Mapping[str, Records]):
         self._channels: dict[str, Channel] = {}
         self._records: dict[str, Records] = {}
         self._clock: tuple[object, Clock] | None = None
+        self._closed_as: tuple[object, dict[str, Any]] = (None, {})
         self._given = self._by_channel(schema, renamed)
 
     def _by_channel(
@@ -184,7 +185,12 @@ class Recording(Mapping[str, Records]):
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return any(one == name for one in self)
+        # Not by listing them: a question per channel of a recording of thousands would take for ever.
+        return (
+            isinstance(name, str)
+            and layout.CHANNEL_NAME.fullmatch(name) is not None
+            and opening.has_file(self.path, "channels", name, "channel.json")
+        )
 
     def __getitem__(self, name: str) -> Records:
         """The channel's records, as committed by now.
@@ -262,7 +268,12 @@ class Recording(Mapping[str, Records]):
     def closed(self) -> dict[str, Any] | None:
         """The members of ``closed.json``; None: the recording is not closed."""
         try:
-            return opening.read_json(self.path, "closed.json", seed=layout.row_seed(self._uuid, "", 0, 0))
+            # Asked at every access, and of thousands of channels it is large.
+            now = opening.identity(self.path, "closed.json")
+            if now != self._closed_as[0]:
+                seed = layout.row_seed(self._uuid, "", 0, 0)
+                self._closed_as = now, opening.read_json(self.path, "closed.json", seed=seed)
+            return self._closed_as[1]
         except (FileNotFoundError, CorruptionError, FormatError):
             return None
 
@@ -275,6 +286,12 @@ class Recording(Mapping[str, Records]):
             return "live"
         # A recorder closes before it lets go of the lock, perhaps between our two questions.
         return "unclean" if self.closed is None else "closed"
+
+    def _identity(self, name: str) -> object:
+        try:
+            return opening.identity(self.path, name)
+        except FileNotFoundError:
+            return None
 
     def _lines(self, name: str) -> list[tuple[int, dict[str, Any] | RecordingError]]:
         return list(opening.read_lines(self.path, name, base=layout.place(self._uuid)))
@@ -291,7 +308,7 @@ class Recording(Mapping[str, Records]):
         return tuple(
             Mark(line["mono_ns"], line["text"], str(line.get("kind", "mark")))
             for line in lines
-            if type(line.get("mono_ns")) is int and isinstance(line.get("text"), str)
+            if _is_stamp(line.get("mono_ns")) and isinstance(line.get("text"), str)
         )
 
     @property
@@ -303,13 +320,13 @@ class Recording(Mapping[str, Records]):
                 found[line["channel"]] = {key: value for key, value in line.items() if key != "channel"}
         for name, total in totals(self.closed).items():
             if isinstance(total, dict) and isinstance(total.get("stats"), dict):
-                found[name] = total["stats"]
+                found[name] = dict(total["stats"])
         return found
 
     @property
     def readings(self) -> np.ndarray:
         """The readings of all clocks that are whole: ndarray of CLOCK_DTYPE."""
-        with suppress(FileNotFoundError, CorruptionError):
+        with suppress(FileNotFoundError, CorruptionError, FormatError):
             data = opening.read_bytes(self.path, "clocks.npy")
             rows, whole = layout.read_rows(data, layout.CLOCK_DTYPE, layout.place(self._uuid), "clocks.npy")
             return rows[whole]
@@ -322,10 +339,10 @@ class Recording(Mapping[str, Records]):
         Where the clock of dates was set, or the machine slept, dates jump at the first reading behind it:
         see `clock_events`.
         """
-        seen = tuple(opening.version_of(self.path, name) for name in ("clocks.npy", "sessions.jsonl"))
+        seen = self._identity("clocks.npy"), self._identity("sessions.jsonl")
         if self._clock is None or self._clock[0] != seen:
             start, created = self._start(), self.info.get("created_ns")
-            known = start and type(created) is int and abs(created) < 1 << 62
+            known = start and _is_stamp(created)
             zone = zone_named(self.info.get("timezone"))
             made = clock_of(self.readings, self.sessions, (start, created) if known else None, zone)
             self._clock = seen, made
@@ -351,7 +368,7 @@ class Recording(Mapping[str, Records]):
 
     def _start(self) -> int:
         starts = [session.get("start_ns") for session in self.sessions[:1]]
-        return next((start for start in starts if type(start) is int and abs(start) < 1 << 62), 0)
+        return next(filter(_is_stamp, starts), 0)
 
     # Damage
 
@@ -376,3 +393,7 @@ class Recording(Mapping[str, Records]):
         Report
         """
         return verify(self.path, self._uuid, list(self), state=self.state)
+
+
+def _is_stamp(value: object) -> bool:
+    return type(value) is int and abs(value) < 1 << 62

@@ -11,6 +11,7 @@ import mmap
 import os
 import weakref
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,7 +115,7 @@ class Segment:
         found = committed.read_index(stock.root, self.parts("index"), self._base, since.index)
         # Sizes after the index: what a row claims was in its file before the row was.
         room = self._room() if len(found.rows) else {"rows": 0, "gap_rows": 0, "string_bytes": 0}
-        count, broken = committed.true_claims(found.rows, **room, since=since)
+        count, broken = committed.true_claims(found.rows, rows=room["rows"], since=since)
         self.index = found.rows[:count]
         self.problems += found.problems
         self.tail += found.tail
@@ -127,7 +128,13 @@ class Segment:
         self.at = ends - self.index["rows"]
         self.length = int(ends[-1]) if len(ends) else since.rows
         self._checked = self.index["rows"] == 0
-        self.gap_numbers, self.gaps = self._read_gaps()
+        for claim, what in (("gap_rows", "gap rows"), ("string_bytes", "texts")):
+            beyond = np.flatnonzero(self.index[claim] > room[claim])
+            if len(beyond):
+                self.problems.append(
+                    f"{self.path('index')}: row {since.index + beyond[0]} claims {what} that are not there"
+                )
+        self.gap_numbers, self.gaps = self._read_gaps(room["gap_rows"])
         for kind, count, rows in (
             ("records", self.count, self.length),
             ("index", found.count, since.index + len(self.index)),
@@ -200,14 +207,15 @@ class Segment:
             "string_bytes": self.size("strings"),
         }
 
-    def _read_gaps(self) -> tuple[np.ndarray, np.ndarray]:
+    def _read_gaps(self, room: int) -> tuple[np.ndarray, np.ndarray]:
         begin, total = self._since.gap_rows, self.read.gap_rows
         numbers, gaps, problems = committed.read_gaps(
-            self.stock.root, self.parts("gaps"), self._base, begin, total
+            self.stock.root, self.parts("gaps"), self._base, begin, min(total, room)
         )
         self.problems += problems
         if len(numbers) < total - begin:
-            missing = int(np.setdiff1d(np.arange(begin, total), numbers)[0])
+            whole = numbers == begin + np.arange(len(numbers))
+            missing = begin + (len(whole) if whole.all() else int(np.argmin(whole)))
             self.problems.append(
                 f"{self.path('gaps')}: {total - begin - len(numbers)} of {total} rows are damaged,"
                 f" the first is row {missing}: losses are missing from the gaps"
@@ -285,20 +293,23 @@ class Segment:
             raise opening.GoneError(
                 f"{where}: is gone; retention may have removed it, so open the recording again"
             ) from error
-        with io.FileIO(descriptor) as file:
-            layout.check_header(file.read(len(stock.header)), stock.header, where)
+        with io.FileIO(descriptor):
+            # The header is not asked: a block proves itself, and loading has told of any other header.
             width, start = stock.dtype.itemsize, len(stock.header)
-            if opening.foreign(descriptor):
-                data = os.pread(descriptor, (last - first) * width, start + first * width)
-                if len(data) < (last - first) * width:
-                    raise CorruptionError(f"{where}: became shorter than its index says")
-                return np.frombuffer(data, stock.dtype), first
+            mapped = None
             if os.fstat(descriptor).st_size < start + self.length * width:
                 raise CorruptionError(f"{where}: became shorter than its index says")
             begin = start + self._since.rows * width
             page = begin // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
-            size = start + self.length * width - page
-            mapped = mmap.mmap(descriptor, size, prot=mmap.PROT_READ, offset=page)
+            if not opening.foreign(descriptor):
+                size = start + self.length * width - page
+                with suppress(OSError):  # more than there are addresses for
+                    mapped = mmap.mmap(descriptor, size, prot=mmap.PROT_READ, offset=page)
+            if mapped is None:
+                data = os.pread(descriptor, (last - first) * width, start + first * width)
+                if len(data) < (last - first) * width:
+                    raise CorruptionError(f"{where}: became shorter than its index says")
+                return np.frombuffer(data, stock.dtype), first
         array = np.frombuffer(mapped, stock.dtype, self.length - self._since.rows, begin - page)
         self._map = weakref.ref(array)
         stock.maps.append(array)
@@ -344,9 +355,19 @@ class Segment:
         """The committed texts in order of their ids; an error in the place of a damaged one."""
         return self.stored_texts.upto(self.read.string_bytes)
 
+    @property
+    def zone_dtype(self) -> np.dtype:
+        """Of a row of ``zones``."""
+        return layout.zone_dtype(len(self.stock.schema.numeric))
+
+    def zone_rows(self) -> int:
+        """How many zone rows the file has room for, whole or not."""
+        dtype = self.zone_dtype
+        return max(0, self.size("zones") - layout.header_size(dtype)) // dtype.itemsize
+
     def stored_zones(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Zone rows ``first ... last - 1`` as the file has them, and which of them are there and whole."""
-        dtype = layout.zone_dtype(len(self.stock.schema.numeric))
+        dtype = self.zone_dtype
         zones, whole = np.zeros(last - first, dtype), np.zeros(last - first, bool)
         try:
             descriptor = opening.open_file(self.stock.root, *self.parts("zones"))
@@ -366,7 +387,7 @@ class Segment:
         try:
             zones, whole = self.stored_zones(first, last)
         except CorruptionError:
-            zones = np.zeros(last - first, layout.zone_dtype(len(self.stock.schema.numeric)))
+            zones = np.zeros(last - first, self.zone_dtype)
             whole = np.zeros(last - first, bool)
         block = layout.BLOCK_ROWS
         for zone in np.flatnonzero(~whole).tolist():

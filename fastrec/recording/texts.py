@@ -27,7 +27,8 @@ class StoredTexts:
         self._root = root
         self._parts = parts
         self._base = base
-        self._read = 0
+        self._read = 0  # bytes
+        self._whole = 0  # number after the last whole line
         self._texts: list[str | RecordingError] = []
 
     def upto(self, stop: int) -> list[str | RecordingError]:
@@ -35,14 +36,24 @@ class StoredTexts:
         if stop > self._read:
             begin, self._read = self._read, stop
             lines = opening.read_lines(
-                self._root, *self._parts, base=self._base, stop=stop, begin=begin, first=len(self._texts)
+                self._root,
+                *self._parts,
+                base=self._base,
+                stop=stop,
+                begin=begin,
+                first=len(self._texts),
+                after=self._whole,
             )
             for number, line in lines:
-                where = f"{self._root.joinpath(*self._parts)}: line {number}"
+                text: str | RecordingError
                 if isinstance(line, RecordingError):
-                    self._texts.append(line)
+                    text = line
                 elif line.get("id") != number + 1 or not isinstance(line.get("text"), str):
-                    self._texts.append(CorruptionError(f"{where}: is not the text {number + 1}"))
+                    where = self._root.joinpath(*self._parts)
+                    text = CorruptionError(f"{where}: line {number}: is not text {number + 1}")
                 else:
-                    self._texts.append(line["text"])
+                    text = line["text"]
+                    self._whole = number + 1
+                # Behind a line in two pieces comes a number once more, and this time it is whole.
+                self._texts[number:] = [text]
         return self._texts

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from fastrec.errors import CorruptionError, FastrecError, RecordingError
+from fastrec.errors import CorruptionError, FastrecError, RecordingError, shown
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
+from fastrec.recording.holds import impossible
 from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.segment import Segment
-from fastrec.recording.zones import summarise
+from fastrec.recording.zones import same_zone, summarise
 from fastrec.schema.gaps import Cause
 
 __all__ = ["ChannelReport", "Report", "all_retired", "published", "totals", "verify"]
@@ -97,7 +98,8 @@ def verify(root: Path, uuid: bytes, names: Sequence[str], *, state: str) -> Repo
     closed = _check_own_files(report, root, uuid, names) if state == "closed" else None
     if state == "unclean" and opening.has_file(root, "closed.json"):
         report.problems.append(f"{root / 'closed.json'}: is damaged, so the recording counts as not closed")
-    _check_lines(report, root, uuid, live=state == "live")
+    _check_ends(report, root, names)
+    _check_lines(report, root, uuid, state)
     for name in names:
         try:
             channel = Channel(root, uuid, name)
@@ -109,8 +111,10 @@ def verify(root: Path, uuid: bytes, names: Sequence[str], *, state: str) -> Repo
         report.problems += content.problems
         report.notes += content.tail
         damaged = sum(_check_segment(report, segment) for segment in content.segments)
-        if state == "closed" and content.segments:
-            _check_counts(report, content.segments[-1])
+        for segment in content.segments:
+            # Counts of older segments may be behind, if their recorder was killed or their disk failed.
+            wrong = report.problems if segment is content.segments[-1] else report.notes
+            _check_headers(report, segment, wrong if state == "closed" else None)
         _check_numbers(report, channel, content, published(closed, name))
         report.channels[name] = _summary(content, damaged)
     return report
@@ -123,10 +127,15 @@ def _files(content: Content) -> list[str]:
 
 
 def _size(root: Path, *parts: str) -> int:
+    return _found(root, *parts) or 0
+
+
+def _found(root: Path, *parts: str) -> int | None:
+    """Bytes of a file; None if there is none that could be read."""
     try:
         descriptor = opening.open_file(root, *parts)
     except OSError:
-        return 0
+        return None
     try:
         return os.fstat(descriptor).st_size
     finally:
@@ -142,40 +151,62 @@ def _check_own_files(report: Report, root: Path, uuid: bytes, names: Sequence[st
     closed = opening.read_json(root, "closed.json", seed=layout.row_seed(uuid, "", 0, 0))
     files = closed.get("files")
     for path, size in files.items() if isinstance(files, dict) else ():
-        try:
-            found = _size(root, *path.split("/"))
-        except RecordingError:
-            found = 0
+        found = _found(root, *path.split("/"))
         if found != size:
+            is_now = "is gone" if found is None else f"has {found:,} bytes"
             report.problems.append(
-                f"{root / path}: has {found:,} bytes; {size:,} when the recording was closed"
+                f"{root}/{path:.400}: {is_now}; {shown(size)} bytes when the recording was closed"
             )
     for name in totals(closed):
         if name not in names:
-            report.problems.append(f"{where}: counts channel {name!r}, which is not there")
+            report.problems.append(f"{where}: counts channel {name!r:.80}, which is not there")
     for name in names:
         if published(closed, name) is None:
             report.problems.append(f"{where}: has no count of channel {name!r}")
     return closed
 
 
-def _check_lines(report: Report, root: Path, uuid: bytes, *, live: bool) -> None:
+def _check_ends(report: Report, root: Path, names: Sequence[str]) -> None:
+    """What no checksum covers: the newline behind an object, and that every channel says what it is."""
+    described = (("channels", name, "channel.json") for name in names)
+    for parts in (("recording.json",), ("closed.json",), *described):
+        try:
+            whole = opening.read_bytes(root, *parts).endswith(b"}\n")
+        except OSError:
+            continue  # absent, or no file: whoever needs it says so
+        if not whole:
+            report.problems.append(f"{root.joinpath(*parts)}: was cut off: it does not end in a newline")
+    try:
+        for name in sorted(set(opening.subfolders(root, "channels")) - set(names)):
+            numbers = map(layout.segment_number, opening.folder_names(root, "channels", name))
+            if any(number is not None for number in numbers):
+                report.problems.append(
+                    f"{root / 'channels' / name}: has segments, but no channel.json that says what they are"
+                )
+    except RecordingError as error:
+        report.problems.append(str(error))
+
+
+def _check_lines(report: Report, root: Path, uuid: bytes, state: str) -> None:
     base = layout.place(uuid)
     for name in ("sessions.jsonl", "marks.jsonl", "stats.jsonl"):
         try:
+            stop = _size(root, name) if state == "closed" else None
+            if stop is None and _ends_unfinished(root, name):
+                report.notes.append(f"{root / name}: its last line is unfinished and not committed")
             bad = [
                 line
-                for _, line in opening.read_lines(root, name, base=base)
+                for _, line in opening.read_lines(root, name, base=base, stop=stop)
                 if isinstance(line, RecordingError)
             ]
         except RecordingError as error:
             bad = [error]
         report.problems += [str(error) for error in bad]
         report.checked += _size(root, name)
+    clocks = root / "clocks.npy"
     try:
-        rows, whole = layout.read_rows(
-            opening.read_bytes(root, "clocks.npy"), layout.CLOCK_DTYPE, base, str(root / "clocks.npy")
-        )
+        data = opening.read_bytes(root, "clocks.npy")
+        rows, whole = layout.read_rows(data, layout.CLOCK_DTYPE, base, str(clocks))
     except FileNotFoundError:
         report.notes.append(f"{root / 'clocks.npy'}: is missing: dates come from recording.json alone")
         return
@@ -185,12 +216,23 @@ def _check_lines(report: Report, root: Path, uuid: bytes, *, live: bool) -> None
     report.checked += rows.nbytes
     bad_rows = np.flatnonzero(~whole).tolist()
     # The last row alone may be half written by a recorder that lives or was killed.
-    tolerated = [len(rows) - 1] if live else []
+    tolerated = [len(rows) - 1] if state == "live" else []
     report.problems += [
         f"{root / 'clocks.npy'}: row {row} does not match its checksum"
         for row in bad_rows
         if row not in tolerated
     ]
+    count = layout.check_header(data, layout.npy_header(layout.CLOCK_DTYPE), str(clocks))
+    if count > len(rows) or (count < len(rows) and state == "closed"):
+        report.problems.append(f"{clocks}: the header counts {count:,} rows of {len(rows):,}")
+
+
+def _ends_unfinished(root: Path, name: str) -> bool:
+    size = _size(root, name)
+    if not size:
+        return False
+    with os.fdopen(opening.open_file(root, name), "rb") as file:
+        return os.pread(file.fileno(), 1, size - 1) not in (b"", b"\n")
 
 
 # A channel
@@ -222,29 +264,41 @@ def _check_segment(report: Report, segment: Segment) -> int:
             report.problems.append(
                 f"{segment.path('index')}: row {block} has no records, but a range of time"
             )
+    _note_unproven(report, segment)
     _check_zones(report, segment, good)
     return lost
 
 
-def _check_counts(report: Report, segment: Segment) -> None:
-    """The counts of a segment that was closed; older ones may be behind, if their recorder was killed."""
+def _note_unproven(report: Report, segment: Segment) -> None:
+    blocks = segment.index[segment.index["flags"] & layout.INDEX_UNPROVEN != 0]
+    if len(blocks):
+        first, last = blocks["first_seq"][0], blocks["first_seq"][-1] + blocks["rows"][-1] - 1
+        report.notes.append(
+            f"{segment.path('records')}: {blocks['rows'].sum()} records among {first} to {last} were"
+            " salvaged: no checksum proved them"
+        )
+
+
+def _check_headers(report: Report, segment: Segment, wrong: list[str] | None) -> None:
+    """Headers, those too that loading a segment does not need; and its counts, if it was closed."""
     gap_rows = int(segment.index["gap_rows"][-1]) if len(segment.index) else 0
     for kind, header, rows in (
         ("records", segment.stock.header, segment.length),
         ("index", layout.npy_header(layout.INDEX_DTYPE), len(segment.index)),
         ("gaps", layout.npy_header(layout.GAP_ROW_DTYPE), gap_rows),
+        ("zones", layout.npy_header(segment.zone_dtype), segment.zone_rows()),
     ):
         try:
             with os.fdopen(opening.open_file(segment.stock.root, *segment.parts(kind)), "rb") as file:
                 count = layout.check_header(file.read(len(header)), header, str(segment.path(kind)))
         except FileNotFoundError:
             count = 0
-        except CorruptionError:
-            continue  # the segment has said so itself
-        if count != rows:
-            report.problems.append(
-                f"{segment.path(kind)}: the header counts {count:,} rows of {rows:,}, though closed"
-            )
+        except CorruptionError as error:
+            if str(error) not in report.problems:
+                report.problems.append(str(error))
+            continue
+        if count != rows and wrong is not None:
+            wrong.append(f"{segment.path(kind)}: the header counts {count:,} rows of {rows:,}, though closed")
 
 
 def _check_block(report: Report, segment: Segment, block: int, texts: int) -> None:
@@ -258,20 +312,18 @@ def _check_block(report: Report, segment: Segment, block: int, texts: int) -> No
         report.problems.append(
             f"{where} says times {row['t_min']} to {row['t_max']}, which are not those of its records"
         )
-    told = int(row["flags"]) & ~(layout.INDEX_AGAIN if block == 0 else 0)
-    if told != int(bool((stamps[1:] < stamps[:-1]).any())) * layout.INDEX_DECREASING:
+    falls = bool((stamps[1:] < stamps[:-1]).any())
+    told = int(row["flags"]) & ~(layout.INDEX_UNPROVEN | (layout.INDEX_AGAIN if block == 0 else 0))
+    if told != falls * layout.INDEX_DECREASING:
         report.problems.append(f"{where} has flags {row['flags']}, which its records do not bear out")
     if segment.stock.store == "changes":
-        length, polls, most = rows["until_ns"] - stamps, rows["polls"], rows["max_gap_ns"]
-        between = np.maximum(polls.astype(np.int64), 2) - 1
-        wrong = (polls == 0) | (most < 0) | (most > length) | ((polls == 1) & (length != 0))
-        wrong |= (polls > 1) & (most < -(-length // between))
-        wrong[:-1] |= rows["until_ns"][:-1] > stamps[1:]
-        odd = np.flatnonzero(wrong)
+        odd = np.flatnonzero(impossible(rows))
         if len(odd):
+            one = rows[odd[0]]
             report.problems.append(
-                f"{segment.path('records')}: row {at + odd[0]} holds {polls[odd[0]]} polls within"
-                f" {length[odd[0]]} ns, {most[odd[0]]} ns apart, which cannot be, or not before the next"
+                f"{segment.path('records')}: row {at + odd[0]} holds {one['polls']} polls within"
+                f" {one['until_ns'] - one['mono_ns']} ns, {one['max_gap_ns']} ns apart, which cannot be, or"
+                " not before the next"
             )
     for text in segment.stock.schema.texts:
         ids = text.of(rows)
@@ -287,47 +339,25 @@ def _check_zones(report: Report, segment: Segment, good: np.ndarray) -> None:
     zones = segment.length // block
     fine = np.ones(zones + 1, bool)
     fine[(segment.at // block)[~good]] = False
+    rows = segment.zone_rows()
     for first in range(0, zones, 64):
         last = min(zones, first + 64)
         try:
             stored, whole = segment.stored_zones(first, last)
-        except RecordingError as error:
-            report.problems.append(str(error))
-            return
+        except CorruptionError:
+            return  # its header, which is told with the others
         for zone in range(first, last):
             one = stored[zone - first]
             if not whole[zone - first]:
                 if one.tobytes().strip(b"\0"):
                     report.problems.append(f"{segment.path('zones')}: row {zone} does not match its checksum")
+                elif zone < rows:
+                    # They are never made durable: a loss of power leaves this behind, and they are made anew.
+                    report.notes.append(f"{segment.path('zones')}: row {zone} is zeros")
             elif fine[zone]:
                 made = summarise(segment.rows(zone * block, (zone + 1) * block), numeric)[0]
-                if not _same_zone(one, made, [field.kind for field in numeric]):
+                if not same_zone(one, made, [field.kind for field in numeric]):
                     report.problems.append(f"{segment.path('zones')}: row {zone} does not sum up its records")
-
-
-def _same_zone(stored: np.void, made: np.void, kinds: Sequence[str | None]) -> bool:
-    if stored["polls"] != made["polls"] or not np.array_equal(stored["nan"], made["nan"]):
-        return False
-    for column, kind in enumerate(kinds):
-        for name in ("min", "max", "sum"):
-            one, other = stored[name][column : column + 1], made[name][column : column + 1]
-            if kind != "f8":
-                if one[0] != other[0]:
-                    return False
-                continue
-            a, b = float(one.view("<f8")[0]), float(other.view("<f8")[0])
-            if name == "sum":
-                # Writers may add in another order; the largest summand bounds how far that can lead them
-                # apart.
-                low, high = float(made["min"][column].view("<f8")), float(made["max"][column].view("<f8"))
-                slack = 1e-12 * float(made["polls"]) * max(abs(low), abs(high))
-                if np.isfinite(low) and np.isfinite(high) and slack > 1e295:
-                    continue  # whether the sum passes the largest double depends on the order
-                if not np.isclose(a, b, rtol=1e-9, atol=slack if np.isfinite(slack) else 0.0, equal_nan=True):
-                    return False
-            elif a != b:
-                return False
-    return True
 
 
 def _check_numbers(report: Report, channel: Channel, content: Content, total: int | None) -> None:

@@ -10,7 +10,7 @@ from fastrec.core.spooler import zone_of
 from fastrec.recording.layout import BLOCK_ROWS, zone_dtype
 from fastrec.schema import Field
 
-__all__ = ["summarise", "zone_fields"]
+__all__ = ["same_zone", "summarise", "zone_fields"]
 
 _HOLDS = 16
 """Where `polls` stands in a record of a channel with holds."""
@@ -49,3 +49,37 @@ def summarise(rows: np.ndarray, numeric: Sequence[Field]) -> np.ndarray:
         for begin in range(0, len(data) // zone * zone, zone)
     ]
     return np.frombuffer(b"".join(zones), zone_dtype(len(numeric))).copy()
+
+
+def same_zone(stored: np.void, made: np.void, kinds: Sequence[str | None]) -> bool:
+    """Whether a zone row as it is stored sums up the records from which another was made.
+
+    Parameters
+    ----------
+    stored, made : void
+        Of `layout.zone_dtype`.
+    kinds : sequence of (str or None)
+        Of the numeric fields.
+    """
+    if stored["polls"] != made["polls"] or not np.array_equal(stored["nan"], made["nan"]):
+        return False
+    for column, kind in enumerate(kinds):
+        for name in ("min", "max", "sum"):
+            one, other = stored[name][column : column + 1], made[name][column : column + 1]
+            if kind != "f8":
+                if one[0] != other[0]:
+                    return False
+                continue
+            a, b = float(one.view("<f8")[0]), float(other.view("<f8")[0])
+            if name == "sum":
+                # Writers may add in another order; the largest summand bounds how far that can lead them
+                # apart.
+                low, high = float(made["min"][column].view("<f8")), float(made["max"][column].view("<f8"))
+                slack = 1e-12 * float(made["polls"]) * max(abs(low), abs(high))
+                if np.isfinite(low) and np.isfinite(high) and slack > 1e295:
+                    continue  # whether the sum passes the largest double depends on the order
+                if not np.isclose(a, b, rtol=1e-9, atol=slack if np.isfinite(slack) else 0.0, equal_nan=True):
+                    return False
+            elif a != b:
+                return False
+    return True

@@ -325,6 +325,8 @@ def _rows(obj: Mapping[str, object], width: int) -> list[list]:
     rows = obj.get("enumerators")
     if not isinstance(rows, list | tuple):
         raise SchemaError(f"enumerators are a list, not {type(rows).__name__}")
+    if len(rows) > MAX_ENUMERATORS:
+        raise SchemaError(f"labels have 1 to {MAX_ENUMERATORS} names, not {len(rows)}")
     names = set()
     for row in rows:
         if (

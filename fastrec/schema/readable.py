@@ -37,7 +37,8 @@ def physical(field: Field, raw: np.ndarray) -> np.ndarray:
         moved = round(field.bias * parts) if abs(field.bias) < 1e15 else 0
         if moved / parts == field.bias and abs(moved) < 1 << 52:
             return (wide + moved) / parts
-    return wide * field.scale + field.bias
+    with np.errstate(over="ignore", invalid="ignore"):  # a scale from a file may lead anywhere
+        return wide * field.scale + field.bias
 
 
 def words(field: Field, raw: np.ndarray) -> np.ndarray:

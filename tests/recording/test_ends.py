@@ -104,7 +104,9 @@ def test_rows_that_were_being_written_again(tmp_path: Path) -> None:
         channel.segment().commit(begin, [status(n) for n in range(begin, begin + 3)])
     assert ends(folder.root) == End(40, START_NS + 39 * PERIOD, KILLED)
     assert reader.open(folder.root)._channel("status").read().end == 40
-    channel.segment().commit(30, [status(n) for n in range(30, 50)])
+    channel.segment().commit(30, [status(n) for n in range(30, 35)])
+    assert ends(folder.root) == End(40, START_NS + 39 * PERIOD, KILLED)
+    channel.segment().commit(10, [status(n) for n in range(10, 50)])
     assert ends(folder.root) == End(50, START_NS + 49 * PERIOD, KILLED)
 
 
@@ -122,7 +124,7 @@ def test_only_the_newest_segments_are_looked_at(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(Segment, "__init__", counted)
     assert ends(folder.root).end == 50
-    assert looked == [49, 48]
+    assert looked == [49, 48, 47]
 
 
 def test_a_channel_that_cannot_be_read(tmp_path: Path) -> None:

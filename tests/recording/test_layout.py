@@ -169,6 +169,7 @@ def test_constants_are_those_of_format_h() -> None:
     assert int(defined["FR_NPY_COUNT_DIGITS"]) == layout.COUNT_DIGITS
     assert int(defined["FR_MAX_SEGMENT_ROWS"]) == layout.MAX_ROWS
     assert int(defined["FR_INDEX_DECREASING"]) == layout.INDEX_DECREASING
+    assert int(defined["FR_INDEX_UNPROVEN"]) == layout.INDEX_UNPROVEN
 
 
 @pytest.mark.parametrize("k", [0, 1, 300])

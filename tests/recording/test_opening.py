@@ -94,8 +94,101 @@ def test_lines_one_damaged_one_unfinished(tmp_path: Path) -> None:
     assert lines(folder.root) == [(n, {"n": n}) for n in range(3)]
     path.write_bytes(whole)
     assert lines(folder.root, stop=len(whole) // 2) == [(n, {"n": n}) for n in range(2)]
+    assert lines(folder.root, stop=len(whole) // 2 + 1) == [
+        (0, {"n": 0}),
+        (1, {"n": 1}),
+        (2, CorruptionError),
+    ]
     path.write_bytes(whole[len(whole) // 4 :])
-    assert [line for _, line in lines(folder.root)] == [CorruptionError] * 3
+    assert lines(folder.root) == [(0, CorruptionError), *((n, {"n": n}) for n in range(1, 4))]
+
+
+def test_lines_with_a_newline_more_or_less(tmp_path: Path) -> None:
+    """All lines behind them have numbers that are not those of their places."""
+    folder = writer.Folder(tmp_path / "r")
+    for number in range(5):
+        folder.line("x", n=number, text="*")
+    path = folder.root / "x"
+    first, second, rest = path.read_bytes().split(b"\n", 2)
+    fine = [(n, {"n": n, "text": "*"}) for n in range(5)]
+    path.write_bytes(first + b"\x0b" + second + b"\n" + rest)
+    assert lines(folder.root) == [(0, CorruptionError), (1, CorruptionError), *fine[2:]]
+    path.write_bytes(b"\n".join((first, second.replace(b"*", b"\n"), rest)))
+    assert lines(folder.root) == [fine[0], (1, CorruptionError), (2, CorruptionError), *fine[2:]]
+    # A line again in the place of another is not told again.
+    path.write_bytes(b"\n".join((first, second, first, rest)))
+    assert lines(folder.root) == [*fine[:2], (2, CorruptionError), *fine[2:]]
+
+
+def test_an_unfinished_line_that_was_committed_is_damage(tmp_path: Path) -> None:
+    folder = writer.Folder(tmp_path / "r")
+    folder.line("x", n=0)
+    size = (folder.root / "x").stat().st_size
+    os.truncate(folder.root / "x", size - 1)
+    assert lines(folder.root) == []
+    assert lines(folder.root, stop=size) == lines(folder.root, stop=size - 1) == [(0, CorruptionError)]
+
+
+def test_searching_for_numbers_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def line_number(line: bytes, base: int, numbers: range) -> None:
+        asked.append(len(line) * len(numbers))
+
+    monkeypatch.setattr(layout, "line_number", line_number)
+    (tmp_path / "x").write_bytes(b'{"text":"0123456789","crc":"00000000"}\n' * 50_000)
+    assert len(lines(tmp_path)) == 50_000
+    assert 1 << 20 < sum(asked) <= 64 << 20
+
+
+def test_a_file_of_line_ends_is_not_read_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"\n" * 100_000)
+    found = lines(tmp_path)
+    assert len(found) < 10_000
+    assert found[-1][1] is FormatError
+
+
+def test_json_that_is_nested_too_deep(tmp_path: Path) -> None:
+    deep: list = []
+    for _ in range(opening.MOST_LEVELS - 2):
+        deep = [deep]
+    folder = writer.Folder(tmp_path / "r")
+    folder.line("x", n=deep)
+    folder.line("x", n=[deep])
+    folder.line("x", n={"a": 1})
+    assert lines(folder.root) == [(0, {"n": deep}), (1, FormatError), (2, {"n": {"a": 1}})]
+
+
+def test_what_is_no_file_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some devices do something when opened, and whoever waits at the other end of a FIFO goes on."""
+    opened = []
+    whole = os.open
+
+    def noted(one: object, *rest: int, **place: int | None) -> int:
+        opened.append(one)
+        return whole(one, *rest, **place)
+
+    monkeypatch.setattr(os, "open", noted)
+    os.mkfifo(tmp_path / "x")
+    (tmp_path / "y").mkdir()
+    for name in ("x", "y"):
+        with pytest.raises(RecordingError, match="is no regular file"):
+            opening.open_file(tmp_path, name)
+    assert opened == [tmp_path, tmp_path]
+
+
+def test_identity_changes_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        opening.identity(tmp_path, "x")
+    (tmp_path / "x").write_bytes(b"1")
+    before = opening.identity(tmp_path, "x")
+    assert opening.identity(tmp_path, "x") == before
+    (tmp_path / "y").write_bytes(b"2")
+    (tmp_path / "y").rename(tmp_path / "x")
+    assert opening.identity(tmp_path, "x") != before
+    (tmp_path / "link").symlink_to(".")
+    with pytest.raises(RecordingError, match="link"):
+        opening.identity(tmp_path, "link", "x")
 
 
 def test_a_sparse_file_of_any_size_costs_one_line(tmp_path: Path) -> None:

@@ -68,6 +68,16 @@ def test_an_unclean_recording_is_no_problem(tmp_path: Path) -> None:
     assert report.channels["status"].lost == {"overwritten": 3, "failed": 1}
 
 
+def test_salvaged_records_are_a_note(tmp_path: Path) -> None:
+    folder, channels = samples.large(tmp_path / "r")
+    path = channels["status"].segments[1].path("index")
+    reseal(path, layout.INDEX_DTYPE, 1, layout.place(writer.UUID, "status", 1), flags=layout.INDEX_UNPROVEN)
+    report = reader.open(folder.root).verify()
+    assert report.ok
+    (note,) = report.notes
+    assert "records among" in note and "no checksum proved them" in note
+
+
 def test_zeros_after_a_loss_of_power_are_no_problem(tmp_path: Path) -> None:
     folder, channel = samples.small(tmp_path / "r")
     with channel.segments[0].path("index").open("ab") as file:
@@ -233,6 +243,7 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
     "t_min": (index_row(0, t_min=START_NS - 1), "which are not those of its records"),
     "t_max": (index_row(0, t_max=START_NS), "which are not those of its records"),
     "flags": (index_row(0, flags=1), "has flags 1, which its records do not bear out"),
+    "flags beyond": (index_row(0, flags=8), "has flags 8, which its records do not bear out"),
     "crc_rows": (index_row(0, crc_rows=1), "records 0 to 699 (rows 0 to 699) do not match"),
     "records": (bit("records", -10, 2), "do not match their checksum"),
     "count": (bit("records", 31, 2), "though closed"),
@@ -256,7 +267,7 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
     "stats": (line("stats.jsonl"), "stats.jsonl: line 0"),
     "clocks": (lambda root, channels: flip(root / "clocks.npy", -60), "clocks.npy: row 1 does not match"),
     "clocks header": (line("clocks.npy"), "clocks.npy: the header"),
-    "no marks": (remove("marks.jsonl"), "marks.jsonl: has 0 bytes"),
+    "no marks": (remove("marks.jsonl"), "marks.jsonl: is gone; 69 bytes when"),
     "no texts": (remove(CHANNEL + "strings.000002.jsonl"), "texts that are not there"),
     "no records": (remove(CHANNEL + "records.000001.npy"), "records beyond the end"),
     "unknown text": (refer_to_no_text, "has no text 77, to which 'url' refers"),

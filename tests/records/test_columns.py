@@ -67,6 +67,12 @@ def test_raw_stays_raw():
     assert found["url"].tolist() == [1, 0, 2]
 
 
+def test_physical_values_beyond_all_numbers_are_infinite():
+    raw = np.array([-3, 0, 7], "<i4")
+    scaled = physical(Field("x", raw.dtype, 0, scale=1e308, bias=-1e308), raw)
+    assert scaled.tolist() == [-np.inf, -1e308, np.inf]
+
+
 def test_physical_is_wide_and_leaves_the_rest_alone():
     raw = np.array([2**64 - 1, 1], dtype="<u8")
     assert physical(Field("x", raw.dtype, 0), raw) is raw

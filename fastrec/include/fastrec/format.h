@@ -53,6 +53,7 @@ typedef struct fr_index_row {
 } fr_index_row;
 
 #define FR_INDEX_DECREASING 1u /* flags: stamps of the block decrease somewhere */
+#define FR_INDEX_UNPROVEN 2u   /* flags: salvaged, no checksum proved these records */
 #define FR_INDEX_AGAIN 4u      /* losses that earlier segments committed from here on are told again */
 
 typedef struct fr_clock_row {
