@@ -51,10 +51,9 @@ class Recorder:
         default never or a sixteenth of `keep_seconds`.
     keep_bytes, keep_seconds : optional
         The oldest segments are removed, whole, while all take more, or when their last record is older.
-    min_free : int, optional
-        Bytes left free on the disk: the oldest segments give way, then it counts as full.
-    metadata : mapping, optional
-        Stored with the recording; JSON.
+    min_free, metadata : optional
+        Bytes left free on the disk: the oldest segments give way, then it counts as full. A mapping that is
+        stored with the recording; JSON.
 
     Raises
     ------

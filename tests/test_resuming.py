@@ -213,6 +213,20 @@ def test_the_last_record_before_the_kill_is_taken(recorded: Path) -> None:
     assert rings_of(recorded) == []
 
 
+def test_recovering_takes_it_too_and_leaves_it_there(recorded: Path, tmp_path: Path) -> None:
+    killed(recorded, 1000, 5000)
+    before = {file: file.read_bytes() for file in recorded.rglob("*") if file.is_file()}
+    saved = tmp_path / "saved"
+    result = fr.recover(recorded, saved)
+    assert result.ok, result
+    assert any("4,000 records that were not written yet" in note for note in result.notes)
+    check(saved, 5000)
+    assert {file: file.read_bytes() for file in recorded.rglob("*") if file.is_file()} == before
+    assert len(rings_of(recorded)) == 1
+    fr.Recorder(recorded, resume=True).stop()
+    check(recorded, 5000)
+
+
 def test_what_the_ring_lost_is_a_gap(recorded: Path) -> None:
     killed(recorded, 1000, 20_000)
     with fr.Recorder(recorded, resume=True) as rec:

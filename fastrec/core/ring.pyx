@@ -18,8 +18,8 @@ cdef class Ring:
     read-only. With `tsc` its writer stamps by the processor's counter; RuntimeError says why it cannot.
     With `linkable` it can be given a name in shared memory.
 
-    With `left` it is instead a private copy of the ring of that name, as the process left it that died; OSError
-    says why it is not taken.
+    With `left` it is instead a private copy of the ring of that name, as the process left it that died;
+    OSError says why it is not taken.
     """
 
     def __cinit__(self, *, size_t record_size=8, size_t payload_offset=8, size_t payload_size=0,

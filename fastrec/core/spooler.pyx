@@ -120,7 +120,6 @@ cdef class SpoolChannel:
             "segments": fr_load_acquire(&c.segments),
         }
 
-
     def drain_left(self):
         """Write to the disk, durably, what a writer left that has died; OSError: the disk will not have it.
 

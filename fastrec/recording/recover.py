@@ -22,6 +22,7 @@ from fastrec.recording.fresh import fresh_folder
 from fastrec.recording.journals import Lines
 from fastrec.recording.own_files import identify, save_clocks, save_file, save_lines
 from fastrec.recording.recovery import ChannelRecovery, Recovery
+from fastrec.recording.rings import left_rings
 from fastrec.recording.saving import save_channel
 from fastrec.recording.verify import all_retired, published, totals
 
@@ -152,6 +153,7 @@ def _save(source: Path, hidden: Path, path: Path, *, salvage: bool, meter: _Mete
     clock = save_clocks(source, hidden, uuid, findings, _size(closed, "clocks.npy"))
     start_ns = next((one for one in (_start(sessions), clock) if one is not None and abs(one) < 1 << 62), 0)
     channels: dict[str, ChannelRecovery] = {}
+    left = list(left_rings(sessions, names))
     for name in names:
         if not segments[name] and not opening.has_file(source, "channels", name, "channel.json"):
             findings.notes.append(f"channels/{name}: is empty, as a recorder leaves it that died early")
@@ -173,6 +175,7 @@ def _save(source: Path, hidden: Path, path: Path, *, salvage: bool, meter: _Mete
             all_retired=all_retired(closed, name),
             findings=findings,
             done=meter,
+            left=[ring for ring in left if ring.channel == name],
         )
     if names and not channels and any(segments.values()):
         raise RecordingError(f"{source}: no channel could be saved: {'; '.join(findings.problems)}")
@@ -239,7 +242,8 @@ def _closed(root: Path, uuid: bytes, findings: Findings) -> dict[str, Any] | Non
         return opening.read_json(root, "closed.json", seed=layout.row_seed(uuid, "", 0, 0))
     except FileNotFoundError:
         findings.notes.append(
-            "there is no closed.json: the recorder did not stop cleanly, and what it had not written is gone"
+            "there is no closed.json: the recorder did not stop cleanly; what it had not written is gone, but"
+            " for what is told here"
         )
     except (CorruptionError, FormatError, RecordingError):
         findings.notes.append("closed.json: is damaged; it was made anew")

@@ -164,7 +164,7 @@ def _take_rings(recording: Recording) -> list[str]:
     contents = {name: (channel, content) for name, channel, content in recording.contents()}
     for left in rings.left_rings(recording.sessions, list(contents)):
         channel, content = contents[left.channel]
-        why = left.why or rings.refusal(left, channel, content)
+        why = rings.refusal(left, channel, content.end)
         if why:
             notes.append(why)
             continue

@@ -25,7 +25,7 @@ from fastrec.recording.precedence import settle
 from fastrec.recording.spooling import open_channel, spool
 from fastrec.schema.gaps import Cause
 
-__all__ = ["Left", "boot_id", "left_rings", "new_prefix", "next_segment", "sweep", "take_over"]
+__all__ = ["Left", "boot_id", "left_rings", "new_prefix", "next_segment", "refusal", "sweep", "take_over"]
 
 _SHARED = Path("/dev/shm")
 _SHARE = 4
@@ -118,8 +118,10 @@ def next_segment(root: Path, channel: str) -> int:
     return max((number for number in numbers if number is not None), default=-1) + 1
 
 
-def refusal(left: Left, channel: Channel, content: Content) -> str:
-    """Why a ring does not go on where its channel ends; empty: it does."""
+def refusal(left: Left, channel: Channel, end: int) -> str:
+    """Why a ring does not go on where its channel ends, with number `end`; empty: it does."""
+    if left.ring is None:
+        return left.why
     about = left.ring.about
     dtype = channel.stock.schema.record(channel.store)
     if about["digest"] != channel.stock.schema.digest or about["record_size"] != dtype.itemsize:
@@ -129,10 +131,10 @@ def refusal(left: Left, channel: Channel, content: Content) -> str:
         or about["boot_id"].decode("ascii", "replace") != boot_id()
     ):
         return f"ring {left.name} is left alone: it is not that of channel {left.channel!r}"
-    if about["first"] > content.end:
+    if about["first"] > end:
         return (
             f"ring {left.name} is left alone: it begins with record {about['first']:,}, but channel"
-            f" {left.channel!r} ends at {content.end:,}"
+            f" {left.channel!r} ends at {end:,}"
         )
     return ""
 

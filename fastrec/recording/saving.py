@@ -6,11 +6,10 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from fastrec.recording import layout
+from fastrec.recording import layout, rings
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.committed import NUMBER_LIMIT
 from fastrec.recording.copying import Copier, Loss
@@ -21,29 +20,15 @@ from fastrec.recording.own_files import save_file
 from fastrec.recording.precedence import Span, merged
 from fastrec.recording.recovery import ChannelRecovery, Lost
 from fastrec.recording.rewriting import SegmentWriter
+from fastrec.recording.rings import Left
 from fastrec.recording.segment import Segment
 from fastrec.recording.survey import Survey
 from fastrec.recording.torn import between
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
-__all__ = ["Beyond", "save_channel"]
+__all__ = ["save_channel"]
 
 _HOLE = "nothing tells of them"
-
-
-class Beyond(Protocol):
-    """What a dead session's ring holds of a channel beyond what was committed.
-
-    Attributes
-    ----------
-    first : int
-        Number of its first record: from there on it replaces what the segments hold.
-    """
-
-    first: int
-
-    def write(self, channel: Channel, segment: int) -> None:
-        """Write it as one more segment of the new recording."""
 
 
 def save_channel(
@@ -57,7 +42,7 @@ def save_channel(
     all_retired: bool,
     findings: Findings,
     done: Callable[[int], None],
-    beyond: Callable[[int], Beyond | None] = lambda end: None,
+    left: Sequence[Left] = (),
 ) -> ChannelRecovery:
     """Save a channel.
 
@@ -79,8 +64,8 @@ def save_channel(
     findings : Findings
     done : callable
         Told how many bytes of records were read.
-    beyond : callable
-        Given the number after the last committed record: what a ring has from there on.
+    left : sequence of Left
+        The rings of the channel that are still in shared memory.
     """
     stock = definition.stock
     (target / "channels" / stock.name).mkdir(0o700)
@@ -90,11 +75,12 @@ def save_channel(
         segments = [0]  # one to tell in that all are lost
     surveys = _surveys(definition, segments)
     end = max((survey.end or 0 for survey in surveys), default=0)
-    more = beyond(end)
+    going_on = [ring for ring in left if not rings.refusal(ring, channel, end)]
+    findings.notes += [why for ring in left if (why := rings.refusal(ring, channel, end))]
     losses: list[Loss] = []
     unproven: list[Span] = []
     reached = 0
-    for survey, limit in zip(surveys, _limits(surveys, more), strict=True):
+    for survey, limit in zip(surveys, _limits(surveys, end if going_on else NUMBER_LIMIT), strict=True):
         _tell_side_files(survey, limit, findings)
         writer = SegmentWriter(channel.stock, survey, reached if survey.first is None else survey.first)
         try:
@@ -117,8 +103,13 @@ def save_channel(
         reached = max(reached, writer.end, survey.end or 0)
         losses += copier.losses
         unproven += copier.unproven
-    if more is not None:
-        more.write(channel, segments[-1] + 1 if segments else 0)
+    for ring in going_on:
+        before = channel.read(None, start_ns)
+        taken = rings.take_over(ring, target, stock.uuid, channel, before) - before.end
+        findings.notes.append(
+            f"channels/{stock.name}: {taken:,} records that were not written yet came from shared memory"
+            f" ({ring.name}), where they still are"
+        )
     told = max([published or 0, *(loss.stop for loss in losses)])
     content = channel.read(told, start_ns, all_retired=all_retired)
     missing = _missing(content, losses)
@@ -175,9 +166,9 @@ def _number_backwards(before: Survey | None, survey: Survey, after: Survey | Non
         survey.tail = tail._replace(start=None, stop=after.first)
 
 
-def _limits(surveys: Sequence[Survey], more: Beyond | None) -> list[int]:
-    """Per segment the number from which a later one counts."""
-    limits, limit = [], NUMBER_LIMIT if more is None else more.first
+def _limits(surveys: Sequence[Survey], limit: int) -> list[int]:
+    """Per segment the number from which a later one counts; `limit` is that of the last."""
+    limits = []
     for survey in reversed(surveys):
         limits.append(limit)
         if survey.first is not None:
