@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fastrec.channel import Channel
-from fastrec.cli import defaults, sources, values
+from fastrec.cli import defaults, keeping, sources, values
 from fastrec.cli.bench import Bench
 from fastrec.cli.defaults import CommandRecorder
 from fastrec.cli.ending import Ending
@@ -48,20 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="PATH", help="folder to create; default: NAME.fastrec, then NAME-2.fastrec"
     )
     defaults.add_arguments(parser)
-    parser.add_argument(
-        "--flush",
-        type=values.time,
-        default="100ms",
-        metavar="TIME",
-        help="how long a record may wait for the disk; default 100ms",
-    )
-    parser.add_argument(
-        "--durability",
-        type=lambda text: values.time(text, "commit", "never"),
-        default="1s",
-        metavar="TIME|commit|never",
-        help="how often what was written is made to survive a loss of power; default 1s",
-    )
+    keeping.add_arguments(parser)
     parser.add_argument(
         "--metadata",
         type=values.pair,
@@ -88,7 +75,7 @@ def default_path(name: str) -> Path:
 def run(options: argparse.Namespace) -> int:
     """Record."""
     try:
-        usual, wanted = defaults.said(options), sources.chosen(options)
+        usual, wanted, kept = defaults.said(options), sources.chosen(options), keeping.said(options)
     except Misuse as wrong:
         complain(str(wrong))
         return 2
@@ -98,13 +85,7 @@ def run(options: argparse.Namespace) -> int:
         return 2
     path = Path(options.output or default_path(file.stem if file else next(iter(wanted))))
     with Ending() as ending:
-        recorder = CommandRecorder(
-            path,
-            usual,
-            flush=options.flush,
-            durability=None if options.durability == "never" else options.durability,
-            metadata=dict(options.metadata),
-        )
+        recorder = CommandRecorder(path, usual, metadata=dict(options.metadata) or None, **kept)
         bench = file and Bench(file, options.rest, ending, quiet=options.json, traced=options.traceback)
         try:
             _fill(recorder, wanted, bench)
@@ -168,7 +149,7 @@ def _show(
     stats = recorder.stats
     show_place(path, closed=closed)
     for name, channel in recorder.channels.items():
-        show_channel(name, _what(channel, wanted.get(name)), stats[name])
+        show_channel(name, _what(channel, wanted.get(name)), stats[name], channel.ring.first)
         if name in outcomes:
             say(f"  outcome   {visible(outcomes[name])}")
     show_next(path, next((name for name, one in stats.items() if one.written), None))
@@ -197,8 +178,9 @@ def _watch(recorder: CommandRecorder, options: argparse.Namespace, ending: Endin
     with progress(total, wanted=not (options.quiet or options.json)) as show:
         while True:
             now, stats = time.monotonic_ns() - began, recorder.stats
-            least = min(channel.published for channel in stats.values())
-            show(least if options.duration is None else now, _line(now, stats))
+            firsts = {name: channel.ring.first for name, channel in recorder.channels.items()}
+            least = min(one.published - firsts.get(name, 0) for name, one in stats.items())
+            show(least if options.duration is None else now, _line(now, stats, firsts))
             if ending.signal is not None:
                 return signal.Signals(ending.signal).name
             if recorder.stopped:
@@ -213,9 +195,10 @@ def _watch(recorder: CommandRecorder, options: argparse.Namespace, ending: Endin
             time.sleep(min(_TICK, left))
 
 
-def _line(elapsed_ns: int, stats: RecorderStats) -> str:
+def _line(elapsed_ns: int, stats: RecorderStats, firsts: Mapping[str, int]) -> str:
     channels = (
-        f"{name}: {one.published:,} recorded, {lost(one):,} lost, late {late(one.lateness.p99)}"
+        f"{name}: {one.published - firsts.get(name, 0):,} recorded, {lost(one):,} lost,"
+        f" late {late(one.lateness.p99)}"
         for name, one in stats.items()
     )
     return "  ".join([f"{elapsed_ns / 1e9:.1f} s", *channels, "Ctrl-C ends it"])

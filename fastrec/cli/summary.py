@@ -31,7 +31,7 @@ def show_place(path: Path, *, closed: bool) -> None:
     say(f"{visible(str(path))}: {state}, {byte_count(folder_bytes(path))}")
 
 
-def show_channel(name: str, what: str, stats: Stats) -> None:
+def show_channel(name: str, what: str, stats: Stats, first: int = 0) -> None:
     """Print what was recorded of a channel.
 
     Parameters
@@ -41,15 +41,18 @@ def show_channel(name: str, what: str, stats: Stats) -> None:
         What was recorded, and how often: ``"linux:rusage at 1000 Hz"``.
     stats : Stats
         As they were after the stop.
+    first : int
+        Number of its first record in this session.
     """
     causes = [f"{cause} {getattr(stats, cause):,}" for cause in _CAUSES if getattr(stats, cause)]
     say(f"{visible(name)}: {visible(what)}")
-    say(f"  records   {stats.published:,} of {plural(stats.slots, 'slot')}, {stats.rate:,.1f} a second")
+    records = f"{stats.published - first:,} of {plural(stats.slots, 'slot')}, {stats.rate:,.1f} a second"
+    say(f"  records   {records}" + (f", from number {first:,} on" if first else ""))
     if stats.written < stats.published:
         say(f"  written   up to number {stats.written:,}; the recording has nothing after it")
     say(f"  lost      {lost(stats):,}" + (f": {', '.join(causes)}" if causes else ""))
     if stats.held:
-        changes = f", {plural(stats.recorded, 'change')}" if stats.published > stats.recorded else ""
+        changes = f", {plural(stats.recorded, 'change')}" if stats.published - first > stats.recorded else ""
         say(f"  held      {plural(stats.held, 'equal poll')}{changes}")
     if stats.texts_lost:
         say(f"  texts     {stats.texts_lost:,} could not be read or kept")
@@ -73,7 +76,8 @@ def show_next(path: Path, name: str | None) -> None:
     run = shlex.quote(str(path))
     steps = [f"fastrec info {run}"]
     if name is not None:
-        file = str(path / "channels" / name / "records.000000.npy")
+        files = sorted((path / "channels" / name).glob("records.*.npy"))
+        file = str(files[0] if files else path / "channels" / name / "records.000000.npy")
         quoted = (
             '"' + file.replace("\\", "\\\\").replace('"', '\\"') + '"'
         )  # leaves the shell its single quotes

@@ -18,9 +18,14 @@ __all__ = [
     "priority",
     "processors",
     "rate",
+    "seconds",
+    "size",
     "spin",
     "time",
 ]
+
+
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) *(?:([kKMGT])(i?))?B?")
 
 
 class Misuse(Exception):
@@ -41,8 +46,7 @@ def time(text: str, *words: str) -> str:
 
 def duration(text: str) -> int:
     """In ns; a bare number is seconds."""
-    bare = re.fullmatch(r"[0-9.]+", text.strip())
-    return parse_duration(time(f"{text.strip()}s" if bare else text))
+    return parse_duration(seconds(text))
 
 
 def count(text: str) -> int:
@@ -55,6 +59,23 @@ def count(text: str) -> int:
 def capacity(text: str) -> int | str:
     """Of a ring: a number of records, or a duration as it was written."""
     return count(text) if text.isdecimal() else time(text)
+
+
+def size(text: str) -> int:
+    """In bytes: a number, with a unit of 1000 (``20GB``) or of 1024 (``256MiB``)."""
+    match = _SIZE.fullmatch(text.strip())
+    number = 0.0
+    if match:
+        unit = 1024 if match[3] else 1000
+        number = float(match[1]) * unit ** " KMGT".index((match[2] or " ").upper())
+    if not 1 <= number < 1 << 62:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write bytes, or 64MB, 256MiB, 20GB")
+    return int(number)
+
+
+def seconds(text: str) -> str:
+    """A duration as it was written; a bare number is seconds."""
+    return time(f"{text.strip()}s" if re.fullmatch(r"[0-9.]+", text.strip()) else text)
 
 
 def rate(text: str) -> str:

@@ -314,3 +314,53 @@ class TestChanges:
     ) -> None:
         assert said in refused(code, "record", "linux:rusage@100", *arguments, "-o", "r")
         assert not Path("r").exists()
+
+
+# The folder
+
+
+def test_it_goes_on_with_a_recording_and_keeps_to_a_budget(
+    command: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = [
+        "record",
+        "linux:rusage",
+        "--rate",
+        "20000",
+        "--records",
+        "20000",
+        "-o",
+        "run.fastrec",
+        "--quiet",
+    ]
+    command(*common, "--segment-bytes", "200kB")
+    first = fr.open("run.fastrec")["rusage"]
+    assert main([*common]) == 1
+    assert "exists; use another path, or go on with it" in capsys.readouterr().err
+    command(*common, "--resume", "--keep-bytes", "1MB", "--segment-bytes", "0.1MB", "--durability", "10ms")
+    run = fr.open("run.fastrec")
+    records = run["rusage"]
+    assert run.verify().ok
+    assert len(run.sessions) == 2
+    assert int(records.seq[-1]) >= len(first) + 19_999
+    assert int(records.seq[0]) > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "code"),
+    [
+        (["--resume"], "--resume needs -o", 2),
+        (["--resume", "-o", "run", "--metadata", "a=b"], "leave it out with --resume", 2),
+        (["--keep-bytes", "much"], "'much' is no size", 2),
+        (["--keep-bytes", "0"], "'0' is no size", 2),
+        (["--keep-seconds", "soon"], "soon", 2),
+        (["-o", "run", "--keep-bytes", "9", "--segment-bytes", "8"], "segments are removed whole", 1),
+    ],
+)
+def test_what_makes_no_sense_of_the_folder(
+    options: list[str], words: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["record", "linux:rusage", "--rate", "100", *options]) == code
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1

@@ -139,7 +139,8 @@ def test_a_killed_recorders_recording(tmp_path: Path) -> None:
     recovery = saved(path)
     before, after = fr.open(path)["pushed"], fr.open(recovery.path)["pushed"]
     assert len(before) > 1000
-    np.testing.assert_array_equal(before.to_numpy(), after.to_numpy())
+    assert len(after) >= len(before)  # the ring is in shared memory still
+    np.testing.assert_array_equal(before.to_numpy(), after[: len(before)].to_numpy())
     np.testing.assert_array_equal(after["n"], after.seq)
 
 
