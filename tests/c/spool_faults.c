@@ -15,8 +15,8 @@
 #define BURST 500
 #define RECORD 24 /* stamp, value, text */
 
-enum { M_EIO, M_ENOSPC, M_SHORT, M_ZERO, M_LIE, M_HALFLINK, MODES };
-static const char *const mode_names[MODES] = {"eio", "enospc", "short", "zero", "lie", "halflink"};
+enum { M_EIO, M_ENOSPC, M_EINTR, M_SHORT, M_ZERO, M_LIE, M_HALFLINK, MODES };
+static const char *const mode_names[MODES] = {"eio", "enospc", "eintr", "short", "zero", "lie", "halflink"};
 
 static long calls, fail_from, fail_to; /* calls [from, to) fail */
 static int mode;
@@ -39,7 +39,10 @@ static struct {
     int unsynced;
 } files[FDS];
 static fr_spool_channel *the_channel;
-static int code(void) { return mode == M_ENOSPC || mode == M_SHORT ? -ENOSPC : -EIO; }
+static int code(void)
+{
+    return mode == M_ENOSPC || mode == M_SHORT ? -ENOSPC : mode == M_EINTR ? -EINTR : -EIO;
+}
 
 static int t_create(int dir, const char *name)
 {
@@ -362,7 +365,7 @@ int main(int argc, char **argv)
     for (mode = 0; mode < MODES; mode++)
         for (s = 0; s < 4; s++)
             for (i = argc > 3 ? atol(argv[3]) : 0; i < (argc > 4 ? atol(argv[4]) : total); i += 1) {
-                if (only >= 0 && mode != only)
+                if ((only >= 0 && mode != only) || problems > 20)
                     continue;
                 snprintf(label, sizeof label, "%s call %ld for %d", mode_names[mode], i, spans[s]);
                 run(i, i + spans[s], 0), runs++;

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from programs import build, run, seeded
 
+TAKEN = "*error = n ? (int)n : -ENOSPC;\n            break;\n        }\n        "
+
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("spool"), "spool_faults.c", "-lm")
 
 
-@pytest.mark.parametrize("mode", ["eio", "enospc", "short", "zero", "halflink", "flood"])
+@pytest.mark.parametrize("mode", ["eio", "enospc", "eintr", "short", "zero", "halflink", "lie", "flood"])
 def test_every_call_fails_once(program: Path, fast_disk: Path, mode: str) -> None:
     """No number lost or doubled, no loss without its gap, marks honest, and all is well once the disk is."""
     result = run(program, fast_disk, mode)
@@ -26,12 +28,22 @@ def test_every_call_fails_once(program: Path, fast_disk: Path, mode: str) -> Non
 @pytest.mark.parametrize(
     ("header", "before", "after", "mode"),
     [
-        ("commit.h", "c->count_due ? fr_commit_count(io, c) : 0;", "0;", "eio"),
+        ("commit.h", "c->count_due ? fr_commit_count(io, c) : 0,", "0,", "enospc"),
         ("commit.h", "c->attempted = error != 0;", "", "eio"),
         ("commit.h", "c->gap_count -= batch->taken;", "c->gap_count = 0;", "eio"),
-        ("spool.h", "d->retired = j;", "(void)j;", "eio"),
-        ("commit.h", "sum->count += gap.count;", "", "flood"),
+        ("durable.h", "d->retired = j;", "(void)j;", "enospc"),
+        ("losses.h", "sum->count += gap.count;", "", "flood"),
         ("segment.h", "if (again)", "if (again < 0)", "halflink"),
+        ("os.h", f"{TAKEN}done += (size_t)n;", f"{TAKEN}done = size;", "short"),
+        ("again.h", "c->cursor = from;", "", "eio"),
+        ("again.h", "all[n] = c->told[n].gap;", "all[n] = c->told[0].gap;", "eio"),
+        (
+            "losses.h",
+            "gap->seq + (fr_gap_has_numbers(gap) ? gap->count : 0) <= seq",
+            "gap->seq <= seq",
+            "eio",
+        ),
+        ("lines.h", "id = s->lines->ids[id - 1];", "", "eio"),
     ],
 )
 def test_a_seeded_bug_shows(
