@@ -155,7 +155,9 @@ class Channel:
         cpu_ns = self.thread.cpu_ns if self.thread and self.thread.alive else self._cpu_ns
         return Stats(
             **account,
-            overwritten=marks.get("overwritten", 0) if self.spooling else max(0, head - self.ring.capacity),
+            overwritten=marks.get("overwritten", 0)
+            if self.spooling
+            else max(0, head - self.ring.first - self.ring.capacity),
             disk=marks.get("disk", 0),
             in_call=max(1, (self._ended_ns or time.monotonic_ns()) - since) if since else 0,
             published=head,

@@ -20,7 +20,7 @@ from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
-__all__ = ["Clocked", "Ring", "Snapshot", "refuse_other"]
+__all__ = ["ENTRY_DTYPE", "Clocked", "Ring", "Snapshot", "refuse_other"]
 
 Clocked = Literal["monotonic", "tsc"]
 
@@ -32,7 +32,7 @@ MOST_CAPACITY = 1 << 32  # of 64 KiB each they are 2**48 bytes: beyond any memor
 
 _FORMS = "pass bytes, ctypes structures or NumPy rows: np.array((1, 2.0), schema.dtype)"
 
-_ENTRY_DTYPE = np.dtype([*[(name, GAP_DTYPE[name]) for name in GAP_DTYPE.names], ("totals", "<u8", (3,))])
+ENTRY_DTYPE = np.dtype([*[(name, GAP_DTYPE[name]) for name in GAP_DTYPE.names], ("totals", "<u8", (3,))])
 _WRITER_CAUSES = (Cause.DROPPED, Cause.MISSED, Cause.FAILED)
 
 
@@ -227,7 +227,7 @@ class Ring:
         """`losses` without those that were told before, and what to say to go on behind these."""
         self.core.flush()
         data, entry = self.core.read_gaps(mark.entry)
-        entries = np.frombuffer(data, _ENTRY_DTYPE)
+        entries = np.frombuffer(data, ENTRY_DTYPE)
         gaps = entries[list(GAP_DTYPE.names)].astype(GAP_DTYPE)
         if not len(entries):
             return gaps, mark._replace(entry=entry)

@@ -74,7 +74,7 @@ def test_the_oldest_of_all_channels_goes_first(tmp_path: Path) -> None:
         for start in range(0, 5000, 1000):
             push(late, start, start + 1000)
         until(lambda: size(path) <= keep)
-        assert segments(path, "late") == [0, 1, 2, 3, 4]
+        assert segments(path, "late")[:5] == [0, 1, 2, 3, 4]
         for start in range(5000, 20_000, 1000):
             push(late, start, start + 1000)
         until(lambda: size(path) <= keep)

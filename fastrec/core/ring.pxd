@@ -81,6 +81,7 @@ cdef extern from "fastrec/ring.h" nogil:
         uint64_t arena_used
         uint64_t tail                              # number the bounded writer may not overtake
         uint64_t bounded
+        uint64_t home[2]                           # device and inode of its recording.json
     ctypedef struct fr_ring_view:
         fr_ring_header *header
         fr_lane records

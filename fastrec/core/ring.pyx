@@ -97,9 +97,14 @@ cdef class Ring:
         cdef fr_ring_header *h = self.view.header
         PyBuffer_FillInfo(buffer, self, self.view.records.data, h.nslots * h.record_size, True, flags)
 
-    def link(self, bytes name not None):
-        """Give it a name in shared memory, where it outlives the process; OSError: it cannot have it."""
-        cdef int error = fr_map_link(self.fd, name)
+    def link(self, bytes name not None, home=(0, 0)):
+        """Give it a name in shared memory, where it outlives the process; OSError: it cannot have it.
+
+        `home` is the device and inode of the recording that it belongs to.
+        """
+        cdef int error
+        self.view.header.home[0], self.view.header.home[1] = home
+        error = fr_map_link(self.fd, name)
         if error:
             raise OSError(-error, (<bytes> strerror(-error)).decode(), name.decode())
         self.name = name
@@ -126,14 +131,14 @@ cdef class Ring:
 
     @property
     def about(self):
-        """What its header says of it: digest, record_size, store, first, clock_offset, boot_id, schema."""
+        """What its header says of it: digest, record_size, store, first, boot_id, schema, home."""
         cdef fr_ring_header *h = self.view.header
         return {
             "digest": PyBytes_FromStringAndSize(<char *> h.digest, 16).hex(),
             "record_size": h.record_size,
             "store": h.store,
             "first": h.first,
-            "clock_offset": h.clock_offset,
+            "home": (h.home[0], h.home[1]),
             "boot_id": PyBytes_FromStringAndSize(h.boot_id, sizeof(h.boot_id)).rstrip(b"\0"),
             "schema": PyBytes_FromStringAndSize(<char *> self.memory + h.schema_offset, h.schema_size),
         }

@@ -61,6 +61,7 @@ cdef extern from "fastrec/spooled.h" nogil:
         uint32_t seed_base
         uint64_t segment_rows                      # a multiple of FR_BLOCK_ROWS
         int64_t segment_ns                         # how long one is written to; 0: no limit
+        bint never                                 # nothing is ever made durable
         uint64_t stage_rows                        # most records of one commit
         fr_file_kind kinds[5]
         char name[72]

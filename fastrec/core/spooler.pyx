@@ -193,6 +193,7 @@ cdef class Spooler:
         if self.s.count == FR_SPOOL_CHANNELS:
             raise ValueError(f"a recorder has at most {FR_SPOOL_CHANNELS} channels")
         self.channels.append(channel)
+        channel.c.never = DURABILITY[self.s.durability] == "never"
         self.s.channels[self.s.count] = channel.c
         fr_store_release(&self.s.count, self.s.count + 1)
 

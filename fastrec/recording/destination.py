@@ -14,7 +14,7 @@ from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import RecordingError, SchemaError
 from fastrec.recording.files import checked_metadata
 from fastrec.recording.opening import absolute
-from fastrec.recording.reader import Mark
+from fastrec.recording.reader import Mark, Recording
 from fastrec.recording.resuming import Resumed, resume
 from fastrec.recording.storing import Storing
 from fastrec.recording.writer import Writer
@@ -71,11 +71,15 @@ class Destination:
         if self.path is not None and os.path.lexists(self.path):
             if not again:
                 raise RecordingError(f"{self.path}: exists; use another path, or go on with it: resume=True")
-            if metadata:
-                raise RecordingError(f"{self.path}: exists, and has its metadata for good; leave them out")
-            self._resumed = resume(self.path)
-            for note in self._resumed.notes:
-                warnings.warn(note, RuntimeWarning, stacklevel=4)
+            if metadata and self._metadata != Recording(self.path).info.get("metadata"):
+                raise RecordingError(f"{self.path}: exists, and has other metadata for good; leave them out")
+            self._resumed = resume(self.path, storing.segment_bytes)
+            try:
+                for note in self._resumed.notes:
+                    warnings.warn(note, RuntimeWarning, stacklevel=4)
+            except BaseException:
+                self.release()
+                raise
         self.offset_ns = self._resumed.offset_ns if self._resumed else 0
 
     def first(self, name: str, schema: Schema, store: Store, rate: str | None) -> int:

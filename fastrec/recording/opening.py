@@ -81,8 +81,8 @@ def staying(root: Path, parts: tuple[str, ...]) -> Iterator[None]:
     """Walk to a folder once for all files of it that are opened within a ``with``, by this thread."""
     with open_folder(root, parts) as descriptor:
         before = getattr(_kept, "place", None), getattr(_kept, "descriptor", -1)
-        _kept.place, _kept.descriptor = (root, parts), descriptor
         try:
+            _kept.place, _kept.descriptor = (root, parts), descriptor
             yield
         finally:
             _kept.place, _kept.descriptor = before
@@ -98,8 +98,8 @@ def open_folder(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
     try:
         for part in parts:
             inner = os.open(checked_name(part), _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = inner
+            descriptor, outer = inner, descriptor
+            os.close(outer)
         yield descriptor
     finally:
         os.close(descriptor)

@@ -93,8 +93,11 @@ def recover(
             " stop the recorder first"
         )
     meter = _Meter(progress, _record_bytes(source) if progress else 0)
-    with fresh_folder(path) as hidden:
-        return _save(source, hidden, path, salvage=salvage, meter=meter)
+    try:
+        with fresh_folder(path) as hidden:
+            return _save(source, hidden, path, salvage=salvage, meter=meter)
+    except OSError as error:
+        raise opening.refusal(path, (), error) from error
 
 
 def _is_live(source: Path) -> bool:
@@ -153,7 +156,7 @@ def _save(source: Path, hidden: Path, path: Path, *, salvage: bool, meter: _Mete
     clock = save_clocks(source, hidden, uuid, findings, _size(closed, "clocks.npy"))
     start_ns = next((one for one in (_start(sessions), clock) if one is not None and abs(one) < 1 << 62), 0)
     channels: dict[str, ChannelRecovery] = {}
-    left = list(left_rings(sessions, names))
+    left = list(left_rings(source, sessions, names))
     for name in names:
         if not segments[name] and not opening.has_file(source, "channels", name, "channel.json"):
             findings.notes.append(f"channels/{name}: is empty, as a recorder leaves it that died early")

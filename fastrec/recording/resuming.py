@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from fastrec.core.spooler import sync_file_system
 from fastrec.errors import RecordingError, SchemaError
 from fastrec.recording import files, layout, rings
 from fastrec.recording.channel import Channel, Content
-from fastrec.recording.opening import open_file, refusal
+from fastrec.recording.committed import NUMBER_LIMIT
+from fastrec.recording.opening import open_file, read_bytes, refusal
 from fastrec.recording.reader import Recording
+from fastrec.recording.segment import Segment
 from fastrec.recording.spooling import Kept
 from fastrec.recording.verify import totals
 from fastrec.schema import Schema
@@ -36,7 +41,9 @@ class Moment(NamedTuple):
     @classmethod
     def now(cls) -> Moment:
         """This moment."""
-        namespace = os.stat("/proc/self/ns/time").st_ino
+        namespace = 0  # of kernels that have none
+        with suppress(FileNotFoundError):
+            namespace = os.stat("/proc/self/ns/time").st_ino
         return cls(rings.boot_id(), namespace, time.monotonic_ns(), time.time_ns())
 
 
@@ -118,34 +125,45 @@ class Resumed:
     notes: tuple[str, ...]
 
 
-def resume(root: Path) -> Resumed:
+def resume(root: Path, segment_bytes: int) -> Resumed:
     """Lock a recording, and take over what the rings of sessions that died still hold.
+
+    Parameters
+    ----------
+    segment_bytes : int
+        Of the segments into which that is written.
 
     Raises
     ------
     RecordingError
-        There is none, it cannot be read, or somebody records into it.
+        There is none, it cannot be read, is somebody else's, or somebody records into it.
     """
     recording = Recording(root)
     lock = -1
     try:
         lock = open_file(root, "recording.json", flags=os.O_RDWR)
+        if os.fstat(lock).st_uid != os.geteuid():
+            raise RecordingError(
+                f"{root}: belongs to another user, who could not read what is added; be that one"
+            )
         files.lock(lock, root)
         sync_file_system(lock)  # what was written by a session that died is durable only now
-        notes = _take_rings(recording)
+        notes = _take_rings(recording, segment_bytes)
         recording = Recording(root)
         sessions = recording.sessions
         closed = totals(recording.closed)
         ends, last = {}, [0]
         for name, channel, content in recording.contents():
-            ends[name] = _end(root, channel, content, closed.get(name, {}))
+            total = closed.get(name) or {"records": content.end, "stats": recording.stats.get(name, {})}
+            ends[name] = _end(root, channel, content, total)
+            notes += content.problems
             last += [chunk.index_last for chunk in content.chunks] + content.gaps["t_last"].tolist()
         last += [mark.mono_ns for mark in recording.marks]
         return Resumed(
             root,
             bytes.fromhex(recording.uuid),
             lock,
-            len(sessions),
+            max((_number(line) for line in sessions), default=-1) + 1,
             _offset(recording, sessions[-1] if sessions else {}, max(last), Moment.now()),
             ends,
             tuple(notes),
@@ -158,17 +176,28 @@ def resume(root: Path) -> Resumed:
         raise
 
 
-def _take_rings(recording: Recording) -> list[str]:
+def _take_rings(recording: Recording, segment_bytes: int) -> list[str]:
     """Bring to the disk what dead sessions left in shared memory, and remove it there; what was not taken."""
     notes, uuid = [], bytes.fromhex(recording.uuid)
+    closed, sessions = recording.closed is not None, recording.sessions
     contents = {name: (channel, content) for name, channel, content in recording.contents()}
-    for left in rings.left_rings(recording.sessions, list(contents)):
+    found = list(rings.left_rings(recording.path, sessions, list(contents)))
+    if not closed and contents and sessions and sessions[-1].get("boot_id") != rings.boot_id():
+        notes.append(
+            f"{recording.path}: the last recorder did not stop cleanly, and its rings are gone:"
+            " what it had not written yet is lost"
+        )
+    for left in found:
         channel, content = contents[left.channel]
+        if closed and left.ring is not None and left.ring.head <= content.end:
+            left.ring.unlink()  # it died between closing and this
+            continue
         why = rings.refusal(left, channel, content.end)
         if why:
             notes.append(why)
             continue
-        rings.take_over(left, recording.path, uuid, channel, content)
+        files.remove_closed(recording.path)
+        rings.take_over(left, recording.path, uuid, channel, content, segment_bytes=segment_bytes)
         left.ring.unlink()
         contents[left.channel] = channel, channel.read()
     return notes
@@ -187,11 +216,32 @@ def _end(root: Path, channel: Channel, content: Content, total: Any) -> ChannelE
         channel.stock.schema,
         channel.store,
         channel.options.get("rate"),
-        content.end,
+        max([content.end, *(_claimed(segment) for segment in content.segments if segment.problems)]),
         rings.next_segment(root, channel.name),
         kept,
         total if isinstance(total, dict) else {},
     )
+
+
+def _claimed(segment: Segment) -> int:
+    """The number after all that whole index rows claim, also behind a damaged one: none is used twice."""
+    try:
+        data = read_bytes(segment.stock.root, *segment.parts("index"))
+    except OSError:
+        return 0
+    header, width = layout.header_size(layout.INDEX_DTYPE), layout.INDEX_DTYPE.itemsize
+    rows = np.frombuffer(
+        data, layout.INDEX_DTYPE, max(0, len(data) - header) // width, min(header, len(data))
+    )
+    place = layout.place(segment.stock.uuid, segment.stock.name, segment.number)
+    rows = rows[layout.whole_rows(rows, place)]
+    ends = rows["first_seq"] + rows["rows"]
+    return int(ends[rows["first_seq"] < NUMBER_LIMIT].max(initial=0))
+
+
+def _number(session: Mapping[str, Any]) -> int:
+    number = session.get("session")
+    return number if type(number) is int and 0 <= number < 1 << 31 else 0
 
 
 def _offset(recording: Recording, session: Mapping[str, Any], last: int, now: Moment) -> int:

@@ -7,6 +7,7 @@ left alone.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -20,17 +21,31 @@ import numpy as np
 from fastrec.core.ring import Ring
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.layout import segment_number
-from fastrec.recording.opening import folder_names, open_folder
+from fastrec.recording.opening import folder_names, identity, open_folder
 from fastrec.recording.precedence import settle
 from fastrec.recording.spooling import open_channel, spool
-from fastrec.schema.gaps import Cause
+from fastrec.recording.storing import SEGMENT_BYTES
+from fastrec.ring import ENTRY_DTYPE
+from fastrec.schema.gaps import GAP_DTYPE, Cause
 
-__all__ = ["Left", "boot_id", "left_rings", "new_prefix", "next_segment", "refusal", "sweep", "take_over"]
+__all__ = [
+    "Left",
+    "boot_id",
+    "home_of",
+    "left_rings",
+    "new_prefix",
+    "next_segment",
+    "refusal",
+    "sweep",
+    "take_over",
+]
 
 _SHARED = Path("/dev/shm")
 _SHARE = 4
 _PREFIX = re.compile(r"fastrec\.[0-9]{1,10}\.[0-9a-f]{16}")
+_NEWEST = 20_000  # rows of gaps among which the newest of the lane is looked for
 _RING = re.compile(_PREFIX.pattern + r"\.[A-Za-z0-9_.-]{1,64}")
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN)
 _WRITERS = (Cause.DROPPED, Cause.MISSED, Cause.FAILED)
 
 
@@ -59,16 +74,18 @@ def sweep() -> None:
                     found.append((entry.st_ctime_ns, entry.st_size, name))
     except OSError:
         return  # others may remove theirs at the same time: there will be another start
-    found.sort()
-    total = sum(size for _, size, _ in found)
-    for _, size, name in found:
-        if total <= about.f_blocks * about.f_frsize // _SHARE:
-            break
+    unused = []
+    for _, size, name in sorted(found):
         with suppress(OSError):
             ring = Ring(left=name.encode("ascii"))
             if not ring.used:
-                ring.unlink()
-                total -= size
+                unused.append((size, ring))
+    total = sum(size for size, _ in unused)
+    for size, ring in unused:
+        if total <= about.f_blocks * about.f_frsize // _SHARE:
+            break
+        ring.unlink()
+        total -= size
 
 
 class Left(NamedTuple):
@@ -84,19 +101,31 @@ class Left(NamedTuple):
     ring : Ring or None
         A private copy of it; None: it is not one to be taken, for the reason in `why`.
     why : str
+    root : Path
+        The recording that has the session.
+    behind : int or None
+        Number of the first segment that a later session can have written; None: there was none.
     """
 
     name: str
     channel: str
     session: Mapping[str, Any]
     ring: Ring | None
-    why: str = ""
+    why: str
+    root: Path
+    behind: int | None
 
 
-def left_rings(sessions: Sequence[Mapping[str, Any]], channels: Sequence[str]) -> Iterator[Left]:
-    """The rings that sessions of this run of the machine have left, the oldest session first."""
+def left_rings(root: Path, sessions: Sequence[Mapping[str, Any]], channels: Sequence[str]) -> Iterator[Left]:
+    """The rings that sessions of this run of the machine have left, the oldest session first.
+
+    Raises
+    ------
+    OSError
+        The system has no descriptor or memory to look at one.
+    """
     boot = boot_id()
-    for session in sessions:
+    for place, session in enumerate(sessions):
         prefix = session.get("rings")
         if session.get("boot_id") != boot or not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
             continue
@@ -107,9 +136,21 @@ def left_rings(sessions: Sequence[Mapping[str, Any]], channels: Sequence[str]) -
             except FileNotFoundError:
                 continue
             except OSError as error:
-                yield Left(name, channel, session, None, f"ring {name} is left alone: {error.strerror}")
+                if error.errno in _PASSING:
+                    raise
+                why = f"ring {name} is left alone: {error.strerror}"
+                yield Left(name, channel, session, None, why, root, None)
                 continue
-            yield Left(name, channel, session, ring)
+            yield Left(name, channel, session, ring, "", root, _behind(sessions[place + 1 :], channel))
+
+
+def _behind(later: Sequence[Mapping[str, Any]], channel: str) -> int | None:
+    for session in later:
+        segments = session.get("segments")
+        number = segments.get(channel) if isinstance(segments, dict) else None
+        if type(number) is int:
+            return number
+    return None
 
 
 def next_segment(root: Path, channel: str) -> int:
@@ -118,28 +159,49 @@ def next_segment(root: Path, channel: str) -> int:
     return max((number for number in numbers if number is not None), default=-1) + 1
 
 
+def home_of(root: Path) -> tuple[int, int]:
+    """What tells a recording from a copy of it."""
+    try:
+        return identity(root, "recording.json")[:2]
+    except OSError:
+        return 0, 0
+
+
 def refusal(left: Left, channel: Channel, end: int) -> str:
-    """Why a ring does not go on where its channel ends, with number `end`; empty: it does."""
+    """Why a ring does not go on where its channel ends, with number `end`; empty: it does.
+
+    Raises
+    ------
+    OSError
+        The system lacks what is needed to look at it: it may be the one.
+    """
     if left.ring is None:
         return left.why
     about = left.ring.about
     dtype = channel.stock.schema.record(channel.store)
+    why = ""
     if about["digest"] != channel.stock.schema.digest or about["record_size"] != dtype.itemsize:
-        return f"ring {left.name} is left alone: its schema is another than that of channel {left.channel!r}"
-    if (
-        about["store"] != int(channel.store == "changes")
-        or about["boot_id"].decode("ascii", "replace") != boot_id()
-    ):
-        return f"ring {left.name} is left alone: it is not that of channel {left.channel!r}"
-    if about["first"] > end:
-        return (
-            f"ring {left.name} is left alone: it begins with record {about['first']:,}, but channel"
-            f" {left.channel!r} ends at {end:,}"
-        )
-    return ""
+        why = f"its schema is another than that of channel {left.channel!r}"
+    elif about["store"] != int(channel.store == "changes"):
+        why = f"it is not that of channel {left.channel!r}"
+    elif about["boot_id"].decode("ascii", "replace") != boot_id() or about["home"] != home_of(left.root):
+        why = "it belongs to another folder, of which this one is a copy"
+    elif about["first"] > end:
+        why = f"it begins with record {about['first']:,}, but channel {left.channel!r} ends at {end:,}"
+    elif left.behind is not None and next_segment(left.root, left.channel) > left.behind:
+        why = f"channel {left.channel!r} was gone on with in the meantime"
+    return f"ring {left.name} is left alone: {why}" if why else ""
 
 
-def take_over(left: Left, root: Path, uuid: bytes, channel: Channel, content: Content) -> int:
+def take_over(
+    left: Left,
+    root: Path,
+    uuid: bytes,
+    channel: Channel,
+    content: Content,
+    *,
+    segment_bytes: int = SEGMENT_BYTES,
+) -> int:
     """Write what the ring has beyond the end of its channel into a new segment of it, durably.
 
     Parameters
@@ -168,9 +230,10 @@ def take_over(left: Left, root: Path, uuid: bytes, channel: Channel, content: Co
             channel.name,
             channel.stock.schema,
             channel.store,
+            segment_bytes=segment_bytes,
             first_segment=next_segment(root, channel.name),
             cursor=content.end,
-            seen=_seen(left.session, channel.name, content),
+            seen=_seen(left, content),
             last=max(
                 (chunk.index_last for chunk in content.chunks[-1:]), default=int(left.session["start_ns"])
             ),
@@ -181,13 +244,25 @@ def take_over(left: Left, root: Path, uuid: bytes, channel: Channel, content: Co
     return spooling.marks()["written"]
 
 
-def _seen(session: Mapping[str, Any], channel: str, content: Content) -> tuple[int, int, int]:
-    """How many dropped, missed and failed ones the segments of a session tell of."""
-    segments = session.get("segments")
-    first = segments.get(channel, 0) if isinstance(segments, dict) else 0
+def _seen(left: Left, content: Content) -> tuple[int, int, int]:
+    """How many dropped, missed and failed ones were told already: the totals at the newest that was."""
+    segments = left.session.get("segments")
+    first = segments.get(left.channel, 0) if isinstance(segments, dict) else 0
     _, losses = settle(content.segments)
     told = [gaps for segment, gaps in zip(content.segments, losses, strict=True) if segment.number >= first]
-    return tuple(
-        sum(int(gaps["count"][gaps["cause"] == cause].astype(np.uint64).sum()) for gaps in told)
-        for cause in _WRITERS
-    )
+    rows = np.concatenate([np.empty(0, GAP_DTYPE), *told])
+    rows = rows[np.isin(rows["cause"], [int(cause) for cause in _WRITERS])]
+    entries = np.frombuffer(left.ring.read_gaps()[0], ENTRY_DTYPE)
+    known = {gap.tobytes() for gap in rows[-_NEWEST:]}
+    for entry in entries[::-1]:
+        gap = np.zeros((), GAP_DTYPE)
+        for name in GAP_DTYPE.names:
+            gap[name] = entry[name]
+        if gap.tobytes() in known:
+            return tuple(entry["totals"].tolist())
+    if content.segments and content.segments[0].number > first and len(entries):
+        # What was told is retired, but for what the lane still has.
+        before = entries[0]["totals"].astype(np.int64)
+        before[int(entries[0]["cause"]) - Cause.DROPPED] -= int(entries[0]["count"])
+        return tuple(before.tolist())
+    return tuple(int(rows["count"][rows["cause"] == cause].astype(np.uint64).sum()) for cause in _WRITERS)

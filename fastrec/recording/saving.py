@@ -75,8 +75,9 @@ def save_channel(
         segments = [0]  # one to tell in that all are lost
     surveys = _surveys(definition, segments)
     end = max((survey.end or 0 for survey in surveys), default=0)
-    going_on = [ring for ring in left if not rings.refusal(ring, channel, end)]
-    findings.notes += [why for ring in left if (why := rings.refusal(ring, channel, end))]
+    refused = [rings.refusal(ring, channel, end) for ring in left]
+    going_on = [ring for ring, why in zip(left, refused, strict=True) if not why]
+    findings.problems += [why for why in refused if why]
     losses: list[Loss] = []
     unproven: list[Span] = []
     reached = 0
@@ -106,10 +107,11 @@ def save_channel(
     for ring in going_on:
         before = channel.read(None, start_ns)
         taken = rings.take_over(ring, target, stock.uuid, channel, before) - before.end
-        findings.notes.append(
-            f"channels/{stock.name}: {taken:,} records that were not written yet came from shared memory"
-            f" ({ring.name}), where they still are"
-        )
+        if taken:
+            findings.notes.append(
+                f"channels/{stock.name}: {taken:,} records that were not written yet came from shared memory"
+                f" ({ring.name}), where they still are"
+            )
     told = max([published or 0, *(loss.stop for loss in losses)])
     content = channel.read(told, start_ns, all_retired=all_retired)
     missing = _missing(content, losses)

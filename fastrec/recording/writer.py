@@ -19,7 +19,7 @@ from fastrec.recording import files, layout
 from fastrec.recording.journals import Lines, open_readings
 from fastrec.recording.opening import refusal
 from fastrec.recording.resuming import ChannelEnd, Moment, Resumed
-from fastrec.recording.rings import new_prefix, sweep
+from fastrec.recording.rings import home_of, new_prefix, sweep
 from fastrec.recording.spooling import open_channel, spool
 from fastrec.recording.storing import Storing
 from fastrec.ring import Ring
@@ -210,7 +210,7 @@ class Writer:
     def _name_ring(self, name: str, ring: Ring) -> None:
         """From now on what is in the ring outlives this process."""
         try:
-            ring.core.link(f"{self._prefix}.{name}".encode("ascii"))
+            ring.core.link(f"{self._prefix}.{name}".encode("ascii"), home_of(self._root))
         except OSError as error:
             warnings.warn(
                 f"channel {name!r}: its ring is not kept in shared memory ({error.strerror}): what was not"
@@ -228,6 +228,8 @@ class Writer:
             The disk did not take everything; what it took is whole, and the recording is not marked closed.
             The rest stays in shared memory.
         """
+        if not self._descriptors:
+            return  # it was closed, or cannot be: the lock is somebody else's now
         if not self._spooler.stop():
             raise RecordingError(
                 f"{self._root}: the disk has not answered for 30 s; what it took is whole, the rest is in"
@@ -253,8 +255,10 @@ class Writer:
             )
             for ring, _ in self._spooling.values():
                 ring.core.unlink()
-        finally:
+        except Exception:
             self.release()
+            raise
+        self.release()  # not when it is interrupted: a second call goes on
 
     def _check_written(self) -> None:
         for name, (ring, spooling) in self._spooling.items():
@@ -286,6 +290,5 @@ class Writer:
 
     def release(self) -> None:
         """Close the files; the lock is the last. Nothing is written."""
-        for descriptor in self._descriptors:
-            os.close(descriptor)
-        self._descriptors = []
+        while self._descriptors:
+            os.close(self._descriptors.pop(0))

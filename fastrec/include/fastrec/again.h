@@ -23,17 +23,6 @@ static inline int fr_again_index(const fr_io *io, const fr_spool_channel *c, con
 
 /* ---- giving up ---- */
 
-static inline void fr_again_sort(fr_gap *gaps, uint64_t count)
-{
-    uint64_t i, at;
-    for (i = 1; i < count; i++) { /* in the order of their places; they nearly are */
-        fr_gap gap = gaps[i];
-        for (at = i; at && gaps[at - 1].seq > gap.seq; at--)
-            gaps[at] = gaps[at - 1];
-        gaps[at] = gap;
-    }
-}
-
 /* Losses that were committed with what is given up wait for a commit again, with those that do anyway. Of too
  * many, those without numbers are added up, as ever; the numbers of the others will be found missing again.
  */
@@ -69,16 +58,18 @@ static inline void fr_again_part(const fr_io *io, fr_spool_channel *c, pthread_m
     memmove(c->given_up, c->given_up + 1, --c->given_up_count * sizeof *c->given_up);
 }
 
-/* Give up every segment that is not durable, and go back to number `from`. 0; FR_COMMIT_WAIT while a flush of
+/* Give up every segment that is not durable, and go back to what is. 0; FR_COMMIT_WAIT while a flush of
  * them goes on; or -errno, and nothing has happened. */
-static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock, uint64_t from)
+static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock)
 {
     fr_segment segments[FR_RETIRED + 1];
+    uint64_t from;
     uint32_t count, i;
     int error, ahead;
     fr_segment unneeded;
     pthread_mutex_lock(lock);
     error = c->syncing ? FR_COMMIT_WAIT : 0;
+    from = c->never ? c->written : c->durable;
     count = c->retired_count;
     memcpy(segments, c->retired, count * sizeof *segments);
     if (c->open)

@@ -81,18 +81,19 @@ static inline void fr_commit_ahead(const fr_io *io, fr_spool_channel *c, pthread
 {
     fr_segment next;
     uint32_t number;
-    int wanted, error;
+    int wanted, error, again;
     pthread_mutex_lock(lock);
     wanted = c->open && !c->broken && c->ahead_state == FR_AHEAD_NONE && c->segment.rows[FR_INDEX]
              && (c->segment.rows[FR_RECORDS] > c->segment_rows / 2
                  || (c->segment_ns && now - c->segment.born > c->segment_ns / 2));
     number = c->next_segment;
+    again = c->attempted;
     if (wanted)
         c->ahead_state = FR_AHEAD_MAKING;
     pthread_mutex_unlock(lock);
     if (!wanted)
         return;
-    error = fr_segment_open(io, c->dir, &next, number, c->kinds, 1);
+    error = fr_segment_open(io, c->dir, &next, number, c->kinds, again);
     pthread_mutex_lock(lock);
     if (error)
         c->attempted = 1;
@@ -249,13 +250,13 @@ static inline void fr_commit_land(fr_spool_channel *c, fr_batch *batch, uint64_t
 {
     uint64_t i;
     fr_told_forget(c, fr_load_acquire(&c->durable));
-    for (i = 0; i < batch->gaps; i++)
+    for (i = 0; i < batch->gaps && !c->never; i++)
         fr_told_add(c, gap_rows[i].gap, c->blocks->first_seq);
     for (i = 0, batch->count = 0; i < landed; i++)
         batch->count += c->blocks[i].rows;
     if (batch->count)
         c->last = c->blocks[landed - 1].t_max;
-    c->again_due = 0;
+    c->again_due = c->anchor_due = 0;
     c->gap_count -= batch->taken;
     memmove(c->gaps, c->gaps + batch->taken, c->gap_count * sizeof *c->gaps);
     c->own_count = 0;
@@ -321,16 +322,17 @@ static inline int fr_commit(const fr_io *io, fr_spool_channel *c, uint64_t head,
     fr_again_skip(c);
     fresh = c->cursor < head || c->own_count || (c->gap_count && c->gaps[0].seq <= c->cursor);
     over = fr_commit_over(c, now);
+    c->anchor_due |= over;
     if (!error && (over || (fresh && (!c->open || fr_commit_full(c)))))
         opening = fr_commit_rotate(io, c, lock, now);
     if (opening)
         return opening; /* of the segment before, all is known */
-    if (!error && !fresh && !over)
+    if (!error && !fresh && !c->anchor_due)
         return 0;
     if (!error)
         error = fr_commit_stage(io, c, &batch, head, now);
     if (!error) {
-        fr_commit_seal(c, &batch, gap_rows, over);
+        fr_commit_seal(c, &batch, gap_rows, c->anchor_due);
         row = c->segment.rows[FR_RECORDS];
         landed = fr_commit_write(io, c, &batch, gap_rows, &error);
         if (landed) {
@@ -343,7 +345,7 @@ static inline int fr_commit(const fr_io *io, fr_spool_channel *c, uint64_t head,
     }
     if (error)
         fr_commit_doubt(c, lock, error);
-    while (c->given_up_count && c->placed >= c->again_until)
+    while (c->given_up_count && (c->never ? c->placed : fr_load_acquire(&c->durable)) >= c->again_until)
         fr_again_part(io, c, lock);
     return error ? error : 1;
 }

@@ -32,7 +32,9 @@ static inline uint32_t fr_sync_collect(fr_spool_channel *c, pthread_mutex_t *loc
         d->last = c->open ? c->segment.last : c->safe_last;
         memcpy(d->segments, c->retired, c->retired_count * sizeof *d->segments);
         d->count = d->retired = c->retired_count;
-        if (c->open && (d->placed != c->durable || c->segment.rows[FR_INDEX] != c->synced_index))
+        if (c->open
+            && ((d->placed != c->durable && !c->never) || c->segment.number != c->synced_segment
+                || c->segment.rows[FR_INDEX] != c->synced_index))
             d->segments[d->count++] = c->segment;
         d->names = c->unsynced_names;
         c->unsynced_names = 0;
@@ -61,11 +63,13 @@ static inline void fr_sync_finish(const fr_io *io, pthread_mutex_t *lock, fr_dir
 {
     fr_spool_channel *c = d->channel;
     uint32_t i;
-    if (!error && d->count > d->retired)
-        c->synced_index = d->segments[d->count - 1].rows[FR_INDEX];
     for (i = 0; i < d->retired && !error; i++)
         fr_segment_close(io, &d->segments[i]);
     pthread_mutex_lock(lock);
+    if (!error && d->count > d->retired) {
+        c->synced_segment = d->segments[d->count - 1].number;
+        c->synced_index = d->segments[d->count - 1].rows[FR_INDEX];
+    }
     if (!error) {
         for (i = 0; i < d->retired; i++)
             fr_keep(c, &d->segments[i]);
@@ -117,10 +121,13 @@ static inline int fr_drain_left(const fr_io *io, fr_spool_channel *c, fr_gap_row
 {
     const uint64_t head = fr_load_acquire(&c->ring.header->head);
     pthread_mutex_t lock;
+    uint32_t i;
     int result;
     pthread_mutex_init(&lock, NULL);
     fr_commit_read_gaps(c);
     fr_commit_unpublished(c);
+    for (i = 0; i < c->gap_count; i++) /* whatever it says: nothing comes behind the last record */
+        c->gaps[i].seq = c->gaps[i].seq < head ? c->gaps[i].seq : head;
     do {
         result = fr_commit(io, c, head, &lock, gap_rows, c->last);
         if (result == FR_COMMIT_WAIT) {

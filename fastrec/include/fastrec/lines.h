@@ -89,6 +89,8 @@ static inline int fr_lines_translate(fr_spool_channel *c, unsigned char *record)
             int error;
             offset = c->text_offsets[id];
             text = fr_text_next(&c->ring, used, &offset, &length);
+            if (!text)
+                continue;
             error = fr_lines_add(c, (uint32_t)id, text, length);
             if (error)
                 return error;

@@ -6,6 +6,8 @@
 
 #define FR_RETENTION_EVERY 250000000LL /* ns between two looks */
 
+#define FR_RETENTION_MOST 64 /* segments removed at once: flushes wait meanwhile */
+
 typedef struct fr_retention {
     uint64_t keep_bytes; /* of all segments of all channels; 0: no limit */
     int64_t keep_ns;     /* 0: no limit */
@@ -27,6 +29,13 @@ typedef struct fr_stock {
     fr_kept first; /* of the oldest */
 } fr_stock;
 
+/* The last segment of a channel stays until another, flushed, tells the next number. Under the lock. */
+static inline int fr_retention_may(const fr_spool_channel *c)
+{
+    return c->kept_count > 1
+           || (c->kept_count && c->open && c->synced_segment == c->segment.number && c->synced_index);
+}
+
 static inline fr_stock fr_retention_look(fr_spool_channel *const *channels, uint64_t count,
                                          pthread_mutex_t *lock)
 {
@@ -41,14 +50,15 @@ static inline fr_stock fr_retention_look(fr_spool_channel *const *channels, uint
             stock.bytes += c->kept[j].bytes;
         for (j = 0; j < c->retired_count; j++)
             stock.bytes += fr_segment_bytes(&c->retired[j], c->kinds);
-        if (c->kept_count && (!stock.oldest || c->kept[0].last < stock.first.last)) {
+        if (fr_retention_may(c) && (!stock.oldest || c->kept[0].last < stock.first.last)) {
             stock.oldest = c;
             stock.first = c->kept[0];
         }
         if (c->open) {
             uint64_t bytes = fr_segment_bytes(&c->segment, c->kinds);
             stock.bytes += bytes;
-            if (c->segment.rows[FR_INDEX] && bytes > largest) {
+            if ((c->segment.rows[FR_RECORDS] || c->segment.rows[FR_GAPS]) && !c->kept_count
+                && !c->retired_count && bytes > largest) {
                 largest = bytes;
                 stock.largest = c;
             }
@@ -71,20 +81,21 @@ static inline void fr_retention_round(fr_retention *r, const fr_io *io, int dir,
                                       fr_spool_channel *const *channels, uint64_t count,
                                       pthread_mutex_t *lock, int64_t now)
 {
-    for (;;) {
+    int removed;
+    for (removed = 0;; removed++) {
         fr_stock stock = fr_retention_look(channels, count, lock);
         uint64_t space = 0;
         int scarce = r->min_free && !io->space(dir, &space) && space < r->min_free;
         int over = r->keep_bytes && stock.bytes > r->keep_bytes;
         int old = r->keep_ns && stock.oldest && stock.first.last < now - r->keep_ns;
-        if ((over || scarce || old) && stock.oldest
+        if ((over || scarce || old) && stock.oldest && removed < FR_RETENTION_MOST
             && !fr_segment_remove(io, stock.oldest->dir, stock.first.number)) {
             fr_retention_forget_first(stock.oldest, lock);
             continue;
         }
         if ((over || scarce) && stock.largest)
             fr_store_relaxed(&stock.largest->rotate, 1);
-        fr_store_relaxed(&r->full, (uint64_t)scarce);
+        fr_store_relaxed(&r->full, (uint64_t)(scarce && !stock.largest));
         return;
     }
 }

@@ -190,6 +190,7 @@ typedef struct fr_ring_header {
     /* The spooler's, where the writer may not overtake it (when_full="drop"). */
     FR_ALIGNED uint64_t tail;
     uint64_t bounded; /* 1: obey the tail */
+    uint64_t home[2]; /* device and inode of the recording.json that it is spooled beside; 0: of none */
 } fr_ring_header;
 
 #ifndef __cplusplus

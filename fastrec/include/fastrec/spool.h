@@ -69,9 +69,11 @@ static inline void fr_syncing_run(void *arg)
     fr_spooler *s = (fr_spooler *)arg;
     const int64_t pause = fr_retention_wanted(&s->retention) && s->sync_every > FR_NS ? FR_NS : s->sync_every;
     int64_t next = s->clock->now();
-    while (!fr_word(&s->sync_stop)) {
-        uint32_t bell = fr_word(&s->sync_bell);
+    for (;;) {
+        uint32_t bell = fr_word(&s->sync_bell); /* before the stop, which rings it */
         int64_t now = s->clock->now();
+        if (fr_word(&s->sync_stop))
+            return;
         if (now < next && !fr_sync_crowded(s)) {
             s->clock->wait(&s->sync_bell, bell, next);
             continue;
@@ -87,15 +89,14 @@ static inline void fr_syncing_run(void *arg)
  * would fill the disk. `must`: however short. */
 static inline int fr_spool_give_up(fr_spooler *s, fr_spool_channel *c, int64_t now, int must)
 {
-    uint64_t safe =
-        s->durability == FR_DURABLE_NEVER ? fr_load_relaxed(&c->written) : fr_load_acquire(&c->durable);
+    uint64_t safe = c->never ? fr_load_relaxed(&c->written) : fr_load_acquire(&c->durable);
     int error;
     if (safe != c->safe)
         c->patience = c->give_up_at = 0;
     c->safe = safe;
     if (now < c->give_up_at && !must)
         return 0;
-    error = fr_give_up(s->io, c, &s->lock, safe);
+    error = fr_give_up(s->io, c, &s->lock);
     if (!error) {
         c->give_up_at = now + c->patience;
         c->patience = c->patience ? 2 * c->patience : FR_NS;
@@ -254,6 +255,8 @@ static inline int fr_spooler_stop(fr_spooler *s, int64_t deadline)
     fr_wake(&s->bell);
     if (s->threads > 0)
         error = fr_thread_join(&s->spooling, deadline);
+    if (error)
+        return error; /* it may wait for the syncing thread, which goes on */
     fr_wake(&s->sync_stop);
     fr_wake(&s->sync_bell);
     if (!error && s->threads > 1)

@@ -10,7 +10,7 @@
 #define FR_GAPS_OWN 2      /* the spooler's own that do: overwritten, then disk */
 #define FR_GAPS_MOST (FR_GAPS_HELD + 3 + FR_GAPS_OWN)
 #define FR_COMMIT_WAIT INT_MIN       /* no error, but not now: others have to do something first */
-#define FR_TOLD_MOST (1u << 20)      /* losses kept until they are durable; more are added up by cause */
+#define FR_TOLD_MOST FR_GAPS_HELD    /* losses kept until they are durable; more are added up by cause */
 #define FR_RETIRED 64                /* full segments that may wait to be made durable */
 #define FR_GIVEN_UP (FR_RETIRED + 2) /* segments that may wait to be written again */
 
@@ -63,6 +63,7 @@ typedef struct fr_spool_channel {
     uint32_t seed_base;    /* of uuid and name */
     uint64_t segment_rows; /* a multiple of FR_BLOCK_ROWS */
     int64_t segment_ns;    /* how long one is written to; 0: no limit */
+    int never;             /* nothing is ever made durable */
     uint64_t stage_rows;   /* most records of one commit */
     fr_file_kind kinds[FR_FILES];
     char name[72];
@@ -94,6 +95,7 @@ typedef struct fr_spool_channel {
     uint64_t *text_offsets; /* arena id -> offset of its entry */
     fr_bytes lines;         /* strings not yet written */
     uint64_t begun;         /* bytes of the records file that are on their way to the disk */
+    int anchor_due;         /* the open segment is to tell the next number, were it all that is left */
     int count_due;          /* committed rows that the records' header does not count yet */
     int64_t due;            /* when it is to be drained next, however empty its ring is */
     int64_t retry;          /* not before this time, after an error */
@@ -106,7 +108,8 @@ typedef struct fr_spool_channel {
     int64_t patience;     /* then not before that much later, unless something became durable */
     uint64_t safe;        /* the mark when `patience` was set */
     /* The syncing side's. */
-    uint64_t synced_index; /* index rows of the open segment at the last flush */
+    uint32_t synced_segment; /* the open one at the last flush */
+    uint64_t synced_index;   /* its index rows then */
     /* Under the lock. */
     fr_segment segment; /* the open one */
     int open;
@@ -137,6 +140,7 @@ enum { FR_AHEAD_NONE, FR_AHEAD_MAKING, FR_AHEAD_READY };
 /* A closed segment is from now on one of those that retention may remove. Called under the lock. */
 static inline void fr_keep(fr_spool_channel *c, const fr_segment *s)
 {
+    uint32_t at;
     fr_kept kept = {fr_segment_bytes(s, c->kinds), s->last, s->number, 0};
     if (c->kept_count == c->kept_room) {
         uint32_t room = c->kept_room ? 2 * c->kept_room : 16;
@@ -146,7 +150,9 @@ static inline void fr_keep(fr_spool_channel *c, const fr_segment *s)
         c->kept = bigger;
         c->kept_room = room;
     }
-    c->kept[c->kept_count++] = kept;
+    for (at = c->kept_count++; at && c->kept[at - 1].number > kept.number; at--)
+        c->kept[at] = c->kept[at - 1]; /* one that was given up comes late */
+    c->kept[at] = kept;
 }
 
 #endif
