@@ -162,6 +162,7 @@ def test_one_that_records_nothing_leaves_what_was_there(recorded: Path) -> None:
     with fr.Recorder(recorded, resume=True):
         pass
     check(recorded, 1000)
+    assert fr.open(recorded).state == "closed"
 
 
 # What is refused

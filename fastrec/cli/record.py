@@ -45,7 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--records", type=values.count, metavar="N", help="end once every channel has at least N records"
     )
     parser.add_argument(
-        "-o", "--output", metavar="PATH", help="folder to create; default: NAME.fastrec, then NAME-2.fastrec"
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="folder to create, or to go on with; default: NAME.fastrec, then NAME-2.fastrec",
     )
     defaults.add_arguments(parser)
     keeping.add_arguments(parser)

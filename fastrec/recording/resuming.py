@@ -111,6 +111,8 @@ class Resumed:
         Number of the session to come.
     offset_ns : int
         To be added to its stamps.
+    closed : bool
+        The session before stopped cleanly.
     channels : dict of str to ChannelEnd
     notes : tuple of str
         What was found that is not as it should be.
@@ -121,6 +123,7 @@ class Resumed:
     lock: int
     session: int
     offset_ns: int
+    closed: bool
     channels: Mapping[str, ChannelEnd]
     notes: tuple[str, ...]
 
@@ -165,6 +168,7 @@ def resume(root: Path, segment_bytes: int) -> Resumed:
             lock,
             max((_number(line) for line in sessions), default=-1) + 1,
             _offset(recording, sessions[-1] if sessions else {}, max(last), Moment.now()),
+            recording.closed is not None,
             ends,
             tuple(notes),
         )

@@ -238,7 +238,7 @@ class Writer:
         try:
             self.marks.close()
             self._check_written()
-            totals = {name: dict(end.total) for name, end in self._ends.items()}
+            totals: dict[str, Mapping[str, Any]] = {}
             for name, (ring, spooling) in self._spooling.items():
                 before = self._ends[name].segment if name in self._ends else 0
                 totals[name] = {
@@ -246,19 +246,22 @@ class Writer:
                     "segments": before + spooling.marks()["segments"],
                     "stats": stats(name),
                 }
-            files.create_closed(
-                self._root,
-                self._uuid,
-                session=self._session,
-                mono_ns=time.monotonic_ns() + self._offset_ns,
-                channels=totals,
-            )
+            self._create_closed(totals)
             for ring, _ in self._spooling.values():
                 ring.core.unlink()
         except Exception:
             self.release()
             raise
         self.release()  # not when it is interrupted: a second call goes on
+
+    def _create_closed(self, totals: Mapping[str, Mapping[str, Any]]) -> None:
+        files.create_closed(
+            self._root,
+            self._uuid,
+            session=self._session,
+            mono_ns=time.monotonic_ns() + self._offset_ns,
+            channels={name: dict(end.total) for name, end in self._ends.items()} | dict(totals),
+        )
 
     def _check_written(self) -> None:
         for name, (ring, spooling) in self._spooling.items():
@@ -284,6 +287,8 @@ class Writer:
             self.marks.close()
         for ring, _ in self._spooling.values():
             ring.core.unlink()
+        if self._resumed is not None and self._resumed.closed and self._spooler and not self._spooling:
+            self._create_closed({})
         self.release()
         if self._resumed is None:
             files.take_back(self._root)
