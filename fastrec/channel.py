@@ -287,7 +287,7 @@ def ring_of(name: str, schema: Schema, options: Options, destination: Destinatio
         clock=options.clock,
         bounded=bounded,
         period=options.period,
-        first=destination.first(name, schema, options.store, options.rate),
+        first=destination.first(name, schema, options.store, options.rate, options.ignore),
         clock_offset=destination.offset_ns,
         linkable=destination.path is not None,
     )

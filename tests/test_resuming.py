@@ -165,7 +165,28 @@ def test_one_that_records_nothing_leaves_what_was_there(recorded: Path) -> None:
     assert fr.open(recorded).state == "closed"
 
 
+def test_a_folder_of_one_that_died_while_creating_it(path: Path) -> None:
+    (path / "channels").mkdir(parents=True)
+    (path / ".recording.json.new").write_bytes(b"half")
+    with fr.Recorder(path, resume=True) as rec:
+        push(rec, 0, 10)
+    check(path, 10)
+
+
 # What is refused
+
+
+def test_other_fields_that_are_ignored_are_refused(path: Path) -> None:
+    options = {"rate": 1000, "store": "changes"}
+    with fr.Recorder(path) as rec:
+        rec.add("cpu", "linux:rusage", ignore="ru_utime", **options)
+    rec = fr.Recorder(path, resume=True)
+    with pytest.raises(
+        fr.SchemaError, match=r"ignored are ru_stime\.tv_sec, ru_stime\.tv_usec, and were ru_utime"
+    ):
+        rec.add("cpu", "linux:rusage", ignore="ru_stime", **options)
+    rec.add("cpu", "linux:rusage", ignore=["ru_utime.tv_usec", "ru_utime.tv_sec"], **options)
+    rec.stop()
 
 
 def test_another_layout_store_or_rate_is_refused(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import RecordingError, SchemaError
-from fastrec.recording.files import checked_metadata
+from fastrec.recording.files import checked_metadata, take_back_unborn
 from fastrec.recording.opening import absolute
 from fastrec.recording.reader import Mark, Recording
 from fastrec.recording.resuming import Resumed, resume
@@ -68,6 +68,8 @@ class Destination:
         self._mine = True  # the lock of what is there already
         if self.path is None and again:
             raise RecordingError("resume=True needs a path: without one there is nothing to go on with")
+        if again:
+            take_back_unborn(self.path)
         if self.path is not None and os.path.lexists(self.path):
             if not again:
                 raise RecordingError(f"{self.path}: exists; use another path, or go on with it: resume=True")
@@ -82,7 +84,9 @@ class Destination:
                 raise
         self.offset_ns = self._resumed.offset_ns if self._resumed else 0
 
-    def first(self, name: str, schema: Schema, store: Store, rate: str | None) -> int:
+    def first(
+        self, name: str, schema: Schema, store: Store, rate: str | None, ignore: tuple[str, ...]
+    ) -> int:
         """Number of a channel's first record.
 
         Raises
@@ -97,7 +101,7 @@ class Destination:
                 if other.lower() == name.lower():
                     raise SchemaError(f"channel {name!r}: there is {other!r} already; write it so")
             return 0
-        end.check(name, schema, store, rate)
+        end.check(name, schema, store, rate, ignore)
         return end.number
 
     def begin(self) -> None:

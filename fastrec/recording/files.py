@@ -24,6 +24,7 @@ from fastrec.recording.opening import (
     JSON_LIMIT,
     checked_name,
     folder_names,
+    open_file,
     open_folder,
     refusal,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "lock",
     "remove_closed",
     "take_back",
+    "take_back_unborn",
     "write_all",
 ]
 
@@ -200,6 +202,24 @@ def take_back(folder: Path) -> None:
             for name in names:
                 os.unlink(os.path.join(path, name))
             os.rmdir(path)
+
+
+def take_back_unborn(root: Path) -> None:
+    """Remove what a recorder left that was killed while it created its folder, if it is just that."""
+    draft = ".recording.json.new"
+    with suppress(OSError):
+        names = set(os.listdir(root))
+        if not names <= {"channels", draft} or not names or os.listdir(root / "channels"):
+            return
+        if draft in names:
+            descriptor = open_file(root, draft, flags=os.O_RDWR)
+            try:
+                lock(descriptor, root)  # whoever is creating it has it
+                take_back(root)
+            finally:
+                os.close(descriptor)
+        else:
+            take_back(root)
 
 
 def create_channel(root: Path, uuid: bytes, members: Mapping[str, Any]) -> None:

@@ -53,7 +53,7 @@ class ChannelEnd:
 
     Attributes
     ----------
-    schema, store, rate
+    schema, store, rate, ignore
         As its ``channel.json`` says.
     number : int
         Of the next record.
@@ -68,12 +68,15 @@ class ChannelEnd:
     schema: Schema
     store: Store
     rate: str | None
+    ignore: tuple[str, ...]
     number: int
     segment: int
     kept: tuple[Kept, ...]
     total: Mapping[str, Any]
 
-    def check(self, name: str, schema: Schema, store: Store, rate: str | None) -> None:
+    def check(
+        self, name: str, schema: Schema, store: Store, rate: str | None, ignore: tuple[str, ...]
+    ) -> None:
         """Refuse to go on with other records than those that are there.
 
         Raises
@@ -91,6 +94,8 @@ class ChannelEnd:
             what = f"store is {store!r}, and was {self.store!r}"
         elif rate != self.rate:
             what = f"rate is {rate}, and was {self.rate}"
+        elif set(ignore) != set(self.ignore):
+            what = f"ignored are {', '.join(ignore) or 'none'}, and were {', '.join(self.ignore) or 'none'}"
         if what:
             raise SchemaError(
                 f"channel {name!r} cannot go on: {what}; record under another name, or into another folder"
@@ -220,6 +225,7 @@ def _end(root: Path, channel: Channel, content: Content, total: Any) -> ChannelE
         channel.stock.schema,
         channel.store,
         channel.options.get("rate"),
+        tuple(str(one) for one in channel.options.get("ignore") or ()),
         max([content.end, *(_claimed(segment) for segment in content.segments if segment.problems)]),
         rings.next_segment(root, channel.name),
         kept,
