@@ -340,7 +340,7 @@ class Recorder:
         self._end_threads()
         try:
             if self._channels or self.marks:
-                self._destination.end(self._final)
+                self._destination.end(lambda name: self.stats.as_dict().get(name, {}))
             else:
                 self._destination.discard()
         except Exception:
@@ -349,9 +349,6 @@ class Recorder:
             raise
         self._state = "stopped"
         lifetimes.ended(self)
-
-    def _final(self, name: str) -> dict[str, Any]:
-        return self._channels[name].stats.as_dict() if name in self._channels else {}
 
     def _end_threads(self) -> None:
         for channel in self._channels.values():

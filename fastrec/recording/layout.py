@@ -372,7 +372,8 @@ RATE = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?(e[+-]?[0-9]{1,2})?|[0-9]{1,15}/[
 KINDS = {"records": "npy", "index": "npy", "zones": "npy", "gaps": "npy", "strings": "jsonl"}
 """The files of a segment and their suffixes."""
 
-_SEGMENT = re.compile(r"(records|index|zones|gaps)\.([0-9]{6})\.npy|strings\.([0-9]{6})\.jsonl")
+_SEGMENT = re.compile(r"(records|index|zones|gaps)\.([0-9]{6,10})\.npy|strings\.([0-9]{6,10})\.jsonl")
+_MOST_SEGMENTS = 4_294_967_294
 
 
 def segment_file(kind: str, segment: int) -> str:
@@ -381,11 +382,11 @@ def segment_file(kind: str, segment: int) -> str:
     Raises
     ------
     FormatError
-        The number has more than six digits.
+        It is no number of a segment.
     """
-    if not 0 <= segment <= 999_999:
+    if not 0 <= segment <= _MOST_SEGMENTS:
         raise FormatError(
-            f"segments are numbered from 0 to 999,999, not {segment:,}: begin another recording"
+            f"segments are numbered from 0 to {_MOST_SEGMENTS:,}, not {segment:,}: begin another recording"
         )
     return f"{kind}.{segment:06d}.{KINDS[kind]}"
 
@@ -393,4 +394,7 @@ def segment_file(kind: str, segment: int) -> str:
 def segment_number(name: str) -> int | None:
     """Segment that a file name belongs to; None for any other file."""
     match = _SEGMENT.fullmatch(name)
-    return None if match is None else int(match[2] or match[3])
+    digits = "" if match is None else match[2] or match[3]
+    number = int(digits or -1)
+    # One number has one name: zeros fill up six digits and no more.
+    return number if digits == f"{number:06d}" and number <= _MOST_SEGMENTS else None

@@ -267,7 +267,10 @@ def test_segment_files() -> None:
         assert layout.segment_number(name) is None
     assert layout.segment_number("records.\u0660\u0660\u0660\u0660\u0660\u0661.npy") is None
     with pytest.raises(FormatError, match="another recording"):
-        layout.segment_file("records", 1_000_000)
+        layout.segment_file("records", 1 << 32)
+    assert layout.segment_number(layout.segment_file("records", 1_000_000)) == 1_000_000
+    assert layout.segment_number("records.0000042.npy") is None
+    assert layout.segment_number("records.4294967295.npy") is None
 
 
 @pytest.mark.parametrize("name", ["", "a" * 65, "..", ".x", "-x", "a/b", "a\n", "\u00e4"])

@@ -11,7 +11,7 @@
 #define FR_NPY_COUNT_OFFSET 24 /* where the row count stands in a .npy header */
 #define FR_NPY_COUNT_DIGITS 8
 #define FR_MAX_SEGMENT_ROWS 99999999u
-#define FR_MAX_SEGMENT 999999u /* six digits in the names */
+#define FR_MAX_SEGMENT 4294967294u /* at least six digits in the names */
 
 /* Why something was lost. */
 enum {
