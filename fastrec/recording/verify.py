@@ -179,7 +179,8 @@ def _check_ends(report: Report, root: Path, names: Sequence[str]) -> None:
     try:
         for name in sorted(set(opening.subfolders(root, "channels")) - set(names)):
             numbers = map(layout.segment_number, opening.folder_names(root, "channels", name))
-            if any(number is not None for number in numbers):
+            # What cannot be a channel by its name is none of ours.
+            if layout.CHANNEL_NAME.fullmatch(name) and any(number is not None for number in numbers):
                 report.problems.append(
                     f"{root / 'channels' / name}: has segments, but no channel.json that says what they are"
                 )
