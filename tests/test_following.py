@@ -110,7 +110,7 @@ def test_across_rotation_retention_and_resume(tmp_path: Path, *, slow: bool) -> 
 
     def write() -> None:
         for session in range(sessions):
-            options = {"segment_bytes": 1 << 14, "keep_bytes": 1 << 17, "flush": "2ms"}
+            options = {"segment_bytes": 1 << 14, "keep_bytes": 1 << 17, "flush": "2ms", "durability": "20ms"}
             with fr.Recorder(path, resume=session > 0, **options) as rec:
                 channel = rec.add("c", schema=SCHEMA)
                 begun.set()
@@ -129,7 +129,7 @@ def test_across_rotation_retention_and_resume(tmp_path: Path, *, slow: bool) -> 
         for part in follow:  # ends between two sessions, and goes on
             reached, more = told([part], reached)
             lost = {cause: lost.get(cause, 0) + more.get(cause, 0) for cause in {*lost, *more}}
-            time.sleep(0.02 if slow else 0)
+            time.sleep(0.1 if slow else 0)
         if finished:
             break
     writer.join()

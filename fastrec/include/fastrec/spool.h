@@ -263,6 +263,7 @@ static inline int fr_spooler_stop(fr_spooler *s, int64_t deadline)
         error = fr_thread_join(&s->syncing, deadline);
     if (error)
         return error;
+    s->retention.due = 0;
     for (tries = 0; tries < FR_STOP_TRIES; tries++) { /* a flush that fails has rows written again */
         fr_sync_round(s);
         fr_spool_round(s, 1, &behind, &waits);
