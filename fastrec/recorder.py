@@ -340,7 +340,7 @@ class Recorder:
         self._end_threads()
         try:
             if self._channels or self.marks:
-                self._destination.end(lambda name: self.stats.as_dict().get(name, {}))
+                self._destination.end(lambda: self.stats.as_dict())
             else:
                 self._destination.discard()
         except Exception:

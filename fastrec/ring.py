@@ -18,7 +18,7 @@ from fastrec.core.ring import Ring as CoreRing
 from fastrec.errors import RecordingError, SchemaError, SourceError, shown
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
-from fastrec.schema.gaps import GAP_DTYPE, Cause
+from fastrec.schema.gaps import GAP_DTYPE, Cause, gaps_of
 
 __all__ = ["ENTRY_DTYPE", "Clocked", "Ring", "Snapshot", "refuse_other"]
 
@@ -228,7 +228,7 @@ class Ring:
         self.core.flush()
         data, entry = self.core.read_gaps(mark.entry)
         entries = np.frombuffer(data, ENTRY_DTYPE)
-        gaps = entries[list(GAP_DTYPE.names)].astype(GAP_DTYPE)
+        gaps = gaps_of(entries)
         if not len(entries):
             return gaps, mark._replace(entry=entry)
         oldest, newest = entries[0], entries[-1]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 
 from fastrec.times import CLOCK_PAIR_DTYPE, Clock
 
-__all__ = ["ClockEvent", "clock_of", "events_of"]
+__all__ = ["ClockEvent", "clock_of", "events_of", "is_stamp"]
 
 _SLEW = 2_000  # one part in so many, 500 ppm: no clock is slewed by more
 _SLEEP_NS = 1_000_000  # less of a difference than this is no sleep
@@ -148,11 +148,11 @@ class _Sessions:
     """
 
     def __init__(self, sessions: Sequence[Mapping[str, Any]]) -> None:
-        lines = [one for one in sessions if _is_stamp(one.get("start_ns"))] or [{"start_ns": 0}]
+        lines = [one for one in sessions if is_stamp(one.get("start_ns"))] or [{"start_ns": 0}]
         lines.sort(key=lambda one: one["start_ns"])
         self.starts = np.array([one["start_ns"] for one in lines], np.int64)
         offsets = (one.get("offset_ns") for one in lines)
-        self.offsets = np.array([one if _is_stamp(one) else 0 for one in offsets], np.int64)
+        self.offsets = np.array([one if is_stamp(one) else 0 for one in offsets], np.int64)
         names: dict[tuple[str, str], int] = {}
         keys = [(str(one.get("boot_id")), str(one.get("time_namespace"))) for one in lines]
         self.boots = np.array([names.setdefault(key, len(names)) for key in keys])
@@ -162,5 +162,6 @@ class _Sessions:
         return np.maximum(np.searchsorted(self.starts, stamps, "right") - 1, 0)
 
 
-def _is_stamp(value: object) -> bool:
+def is_stamp(value: object) -> TypeGuard[int]:
+    """Whether a member of JSON can be a stamp, or an offset of stamps: sums of them never wrap."""
     return type(value) is int and abs(value) < 1 << 62

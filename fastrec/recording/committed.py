@@ -12,7 +12,7 @@ import numpy as np
 
 from fastrec.errors import CorruptionError
 from fastrec.recording import layout, opening
-from fastrec.schema.gaps import GAP_DTYPE, Cause
+from fastrec.schema.gaps import GAP_DTYPE, Cause, gaps_of
 
 __all__ = [
     "NUMBER_LIMIT",
@@ -213,9 +213,7 @@ def read_gaps(
             rows = np.frombuffer(data, layout.GAP_ROW_DTYPE, len(data) // width)
             whole = layout.whole_rows(rows, base, first) & sensible_gaps(rows)
             numbers.append(first + np.flatnonzero(whole))
-            kept = np.empty(int(whole.sum()), GAP_DTYPE)
-            for name in GAP_DTYPE.names:
-                kept[name] = rows[name][whole]
+            kept = gaps_of(rows[whole])
             slices.append(kept)
             if not len(kept):
                 break  # a sparse file of any size ends here

@@ -129,7 +129,7 @@ class Destination:
         """The newest marks."""
         return tuple(self._marks)
 
-    def end(self, stats: Callable[[str], Mapping[str, Any]]) -> None:
+    def end(self, stats: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
         """Drain what is left, and close it; see `Writer.close`."""
         if self._writer is not None:
             self._writer.close(stats)

@@ -11,9 +11,9 @@ import numpy as np
 
 from fastrec.recording import layout
 from fastrec.recording.channel import Channel
+from fastrec.recording.closing import published
 from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.segment import Segment
-from fastrec.recording.verify import published
 
 __all__ = ["End", "end_of"]
 

@@ -31,6 +31,7 @@ from fastrec.recording.opening import (
 
 __all__ = [
     "checked_metadata",
+    "create",
     "create_channel",
     "create_closed",
     "create_recording",
@@ -102,6 +103,11 @@ def create_whole(root: Path, *parts: str, data: bytes, locked: bool = False) -> 
         raise RecordingError(f"{root.joinpath(*parts)}: exists already and is never written again") from error
     except OSError as error:
         raise refusal(root, parts, error) from error
+
+
+def create(path: Path) -> int:
+    """Create a file of a folder that is ours alone, and return its descriptor; system errors pass through."""
+    return os.open(path, _EXCLUSIVE, 0o600)
 
 
 def write_all(descriptor: int, data: bytes, offset: int) -> None:

@@ -10,16 +10,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fastrec.core.spooler import sync_file_system
 from fastrec.errors import RecordingError
 from fastrec.recording.files import take_back
+from fastrec.recording.opening import FOLDER
 
-__all__ = ["fresh_folder", "start_writing"]
+__all__ = ["fresh_folder"]
 
-_SYNC_FILE_RANGE_WRITE = 2
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
 _FEW = 32  # files that are made durable one by one
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def _of_libc(name: str, *arguments: type) -> Any:
@@ -31,17 +31,9 @@ def _of_libc(name: str, *arguments: type) -> Any:
     return function
 
 
-_sync_file_range = _of_libc("sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-_syncfs = _of_libc("syncfs", ctypes.c_int)
 _renameat2 = _of_libc(
     "renameat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
 )
-
-
-def start_writing(descriptor: int, offset: int, size: int) -> None:
-    """Let the disk begin with what was just written, so that the flush at the end is short. A hint."""
-    if _sync_file_range is not None:
-        _sync_file_range(descriptor, offset, size, _SYNC_FILE_RANGE_WRITE)
 
 
 @contextmanager
@@ -82,22 +74,20 @@ def fresh_folder(path: Path) -> Iterator[Path]:
         take_back(hidden)
         raise
     with suppress(OSError):
-        _sync(path.parent, _FOLDER)
+        _sync(path.parent, FOLDER)
 
 
 def _make_durable(folder: Path) -> None:
     paths = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
-    if _syncfs is None or len(paths) <= _FEW:
+    if len(paths) <= _FEW:
         for path in paths:
             _sync(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         for place, _, _ in os.walk(folder, topdown=False):
-            _sync(Path(place), _FOLDER)
+            _sync(Path(place), FOLDER)
         return
-    descriptor = os.open(folder, _FOLDER)
+    descriptor = os.open(folder, FOLDER)
     try:
-        # One call for all; it waits for what others wrote to that disk, too.
-        if _syncfs(descriptor):
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        sync_file_system(descriptor)  # one call for all; it waits for what others wrote to that disk, too
     finally:
         os.close(descriptor)
 

@@ -33,6 +33,7 @@ __all__ = [
     "INDEX_UNPROVEN",
     "KINDS",
     "MAX_ROWS",
+    "MOST_SEGMENTS",
     "RATE",
     "check_header",
     "check_json",
@@ -43,6 +44,7 @@ __all__ = [
     "place",
     "read_rows",
     "row_seed",
+    "seal_body",
     "seal_json",
     "seal_rows",
     "seed_at",
@@ -60,20 +62,14 @@ BLOCK_ROWS = 1024
 MAX_ROWS = 99_999_999
 """Rows of one file: what fits in the eight digits of its count."""
 
-COUNT_OFFSET = 24
-COUNT_DIGITS = 8
+COUNT_OFFSET, COUNT_DIGITS = 24, 8
 
 HEADER_LIMIT = 10_000
 """``max_header_size`` of ``numpy.load``: it refuses a longer header unless pickles are allowed."""
 
-INDEX_DECREASING = 1
-"""Bit of an index row's ``flags``: stamps of the block decrease somewhere."""
-
-INDEX_UNPROVEN = 2
-"""Bit of an index row's ``flags``: salvaged; no checksum proved these records when they were."""
-
-INDEX_AGAIN = 4
-"""Bit of an index row's ``flags``: losses that earlier segments committed from here on are told again."""
+INDEX_DECREASING, INDEX_UNPROVEN, INDEX_AGAIN = 1, 2, 4
+"""Bits of an index row's ``flags``: stamps of the block decrease somewhere; salvaged, so that no checksum
+proved these records; losses that earlier segments committed from here on are told again."""
 
 INDEX_DTYPE = np.dtype(
     [
@@ -308,7 +304,11 @@ def seal_json(members: Mapping[str, Any], seed: int) -> bytes:
         text = json.dumps(dict(members), separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise FormatError(f"this cannot be written as JSON: {error}") from error
-    body = text[:-1].encode("ascii")
+    return seal_body(text[:-1].encode("ascii"), seed)
+
+
+def seal_body(body: bytes, seed: int) -> bytes:
+    """The same of a line's bytes up to the checksum."""
     return body + _SEAL + b'%08x"}\n' % crc32c(body, seed)
 
 
@@ -373,7 +373,7 @@ KINDS = {"records": "npy", "index": "npy", "zones": "npy", "gaps": "npy", "strin
 """The files of a segment and their suffixes."""
 
 _SEGMENT = re.compile(r"(records|index|zones|gaps)\.([0-9]{6,10})\.npy|strings\.([0-9]{6,10})\.jsonl")
-_MOST_SEGMENTS = 4_294_967_294
+MOST_SEGMENTS = 4_294_967_294
 
 
 def segment_file(kind: str, segment: int) -> str:
@@ -384,9 +384,9 @@ def segment_file(kind: str, segment: int) -> str:
     FormatError
         It is no number of a segment.
     """
-    if not 0 <= segment <= _MOST_SEGMENTS:
+    if not 0 <= segment <= MOST_SEGMENTS:
         raise FormatError(
-            f"segments are numbered from 0 to {_MOST_SEGMENTS:,}, not {segment:,}: begin another recording"
+            f"segments are numbered from 0 to {MOST_SEGMENTS:,}, not {segment:,}: begin another recording"
         )
     return f"{kind}.{segment:06d}.{KINDS[kind]}"
 
@@ -397,4 +397,4 @@ def segment_number(name: str) -> int | None:
     digits = "" if match is None else match[2] or match[3]
     number = int(digits or -1)
     # One number has one name: zeros fill up six digits and no more.
-    return number if digits == f"{number:06d}" and number <= _MOST_SEGMENTS else None
+    return number if digits == f"{number:06d}" and number <= MOST_SEGMENTS else None

@@ -23,6 +23,7 @@ from fastrec.recording import layout
 
 __all__ = [
     "FLOCK",
+    "FOLDER",
     "JSON_LIMIT",
     "LINE_LIMIT",
     "MOST_LEVELS",
@@ -65,7 +66,8 @@ costs an error, so a file of newlines would take a hundred times its size."""
 FLOCK = "hhqqixxxx"
 """``struct flock`` of Linux with 64-bit offsets: type, whence, start, length, pid."""
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+"""How a folder is opened."""
 
 
 class GoneError(RecordingError):
@@ -94,10 +96,10 @@ def open_folder(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
     if getattr(_kept, "place", None) == (root, parts):
         yield _kept.descriptor
         return
-    descriptor = os.open(root, _FOLDER)
+    descriptor = os.open(root, FOLDER)
     try:
         for part in parts:
-            inner = os.open(checked_name(part), _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
+            inner = os.open(checked_name(part), FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
             descriptor, outer = inner, descriptor
             os.close(outer)
         yield descriptor

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 from fastrec.core.crc32c import crc32c
 from fastrec.errors import CorruptionError, FormatError, RecordingError
 from fastrec.recording import layout
-from fastrec.recording.files import write_all
+from fastrec.recording.files import create, write_all
 from fastrec.recording.findings import Findings
 from fastrec.recording.opening import JSON_LIMIT, LINE_LIMIT
-from fastrec.recording.rewriting import create
 from fastrec.recording.torn import Patch, TornFile, between, whole_file
 from fastrec.recording.unseeding import told_states, uuid_with
 from fastrec.timezones import local_zone_name
@@ -164,8 +163,7 @@ def save_lines(
                     stop = one.stop if isinstance(one, Patch) else one.start + len(one.body)
                     findings.tear(name, start, stop, "no whole line")
                     continue
-                body = one.body
-                line = body + b',"crc":"%08x"}\n' % crc32c(body, layout.seed_at(base, count))
+                line = layout.seal_body(one.body, layout.seed_at(base, count))
                 write_all(descriptor, line, end)
                 kept[members.get("channel") if name == "stats.jsonl" else count] = members
                 end, count = end + len(line), count + 1

@@ -15,7 +15,7 @@ from fastrec.recording import layout
 from fastrec.recording.segment import Segment
 from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS
 
-__all__ = ["Piece", "Span", "left_of", "merged", "pieces_of", "settle", "spans_of_gaps"]
+__all__ = ["Piece", "Span", "begin_of", "left_of", "merged", "pieces_of", "settle", "spans_of_gaps"]
 
 Span = tuple[int, int]
 """Numbers from the first up to, not including, the second."""
@@ -28,6 +28,12 @@ def spans_of_gaps(gaps: np.ndarray) -> list[Span]:
     """The numbers that gaps stand for, one span for each gap that has numbers."""
     own = gaps[_numbered(gaps)]
     return list(zip(own["seq"].tolist(), (own["seq"] + own["count"]).tolist(), strict=True))
+
+
+def begin_of(index: np.ndarray, gaps: np.ndarray) -> int | None:
+    """The lowest number that a segment tells of, by its index rows and its losses; None: it tells of none."""
+    first = [int(index["first_seq"][0])] if len(index) else []
+    return min([*first, *(start for start, _ in spans_of_gaps(gaps))], default=None)
 
 
 def settle(segments: list[Segment]) -> tuple[list[list[Piece]], list[np.ndarray]]:
@@ -64,7 +70,7 @@ class _Later:
     def take(self, spans: list[Span], segment: Segment) -> None:
         if not len(segment.index):
             return
-        first = min([int(segment.index["first_seq"][0]), *(start for start, _ in spans)])
+        first = begin_of(segment.index, segment.gaps)
         last = max([segment.end, *(stop for _, stop in spans)])
         hull = first, last, bool(segment.index["flags"][0] & layout.INDEX_AGAIN)
         apart = []

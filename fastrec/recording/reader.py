@@ -26,10 +26,11 @@ from fastrec.errors import (
 )
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
-from fastrec.recording.clocks import ClockEvent, clock_of, events_of
+from fastrec.recording.clocks import ClockEvent, clock_of, events_of, is_stamp
+from fastrec.recording.closing import all_retired, published, read_closed, totals
 from fastrec.recording.ends import End, end_of
 from fastrec.recording.tail import ChannelTail
-from fastrec.recording.verify import Report, all_retired, published, totals, verify
+from fastrec.recording.verify import Report, verify
 from fastrec.records import Records
 from fastrec.schema import Schema
 from fastrec.sources.registry import as_schema
@@ -271,8 +272,7 @@ class Recording(Mapping[str, Records]):
             # Asked at every access, and of thousands of channels it is large.
             now = opening.identity(self.path, "closed.json")
             if now != self._closed_as[0]:
-                seed = layout.row_seed(self._uuid, "", 0, 0)
-                self._closed_as = now, opening.read_json(self.path, "closed.json", seed=seed)
+                self._closed_as = now, read_closed(self.path, self._uuid)
             return self._closed_as[1]
         except (FileNotFoundError, CorruptionError, FormatError):
             return None
@@ -308,7 +308,7 @@ class Recording(Mapping[str, Records]):
         return tuple(
             Mark(line["mono_ns"], line["text"], str(line.get("kind", "mark")))
             for line in lines
-            if _is_stamp(line.get("mono_ns")) and isinstance(line.get("text"), str)
+            if is_stamp(line.get("mono_ns")) and isinstance(line.get("text"), str)
         )
 
     @property
@@ -342,7 +342,7 @@ class Recording(Mapping[str, Records]):
         seen = self._identity("clocks.npy"), self._identity("sessions.jsonl")
         if self._clock is None or self._clock[0] != seen:
             start, created = self._start(), self.info.get("created_ns")
-            known = start and _is_stamp(created)
+            known = start and is_stamp(created)
             zone = zone_named(self.info.get("timezone"))
             made = clock_of(self.readings, self.sessions, (start, created) if known else None, zone)
             self._clock = seen, made
@@ -368,7 +368,7 @@ class Recording(Mapping[str, Records]):
 
     def _start(self) -> int:
         starts = [session.get("start_ns") for session in self.sessions[:1]]
-        return next(filter(_is_stamp, starts), 0)
+        return next(filter(is_stamp, starts), 0)
 
     # Damage
 
@@ -393,7 +393,3 @@ class Recording(Mapping[str, Records]):
         Report
         """
         return verify(self.path, self._uuid, list(self), state=self.state)
-
-
-def _is_stamp(value: object) -> bool:
-    return type(value) is int and abs(value) < 1 << 62

@@ -15,6 +15,8 @@ from typing import Any
 
 from fastrec.errors import CorruptionError, FastrecError, FormatError, RecordingError
 from fastrec.recording import layout, opening
+from fastrec.recording.clocks import is_stamp
+from fastrec.recording.closing import all_retired, published, read_closed, totals
 from fastrec.recording.definition import define
 from fastrec.recording.files import create_closed, take_back
 from fastrec.recording.findings import Findings
@@ -24,7 +26,6 @@ from fastrec.recording.own_files import identify, save_clocks, save_file, save_l
 from fastrec.recording.recovery import ChannelRecovery, Recovery
 from fastrec.recording.rings import left_rings
 from fastrec.recording.saving import save_channel
-from fastrec.recording.verify import all_retired, published, totals
 
 __all__ = ["recover"]
 
@@ -154,7 +155,7 @@ def _save(source: Path, hidden: Path, path: Path, *, salvage: bool, meter: _Mete
         if isinstance(line.get("channel"), str)
     }
     clock = save_clocks(source, hidden, uuid, findings, _size(closed, "clocks.npy"))
-    start_ns = next((one for one in (_start(sessions), clock) if one is not None and abs(one) < 1 << 62), 0)
+    start_ns = next(filter(is_stamp, (_start(sessions), clock)), 0)
     channels: dict[str, ChannelRecovery] = {}
     left = list(left_rings(source, sessions, names))
     for name in names:
@@ -242,7 +243,7 @@ def _segments(root: Path, name: str, findings: Findings) -> list[int]:
 def _closed(root: Path, uuid: bytes, findings: Findings) -> dict[str, Any] | None:
     """``closed.json``, if it is whole."""
     try:
-        return opening.read_json(root, "closed.json", seed=layout.row_seed(uuid, "", 0, 0))
+        return read_closed(root, uuid)
     except FileNotFoundError:
         findings.notes.append(
             "there is no closed.json: the recorder did not stop cleanly; what it had not written is gone, but"
@@ -274,7 +275,7 @@ def _last_session(sessions: list[dict[str, Any]], closed: dict[str, Any] | None)
 
 def _last_time(closed: dict[str, Any] | None, start_ns: int) -> int:
     told = (closed or {}).get("mono_ns")
-    return told if type(told) is int and abs(told) < 1 << 62 else start_ns
+    return told if is_stamp(told) else start_ns
 
 
 def _stats(final: object, newest: dict[str, Any] | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,13 @@ from fastrec.core.spooler import sync_file_system
 from fastrec.errors import RecordingError, SchemaError
 from fastrec.recording import files, layout, rings
 from fastrec.recording.channel import Channel, Content
+from fastrec.recording.clocks import is_stamp
+from fastrec.recording.closing import totals
 from fastrec.recording.committed import NUMBER_LIMIT
 from fastrec.recording.opening import open_file, read_bytes, refusal
 from fastrec.recording.reader import Recording
 from fastrec.recording.segment import Segment
 from fastrec.recording.spooling import Kept
-from fastrec.recording.verify import totals
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 
@@ -156,13 +157,14 @@ def resume(root: Path, segment_bytes: int) -> Resumed:
             )
         files.lock(lock, root)
         sync_file_system(lock)  # what was written by a session that died is durable only now
-        notes = _take_rings(recording, segment_bytes)
-        recording = Recording(root)
-        sessions = recording.sessions
-        closed = totals(recording.closed)
+        contents = list(recording.contents())
+        notes, taken = _take_rings(recording, contents, segment_bytes)
+        if taken:
+            contents = list(recording.contents())
+        sessions, closed, newest = recording.sessions, totals(recording.closed), recording.stats
         ends, last = {}, [0]
-        for name, channel, content in recording.contents():
-            total = closed.get(name) or {"records": content.end, "stats": recording.stats.get(name, {})}
+        for name, channel, content in contents:
+            total = closed.get(name) or {"records": content.end, "stats": newest.get(name, {})}
             ends[name] = _end(root, channel, content, total)
             notes += content.problems
             last += [chunk.index_last for chunk in content.chunks] + content.gaps["t_last"].tolist()
@@ -185,19 +187,28 @@ def resume(root: Path, segment_bytes: int) -> Resumed:
         raise
 
 
-def _take_rings(recording: Recording, segment_bytes: int) -> list[str]:
-    """Bring to the disk what dead sessions left in shared memory, and remove it there; what was not taken."""
-    notes, uuid = [], bytes.fromhex(recording.uuid)
+def _take_rings(
+    recording: Recording, contents: Sequence[tuple[str, Channel, Content]], segment_bytes: int
+) -> tuple[list[str], bool]:
+    """Bring to the disk what dead sessions left in shared memory, and remove it there.
+
+    Returns
+    -------
+    notes : list of str
+        What was not taken.
+    taken : bool
+        There is more in the recording than `contents`.
+    """
+    notes, taken, uuid = [], False, bytes.fromhex(recording.uuid)
     closed, sessions = recording.closed is not None, recording.sessions
-    contents = {name: (channel, content) for name, channel, content in recording.contents()}
-    found = list(rings.left_rings(recording.path, sessions, list(contents)))
-    if not closed and contents and sessions and sessions[-1].get("boot_id") != rings.boot_id():
+    known = {name: (channel, content) for name, channel, content in contents}
+    if not closed and known and sessions and sessions[-1].get("boot_id") != rings.boot_id():
         notes.append(
             f"{recording.path}: the last recorder did not stop cleanly, and its rings are gone:"
             " what it had not written yet is lost"
         )
-    for left in found:
-        channel, content = contents[left.channel]
+    for left in list(rings.left_rings(recording.path, sessions, list(known))):
+        channel, content = known[left.channel]
         if closed and left.ring is not None and left.ring.head <= content.end:
             left.ring.unlink()  # it died between closing and this
             continue
@@ -208,8 +219,9 @@ def _take_rings(recording: Recording, segment_bytes: int) -> list[str]:
         files.remove_closed(recording.path)
         rings.take_over(left, recording.path, uuid, channel, content, segment_bytes=segment_bytes)
         left.ring.unlink()
-        contents[left.channel] = channel, channel.read()
-    return notes
+        known[left.channel] = channel, channel.read()
+        taken = True
+    return notes, taken
 
 
 def _end(root: Path, channel: Channel, content: Content, total: Any) -> ChannelEnd:
@@ -257,7 +269,7 @@ def _number(session: Mapping[str, Any]) -> int:
 def _offset(recording: Recording, session: Mapping[str, Any], last: int, now: Moment) -> int:
     """What to add to the clock so that stamps go on: by as much as the clock of dates did, and never back."""
     offset = session.get("offset_ns")
-    offset = offset if type(offset) is int and abs(offset) < 1 << 62 else 0
+    offset = offset if is_stamp(offset) else 0
     readings = recording.readings
     if len(readings):
         last = max(last, int(readings["monotonic"][-1]))

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
+from fastrec.core.spooler import start_writing
 from fastrec.recording import layout
-from fastrec.recording.files import write_all
-from fastrec.recording.fresh import start_writing
+from fastrec.recording.files import create, write_all
 from fastrec.recording.opening import LINE_LIMIT
 from fastrec.recording.segment import Stock
 from fastrec.recording.survey import Survey
 from fastrec.recording.torn import Line, Patch
 from fastrec.recording.zones import summarise
 
-__all__ = ["LOST_TEXT", "MOST_TEXTS", "SegmentWriter", "create"]
+__all__ = ["LOST_TEXT", "MOST_TEXTS", "SegmentWriter"]
 
 LOST_TEXT = "\ufffd"
 """Stands for a text whose line is damaged."""
@@ -30,12 +30,6 @@ MOST_TEXTS = 1 << 20
 
 _PIECE = 4 << 20
 _SAID = np.uint32(layout.INDEX_UNPROVEN | layout.INDEX_AGAIN)  # flags that records do not bear out
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-def create(path: Path) -> int:
-    """Create a file of our own folder and return its descriptor."""
-    return os.open(path, _CREATE, 0o600)
 
 
 class SegmentWriter:
@@ -101,7 +95,7 @@ class SegmentWriter:
                     (lines if one.start < committed else self._spare)[one.number] = one.body
             self._texts = max(lines, default=-1) + 1
             made = b"".join(
-                _sealed(lines.get(number) or _lost(number), layout.seed_at(self._base, number))
+                layout.seal_body(lines.get(number) or _lost(number), layout.seed_at(self._base, number))
                 for number in range(self._texts)
             )
             if len(made) != committed or made != file.read(0, committed):
@@ -122,7 +116,7 @@ class SegmentWriter:
                 if body is None:
                     self.texts_lost.append((self._texts + 1, self._texts + 2))
                     body = _lost(self._texts)
-                line = _sealed(body, layout.seed_at(self._base, self._texts))
+                line = layout.seal_body(body, layout.seed_at(self._base, self._texts))
                 self._made.append(line)
                 self.string_bytes += len(line)
                 self._texts += 1
@@ -302,10 +296,6 @@ class SegmentWriter:
                 made = summarise(np.frombuffer(data, self.stock.dtype), numeric)
                 zones[first : first + len(part)] = layout.seal_rows(made, self._base, first)
         return zones
-
-
-def _sealed(body: bytes, seed: int) -> bytes:
-    return body + b',"crc":"%08x"}\n' % layout.crc32c(body, seed)
 
 
 def _lost(number: int) -> bytes:

@@ -26,7 +26,7 @@ from fastrec.recording.precedence import settle
 from fastrec.recording.spooling import open_channel, spool
 from fastrec.recording.storing import SEGMENT_BYTES
 from fastrec.ring import ENTRY_DTYPE
-from fastrec.schema.gaps import GAP_DTYPE, Cause
+from fastrec.schema.gaps import GAP_DTYPE, Cause, gaps_of
 
 __all__ = [
     "Left",
@@ -254,10 +254,7 @@ def _seen(left: Left, content: Content) -> tuple[int, int, int]:
     rows = rows[np.isin(rows["cause"], [int(cause) for cause in _WRITERS])]
     entries = np.frombuffer(left.ring.read_gaps()[0], ENTRY_DTYPE)
     known = {gap.tobytes() for gap in rows[-_NEWEST:]}
-    for entry in entries[::-1]:
-        gap = np.zeros((), GAP_DTYPE)
-        for name in GAP_DTYPE.names:
-            gap[name] = entry[name]
+    for entry, gap in zip(entries[::-1], gaps_of(entries)[::-1], strict=True):
         if gap.tobytes() in known:
             return tuple(entry["totals"].tolist())
     if content.segments and content.segments[0].number > first and len(entries):

@@ -17,7 +17,7 @@ from fastrec.recording.definition import Definition
 from fastrec.recording.files import write_all
 from fastrec.recording.findings import Findings
 from fastrec.recording.own_files import save_file
-from fastrec.recording.precedence import Span, merged
+from fastrec.recording.precedence import Span, begin_of, merged
 from fastrec.recording.recovery import ChannelRecovery, Lost
 from fastrec.recording.rewriting import SegmentWriter
 from fastrec.recording.rings import Left
@@ -291,7 +291,7 @@ def _span(gap: np.void) -> Span:
 
 def _tell_losses(channel: Channel, content: Content, losses: Sequence[Loss]) -> None:
     """Write gaps: each to the segment whose numbers it is among, or follows."""
-    begins = [_first(segment) for segment in content.segments]
+    begins = [begin_of(segment.index, segment.gaps) for segment in content.segments]
     given: dict[int, list[Loss]] = {}
     for loss in losses:
         below = [place for place, begin in enumerate(begins) if begin is not None and begin <= loss.start]
@@ -304,12 +304,6 @@ def _tell_losses(channel: Channel, content: Content, losses: Sequence[Loss]) -> 
         gaps["t_first"] = [loss.t_first for loss in some]
         gaps["t_last"] = [loss.t_last for loss in some]
         _append_gaps(channel, content.segments[place], gaps)
-
-
-def _first(segment: Segment) -> int | None:
-    lost = segment.gaps[np.isin(segment.gaps["cause"], [Cause.OVERWRITTEN, Cause.DISK])]["seq"].tolist()
-    begins = [int(segment.index["first_seq"][0])] if len(segment.index) else []
-    return min([*begins, *lost], default=None)
 
 
 def _append_gaps(channel: Channel, segment: Segment, gaps: np.ndarray) -> None:

@@ -10,14 +10,13 @@ from typing import NamedTuple
 from fastrec.core.ring import Ring
 from fastrec.core.spooler import SpoolChannel
 from fastrec.recording import layout
+from fastrec.recording.opening import FOLDER
 from fastrec.recording.storing import SEGMENT_BYTES
 from fastrec.recording.zones import zone_fields
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 
 __all__ = ["Kept", "open_channel", "spool"]
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Kept(NamedTuple):
@@ -30,7 +29,7 @@ class Kept(NamedTuple):
 
 def open_channel(root: Path, name: str) -> int:
     """Descriptor of a channel's folder."""
-    return os.open(root / "channels" / name, _FOLDER)
+    return os.open(root / "channels" / name, FOLDER | os.O_NOFOLLOW)
 
 
 def spool(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from fastrec.recording import layout
 from fastrec.recording.committed import NUMBER_LIMIT, sensible_gaps
 from fastrec.recording.placing import Placing, Stretch
-from fastrec.recording.precedence import Span, merged, spans_of_gaps
+from fastrec.recording.precedence import Span, begin_of, merged, spans_of_gaps
 from fastrec.recording.segment import Stock
 from fastrec.recording.torn import TornFile
-from fastrec.schema.gaps import Cause
 
 __all__ = ["Survey"]
 
@@ -54,9 +51,7 @@ class Survey:
         self.committed_gaps = int(self.blocks["gap_rows"].max(initial=0))
         self.string_bytes = int(self.blocks["string_bytes"].max(initial=0))
         self._drop_stale_gaps()
-        lost = self.gaps[np.isin(self.gaps["cause"], [Cause.OVERWRITTEN, Cause.DISK])]["seq"].tolist()
-        begins = [int(self.blocks["first_seq"][0])] if len(self.blocks) else []
-        self.first = min([*begins, *lost], default=None)
+        self.first = begin_of(self.blocks, self.gaps)
 
     def open(self, kind: str) -> TornFile:
         """One of the segment's files; close it."""

@@ -16,7 +16,7 @@ from fastrec.recording.channel import Channel, Content, holes
 from fastrec.recording.chunk import SegmentChunk
 from fastrec.recording.committed import NUMBER_LIMIT, Since
 from fastrec.recording.opening import GoneError
-from fastrec.recording.precedence import pieces_of, spans_of_gaps
+from fastrec.recording.precedence import begin_of, pieces_of, spans_of_gaps
 from fastrec.recording.segment import Segment
 from fastrec.records.following import Piece
 from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS
@@ -156,7 +156,7 @@ class ChannelTail:
     def _numbers(self) -> list[int] | range:
         if self._final:
             return [number for number in self._channel.numbers() if number > self._number]
-        return range(self._number + 1, 10**6)
+        return range(self._number + 1, layout.MOST_SEGMENTS + 1)
 
     def _go_on(self) -> bool:
         """Go on with the oldest segment behind the one that was read; whether there is one."""
@@ -171,7 +171,7 @@ class ChannelTail:
 
     def _take(self, part: Segment, ahead: Segment | None) -> Piece | None:
         if self._moved and self._since == Since() and len(part.index):
-            begin = _begin_of(part)
+            begin = begin_of(part.index, part.gaps)
             self._rewound = self._next if begin < self._next else 0
             self._repeated = self._told
         number, row, kept = self._counting(part, ahead)
@@ -210,7 +210,7 @@ class ChannelTail:
         them, those that it wrote first count, but for what is damaged.
         """
         first, rows = part.index["first_seq"], part.index["rows"]
-        again = part.end if ahead is None else _begin_of(ahead)
+        again = part.end if ahead is None else begin_of(ahead.index, ahead.gaps)
         if again >= part.end or not len(part.index):
             return part.end, part.length, len(part.index)
         block = int(np.searchsorted(first + rows, np.uint64(again), "right"))
@@ -242,11 +242,6 @@ class ChannelTail:
         durable = int(segment.index["durable_seq"][-1]) if len(segment.index) else 0
         told = np.concatenate([self._told, gaps])
         self._told = told[told["seq"] >= min(durable, NUMBER_LIMIT)][-_TOLD:]
-
-
-def _begin_of(segment: Segment) -> int:
-    """Number from which a segment in which something is committed counts."""
-    return min([int(segment.index["first_seq"][0]), *(start for start, _ in spans_of_gaps(segment.gaps))])
 
 
 def _whole(gaps: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ Unlike a query it does not stop at the first damage: it lists all there is.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ import numpy as np
 from fastrec.errors import CorruptionError, FastrecError, RecordingError, shown
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
+from fastrec.recording.closing import all_retired, published, read_closed, totals
 from fastrec.recording.holds import impossible
 from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.segment import Segment
 from fastrec.recording.zones import same_zone, summarise
 from fastrec.schema.gaps import Cause
 
-__all__ = ["ChannelReport", "Report", "all_retired", "published", "totals", "verify"]
+__all__ = ["ChannelReport", "Report", "verify"]
 
 
 @dataclass(frozen=True)
@@ -71,25 +72,6 @@ class Report:
     def ok(self) -> bool:
         """Whether there is no problem."""
         return not self.problems
-
-
-def totals(closed: Mapping[str, Any] | None) -> dict[str, Any]:
-    """``closed.json``'s totals by channel; empty where it says nothing that makes sense."""
-    channels = (closed or {}).get("channels")
-    return channels if isinstance(channels, dict) else {}
-
-
-def published(closed: Mapping[str, Any] | None, name: str) -> int | None:
-    """How many records of a channel ``closed.json`` says there were; None if it does not."""
-    total = totals(closed).get(name)
-    records = total.get("records") if isinstance(total, dict) else None
-    return records if type(records) is int and 0 <= records < 1 << 62 else None
-
-
-def all_retired(closed: Mapping[str, Any] | None, name: str) -> bool:
-    """Whether there was no segment of a channel any more when the recording was closed."""
-    files = (closed or {}).get("files")
-    return isinstance(files, dict) and not any(path.startswith(f"channels/{name}/records.") for path in files)
 
 
 def verify(root: Path, uuid: bytes, names: Sequence[str], *, state: str) -> Report:
@@ -148,7 +130,7 @@ def _found(root: Path, *parts: str) -> int | None:
 def _check_own_files(report: Report, root: Path, uuid: bytes, names: Sequence[str]) -> dict[str, Any]:
     """``closed.json`` against the folder."""
     where = root / "closed.json"
-    closed = opening.read_json(root, "closed.json", seed=layout.row_seed(uuid, "", 0, 0))
+    closed = read_closed(root, uuid)
     files = closed.get("files")
     for path, size in files.items() if isinstance(files, dict) else ():
         found = _found(root, *path.split("/"))

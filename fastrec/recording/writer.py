@@ -17,7 +17,7 @@ from fastrec.core.spooler import SpoolChannel, Spooler
 from fastrec.errors import RecordingError
 from fastrec.recording import files, layout
 from fastrec.recording.journals import Lines, open_readings
-from fastrec.recording.opening import refusal
+from fastrec.recording.opening import FOLDER, refusal
 from fastrec.recording.resuming import ChannelEnd, Moment, Resumed
 from fastrec.recording.rings import home_of, new_prefix, sweep
 from fastrec.recording.spooling import open_channel, spool
@@ -26,8 +26,6 @@ from fastrec.ring import Ring
 from fastrec.timezones import local_zone_name
 
 __all__ = ["Writer"]
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Writer:
@@ -87,7 +85,7 @@ class Writer:
                 raise
 
     def _begin(self) -> None:
-        folder = os.open(self._root, _FOLDER)
+        folder = os.open(self._root, FOLDER)
         self._descriptors.insert(0, folder)
         files.remove_closed(self._root)
         clocks_header = layout.npy_header(layout.CLOCK_DTYPE)
@@ -219,7 +217,7 @@ class Writer:
                 stacklevel=4,
             )
 
-    def close(self, stats: Callable[[str], Mapping[str, Any]]) -> None:
+    def close(self, stats: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
         """Drain, write closed.json with the final counters of each channel, give the lock back.
 
         Raises
@@ -238,13 +236,13 @@ class Writer:
         try:
             self.marks.close()
             self._check_written()
-            totals: dict[str, Mapping[str, Any]] = {}
+            totals, final = {}, stats()
             for name, (ring, spooling) in self._spooling.items():
                 before = self._ends[name].segment if name in self._ends else 0
                 totals[name] = {
                     "records": ring.core.head,
                     "segments": before + spooling.marks()["segments"],
-                    "stats": stats(name),
+                    "stats": final.get(name, {}),
                 }
             self._create_closed(totals)
             for ring, _ in self._spooling.values():

@@ -37,6 +37,11 @@ OWN_NUMBERS = frozenset({Cause.OVERWRITTEN, Cause.DISK, Cause.RETIRED})
 """Causes whose gaps stand for the numbers ``seq ... seq + count - 1``; the others lie just before ``seq``."""
 
 
+def gaps_of(rows: np.ndarray) -> np.ndarray:
+    """The losses, ndarray of GAP_DTYPE, of rows that have more members: of ``gaps.npy``, or of a ring."""
+    return rows[list(GAP_DTYPE.names)].astype(GAP_DTYPE)
+
+
 def join(gaps: np.ndarray) -> np.ndarray:
     """Sort gaps and join the pieces in which one loss was published.
 

@@ -314,7 +314,7 @@ static long run(long from, long to, int flood)
     if (channel.durable != n && !channel.sync_error)
         PROBLEM("durable %llu of %llu at the end, and no error said", (unsigned long long)channel.durable,
                 (unsigned long long)n);
-    fr_spool_close(&spooler, &channel);
+    fr_channel_close(&faulty, &channel, &spooler.lock);
     {
         judge v = verdict(&channel, n, 1);
         if (v.end != n)

@@ -368,6 +368,15 @@ def test_damage_is_where_it_is_touched_and_ends_nothing(live: tuple[writer.Folde
     assert told(list(faults))[0] == [27]
 
 
+def test_segments_beyond_six_digits(live: tuple[writer.Folder, writer.Channel]) -> None:
+    folder, channel = live
+    channel.segment(999_999).commit(20, rows(20, 21))
+    follow = status_of(folder).follow(timeout="0s")
+    assert list(follow) == []
+    channel.segment(1_000_000).commit(21, rows(21, 22))
+    assert told(list(follow))[0] == [21]
+
+
 # What it costs
 
 

@@ -40,7 +40,7 @@ static inline int fr_again_gaps(fr_spool_channel *c, uint64_t from)
     memcpy(all + n, c->gaps, c->gap_count * sizeof *all);
     n += c->gap_count;
     c->told_count = c->own_count = c->gap_count = 0;
-    fr_again_sort(all, n);
+    fr_gap_sort(all, n);
     for (i = 0; i < n; i++)
         if (c->gap_count < FR_GAPS_HELD || !fr_gap_has_numbers(&all[i]))
             fr_commit_gap(c, all[i]);
@@ -69,7 +69,7 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     fr_segment unneeded;
     pthread_mutex_lock(lock);
     error = c->syncing ? FR_COMMIT_WAIT : 0;
-    from = c->never ? c->written : c->durable;
+    from = fr_safe(c);
     count = c->retired_count;
     memcpy(segments, c->retired, count * sizeof *segments);
     if (c->open)

@@ -4,7 +4,8 @@
 
 #include "commit.h"
 
-#define FR_SYNC_MANY 8 /* more dirty files than this: syncfs instead of each */
+#define FR_SYNC_MANY 8  /* more dirty files than this: syncfs instead of each */
+#define FR_STOP_TRIES 3 /* at a stop, to bring everything to the disk */
 
 enum { FR_DURABLE_NEVER, FR_DURABLE_TIMED, FR_DURABLE_COMMIT };
 
@@ -21,12 +22,11 @@ typedef struct fr_dirty {
 /* Note what is dirty, and how far it was written before the flush that follows. Returns the files. */
 static inline uint32_t fr_sync_collect(fr_spool_channel *c, pthread_mutex_t *lock, fr_dirty *d)
 {
-    memset(d, 0, offsetof(fr_dirty, segments));
-    d->count = d->retired = 0;
     d->channel = c;
+    d->count = d->retired = 0;
     d->names = 0;
-    pthread_mutex_lock(lock);
     d->placed = 0;
+    pthread_mutex_lock(lock);
     if (!fr_load_relaxed(&c->broken)) { /* of what is to be given up, a flush would prove nothing */
         d->placed = fr_load_acquire(&c->placed);
         d->last = c->open ? c->segment.last : c->safe_last;
@@ -115,6 +115,29 @@ static inline void fr_sync_all_of(const fr_io *io, pthread_mutex_t *lock, fr_spo
     }
 }
 
+/* Close the files of a channel that nobody writes any more. What was opened ahead was not needed. */
+static inline void fr_channel_close(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock)
+{
+    int tries;
+    while (c->given_up_count)
+        fr_again_part(io, c, lock);
+    if (c->ahead_state == FR_AHEAD_READY) {
+        fr_segment_close(io, &c->ahead);
+        fr_segment_remove(io, c->dir, c->ahead.number);
+        c->ahead_state = FR_AHEAD_NONE;
+    }
+    for (; c->retired_count; c->retired_count--) /* a flush failed to the last */
+        fr_segment_close(io, &c->retired[c->retired_count - 1]);
+    if (!c->open)
+        return;
+    for (tries = 0; tries < FR_STOP_TRIES && fr_segment_raise(io, &c->segment); tries++)
+        ;
+    fr_segment_close(io, &c->segment);
+    if (!c->segment.rows[FR_INDEX] && c->segment.number)
+        fr_segment_remove(io, c->dir, c->segment.number);
+    c->open = 0;
+}
+
 /* Bring to the disk, and make durable, what a writer left that will publish no more. 0 or -errno; `gap_rows`
  * and `dirty` are memory to work in. */
 static inline int fr_drain_left(const fr_io *io, fr_spool_channel *c, fr_gap_row *gap_rows, fr_dirty *dirty)
@@ -139,11 +162,7 @@ static inline int fr_drain_left(const fr_io *io, fr_spool_channel *c, fr_gap_row
         fr_sync_all_of(io, &lock, &c, 1, dirty, c->dir, FR_DURABLE_TIMED);
         result = -(int)c->sync_error;
     }
-    for (; c->retired_count; c->retired_count--)
-        fr_segment_close(io, &c->retired[c->retired_count - 1]);
-    if (c->open)
-        fr_segment_close(io, &c->segment);
-    c->open = 0;
+    fr_channel_close(io, c, &lock);
     pthread_mutex_destroy(&lock);
     return result;
 }

@@ -7,14 +7,10 @@
 /* The next line of a segment is the text of this id in the arena. */
 static inline int fr_lines_note(fr_line_ids *l, uint32_t arena_id)
 {
-    if (l->count == l->room) {
-        uint32_t room = l->room ? 2 * l->room : 64;
-        uint32_t *bigger = (uint32_t *)realloc(l->ids, room * sizeof *bigger);
-        if (!bigger)
-            return -ENOMEM;
-        l->ids = bigger;
-        l->room = room;
-    }
+    uint32_t *ids = (uint32_t *)fr_grown(l->ids, l->count, &l->room, sizeof *ids);
+    if (!ids)
+        return -ENOMEM;
+    l->ids = ids;
     l->ids[l->count++] = arena_id;
     return 0;
 }

@@ -34,11 +34,11 @@ static inline void fr_commit_gap(fr_spool_channel *c, fr_gap gap)
     }
 }
 
-/* In order of their places; they nearly are. */
-static inline void fr_again_sort(fr_gap *gaps, uint64_t count)
+/* Put losses in the order of their places; they nearly are. */
+static inline void fr_gap_sort(fr_gap *gaps, uint64_t count)
 {
     uint64_t i, at;
-    for (i = 1; i < count; i++) { /* in the order of their places; they nearly are */
+    for (i = 1; i < count; i++) {
         fr_gap gap = gaps[i];
         for (at = i; at && gaps[at - 1].seq > gap.seq; at--)
             gaps[at] = gaps[at - 1];
@@ -57,7 +57,7 @@ static inline void fr_commit_lost(fr_spool_channel *c, uint64_t count, int64_t u
         uint32_t i;
         for (i = 0; i < c->own_count; i++)
             fr_commit_gap(c, c->own[i]);
-        fr_again_sort(c->gaps, c->gap_count);
+        fr_gap_sort(c->gaps, c->gap_count);
         c->own_count = 0;
         last = NULL;
     }
@@ -75,18 +75,13 @@ static inline void fr_commit_lost(fr_spool_channel *c, uint64_t count, int64_t u
 /* Keep a loss of the commit that begins with number `from`, until more than that is durable. */
 static inline void fr_told_add(fr_spool_channel *c, fr_gap gap, uint64_t from)
 {
-    fr_told *bigger, *last = NULL;
+    fr_told *all = NULL, *last = NULL;
     uint32_t i;
-    if (c->told_count == c->told_room && c->told_room < FR_TOLD_MOST) {
-        uint32_t room = c->told_room ? 2 * c->told_room : 64;
-        bigger = (fr_told *)realloc(c->told, room * sizeof *bigger);
-        if (bigger) {
-            c->told = bigger;
-            c->told_room = room;
-        }
-    }
-    if (c->told_count < c->told_room) {
+    if (c->told_count < FR_TOLD_MOST)
+        all = (fr_told *)fr_grown(c->told, c->told_count, &c->told_room, sizeof *all);
+    if (all) {
         fr_told one = {gap, from};
+        c->told = all;
         c->told[c->told_count++] = one;
         return;
     }

@@ -19,6 +19,20 @@ typedef struct fr_file_kind {
     size_t row_size; /* 1 for strings */
 } fr_file_kind;
 
+/* An array of `count` items of `size` bytes with room for one more: moved perhaps, and *room raised; NULL:
+ * there is no memory, and it stays as it is. */
+static inline void *fr_grown(void *items, uint32_t count, uint32_t *room, size_t size)
+{
+    uint32_t more = *room ? 2 * *room : 64;
+    void *bigger;
+    if (count < *room)
+        return items;
+    bigger = realloc(items, more * size);
+    if (bigger)
+        *room = more;
+    return bigger;
+}
+
 /* The ring's ids of the texts of a segment, in the order of its lines. */
 typedef struct fr_line_ids {
     uint32_t *ids;

@@ -12,8 +12,7 @@
 #define FR_SPOOL_LEAST 1000000LL   /* ns between two rounds at least */
 #define FR_BEGIN_BYTES (4 << 20)   /* of records, before their way to the disk begins */
 #define FR_SPOOL_LONGEST                                                                                     \
-    (3600 * FR_NS)      /* between two attempts to write again what would not become durable */
-#define FR_STOP_TRIES 3 /* at a stop, to bring everything to the disk */
+    (3600 * FR_NS) /* between two attempts to write again what would not become durable */
 
 typedef struct fr_spooler {
     fr_thread spooling, syncing;
@@ -89,7 +88,7 @@ static inline void fr_syncing_run(void *arg)
  * would fill the disk. `must`: however short. */
 static inline int fr_spool_give_up(fr_spooler *s, fr_spool_channel *c, int64_t now, int must)
 {
-    uint64_t safe = c->never ? fr_load_relaxed(&c->written) : fr_load_acquire(&c->durable);
+    uint64_t safe = fr_safe(c);
     int error;
     if (safe != c->safe)
         c->patience = c->give_up_at = 0;
@@ -222,29 +221,6 @@ static inline int fr_spooler_start(fr_spooler *s)
     return error;
 }
 
-/* Close the files of a channel that nobody writes any more. What was opened ahead was not needed. */
-static inline void fr_spool_close(fr_spooler *s, fr_spool_channel *c)
-{
-    int tries;
-    while (c->given_up_count)
-        fr_again_part(s->io, c, &s->lock);
-    if (c->ahead_state == FR_AHEAD_READY) {
-        fr_segment_close(s->io, &c->ahead);
-        fr_segment_remove(s->io, c->dir, c->ahead.number);
-        c->ahead_state = FR_AHEAD_NONE;
-    }
-    for (; c->retired_count; c->retired_count--) /* a flush failed to the last */
-        fr_segment_close(s->io, &c->retired[c->retired_count - 1]);
-    if (!c->open)
-        return;
-    for (tries = 0; tries < FR_STOP_TRIES && fr_segment_raise(s->io, &c->segment); tries++)
-        ;
-    fr_segment_close(s->io, &c->segment);
-    if (!c->segment.rows[FR_INDEX] && c->segment.number)
-        fr_segment_remove(s->io, c->dir, c->segment.number);
-    c->open = 0;
-}
-
 /* Stop after the writers have: drain what is left, make it durable, close the files. -ETIMEDOUT leaves the
  * threads as they are, and everything they use must stay in memory. */
 static inline int fr_spooler_stop(fr_spooler *s, int64_t deadline)
@@ -270,7 +246,7 @@ static inline int fr_spooler_stop(fr_spooler *s, int64_t deadline)
     }
     fr_sync_round(s);
     for (i = 0; i < count; i++)
-        fr_spool_close(s, s->channels[i]);
+        fr_channel_close(s->io, s->channels[i], &s->lock);
     if (s->durability != FR_DURABLE_NEVER) {
         s->io->sync(s->log.clocks); /* readings and statistics: nothing is promised of them */
         s->io->sync(s->log.stats);

@@ -40,7 +40,6 @@ typedef struct fr_kept {
     uint64_t bytes;
     int64_t last; /* its latest stamp */
     uint32_t number;
-    uint32_t reserved;
 } fr_kept;
 
 /* A loss that was committed and may not be durable. */
@@ -137,19 +136,21 @@ typedef struct fr_spool_channel {
 
 enum { FR_AHEAD_NONE, FR_AHEAD_MAKING, FR_AHEAD_READY };
 
+/* Below this number nothing has to be written again, whatever becomes of a file. */
+static inline uint64_t fr_safe(const fr_spool_channel *c)
+{
+    return fr_load_acquire(c->never ? &c->written : &c->durable);
+}
+
 /* A closed segment is from now on one of those that retention may remove. Called under the lock. */
 static inline void fr_keep(fr_spool_channel *c, const fr_segment *s)
 {
     uint32_t at;
-    fr_kept kept = {fr_segment_bytes(s, c->kinds), s->last, s->number, 0};
-    if (c->kept_count == c->kept_room) {
-        uint32_t room = c->kept_room ? 2 * c->kept_room : 16;
-        fr_kept *bigger = (fr_kept *)realloc(c->kept, room * sizeof *bigger);
-        if (!bigger)
-            return; /* it stays for good */
-        c->kept = bigger;
-        c->kept_room = room;
-    }
+    fr_kept kept = {fr_segment_bytes(s, c->kinds), s->last, s->number};
+    fr_kept *all = (fr_kept *)fr_grown(c->kept, c->kept_count, &c->kept_room, sizeof *all);
+    if (!all)
+        return; /* it stays for good */
+    c->kept = all;
     for (at = c->kept_count++; at && c->kept[at - 1].number > kept.number; at--)
         c->kept[at] = c->kept[at - 1]; /* one that was given up comes late */
     c->kept[at] = kept;
