@@ -174,6 +174,6 @@ def bench(quick: bool, rows: int | None = None) -> Bench:
         [
             Claim("open.numpy.at_most", case, ours, theirs, 4),
             Claim("open.numpy.part.at_most", case, ours + part, theirs + part, 4),
-            Claim("open.length.at_most", case, ours, ours + part, 1.5),
+            Claim("open.length.at_most", case, ours, ours + part, 1.2),
         ],
     )

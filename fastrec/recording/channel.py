@@ -15,15 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from fastrec.errors import FormatError, SchemaError
+from fastrec.errors import CorruptionError, FormatError, SchemaError
 from fastrec.recording import layout, opening
 from fastrec.recording.chunk import EvolvedChunk, SegmentChunk
-from fastrec.recording.precedence import left_of, merged, settle, spans_of_gaps
-from fastrec.recording.segment import Segment, Stock
+from fastrec.recording.precedence import left_of, merged, numbered, settle, spans_of_gaps
+from fastrec.recording.segment import Segment
+from fastrec.recording.stock import Stock
 from fastrec.records import Chunk
 from fastrec.schema import Schema
 from fastrec.schema.conversion import Conversion
-from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS, Cause, join
+from fastrec.schema.gaps import GAP_DTYPE, Cause, join
 
 __all__ = ["Channel", "Content", "holes"]
 
@@ -142,7 +143,14 @@ class Channel:
         except ZeroDivisionError as error:
             raise FormatError(f"{self.where}: a rate of {rate} Hz has no period") from error
 
-    def read(self, published: int | None = None, start_ns: int = 0, *, all_retired: bool = False) -> Content:
+    def read(
+        self,
+        published: int | None = None,
+        start_ns: int = 0,
+        *,
+        all_retired: bool = False,
+        brief: bool = False,
+    ) -> Content:
         """Load the segments as they are now.
 
         Parameters
@@ -153,9 +161,22 @@ class Channel:
             Time of a loss before the first record.
         all_retired : bool
             Where there is no segment, retention took them all.
+        brief : bool
+            Of complete segments, read the ends of the index alone: what is damaged between shows later.
         """
         with opening.staying(self.stock.root, ("channels", self.name)):
-            segments = self._segments()
+            segments = self._segments(brief)
+        try:
+            return self._in_order(segments, published, start_ns, all_retired)
+        except CorruptionError:
+            if not brief:
+                raise
+            # What lies between the ends of an index is damaged, and is needed to say what counts.
+            return self.read(published, start_ns, all_retired=all_retired)
+
+    def _in_order(
+        self, segments: list[Segment], published: int | None, start_ns: int, all_retired: bool
+    ) -> Content:
         problems = [line for segment in segments for line in segment.problems]
         tail = [line for segment in segments for line in segment.tail]
         pieces, losses = settle(segments)
@@ -192,10 +213,10 @@ class Channel:
         names = [name for name in names if name.startswith(("records.", "index."))]
         return sorted({number for name in names if (number := layout.segment_number(name)) is not None})
 
-    def _segments(self) -> list[Segment]:
+    def _segments(self, brief: bool) -> list[Segment]:
         loaded: list[Segment] = []
         for _ in range(_LOOKS):
-            loaded = [Segment(self.stock, number) for number in self.numbers()]
+            loaded = [Segment(self.stock, number, brief=brief) for number in self.numbers()]
             # Retention removes the oldest segment, records first: what is left of it counts for nothing.
             present = [place for place, segment in enumerate(loaded) if segment.present]
             if not present:
@@ -228,16 +249,23 @@ def holes(
     numbers = [(one.first_seq, one.first_seq + len(one)) for one in chunks] + spans_of_gaps(gaps)
     if not left_of((begin, end), merged(numbers)):
         return np.empty(0, GAP_DTYPE)
-    spans = [(one.first_seq, one.first_seq + len(one), one.index_first, one.index_last) for one in chunks]
-    own = gaps[np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])]
+    spans: list[tuple[int, int, SegmentChunk | None, tuple[int, int]]]
+    spans = [(one.first_seq, one.first_seq + len(one), one, (0, 0)) for one in chunks]
+    own = gaps[numbered(gaps)]
     times = zip(own["t_first"].tolist(), own["t_last"].tolist(), strict=True)
-    spans += [(*span, *when) for span, when in zip(spans_of_gaps(gaps), times, strict=True)]
+    spans += [(*span, None, when) for span, when in zip(spans_of_gaps(gaps), times, strict=True)]
+    spans.sort(key=lambda span: span[:2])
     found = []
-    reached, before = begin, before_ns
-    for start, stop, first, last in [*sorted(spans), (end, end, before_ns, before_ns)]:
+    reached, before, asked = begin, before_ns, 0
+    for place, (start, stop, chunk, when) in enumerate([*spans, (end, end, None, (before_ns, before_ns))]):
         if start > reached:
+            # The index of a chunk is read only where something is missing beside it.
+            for _, _, one, times_of in spans[asked:place]:
+                before = max(before, one.index_last if one else times_of[1])
+            asked = place
+            first = chunk.index_first if chunk else when[0]
             # Segments go missing from the front only by retention; a hole anywhere else is damage.
             cause = (Cause.RETIRED, 0) if retired and reached == begin else (Cause.DISK, errno.EIO)
             found.append((reached, start - reached, *cause, before, max(before, first)))
-        reached, before = max(reached, stop), max(before, last)
+        reached = max(reached, stop)
     return np.array(found, GAP_DTYPE)

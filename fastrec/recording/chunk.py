@@ -38,9 +38,8 @@ class SegmentChunk(Chunk):
     @cached_property
     def _found(self) -> tuple[np.ndarray, np.ndarray]:
         """Index rows of the chunk, and where the block of each begins in the segment."""
+        low, high = self.segment.blocks_of(self.start, self.stop)
         index, at = self.segment.index, self.segment.at
-        low = int(np.searchsorted(at, self.start, "right")) - 1
-        high = int(np.searchsorted(at, self.stop, "left"))
         # Losses committed alone lie between blocks and have no rows to find.
         filled = index["rows"][low:high] > 0
         if filled.all():

@@ -12,7 +12,7 @@ from fastrec.recording.channel import Channel
 from fastrec.recording.describing import described, stored_header
 from fastrec.recording.opening import LINE_LIMIT
 from fastrec.recording.own_files import damaged_json
-from fastrec.recording.segment import Stock
+from fastrec.recording.stock import Stock
 from fastrec.recording.torn import TornFile, whole_file
 from fastrec.schema import Schema
 

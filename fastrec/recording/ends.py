@@ -56,9 +56,9 @@ def end_of(channel: Channel, state: str, closed: Mapping[str, Any] | None) -> En
         segment = Segment(channel.stock, number)
         if not segment.present:
             continue
-        if newest is None and (len(segment.index) or segment.tail or segment.problems):
+        if newest is None and (segment.first is not None or segment.tail or segment.problems):
             newest = segment
-        if not len(segment.index):
+        if segment.first is None:
             continue
         ends = [segment.end, *(stop for _, stop in spans_of_gaps(segment.gaps))]
         # What holds nothing that a later one was to have again may itself be again what is in one before it.
@@ -70,7 +70,7 @@ def end_of(channel: Channel, state: str, closed: Mapping[str, Any] | None) -> En
         if len(filled):
             latest = int(segment.index["t_max"][filled[-1]])
             time = latest if time is None else max(time, latest)
-        first = int(segment.index["first_seq"][0])
+        first = int(segment.first["first_seq"])
         begin = first if begin is None else min(begin, first)
         if time is not None and begin == 0:
             break

@@ -15,7 +15,17 @@ from fastrec.recording import layout
 from fastrec.recording.segment import Segment
 from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS
 
-__all__ = ["Piece", "Span", "begin_of", "left_of", "merged", "pieces_of", "settle", "spans_of_gaps"]
+__all__ = [
+    "Piece",
+    "Span",
+    "begin_of",
+    "left_of",
+    "merged",
+    "numbered",
+    "pieces_of",
+    "settle",
+    "spans_of_gaps",
+]
 
 Span = tuple[int, int]
 """Numbers from the first up to, not including, the second."""
@@ -26,14 +36,14 @@ Piece = tuple[int, int, int]
 
 def spans_of_gaps(gaps: np.ndarray) -> list[Span]:
     """The numbers that gaps stand for, one span for each gap that has numbers."""
-    own = gaps[_numbered(gaps)]
+    own = gaps[numbered(gaps)]
     return list(zip(own["seq"].tolist(), (own["seq"] + own["count"]).tolist(), strict=True))
 
 
-def begin_of(index: np.ndarray, gaps: np.ndarray) -> int | None:
-    """The lowest number that a segment tells of, by its index rows and its losses; None: it tells of none."""
-    first = [int(index["first_seq"][0])] if len(index) else []
-    return min([*first, *(start for start, _ in spans_of_gaps(gaps))], default=None)
+def begin_of(first: np.ndarray | None, gaps: np.ndarray) -> int | None:
+    """The lowest number that a segment tells of, by its first index row and its losses; None: of none."""
+    numbers = [] if first is None else [int(first["first_seq"])]
+    return min([*numbers, *(start for start, _ in spans_of_gaps(gaps))], default=None)
 
 
 def settle(segments: list[Segment]) -> tuple[list[list[Piece]], list[np.ndarray]]:
@@ -68,11 +78,11 @@ class _Later:
         self.hulls: list[tuple[int, int, bool]] = []
 
     def take(self, spans: list[Span], segment: Segment) -> None:
-        if not len(segment.index):
+        if segment.first is None:
             return
-        first = begin_of(segment.index, segment.gaps)
+        first = begin_of(segment.first, segment.gaps)
         last = max([segment.end, *(stop for _, stop in spans)])
-        hull = first, last, bool(segment.index["flags"][0] & layout.INDEX_AGAIN)
+        hull = first, last, bool(segment.first["flags"] & layout.INDEX_AGAIN)
         apart = []
         for one in self.hulls:
             if one[0] <= hull[1] and hull[0] <= one[1]:
@@ -97,9 +107,9 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 def pieces_of(segment: Segment) -> list[Piece]:
     """The rows of a segment by themselves, cut where a number does not follow the one before."""
-    if not len(segment.index):
+    if segment.first is None:
         return []
-    start, row = int(segment.index["first_seq"][0]), int(segment.at[0])
+    start, row = int(segment.first["first_seq"]), segment.begin
     if segment.length - row == segment.end - start > 0:
         return [(row, segment.length, start)]  # as many rows as numbers: each goes on with the next
     filled = np.flatnonzero(segment.index["rows"])
@@ -132,7 +142,10 @@ def _uncovered(piece: Piece, covered: list[Span]) -> list[Piece]:
     ]
 
 
-def _numbered(gaps: np.ndarray) -> np.ndarray:
+def numbered(gaps: np.ndarray) -> np.ndarray:
+    """Which gaps stand for records that had numbers: ndarray of bool."""
+    if not len(gaps):  # as of most segments, and what follows takes as long as for a thousand
+        return np.zeros(0, bool)
     return np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])
 
 
@@ -141,17 +154,21 @@ def _counting(segment: Segment, later: _Later) -> np.ndarray:
     gaps = segment.gaps
     if not len(gaps) or not later.hulls or segment.end < later.hulls[0][0]:
         return gaps
-    # A loss without numbers was told by a commit: when its records are in a later segment, so is the loss. A
-    # commit of losses alone at the very number where that begins was before it, if it does not say otherwise.
-    commit = segment.index[np.searchsorted(segment.index["gap_rows"], segment.gap_numbers, "right")]
-    first, alone = commit["first_seq"].astype(np.int64), commit["rows"] == 0
+    own, told = numbered(gaps), np.zeros(len(gaps), bool)
     place = gaps["seq"].astype(np.int64)
-    told = np.zeros(len(gaps), bool)
-    for low, high, again in later.hulls:
-        told |= (first - (alone & (not again)) >= low) & (place >= low) & (place <= high)
-    numbered = _numbered(gaps)
-    parts = [gaps[~told & ~numbered]]
-    for gap in gaps[numbered]:
+    near = ~own & (place >= later.hulls[0][0])
+    if near.any():
+        # A loss without numbers was told by a commit: when its records are in a later segment, so is the
+        # loss. A commit of losses alone at the very number where that begins was before it, if it does not
+        # say otherwise.
+        segment.blocks_of(segment.begin, segment.length)
+        commit = segment.index[np.searchsorted(segment.index["gap_rows"], segment.gap_numbers[near], "right")]
+        first, alone = commit["first_seq"].astype(np.int64), commit["rows"] == 0
+        for low, high, again in later.hulls:
+            within = (place[near] >= low) & (place[near] <= high)
+            told[near] |= (first - (alone & (not again)) >= low) & within
+    parts = [gaps[~told & ~own]]
+    for gap in gaps[own]:
         left = left_of((int(gap["seq"]), int(gap["seq"] + gap["count"])), later.spans)
         part = np.repeat(gap.reshape(1), len(left)).astype(GAP_DTYPE)
         part["seq"] = [start for start, _ in left]

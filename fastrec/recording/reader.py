@@ -208,7 +208,8 @@ class Recording(Mapping[str, Records]):
         # Asked first: what is closed now was closed before its segments are read.
         closed = self.closed
         channel = self._channel(name)
-        content = self._content(channel, closed)
+        # While a recorder lives no power was lost: only what it writes now can be unfinished.
+        content = self._content(channel, closed, brief=closed is not None or opening.is_live(self.path))
         records = Records(
             name,
             channel.schema,
@@ -244,9 +245,11 @@ class Recording(Mapping[str, Records]):
             channel = self._channel(name)
             yield name, channel, self._content(channel, closed)
 
-    def _content(self, channel: Channel, closed: dict[str, Any] | None) -> Content:
+    def _content(self, channel: Channel, closed: dict[str, Any] | None, *, brief: bool = False) -> Content:
         name, start = channel.name, self._start()
-        content = channel.read(published(closed, name), start, all_retired=all_retired(closed, name))
+        content = channel.read(
+            published(closed, name), start, all_retired=all_retired(closed, name), brief=brief
+        )
         if closed is None and not content.end and not (content.segments and content.segments[0].number == 0):
             # Nothing is left, or not yet there again: the last statistics tell how far it had come.
             written = self.stats.get(name, {}).get("written")

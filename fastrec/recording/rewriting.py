@@ -15,7 +15,7 @@ from fastrec.core.spooler import start_writing
 from fastrec.recording import layout
 from fastrec.recording.files import create, write_all
 from fastrec.recording.opening import LINE_LIMIT
-from fastrec.recording.segment import Stock
+from fastrec.recording.stock import Stock
 from fastrec.recording.survey import Survey
 from fastrec.recording.torn import Line, Patch
 from fastrec.recording.zones import summarise

@@ -291,7 +291,7 @@ def _span(gap: np.void) -> Span:
 
 def _tell_losses(channel: Channel, content: Content, losses: Sequence[Loss]) -> None:
     """Write gaps: each to the segment whose numbers it is among, or follows."""
-    begins = [begin_of(segment.index, segment.gaps) for segment in content.segments]
+    begins = [begin_of(segment.first, segment.gaps) for segment in content.segments]
     given: dict[int, list[Loss]] = {}
     for loss in losses:
         below = [place for place, begin in enumerate(begins) if begin is not None and begin <= loss.start]

@@ -1,7 +1,8 @@
 """One segment of a channel: what is committed in it, its records, texts and zones.
 
-Loading reads the index and the gaps, and checks every row of them. Records are mapped when they are first
-asked for, and each block is compared with its checksum when it is first touched. Nothing is ever written.
+Loading reads the index and the gaps, and checks every row of them; or the ends of the index alone, and the
+rest when a record is looked for. Records are mapped when they are first asked for, and each block is compared
+with its checksum when it is first touched. Nothing is ever written.
 """
 
 from __future__ import annotations
@@ -10,65 +11,38 @@ import io
 import mmap
 import os
 import weakref
-from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from fastrec.errors import CorruptionError, RecordingError
 from fastrec.recording import committed, layout, opening
 from fastrec.recording.committed import Since
+from fastrec.recording.outline import outline_of
+from fastrec.recording.stock import SegmentFiles, Stock
 from fastrec.recording.texts import StoredTexts
 from fastrec.recording.zones import summarise
-from fastrec.schema import Schema
 
-__all__ = ["Segment", "Stock"]
+__all__ = ["Segment"]
 
-# Segments whose mapping is kept: each costs a descriptor, and a day at 1 MHz has 20,000 segments.
-_OPEN_MAPS = 64
 _UNREADABLE = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})  # all ones, in pointers of either width
 _WHOLE = Since()
 
 
-@dataclass(frozen=True)
-class Stock:
-    """What all segments of a channel have in common.
-
-    Attributes
-    ----------
-    root : Path
-        Folder of the recording.
-    uuid : bytes
-    name : str
-        Of the channel.
-    schema : Schema
-        As recorded.
-    store : str
-    header : bytes
-        Of ``records``, as written for the recorded schema.
-    dtype : numpy.dtype
-        Of a row in memory; of the same size as a row on disk.
-    maps : deque
-        Keeps the mappings of the segments used last.
+class _Blocks(NamedTuple):
+    """The index in memory: its rows, where the block of each begins, which were compared with their checksum;
+    and the row of the segment up to which they go.
     """
 
-    root: Path
-    uuid: bytes
-    name: str
-    schema: Schema
-    store: str
-    header: bytes
-    dtype: np.dtype
-    maps: deque = field(default_factory=lambda: deque(maxlen=_OPEN_MAPS))
-
-    def parts(self, file: str) -> tuple[str, str, str]:
-        """Names from the recording's folder down to a file of the channel."""
-        return "channels", self.name, file
+    index: np.ndarray
+    at: np.ndarray
+    checked: np.ndarray
+    stop: int
 
 
-class Segment:
+class Segment(SegmentFiles):
     """A segment as it was when it was loaded; what is committed later is not in it.
 
     Parameters
@@ -79,6 +53,8 @@ class Segment:
         Load only what is committed behind that; `index`, `at`, `gaps` and `gap_numbers` have only this.
     texts : StoredTexts, optional
         Of the same segment, as far as they are read.
+    brief : bool, optional
+        Of a segment that is complete, the ends of the index will do until a record is looked for.
 
     Attributes
     ----------
@@ -87,8 +63,10 @@ class Segment:
         The committed index rows.
     at : ndarray of int64
         Row of the segment at which the block of each index row begins.
-    length : int
-        Committed records, those of `since` too.
+    begin, length : int
+        Committed records: those of `since`, and all.
+    read : Since
+        What has been read of it by now, to go on from there.
     count : int or None
         What the header of ``records`` said before the index was read; None if it is damaged.
     gaps : ndarray of GAP_DTYPE; gap_numbers : ndarray of int64
@@ -100,95 +78,101 @@ class Segment:
     """
 
     def __init__(
-        self, stock: Stock, number: int, since: Since = _WHOLE, texts: StoredTexts | None = None
+        self,
+        stock: Stock,
+        number: int,
+        since: Since = _WHOLE,
+        texts: StoredTexts | None = None,
+        *,
+        brief: bool = False,
     ) -> None:
-        self.stock = stock
-        self.number = number
+        super().__init__(stock, number)
         self.problems: list[str] = []
         self.tail: list[str] = []
         self._since = since
-        self._base = layout.place(stock.uuid, stock.name, number)
-        self.stored_texts = texts or StoredTexts(stock.root, self.parts("strings"), self._base)
+        self.begin = since.rows
+        self.stored_texts = texts or StoredTexts(stock.root, self.parts("strings"), self.base)
         self._map: weakref.ref[np.ndarray] | None = None
         # The count first: a live writer raises it last, so the index read after it always covers it.
         self.present, self.count = self._read_count()
-        found = committed.read_index(stock.root, self.parts("index"), self._base, since.index)
+        self._outline = outline_of(self, self.count) if brief and self.count else None
+        self.read = self._outline.read if self._outline else self._read_upto(self._blocks)
+        self.length = self.read.rows
+        self.gap_numbers, self.gaps = self._read_gaps()
+
+    @cached_property
+    def _blocks(self) -> _Blocks:
+        since = self._since
+        found = committed.read_index(self.stock.root, self.parts("index"), self.base, since.index)
         # Sizes after the index: what a row claims was in its file before the row was.
-        room = self._room() if len(found.rows) else {"rows": 0, "gap_rows": 0, "string_bytes": 0}
+        room = self.room() if len(found.rows) else {"rows": 0, "gap_rows": 0, "string_bytes": 0}
         count, broken = committed.true_claims(found.rows, rows=room["rows"], since=since)
-        self.index = found.rows[:count]
+        index = found.rows[:count]
         self.problems += found.problems
         self.tail += found.tail
+        where = self.path("index")
         if broken:
             self.problems.append(
-                f"{self.path('index')}: row {since.index + count} claims {broken}:"
-                " nothing from there on is read"
+                f"{where}: row {since.index + count} claims {broken}: nothing from there on is read"
             )
-        ends = since.rows + np.cumsum(self.index["rows"], dtype=np.int64)
-        self.at = ends - self.index["rows"]
-        self.length = int(ends[-1]) if len(ends) else since.rows
-        self._checked = self.index["rows"] == 0
         for claim, what in (("gap_rows", "gap rows"), ("string_bytes", "texts")):
-            beyond = np.flatnonzero(self.index[claim] > room[claim])
+            beyond = np.flatnonzero(index[claim] > room[claim])
             if len(beyond):
                 self.problems.append(
-                    f"{self.path('index')}: row {since.index + beyond[0]} claims {what} that are not there"
+                    f"{where}: row {since.index + beyond[0]} claims {what} that are not there"
                 )
-        self.gap_numbers, self.gaps = self._read_gaps(room["gap_rows"])
-        for kind, count, rows in (
-            ("records", self.count, self.length),
-            ("index", found.count, since.index + len(self.index)),
+        ends = since.rows + np.cumsum(index["rows"], dtype=np.int64)
+        stop = int(ends[-1]) if len(ends) else since.rows
+        for kind, count, there in (
+            ("records", self.count, stop),
+            ("index", found.count, since.index + len(index)),
         ):
-            if count is not None and count > rows:
+            if count is not None and count > there:
                 self.problems.append(
-                    f"{self.path(kind)}: the header counts {count:,} rows, but {rows:,} are committed:"
+                    f"{self.path(kind)}: the header counts {count:,} rows, but {there:,} are committed:"
                     " damage, or a loss of power"
                 )
+        return _Blocks(index, ends - index["rows"], index["rows"] == 0, stop)
 
-    def path(self, kind: str) -> Path:
-        """Path of one of the segment's files, for messages."""
-        return self.stock.root.joinpath(*self.parts(kind))
+    def _read_upto(self, blocks: _Blocks) -> Since:
+        index = blocks.index
+        if not len(index):
+            return self._since
+        last = index[-1]
+        return Since(
+            self._since.index + len(index),
+            blocks.stop,
+            int(last["gap_rows"]),
+            int(last["string_bytes"]),
+            int(last["first_seq"]) + int(last["rows"]),
+        )
 
-    def parts(self, kind: str) -> tuple[str, str, str]:
-        """Names from the recording's folder down to one of the segment's files."""
-        return self.stock.parts(layout.segment_file(kind, self.number))
+    @property
+    def index(self) -> np.ndarray:
+        return self._blocks.index
+
+    @property
+    def at(self) -> np.ndarray:
+        return self._blocks.at
+
+    @property
+    def first(self) -> np.ndarray | None:
+        """The first index row; None: nothing is committed."""
+        if self._outline:
+            return self._outline.first
+        return self.index[0] if len(self.index) else None
 
     @property
     def end(self) -> int:
         """Number after the last that an index row covers; 0 without index rows."""
         return self.read.end
 
-    @property
-    def read(self) -> Since:
-        """What has been read of it by now, to go on from there."""
-        if not len(self.index):
-            return self._since
-        last = self.index[-1]
-        return Since(
-            self._since.index + len(self.index),
-            self.length,
-            int(last["gap_rows"]),
-            int(last["string_bytes"]),
-            int(last["first_seq"]) + int(last["rows"]),
-        )
-
     # Loading
-
-    def size(self, kind: str) -> int:
-        """Bytes of one of the segment's files, 0 if it is not there."""
-        try:
-            descriptor = opening.open_file(self.stock.root, *self.parts(kind))
-        except FileNotFoundError:
-            return 0
-        try:
-            return os.fstat(descriptor).st_size
-        finally:
-            os.close(descriptor)
 
     def _read_count(self) -> tuple[bool, int | None]:
         header = self.stock.header
         try:
-            descriptor = opening.open_file(self.stock.root, *self.parts("records"))
+            descriptor = self.open("records")
         except FileNotFoundError:
             return False, 0
         with io.FileIO(descriptor) as file:
@@ -198,19 +182,10 @@ class Segment:
                 self.problems.append(str(error))
                 return True, None
 
-    def _room(self) -> dict[str, int]:
-        """How many records, gap rows and bytes of texts the files have room for."""
-        gaps = max(0, self.size("gaps") - layout.header_size(layout.GAP_ROW_DTYPE))
-        return {
-            "rows": max(0, self.size("records") - len(self.stock.header)) // self.stock.dtype.itemsize,
-            "gap_rows": gaps // layout.GAP_ROW_DTYPE.itemsize,
-            "string_bytes": self.size("strings"),
-        }
-
-    def _read_gaps(self, room: int) -> tuple[np.ndarray, np.ndarray]:
+    def _read_gaps(self) -> tuple[np.ndarray, np.ndarray]:
         begin, total = self._since.gap_rows, self.read.gap_rows
         numbers, gaps, problems = committed.read_gaps(
-            self.stock.root, self.parts("gaps"), self._base, begin, min(total, room)
+            self.stock.root, self.parts("gaps"), self.base, begin, total
         )
         self.problems += problems
         if len(numbers) < total - begin:
@@ -239,14 +214,38 @@ class Segment:
             empty = np.empty(0, self.stock.dtype)
             empty.flags.writeable = False
             return empty
-        low = int(np.searchsorted(self.at, start, "right")) - 1
-        high = int(np.searchsorted(self.at, stop, "left"))
+        low, high = self.blocks_of(start, stop)
         first, last = int(self.at[low]), int(self.at[high - 1]) + int(self.index["rows"][high - 1])
         array, offset = self._array(first, last)
         damaged = self._damaged(array, offset, low, high)
         if damaged:
             raise CorruptionError(self.describe(damaged[0]))
         return array[start - offset : stop - offset]
+
+    def blocks_of(self, start: int, stop: int) -> tuple[int, int]:
+        """Index rows ``low ... high - 1``: those of the blocks in which rows ``start ... stop - 1`` lie.
+
+        Raises
+        ------
+        CorruptionError
+            The index is damaged before that, which was not known while only its ends were read.
+        GoneError
+            Since then retention may have removed the segment.
+        """
+        _, at, _, reached = self._blocks
+        if stop > reached:
+            if not opening.has_file(self.stock.root, *self.parts("records")):
+                raise self._gone()
+            known = [line for line in self.problems if line.startswith(str(self.path("index")))]
+            raise CorruptionError(
+                "; ".join([*known[:1], f"the index of rows {reached} to {self.length - 1} cannot be read"])
+            )
+        return int(np.searchsorted(at, start, "right")) - 1, int(np.searchsorted(at, stop, "left"))
+
+    def _gone(self) -> opening.GoneError:
+        return opening.GoneError(
+            f"{self.path('records')}: is gone; retention may have removed it, so open the recording again"
+        )
 
     def damaged(self, low: int, high: int) -> list[int]:
         """Index rows among ``low ... high - 1`` whose blocks do not match their checksum."""
@@ -264,7 +263,7 @@ class Segment:
         )
 
     def _damaged(self, array: np.ndarray, offset: int, low: int, high: int) -> list[int]:
-        blocks = low + np.flatnonzero(~self._checked[low:high])
+        blocks = low + np.flatnonzero(~self._blocks.checked[low:high])
         if not len(blocks):
             return []
         data, width = array.view(np.uint8), array.dtype.itemsize
@@ -272,34 +271,32 @@ class Segment:
         damaged = []
         for block in blocks.tolist():
             at = int(self.at[block])
-            seed = layout.seed_at(self._base, at)
+            seed = layout.seed_at(self.base, at)
             begin, end = at - offset, at - offset + int(self.index["rows"][block])
             if layout.crc32c(data[begin * width : end * width], seed) != self.index["crc_rows"][block]:
                 damaged.append(block)
             elif lasting:
-                self._checked[block] = True
+                self._blocks.checked[block] = True
         return damaged
 
     def _array(self, first: int, last: int) -> tuple[np.ndarray, int]:
         """An array that holds rows ``first ... last - 1``, and the row it begins with."""
         array = None if self._map is None else self._map()
         if array is not None:
-            return array, self._since.rows
+            return array, self.begin
         stock = self.stock
         where = str(self.path("records"))
         try:
-            descriptor = opening.open_file(stock.root, *self.parts("records"))
+            descriptor = self.open("records")
         except FileNotFoundError as error:
-            raise opening.GoneError(
-                f"{where}: is gone; retention may have removed it, so open the recording again"
-            ) from error
+            raise self._gone() from error
         with io.FileIO(descriptor):
             # The header is not asked: a block proves itself, and loading has told of any other header.
             width, start = stock.dtype.itemsize, len(stock.header)
             mapped = None
             if os.fstat(descriptor).st_size < start + self.length * width:
                 raise CorruptionError(f"{where}: became shorter than its index says")
-            begin = start + self._since.rows * width
+            begin = start + self.begin * width
             page = begin // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
             if not opening.foreign(descriptor):
                 size = start + self.length * width - page
@@ -310,10 +307,10 @@ class Segment:
                 if len(data) < (last - first) * width:
                     raise CorruptionError(f"{where}: became shorter than its index says")
                 return np.frombuffer(data, stock.dtype), first
-        array = np.frombuffer(mapped, stock.dtype, self.length - self._since.rows, begin - page)
+        array = np.frombuffer(mapped, stock.dtype, self.length - self.begin, begin - page)
         self._map = weakref.ref(array)
         stock.maps.append(array)
-        return array, self._since.rows
+        return array, self.begin
 
     def hold(self) -> object:
         """What keeps the records readable when their file is removed, for as long as it is kept itself.
@@ -325,11 +322,11 @@ class Segment:
         GoneError
             It is too late.
         """
-        if self.length == self._since.rows:
+        if self.length == self.begin:
             return None
         if self.stock.schema.texts:
             self.texts()
-        return self._array(self._since.rows, self._since.rows)[0]
+        return self._array(self.begin, self.begin)[0]
 
     # Texts and zones
 
@@ -370,7 +367,7 @@ class Segment:
         dtype = self.zone_dtype
         zones, whole = np.zeros(last - first, dtype), np.zeros(last - first, bool)
         try:
-            descriptor = opening.open_file(self.stock.root, *self.parts("zones"))
+            descriptor = self.open("zones")
         except FileNotFoundError:
             return zones, whole
         header = layout.npy_header(dtype)
@@ -379,7 +376,7 @@ class Segment:
             data = os.pread(descriptor, (last - first) * dtype.itemsize, len(header) + first * dtype.itemsize)
         rows = np.frombuffer(data, dtype, len(data) // dtype.itemsize)
         zones[: len(rows)] = rows
-        whole[: len(rows)] = layout.whole_rows(rows, self._base, first)
+        whole[: len(rows)] = layout.whole_rows(rows, self.base, first)
         return zones, whole
 
     def zones(self, first: int, last: int) -> np.ndarray:

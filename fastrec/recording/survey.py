@@ -6,7 +6,7 @@ from fastrec.recording import layout
 from fastrec.recording.committed import NUMBER_LIMIT, sensible_gaps
 from fastrec.recording.placing import Placing, Stretch
 from fastrec.recording.precedence import Span, begin_of, merged, spans_of_gaps
-from fastrec.recording.segment import Stock
+from fastrec.recording.stock import Stock
 from fastrec.recording.torn import TornFile
 
 __all__ = ["Survey"]
@@ -51,7 +51,7 @@ class Survey:
         self.committed_gaps = int(self.blocks["gap_rows"].max(initial=0))
         self.string_bytes = int(self.blocks["string_bytes"].max(initial=0))
         self._drop_stale_gaps()
-        self.first = begin_of(self.blocks, self.gaps)
+        self.first = begin_of(self.blocks[0] if len(self.blocks) else None, self.gaps)
 
     def open(self, kind: str) -> TornFile:
         """One of the segment's files; close it."""

@@ -72,8 +72,8 @@ class ChannelTail:
         self._from_the_front = False  # the next hole is what retention took
         self._final = False
         self._held: object = None
-        filled = [one for one in content.segments if len(one.index)]
-        behind = [one for one in filled if self._all or int(one.index["first_seq"][0]) <= self._next]
+        filled = [one for one in content.segments if one.first is not None]
+        behind = [one for one in filled if self._all or int(one.first["first_seq"]) <= self._next]
         if behind:
             self._number = behind[-1].number
             if self._all:
@@ -144,10 +144,10 @@ class ChannelTail:
         empty: list[int] = []
         for number in self._numbers():
             segment = Segment(self._channel.stock, number)
-            if len(segment.index):
+            if segment.first is not None:
                 # Those before it are complete only now.
                 again = (Segment(self._channel.stock, one) for one in empty)
-                return next((one for one in again if len(one.index)), segment)
+                return next((one for one in again if one.first is not None), segment)
             if not segment.present:
                 return None
             empty.append(number)
@@ -170,8 +170,8 @@ class ChannelTail:
     # What is new
 
     def _take(self, part: Segment, ahead: Segment | None) -> Piece | None:
-        if self._moved and self._since == Since() and len(part.index):
-            begin = begin_of(part.index, part.gaps)
+        if self._moved and self._since == Since() and part.first is not None:
+            begin = begin_of(part.first, part.gaps)
             self._rewound = self._next if begin < self._next else 0
             self._repeated = self._told
         number, row, kept = self._counting(part, ahead)
@@ -210,7 +210,7 @@ class ChannelTail:
         them, those that it wrote first count, but for what is damaged.
         """
         first, rows = part.index["first_seq"], part.index["rows"]
-        again = part.end if ahead is None else begin_of(ahead.index, ahead.gaps)
+        again = part.end if ahead is None else begin_of(ahead.first, ahead.gaps)
         if again >= part.end or not len(part.index):
             return part.end, part.length, len(part.index)
         block = int(np.searchsorted(first + rows, np.uint64(again), "right"))

@@ -1,0 +1,82 @@
+"""What a complete segment commits, by the first and the last row of its index: the same for any length.
+
+The rows between are read when a record is looked for, and prove themselves then.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from fastrec.errors import CorruptionError
+from fastrec.recording import layout
+from fastrec.recording.committed import NUMBER_LIMIT, Since
+from fastrec.recording.stock import SegmentFiles
+
+__all__ = ["Outline", "outline_of"]
+
+
+class Outline(NamedTuple):
+    """What the ends of an index say.
+
+    Attributes
+    ----------
+    first : ndarray of INDEX_DTYPE, shape ()
+        The first row.
+    read : Since
+        All that is committed.
+    """
+
+    first: np.ndarray
+    read: Since
+
+
+def outline_of(files: SegmentFiles, count: int) -> Outline | None:
+    """What a segment commits, if its files are as complete as the headers say; else its index is to be read.
+
+    Parameters
+    ----------
+    files : SegmentFiles
+    count : int
+        Records by the header of ``records``.
+    """
+    try:
+        ends, rows = _ends(files)
+    except (FileNotFoundError, CorruptionError):
+        return None
+    if not rows:
+        return None
+    first, last = ends
+    begin, end = int(first["first_seq"]), int(last["first_seq"]) + int(last["rows"])
+    read = Since(rows, count, int(last["gap_rows"]), int(last["string_bytes"]), end)
+    room = files.room()
+    complete = (
+        # As many records as numbers: each goes on with the next, and a block ends where the next begins.
+        end - begin == count == room["rows"]
+        and 0 < count <= layout.MAX_ROWS
+        and end < NUMBER_LIMIT
+        and read.gap_rows <= room["gap_rows"]
+        and read.string_bytes <= room["string_bytes"]
+    )
+    return Outline(first, read) if complete else None
+
+
+def _ends(files: SegmentFiles) -> tuple[np.ndarray, int]:
+    """The first and the last row of an index, and how many there are; 0: they are not what it ends with."""
+    header, width = layout.npy_header(layout.INDEX_DTYPE), layout.INDEX_DTYPE.itemsize
+    ends = np.zeros(2, layout.INDEX_DTYPE)
+    descriptor = files.open("index")
+    with io.FileIO(descriptor):
+        begin = os.pread(descriptor, len(header) + width, 0)
+        rows = layout.check_header(begin, header, "index")
+        if not rows or os.fstat(descriptor).st_size != len(header) + rows * width:
+            return ends, 0
+        last = os.pread(descriptor, width, len(header) + (rows - 1) * width)
+    if len(last) != width:
+        return ends, 0
+    ends = np.frombuffer(begin[len(header) :] + last, layout.INDEX_DTYPE)
+    whole = [layout.whole_rows(ends[at : at + 1], files.base, row)[0] for at, row in enumerate((0, rows - 1))]
+    return ends, rows if all(whole) else 0

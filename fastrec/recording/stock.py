@@ -1,0 +1,106 @@
+"""What all segments of a channel have in common, and where the files of one are."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fastrec.recording import layout, opening
+from fastrec.schema import Schema
+
+__all__ = ["SegmentFiles", "Stock"]
+
+# Segments whose mapping is kept: each costs a descriptor, and a day at 1 MHz has 20,000 segments.
+_OPEN_MAPS = 64
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What all segments of a channel have in common.
+
+    Attributes
+    ----------
+    root : Path
+        Folder of the recording.
+    uuid : bytes
+    name : str
+        Of the channel.
+    schema : Schema
+        As recorded.
+    store : str
+    header : bytes
+        Of ``records``, as written for the recorded schema.
+    dtype : numpy.dtype
+        Of a row in memory; of the same size as a row on disk.
+    maps : deque
+        Keeps the mappings of the segments used last.
+    """
+
+    root: Path
+    uuid: bytes
+    name: str
+    schema: Schema
+    store: str
+    header: bytes
+    dtype: np.dtype
+    maps: deque = field(default_factory=lambda: deque(maxlen=_OPEN_MAPS))
+
+    def parts(self, file: str) -> tuple[str, str, str]:
+        """Names from the recording's folder down to a file of the channel."""
+        return "channels", self.name, file
+
+
+class SegmentFiles:
+    """The files of a segment: ``records``, ``index``, ``gaps``, ``strings``, ``zones``.
+
+    Parameters
+    ----------
+    stock : Stock
+    number : int
+
+    Attributes
+    ----------
+    base : int
+        `layout.place` of the segment.
+    """
+
+    def __init__(self, stock: Stock, number: int) -> None:
+        self.stock = stock
+        self.number = number
+        self.base = layout.place(stock.uuid, stock.name, number)
+
+    def path(self, kind: str) -> Path:
+        """Path of one of the files, for messages."""
+        return self.stock.root.joinpath(*self.parts(kind))
+
+    def parts(self, kind: str) -> tuple[str, str, str]:
+        """Names from the recording's folder down to one of the files."""
+        return self.stock.parts(layout.segment_file(kind, self.number))
+
+    def open(self, kind: str) -> int:
+        """A descriptor of one of the files; errors as of `opening.open_file`."""
+        return opening.open_file(self.stock.root, *self.parts(kind))
+
+    def size(self, kind: str) -> int:
+        """Bytes of one of the files, 0 if it is not there."""
+        try:
+            descriptor = self.open(kind)
+        except FileNotFoundError:
+            return 0
+        try:
+            return os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
+
+    def room(self) -> dict[str, int]:
+        """How many ``rows``, ``gap_rows`` and ``string_bytes`` the files have room for."""
+        gaps = max(0, self.size("gaps") - layout.header_size(layout.GAP_ROW_DTYPE))
+        return {
+            "rows": max(0, self.size("records") - len(self.stock.header)) // self.stock.dtype.itemsize,
+            "gap_rows": gaps // layout.GAP_ROW_DTYPE.itemsize,
+            "string_bytes": self.size("strings"),
+        }
