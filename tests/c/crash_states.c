@@ -82,6 +82,7 @@ typedef struct file {
     history size;
     written *log; /* since then */
     size_t logged, log_room;
+    uint64_t begun; /* bytes whose way to the disk has */
 } file;
 
 typedef struct name {
@@ -366,6 +367,19 @@ static int d_space(int dir, uint64_t *bytes)
     return 0;
 }
 
+/* Only what was written can begin its way, in whole pages, each once and in order. It is no flush. */
+static int d_begin(int fd, uint64_t offset, uint64_t size)
+{
+    file *f = open_file(fd);
+    crash(0), meanwhile(), moment++;
+    LOG("%llu begin %s %zu at %llu", LL(moment), f->name, (size_t)size, LL(offset));
+    if (!strstr(f->name, "records.") || offset % 4096 || size % 4096 || !size
+        || offset + size > (uint64_t)f->size.now || offset != f->begun)
+        says("begins what is not there, or was begun before");
+    f->begun = offset + size;
+    return fails() ? -EIO : 0;
+}
+
 static const fr_io disk = {
     .create = d_create,
     .write = d_write,
@@ -377,6 +391,7 @@ static const fr_io disk = {
     .close = d_close,
     .read = d_read,
     .space = d_space,
+    .begin = d_begin,
 };
 
 /* ---- a run ---- */
@@ -437,6 +452,7 @@ static void flush(void)
 {
     flushing = 1;
     LOG("flush");
+    fr_sync_begin_all_of(spooler.io, &spooler.lock, spooler.channels, spooler.count);
     fr_sync_round(&spooler);
     LOG("flushed: durable %llu %llu", LL(channels[0].c.durable), LL(channels[1].c.durable));
     flushing = 0;

@@ -24,6 +24,8 @@ RAISE = "fr_store_release(&c->durable, d->placed);"
 COLLECTED = "c->unsynced_names = 0;"
 # Rounds with many files use syncfs: here none are many.
 FLUSH_EACH = ("durable.h", "#define FR_SYNC_MANY 8 ", "#define FR_SYNC_MANY 800 ")
+# What is written begins its way to the disk at 4 MiB: here nobody writes that much.
+BEGIN_SOON = ("durable.h", "#define FR_BEGIN_BYTES (4 << 20) ", "#define FR_BEGIN_BYTES 4096 ")
 EACH = "if (file != FR_ZONES && "
 
 
@@ -53,6 +55,17 @@ def test_states_where_each_file_is_flushed(tmp_path: Path) -> None:
         build(tmp_path, "crash_states.c", "-lm", include=seeded(tmp_path, *FLUSH_EACH)), MUTANT_STATES
     )
     assert result.returncode == 0, result.stdout[-3000:]
+
+
+def test_states_where_rows_begin_their_way_early(tmp_path: Path) -> None:
+    """Before a flush what was written is given to the disk, each page once; that promises nothing."""
+    soon = seeded(tmp_path, *BEGIN_SOON)
+    result = run(build(tmp_path, "crash_states.c", "-lm", include=soon), MUTANT_STATES)
+    assert result.returncode == 0, result.stdout[-3000:]
+    mutant = seeded(tmp_path, "commit.h", "c->begun = 0;", ";", include=soon)
+    result = run(build(tmp_path, "crash_states.c", "-lm", include=mutant), MUTANT_STATES)
+    assert result.returncode == 1
+    assert "begins what is not there" in result.stdout
 
 
 @pytest.mark.stress

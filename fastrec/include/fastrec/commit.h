@@ -62,6 +62,7 @@ static inline int fr_commit_rotate(const fr_io *io, fr_spool_channel *c, pthread
     if (c->open)
         c->retired[c->retired_count++] = c->segment;
     c->segment = next;
+    c->begun = 0;
     c->open = 1;
     fr_store_relaxed(&c->rotate, 0);
     c->unsynced_names = 1;
@@ -70,7 +71,6 @@ static inline int fr_commit_rotate(const fr_io *io, fr_spool_channel *c, pthread
     pthread_mutex_unlock(lock);
     fr_store_relaxed(&c->segments, c->segments + 1);
     c->zones_broken = 0;
-    c->begun = 0;
     fr_lines_clear(c);
     fr_zone_clear(&c->zone);
     return 0;

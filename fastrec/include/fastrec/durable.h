@@ -4,8 +4,9 @@
 
 #include "commit.h"
 
-#define FR_SYNC_MANY 8  /* more dirty files than this: syncfs instead of each */
-#define FR_STOP_TRIES 3 /* at a stop, to bring everything to the disk */
+#define FR_SYNC_MANY 8           /* more dirty files than this: syncfs instead of each */
+#define FR_STOP_TRIES 3          /* at a stop, to bring everything to the disk */
+#define FR_BEGIN_BYTES (4 << 20) /* of records, before their way to the disk begins */
 
 enum { FR_DURABLE_NEVER, FR_DURABLE_TIMED, FR_DURABLE_COMMIT };
 
@@ -87,6 +88,52 @@ static inline void fr_sync_finish(const fr_io *io, pthread_mutex_t *lock, fr_dir
     }
     c->syncing = 0;
     pthread_mutex_unlock(lock);
+}
+
+/* Up to where records of the open segment can begin their way to the disk. Whole pages alone: the last one
+ * would be written twice. Called under the lock. */
+static inline uint64_t fr_sync_end(const fr_spool_channel *c)
+{
+    const fr_file_kind *kind = &c->kinds[FR_RECORDS];
+    uint64_t end = (kind->header_size + c->segment.rows[FR_RECORDS] * kind->row_size) & ~(uint64_t)4095;
+    return c->open && !fr_load_relaxed(&c->broken) && end >= c->begun + FR_BEGIN_BYTES ? end : 0;
+}
+
+/* Is there so much to begin with that the syncing thread is to be woken? */
+static inline int fr_sync_late(const fr_spool_channel *c, pthread_mutex_t *lock)
+{
+    int late;
+    pthread_mutex_lock(lock);
+    late = fr_sync_end(c) != 0;
+    pthread_mutex_unlock(lock);
+    return late;
+}
+
+/* A flush waits for all that the system has not written yet, so it is given much of it early: by this thread,
+ * since a busy disk makes even that wait. What fails here fails in the flush, too. */
+static inline void fr_sync_begin_all_of(const fr_io *io, pthread_mutex_t *lock,
+                                        fr_spool_channel *const *channels, uint64_t count)
+{
+    uint64_t i;
+    for (i = 0; i < count; i++) {
+        fr_spool_channel *c = channels[i];
+        uint64_t begun, end;
+        int fd;
+        pthread_mutex_lock(lock);
+        begun = c->begun;
+        end = fr_sync_end(c);
+        fd = c->segment.fd[FR_RECORDS];
+        if (end)
+            c->begun = end;
+        c->syncing = end != 0;
+        pthread_mutex_unlock(lock);
+        if (!end)
+            continue;
+        io->begin(fd, begun, end - begun);
+        pthread_mutex_lock(lock);
+        c->syncing = 0;
+        pthread_mutex_unlock(lock);
+    }
 }
 
 /* One round over channels: each dirty file by itself, or the whole file system when they are many. `dirty`

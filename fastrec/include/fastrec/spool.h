@@ -10,7 +10,6 @@
 #define FR_SPOOL_RETRY 100000000LL /* ns after a failed commit */
 #define FR_SPOOL_MOST 100000000LL  /* ns between two rounds at most: a ring may fill at any time */
 #define FR_SPOOL_LEAST 1000000LL   /* ns between two rounds at least */
-#define FR_BEGIN_BYTES (4 << 20)   /* of records, before their way to the disk begins */
 #define FR_SPOOL_LONGEST                                                                                     \
     (3600 * FR_NS) /* between two attempts to write again what would not become durable */
 
@@ -74,6 +73,7 @@ static inline void fr_syncing_run(void *arg)
         if (fr_word(&s->sync_stop))
             return;
         if (now < next && !fr_sync_crowded(s)) {
+            fr_sync_begin_all_of(s->io, &s->lock, s->channels, fr_load_acquire(&s->count));
             s->clock->wait(&s->sync_bell, bell, next);
             continue;
         }
@@ -104,18 +104,6 @@ static inline int fr_spool_give_up(fr_spooler *s, fr_spool_channel *c, int64_t n
     return error;
 }
 
-/* A flush waits for all that the system has not written yet, so it is given much of it early. Whole pages
- * alone: the last one would be written twice. */
-static inline void fr_spool_begin(const fr_spooler *s, fr_spool_channel *c)
-{
-    const fr_file_kind *kind = &c->kinds[FR_RECORDS];
-    uint64_t end = (kind->header_size + c->segment.rows[FR_RECORDS] * kind->row_size) & ~(uint64_t)4095;
-    if (s->durability != FR_DURABLE_TIMED || !c->open || end < c->begun + FR_BEGIN_BYTES)
-        return;
-    s->io->begin(c->segment.fd[FR_RECORDS], c->begun, end - c->begun);
-    c->begun = end;
-}
-
 /* Bring one channel to the disk up to where its head is now. Returns the records of the round; *waits becomes
  * 1 when others have to do something first. */
 static inline uint64_t fr_spool_drain(fr_spooler *s, fr_spool_channel *c, int last, int *waits)
@@ -133,8 +121,8 @@ static inline uint64_t fr_spool_drain(fr_spooler *s, fr_spool_channel *c, int la
             result = -ENOSPC;
         if (!result)
             result = fr_commit(s->io, c, head, &s->lock, s->gap_rows, now + s->log.clock_offset);
-        if (result > 0)
-            fr_spool_begin(s, c);
+        if (s->durability == FR_DURABLE_TIMED && fr_sync_late(c, &s->lock))
+            fr_wake(&s->sync_bell);
     } while (result > 0);
     c->due = now + s->flush;
     if (result == FR_COMMIT_WAIT) {

@@ -93,7 +93,6 @@ typedef struct fr_spool_channel {
     uint32_t *text_ids;     /* arena id -> id in the segment; 0: not yet */
     uint64_t *text_offsets; /* arena id -> offset of its entry */
     fr_bytes lines;         /* strings not yet written */
-    uint64_t begun;         /* bytes of the records file that are on their way to the disk */
     int anchor_due;         /* the open segment is to tell the next number, were it all that is left */
     int count_due;          /* committed rows that the records' header does not count yet */
     int64_t due;            /* when it is to be drained next, however empty its ring is */
@@ -117,7 +116,8 @@ typedef struct fr_spool_channel {
     fr_segment ahead;   /* the next one, opened before it is needed */
     int ahead_state;    /* FR_AHEAD_... */
     int unsynced_names; /* files were created since the folder was synced */
-    int syncing;        /* a flush of its files goes on */
+    uint64_t begun;     /* bytes of the open records file whose way to the disk has begun */
+    int syncing;        /* its files are in use by a flush */
     int64_t safe_last;  /* latest stamp of what is durable */
     fr_kept *kept;      /* oldest first */
     uint32_t kept_count, kept_room;
