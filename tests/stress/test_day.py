@@ -116,7 +116,7 @@ def check_grid(records: fr.Records, told: Told, period: int) -> None:
     # A call begins in its slot's own period; what else happens before it looks at the clock is some us.
     assert (late >= 0).all() and np.quantile(late, 0.999) < period
     hours = [np.median(part) for part in np.array_split(late, 24)]
-    assert max(hours) < 100_000, "the grid drifts"
+    assert max(hours) - min(hours) < 5_000, "the grid drifts"
     assert records["number"].tolist() == list(range(len(called)))
 
 
@@ -142,9 +142,9 @@ def check_dates(run: fr.Recording, told: Told, period: int) -> None:
 
 
 def check_sizes(run: fr.Recording, told: Told, root: Path) -> None:
-    """Readings every 10 s, one more for each event; statistics of each channel as often."""
+    """Readings every 10 s or a round later, one more for each event; statistics of each channel as often."""
     ticks = (told.end - told.start) // (10 * S) + 2
-    assert ticks - 4 <= len(run.readings) <= ticks + len(told.events)
+    assert ticks * 0.99 <= len(run.readings) <= ticks + len(told.events)
     lines = (root / "stats.jsonl").read_bytes().count(b"\n")
     assert abs(lines / len(told.accounts) - ticks) <= ticks // 50 + 4
     assert (root / "stats.jsonl").stat().st_size <= lines * 400
