@@ -58,8 +58,10 @@ class Clocks:
         self._moved[:] = struct.pack("qq", date + by, asleep + (by if kind == "suspend" else 0))
 
 
-def readings(path: Path) -> int:
-    return len(np.load(path / "clocks.npy", mmap_mode="r"))
+def count(path: Path) -> int:
+    """Rows that a header counts. Not `numpy.load`: CPython 3.11 cannot parse in two threads at once."""
+    with path.open("rb") as file:
+        return int(file.read(32)[24:])
 
 
 def moved(path: Path, library: Path) -> tuple[int, Path]:
@@ -69,10 +71,10 @@ def moved(path: Path, library: Path) -> tuple[int, Path]:
     with troubled(path, library, **preloaded) as process:
         process.go()
         for kind, by in MOVES:
-            before = readings(path)
+            before = count(path / "clocks.npy")
             with process.stopped():
                 clocks.move(kind, by)
-            until(lambda before=before: readings(path) > before)
+            until(lambda before=before: count(path / "clocks.npy") > before)
             process.go()
         process.end()
     again = path.with_name("again.fastrec")
@@ -136,7 +138,7 @@ def held(path: Path, library: Path) -> tuple[int, int, list[int]]:
         assert process.line() == "holding"
         begin, counts = time.monotonic_ns(), []
         while process.quiet():
-            counts.append(len(np.load(records, mmap_mode="r")))
+            counts.append(count(records))
             time.sleep(0.02)
         took = time.monotonic_ns() - begin
         assert process.line() == "done hold"
