@@ -53,8 +53,9 @@ def test_polls_are_stamped_within_the_bound(tmp_path: Path) -> None:
         stats, after = flat.stats, time.monotonic_ns()
         stamps = flat.snapshot()["mono_ns"]
         assert stats.clock_error and paced.stats.clock_error and not plain.stats.clock_error
-    inside = stamps[first : stats.recorded].tolist()
-    assert before - 1_000_000 <= inside[0] and inside[-1] <= after + stats.clock_error
+    # One call may have begun before, and been interrupted; the one behind it begins where that one ended.
+    inside = stamps[first + 2 : stats.recorded].tolist()
+    assert before - stats.clock_error <= inside[0] and inside[-1] <= after + stats.clock_error
     run = fr.open(tmp_path / "run.fastrec")
     assert run.verify().ok
     for name in ("flat", "paced"):

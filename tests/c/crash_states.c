@@ -417,7 +417,7 @@ static void fake_wait(const uint32_t *word, uint32_t expected, int64_t deadline)
     if (draining && !flushing) /* for the syncing thread, which makes room */
         fr_sync_round(&spooler);
 }
-static const fr_clock fake_clock = {fake_now, fake_wait};
+static const fr_clock fake_clock = {fake_now, fake_wait, fr_read_clock};
 
 static void put(channel *ch, uint64_t count)
 {

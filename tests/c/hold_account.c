@@ -54,7 +54,7 @@ static void wait_until(const uint32_t *word, uint32_t expected, int64_t deadline
         fake_now = deadline;
     }
 }
-static const fr_clock fake = {now, wait_until};
+static const fr_clock fake = {now, wait_until, fr_read_clock};
 
 /* Between two calls: the published account adds up, and the last call has its stamp. */
 static void look(int is_call)

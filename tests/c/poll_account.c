@@ -25,7 +25,7 @@ static void wait_until(const uint32_t *word, uint32_t expected, int64_t deadline
     if (fr_word(word) == expected && fake_now < deadline)
         fake_now = deadline + oversleep;
 }
-static const fr_clock fake = {now, wait_until};
+static const fr_clock fake = {now, wait_until, fr_read_clock};
 
 /* Call n takes took[n] ns and returns code[n]; after the script, stop. */
 typedef struct script {

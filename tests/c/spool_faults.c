@@ -153,7 +153,7 @@ static const fr_io faulty = {t_create,   t_write, t_publish, t_remove, t_sync, t
 static int64_t fake = 1000000000;
 static int64_t fake_now(void) { return fake; }
 static void fake_wait(const uint32_t *w, uint32_t e, int64_t d) { (void)w, (void)e, (void)d; }
-static const fr_clock fake_clock = {fake_now, fake_wait};
+static const fr_clock fake_clock = {fake_now, fake_wait, fr_read_clock};
 
 /* ---- judging the folder ---- */
 

@@ -121,7 +121,7 @@ static void wait_for(const uint32_t *word, uint32_t expected, int64_t deadline)
     pass((double)(deadline - clock_ns) + chance(50e3));
 }
 
-static const fr_clock fake = {read_clock, wait_for};
+static const fr_clock fake = {read_clock, wait_for, fr_read_clock};
 
 /* ---- what came of it ---- */
 

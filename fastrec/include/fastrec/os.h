@@ -59,6 +59,7 @@ typedef struct fr_clock {
     int64_t (*now)(void);
     /* Sleep until `deadline` or until *word is no longer `expected`; spurious returns are allowed. */
     void (*wait)(const uint32_t *word, uint32_t expected, int64_t deadline);
+    int64_t (*read)(clockid_t id); /* a clock that is not the monotonic one */
 } fr_clock;
 
 static inline int64_t fr_read_clock(clockid_t id)
@@ -86,7 +87,7 @@ static inline void fr_wake(uint32_t *word)
 
 static inline uint32_t fr_word(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
 
-static const fr_clock fr_system_clock = {fr_now, fr_wait};
+static const fr_clock fr_system_clock = {fr_now, fr_wait, fr_read_clock};
 
 static inline void fr_relax(void)
 {

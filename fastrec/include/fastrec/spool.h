@@ -175,7 +175,7 @@ static inline void fr_spooling_run(void *arg)
         last =
             fr_word(&s->stop) != 0; /* writers have ended before stop is said: one more round is the last */
         fr_spool_round(s, last, &behind, &waits);
-        fr_log_write(&s->log, s->io, s->channels, fr_load_acquire(&s->count), now, last && !waits);
+        fr_log_write(&s->log, s->io, s->clock, s->channels, fr_load_acquire(&s->count), now, last && !waits);
         if (s->durability != FR_DURABLE_TIMED)
             fr_sync_round(s);
         else if (waits || fr_sync_crowded(s))
