@@ -451,6 +451,38 @@ def test_one_cut_short_is_left_alone(left: tuple[Path, Path], size: int) -> None
     resumed_with_warning(path, "left alone")
 
 
+def test_one_that_is_cut_short_while_it_is_read(
+    left: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its header is whole when it is looked at, and then the file ends there: a finding, no SIGBUS."""
+    path, ring = left
+    asked, size = rings.home_of, ring.stat().st_size
+
+    def cut(root: Path) -> tuple[int, int]:
+        os.truncate(ring, 8192)
+        return asked(root)
+
+    monkeypatch.setattr(rings, "home_of", cut)
+    result = fr.recover(path, tmp_path / "saved")
+    assert any(f"ring {ring.name} is left alone: it is cut off" in problem for problem in result.problems)
+    check(tmp_path / "saved", 1000)
+    os.truncate(ring, size)
+    resumed_with_warning(path, "left alone: it is cut off")
+
+
+def test_what_was_read_of_one_outlives_its_file(left: tuple[Path, Path]) -> None:
+    _, path = left
+    ring = CoreRing(left=path.name.encode())
+    ring.fetch()
+    os.truncate(path, 0)
+    rows = np.zeros(1000, np.dtype([("mono_ns", "<i8"), *STATUS.descr]))
+    assert ring.read_into(rows.view("u1"), 1000) == (1000, 1000, 0, 0)
+    assert rows["count"].tolist() == list(range(1000, 2000))
+    ring.clear()
+    assert ring.read_into(rows.view("u1"), 1000) == (1000, 1000, 0, 0)
+    assert not rows["count"].any()
+
+
 def test_every_byte_of_a_header(left: tuple[Path, Path]) -> None:
     """Whatever a byte of the header becomes: refused, or what is taken is what was published."""
     path, ring = left

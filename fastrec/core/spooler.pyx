@@ -218,6 +218,16 @@ def start_writing(int fd, uint64_t offset, uint64_t size):
         fr_begin(fd, offset, size)
 
 
+def rename_new(bytes old not None, bytes new not None):
+    """Rename what nothing has the new name of yet; OSError: something has, or nobody can promise that here."""
+    cdef const char *old_name = old, *new_name = new
+    cdef int error
+    with nogil:
+        error = fr_rename_new(old_name, new_name)
+    if error:
+        raise OSError(-error, (<bytes> strerror(-error)).decode())
+
+
 def sync_file_system(int fd):
     """Make durable all that the file system of `fd` holds; OSError: it could not."""
     cdef int error

@@ -99,7 +99,7 @@ class Left(NamedTuple):
     session : dict
         The line of ``sessions.jsonl``.
     ring : Ring or None
-        A private copy of it; None: it is not one to be taken, for the reason in `why`.
+        A private copy of its header, and after `refusal` of all of it; None: it is not one to be taken, for the reason in `why`.
     why : str
     root : Path
         The recording that has the session.
@@ -168,7 +168,7 @@ def home_of(root: Path) -> tuple[int, int]:
 
 
 def refusal(left: Left, channel: Channel, end: int) -> str:
-    """Why a ring does not go on where its channel ends, with number `end`; empty: it does.
+    """Why a ring does not go on where its channel ends, with number `end`; empty: it does, and has been read.
 
     Raises
     ------
@@ -190,6 +190,13 @@ def refusal(left: Left, channel: Channel, end: int) -> str:
         why = f"it begins with record {about['first']:,}, but channel {left.channel!r} ends at {end:,}"
     elif left.behind is not None and next_segment(left.root, left.channel) > left.behind:
         why = f"channel {left.channel!r} was gone on with in the meantime"
+    else:
+        try:
+            left.ring.fetch()
+        except OSError as error:
+            if error.errno in _PASSING:
+                raise
+            why = error.strerror
     return f"ring {left.name} is left alone: {why}" if why else ""
 
 
@@ -241,6 +248,7 @@ def take_over(
         spooling.drain_left()
     finally:
         os.close(folder)
+        left.ring.clear()  # of many channels one after another takes memory
     return spooling.marks()["written"]
 
 
