@@ -22,6 +22,7 @@ class Ring:
         tsc: bool = False,
         first: int = 0,
         clock_offset: int = 0,
+        last: int = 0,
         linkable: bool = False,
         left: bytes | None = None,
     ) -> Self: ...

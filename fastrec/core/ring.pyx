@@ -21,7 +21,7 @@ cdef class Ring:
 
     Sizes are trusted: `fastrec.ring` is the checked face. As a buffer it is the bytes of all slots, live and
     read-only. With `tsc` its writer stamps by the processor's counter; RuntimeError says why it cannot.
-    With `linkable` it can be given a name in shared memory.
+    With `linkable` it can be given a name in shared memory. `last` is the stamp that none may be before.
 
     With `left` it is instead a private copy of the ring of that name, as the process left it that died;
     OSError says why it is not taken. Of such a one only the header is there before `fetch`.
@@ -30,7 +30,7 @@ cdef class Ring:
     def __cinit__(self, *, size_t record_size=8, size_t payload_offset=8, size_t payload_size=0,
                   uint64_t capacity=0, bytes schema=b"", bytes digest=b"", uint64_t arena_size=0,
                   period=(0, 1), int store=0, bint bounded=False, bint tsc=False, uint64_t first=0,
-                  int64_t clock_offset=0, bint linkable=False, bytes left=None):
+                  int64_t clock_offset=0, int64_t last=0, bint linkable=False, bytes left=None):
         cdef fr_ring_header plan
         cdef int error = 0, refusal = 0
         cdef const char *shown = "fastrec-ring"
@@ -76,6 +76,8 @@ cdef class Ring:
         memcpy(<char *> self.memory + plan.schema_offset, <char *> schema, len(schema))
         self.view = fr_ring_look(self.memory)
         fr_ring_take(&self.writer, self.memory)
+        self.writer.account.last = last
+        fr_ring_publish_account(&self.writer)
 
     cdef take(self, bytes name):
         cdef fr_ring_header copy

@@ -189,7 +189,9 @@ cdef class Spooler:
         Py_INCREF(self)  # the threads'; given back when they have been joined
 
     def add(self, SpoolChannel channel not None):
-        """Drain this channel too."""
+        """Drain this channel too; a second time does nothing."""
+        if channel in self.channels:
+            return
         if self.s.count == FR_SPOOL_CHANNELS:
             raise ValueError(f"a recorder has at most {FR_SPOOL_CHANNELS} channels")
         self.channels.append(channel)
@@ -219,7 +221,7 @@ def start_writing(int fd, uint64_t offset, uint64_t size):
 
 
 def rename_new(bytes old not None, bytes new not None):
-    """Rename what nothing has the new name of yet; OSError: something has, or nobody can promise that here."""
+    """Rename what nothing has the new name of yet; OSError: something has, or it cannot be promised here."""
     cdef const char *old_name = old, *new_name = new
     cdef int error
     with nogil:
