@@ -259,8 +259,8 @@ static inline void *fr_map_whole(int fd, size_t size, int *error)
     return NULL;
 }
 
-/* More than half the machine's memory? A file in memory has no limit of its own: asking for too much would end
- * the machine. */
+/* More than half the machine's memory? A file in memory has no limit of its own: asking for too much would
+ * end the machine. */
 static inline int fr_map_excessive(size_t size)
 {
     return size / 4096 > (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4096 / 2;
@@ -317,9 +317,9 @@ static inline int fr_map_link(int fd, const char *name)
     return error;
 }
 
-/* Open what another process left under a name in FR_SHARED: a file of our user (or root's) that nobody else may
- * touch, no link, of one name; and its size. It is read and never mapped: whoever shortens it meanwhile would
- * end us with SIGBUS. */
+/* Open what another process left under a name in FR_SHARED: a file of our user (or root's) that nobody else
+ * may touch, no link, of one name; and its size. It is read and never mapped: whoever shortens it meanwhile
+ * would end us with SIGBUS. */
 static inline int fr_open_left(const char *name, int *fd, size_t *size)
 {
     struct stat about;
@@ -439,7 +439,8 @@ static inline int fr_publish_name(int dir, const char *from, const char *to)
     return error;
 }
 
-/* Rename what nothing has the new name of yet; -ENOSYS, -EINVAL or -ENOTSUP: the system cannot promise that. */
+/* Rename what nothing has the new name of yet; -ENOSYS, -EINVAL or -ENOTSUP: the system cannot promise that.
+ */
 static inline int fr_rename_new(const char *from, const char *to)
 {
 #ifdef SYS_renameat2
@@ -516,7 +517,8 @@ static inline long fr_read_text(const char *path, char *text, size_t size)
     return n;
 }
 
-/* When this process began, in clock ticks since boot: its pid may come again, but not both. 0: nobody tells. */
+/* When this process began, in clock ticks since boot: its pid may come again, but not both. 0: nobody tells.
+ */
 static inline int64_t fr_process_start(void)
 {
     char text[1024];
