@@ -78,6 +78,9 @@ class Channel:
     def push(self, payload: Any, mono_ns: int | None = None) -> bool:
         """Record one payload: bytes, ctypes, numpy, any buffer of its size. Stamped now, or with `mono_ns`.
 
+        Stamps of your own are from 0 to 2**62 - 1 and never decrease, also where a recording goes on: those
+        of the monotonic clock need `Recorder.offset_ns` added.
+
         Returns
         -------
         bool
@@ -175,7 +178,7 @@ class Channel:
     # For the recorder
 
     def spool(self, destination: Destination) -> None:
-        """Go to the disk from now on, if there is one."""
+        """Get a place on the disk, if there is one; `Destination.drain` fills it."""
         self.spooling = destination.add(self.name, self.ring, self.options.to_dict())
 
     def probe(self) -> None:
@@ -280,6 +283,7 @@ def ring_of(name: str, schema: Schema, options: Options, destination: Destinatio
     bounded = options.when_full == "drop"
     if bounded and destination.path is None:
         raise SourceError("when_full='drop' needs a path: without a disk to wait for, nothing is ever full")
+    first, last = destination.place(name, schema, options.store, options.rate, options.ignore)
     return Ring(
         schema,
         options.capacity,
@@ -287,8 +291,9 @@ def ring_of(name: str, schema: Schema, options: Options, destination: Destinatio
         clock=options.clock,
         bounded=bounded,
         period=options.period,
-        first=destination.first(name, schema, options.store, options.rate, options.ignore),
+        first=first,
         clock_offset=destination.offset_ns,
+        last=last,
         linkable=destination.path is not None,
     )
 

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from fastrec import lifetimes, living
 from fastrec.channel import Channel, check_name, ring_of, schema_of
 from fastrec.core.poller import LEAD_NS
-from fastrec.errors import RecordingError, SourceError, suggest
+from fastrec.errors import RecordingError, suggest
 from fastrec.options import WhenFull, as_options
 from fastrec.recording.destination import Destination
 from fastrec.recording.reader import Mark
@@ -80,6 +79,7 @@ class Recorder:
         min_free: int | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
+        self._pid = os.getpid()
         storing = as_storing(
             flush=flush,
             durability=durability,
@@ -89,15 +89,15 @@ class Recorder:
             keep_seconds=keep_seconds,
             min_free=min_free,
         )
-        self._destination = Destination(path, storing, metadata, again=resume)
+        self._destination = Destination(path, storing, metadata)
         self._channels: dict[str, Channel] = {}
         self._threads = Threads()
         self._turn = threading.RLock()  # of those who add channels, start, or stop
         self._last_turn = threading.Lock()  # of whoever stops
-        self._stops_on: int | None = None  # its thread
+        self._stops_on: int | None = None  # its thread; stays when it has stopped
         self._state: Literal["new", "running", "stopping", "stopped"] = "new"
-        self._pid = os.getpid()
         lifetimes.made(self)
+        self._destination.look(again=resume)  # last: an interrupt finds one that can be let go
 
     def __del__(self) -> None:
         # One that runs is kept until the interpreter's end; this one made a first call at most.
@@ -113,9 +113,7 @@ class Recorder:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     @property
@@ -248,12 +246,15 @@ class Recorder:
         if self._state == "running":
             channel.spool(self._destination)
         self._channels[channel.name] = channel  # before it is polled: a stop must find it in any case
-        if channel.polling is not None:
-            try:
+        try:
+            if channel.polling is not None:
                 channel.thread.add(channel.polling)
-            except SourceError:  # its time was up, and it never will be polled
-                del self._channels[channel.name]
-                raise
+        except Exception:  # its time was up, and it never will be polled
+            del self._channels[channel.name]
+            self._destination.drop(channel.name, channel.ring)
+            raise
+        finally:
+            self._destination.drain(channel.name)
 
     def _check_open(self) -> None:
         if self._state not in ("new", "running"):
@@ -286,26 +287,24 @@ class Recorder:
 
     def start(self) -> None:
         """Create the recording and begin to poll."""
-        with self._turn:  # a channel that is being added is added first, and spooled
-            if self._state != "new":
-                raise RecordingError(f"the recorder is {self._state}; a recorder starts once")
-            try:
+        is_first = False
+        try:
+            with self._turn:  # a channel that is being added is added first, and spooled
+                if self._state != "new":
+                    raise RecordingError(f"the recorder is {self._state}; a recorder starts once")
+                is_first = True
+                lifetimes.runs(self)
                 self._destination.begin()
                 for channel in self._channels.values():
                     channel.spool(self._destination)
+                    self._destination.drain(channel.name)
                 start = time.monotonic_ns() + LEAD_NS
                 self._threads.begin(start)
-            except BaseException:
-                self._end_threads()
-                self._destination.discard()
-                self._state = "stopped"
-                raise
-            self._state = "running"
-        lifetimes.runs(self)
-        try:
+                self._state = "running"
             living.begin(self.channels.values(), start, _STUCK)
         except BaseException:
-            self.stop()
+            if is_first:
+                self.stop()
             raise
 
     def stop(self) -> None:
@@ -316,19 +315,17 @@ class Recorder:
         RecordingError
             The disk did not take everything: what it took is whole, the rest stays in shared memory.
         """
-        if os.getpid() != self._pid or self._stops_on == threading.get_ident():
+        within = self._last_turn.locked() and self._stops_on == threading.get_ident()
+        if within or os.getpid() != self._pid:
             return  # the second: the handler of a signal that came while we stop
         with self._last_turn:
-            if self._state == "stopped":
-                return
-            self._stops_on = threading.get_ident()
-            try:
+            self._stops_on = threading.get_ident()  # as long as the lock is held
+            if self._state != "stopped":
                 self._stop()
-            finally:
-                self._stops_on = None
 
     def _stop(self) -> None:
         # An interrupt in the middle leaves it stopping; a second stop, at the latest that at exit, goes on.
+        keep = self._state != "new" or self._destination.goes_on
         if self._state == "running":
             for channel in living.finish(self.channels.values(), _STUCK):
                 with suppress(RecordingError):  # of a disk that takes nothing, the stop itself will tell
@@ -339,16 +336,18 @@ class Recorder:
             self._turn.release()
         self._end_threads()
         try:
-            if self._channels or self.marks:
+            if keep and (self._channels or self.marks):
                 self._destination.end(lambda: self.stats.as_dict())
             else:
                 self._destination.discard()
         except Exception:
-            self._state = "stopped"
-            lifetimes.ended(self)
+            self._over()
             raise
-        self._state = "stopped"
+        self._over()
+
+    def _over(self) -> None:
         lifetimes.ended(self)
+        self._state = "stopped"
 
     def _end_threads(self) -> None:
         for channel in self._channels.values():
@@ -361,7 +360,7 @@ class Recorder:
         """Become inert, as a forked child must: threads, files and lock are the parent's."""
         self._state = "stopped"
         # Whoever held these is in the parent.
-        self._turn, self._last_turn, self._stops_on = threading.RLock(), threading.Lock(), None
+        self._turn, self._last_turn = threading.RLock(), threading.Lock()
         self._threads.forget()
         for channel in self._channels.values():
             channel.forget()

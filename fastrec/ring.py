@@ -6,14 +6,13 @@ import errno
 import operator
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 import numpy as np
 
 from fastrec import lifetimes
-from fastrec.core.push import Pusher, learn_numpy
+from fastrec.core.push import STAMP_END, Pusher, learn_numpy
 from fastrec.core.ring import Ring as CoreRing
 from fastrec.errors import RecordingError, SchemaError, SourceError, shown
 from fastrec.schema import Schema
@@ -36,12 +35,15 @@ ENTRY_DTYPE = np.dtype([*[(name, GAP_DTYPE[name]) for name in GAP_DTYPE.names], 
 _WRITER_CAUSES = (Cause.DROPPED, Cause.MISSED, Cause.FAILED)
 
 
-def _core_ring(linkable: bool, **layout: Any) -> CoreRing:
-    """Where shared memory has no room, recording goes before what a crash could cost."""
+def _core_ring(linkable: bool, **layout: Any) -> tuple[CoreRing, OSError | None]:
+    """Where shared memory has no room, recording goes before what a crash could cost; and why it has none."""
+    why = None
     if linkable:
-        with suppress(OSError):
-            return CoreRing(**layout, linkable=True)
-    return CoreRing(**layout)
+        try:
+            return CoreRing(**layout, linkable=True), None
+        except OSError as error:
+            why = error.with_traceback(None)
+    return CoreRing(**layout), why
 
 
 class LossMark(NamedTuple):
@@ -91,6 +93,8 @@ class Ring:
         Number of the first record.
     clock_offset : int
         ns added to the monotonic clock in every stamp.
+    last : int
+        The stamp that no other may be before: the last one of what it goes on with.
     linkable : bool
         It can be given a name in shared memory, if there is room for it there; if not, it is as any other.
 
@@ -101,6 +105,8 @@ class Ring:
     store : str
     first : int
         Number of the first record there ever was.
+    not_linkable : OSError or None
+        Why it cannot be given a name in shared memory, although it was to.
     array : ndarray, shape (capacity + 64,)
         The slots themselves, live and read-only: records move under it while it is looked at.
     """
@@ -116,6 +122,7 @@ class Ring:
         period: tuple[int, int] = (0, 1),
         first: int = 0,
         clock_offset: int = 0,
+        last: int = 0,
         linkable: bool = False,
     ) -> None:
         if sys.byteorder != "little":
@@ -137,7 +144,7 @@ class Ring:
         self._dtype = schema.record(store)
         self.clock_offset = clock_offset
         try:
-            self.core = _core_ring(
+            self.core, self.not_linkable = _core_ring(
                 linkable,
                 record_size=self._dtype.itemsize,
                 payload_offset=schema.payload_offset(store),
@@ -152,6 +159,7 @@ class Ring:
                 bounded=bounded,
                 first=first,
                 clock_offset=clock_offset,
+                last=last,
             )
         except (OSError, OverflowError, MemoryError) as error:
             if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
@@ -178,12 +186,13 @@ class Ring:
         """Publish one payload (any buffer of its size); False if a bounded ring was full.
 
         Stamped now or with `mono_ns`, but never before the one before it: after a stamp in the future, those
-        that follow have it too until it has come.
+        that follow have it too until it has come. The first of a recording that goes on has that of the
+        session before in front of it.
 
         Raises
         ------
         SchemaError
-            It has another size or dtype, or its stamp is before the last one.
+            It has another size or dtype, or its stamp is before the last one, or not from 0 to 2**62 - 1.
         """
         return self._pusher.push(payload, mono_ns)
 
@@ -199,7 +208,8 @@ class Ring:
         Raises
         ------
         SchemaError
-            Another size or dtype; or a decreasing stamp, named by its row. Nothing is published then.
+            Another size or dtype; or a stamp, named by its row, that is before the one before it or not from
+            0 to 2**62 - 1. Nothing is published then.
         """
         return self._pusher.extend(payloads, mono_ns)
 
@@ -323,8 +333,8 @@ def _stamp(mono_ns: Any) -> int:
         stamp = operator.index(mono_ns)
     except TypeError:
         stamp = None
-    if stamp is None or isinstance(mono_ns, bool) or not 0 <= stamp < 2**63:
-        raise SchemaError(f"mono_ns={shown(mono_ns)}: a stamp is a whole number of ns from 0 to 2**63 - 1")
+    if stamp is None or isinstance(mono_ns, bool) or not 0 <= stamp < STAMP_END:
+        raise SchemaError(f"mono_ns={shown(mono_ns)}: a stamp is a whole number of ns from 0 to 2**62 - 1")
     return stamp
 
 
@@ -336,11 +346,14 @@ def _stamps(mono_ns: Any) -> np.ndarray:
     if stamps.ndim != 1 or (stamps.size and stamps.dtype.kind not in "iu"):
         raise SchemaError(
             f"mono_ns is an array of {stamps.dtype}, shape {stamps.shape}; stamps are whole ns from 0"
-            " to 2**63 - 1, shape (n,)"
+            " to 2**62 - 1, shape (n,)"
         )
-    if stamps.dtype.kind == "u" and stamps.size and stamps.max() >= 2**63:
-        row = int(np.argmax(stamps >= 2**63))
-        raise SchemaError(f"mono_ns: row {row}: stamp {stamps[row]} is beyond 2**63 - 1; check the clock")
+    wrong = (stamps < 0) | (stamps >= STAMP_END)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise SchemaError(
+            f"mono_ns: row {row}: stamp {stamps[row]} is none; they are whole ns from 0 to 2**62 - 1"
+        )
     return np.require(stamps, "<i8", "CA")
 
 

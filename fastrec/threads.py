@@ -94,16 +94,21 @@ class Thread:
             raise SourceError(
                 f"thread {name!r} cannot be started: {why}; end other threads, or free memory"
             ) from error
-        for done, call in enumerate(start):
-            try:
-                self.run(call)
-            except BaseException as error:
-                if not done and isinstance(error, SourceError):  # an interrupt comes after it has succeeded
-                    self._stop = ()
-                self.end(_OPENING)
-                raise
-        with self._asked():
-            self._privileges.demand(asked)
+        except BaseException:  # an interrupt, which waits until it has begun
+            self._poller.stop(_RETURNING)
+            raise
+        try:
+            for done, call in enumerate(start):
+                try:
+                    self.run(call)
+                except SourceError:  # an interrupt comes after it has succeeded
+                    self._stop = self._stop if done else ()
+                    raise
+            with self._asked():
+                self._privileges.demand(asked)
+        except BaseException:
+            self.end(_OPENING)
+            raise
 
     def __repr__(self) -> str:
         state = "ended" if not self._poller.alive else "paused" if self._pauses else "alive"
@@ -313,10 +318,14 @@ class Threads:
             return self._threads.get(name) or self._new(name, python=True)
 
     def _new(self, name: str, **options: Any) -> Thread:
-        thread = Thread(name, **options)
-        if self._running:
-            thread.begin(time.monotonic_ns() + LEAD_NS)
-        self._threads[name] = thread
+        self._threads[name] = thread = Thread(name, **options)  # known before an interrupt can come
+        try:
+            if self._running:
+                thread.begin(time.monotonic_ns() + LEAD_NS)
+        except BaseException:
+            thread.end(_OPENING)
+            self._threads.pop(name, None)
+            raise
         if self._ended and self._threads.pop(name, None):  # meanwhile: nobody else would end it
             thread.end(_OPENING)
             raise SourceError(f"thread {name!r} is not begun: the recorder has stopped")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import gc
 import itertools
 import os
 import resource
@@ -677,6 +678,42 @@ class TestStop:
         rec.stop()
         run = fr.open(tmp_path / "run.fastrec")
         assert run.state == "closed" and run.verify().ok
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_channel_that_is_refused_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resume: bool
+) -> None:
+    """Its place on the disk was made, and then the thread would not take it: it can be added again."""
+    path = tmp_path / "run.fastrec"
+    if resume:
+        with fr.Recorder(path) as rec:
+            rec.add("cpu", "linux:rusage", rate=1000)
+    kept = {file: file.read_bytes() for file in (path / "channels").rglob("*.*")}
+    with fr.Recorder(path, resume=resume) as rec:
+        rec.add("other", schema=STATUS)
+        gc.collect()
+        descriptors, rings = len(os.listdir("/proc/self/fd")), set(os.listdir("/dev/shm"))
+
+        def refuse(*given: object) -> None:
+            assert len(os.listdir("/proc/self/fd")) > descriptors
+            raise fr.SourceError("its time was up")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fr.threads.Thread, "add", refuse)
+            with pytest.raises(fr.SourceError, match="its time was up"):
+                rec.add("cpu", "linux:rusage", rate=1000)
+        gc.collect()
+        assert list(rec.channels) == ["other"]
+        assert len(os.listdir("/proc/self/fd")) == descriptors
+        assert not [name for name in set(os.listdir("/dev/shm")) - rings if name.endswith(".cpu")]
+        assert (path / "channels" / "cpu").exists() == resume
+        assert all(file.read_bytes() == data for file, data in kept.items())
+        again = rec.add("cpu", "linux:rusage", rate=1000)
+        until(lambda: again.stats.recorded > 20)
+    run = fr.open(path)
+    assert run.verify().ok and len(run["cpu"]) >= again.stats.recorded
+    assert set(run) == {"cpu", "other"}
 
 
 class Living(fr.Call):

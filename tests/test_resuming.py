@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -87,7 +89,7 @@ def killed(path: Path, start: int, stop: int, flush: str = "1h", *, several: boo
     """What a recorder said that was written and published, and then was killed."""
     command = [sys.executable, "-c", VICTIM, path, str(start), str(stop), flush, *["several"] * several]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
     written, published = map(int, done.stdout.split())
     return written, published
 
@@ -173,6 +175,26 @@ def test_a_folder_of_one_that_died_while_creating_it(path: Path) -> None:
     check(path, 10)
 
 
+def test_what_is_stored_of_the_options_is_what_the_newest_session_uses(path: Path) -> None:
+    def stored() -> dict[str, object]:
+        return json.loads((path / "channels" / "cpu" / "channel.json").read_text())["options"]
+
+    options = {"rate": 1000, "store": "changes"}
+    with fr.Recorder(path) as rec:
+        rec.add("cpu", "linux:rusage", **options)
+    first, before = stored(), (path / "channels" / "cpu" / "channel.json").stat()
+    with fr.Recorder(path, resume=True) as rec:
+        rec.add("cpu", "linux:rusage", **options)
+    assert (path / "channels" / "cpu" / "channel.json").stat().st_ino == before.st_ino  # written once
+    with fr.Recorder(path, resume=True) as rec:
+        added = rec.add("cpu", "linux:rusage", **options, heartbeat="20ms", capacity=500, thread="other")
+    assert stored() == first | {"heartbeat_ns": 20_000_000, "capacity": 500, "thread": "other"}
+    assert stored() == added.options.to_dict()
+    run = fr.open(path)
+    assert run.verify().ok and len(run["cpu"])
+    assert sorted(file.name for file in path.rglob("*.new")) == []
+
+
 # What is refused
 
 
@@ -224,6 +246,46 @@ def test_what_cannot_be_gone_on_with(recorded: Path, tmp_path: Path) -> None:
     damaged.write_bytes(damaged.read_bytes()[:-9])
     with pytest.raises(fr.CorruptionError):
         fr.Recorder(recorded, resume=True)
+
+
+# Stamps of the user's own
+
+
+def test_stamps_go_on_where_the_session_before_ended(path: Path) -> None:
+    row = np.zeros(1, STATUS)
+    with fr.Recorder(path) as rec:
+        channel = rec.add("c", schema=STATUS)
+        assert channel.push(row[0], 100) and channel.extend(row, [200]) == 1
+    with fr.Recorder(path, resume=True) as rec:
+        channel = rec.add("c", schema=STATUS)
+        for stamp in (0, 199):
+            with pytest.raises(
+                fr.SchemaError, match=f"{stamp} is before 200, the last one of the session bef"
+            ):
+                channel.push(row[0], stamp)
+            for stamps in ([stamp], np.array([stamp])):
+                with pytest.raises(
+                    fr.SchemaError, match=f"row 0: stamp {stamp} is before 200, the last one of"
+                ):
+                    channel.extend(row, stamps)
+        assert channel.push(row[0], 200) and channel.extend(row, [200]) == 1
+        with pytest.raises(fr.SchemaError, match="stamp 199 is before 200, the one before it"):
+            channel.push(row[0], 199)
+        other = rec.add("other", schema=STATUS)
+        assert other.push(row[0], 5)  # each channel has its own
+    run = fr.open(path)
+    assert run["c"]["mono_ns"].tolist() == [100, 200, 200, 200] and run["other"]["mono_ns"].tolist() == [5]
+    assert run.verify().ok
+
+
+def test_nothing_comes_behind_the_last_stamp_there_can_be(path: Path) -> None:
+    with fr.Recorder(path) as rec:
+        assert rec.add("c", schema=STATUS).push(bytes(16), 2**62 - 1)
+    with pytest.raises(
+        fr.RecordingError, match=f"its last stamp, {2**62 - 1} ns, is so late that none can be"
+    ):
+        fr.Recorder(path, resume=True)
+    assert fr.open(path).state == "closed"
 
 
 # What a dead one left
@@ -314,6 +376,77 @@ while True:
     tail = gaps[Cause.FAILED] + len(records) - (last - 1)
     assert 0 <= tail <= 3, (tail, last)
     assert fr.open(path).verify().ok
+
+
+STATES = """
+#include <stdint.h>
+#include <stdio.h>
+static struct { const char *text; uint64_t n; } now;
+static char texts[7][16];
+static uint64_t calls;
+int get_state(void *out) {
+    now.n = calls++ / 10;
+    snprintf(texts[now.n % 7], 16, "state %d", (int)(now.n % 7));
+    now.text = texts[now.n % 7];
+    __builtin_memcpy(out, &now, sizeof now);
+    return 0;
+}
+"""
+
+STATES_VICTIM = """
+import ctypes, os, signal, sys, time, fastrec as fr
+path, library = sys.argv[1:]
+class State(ctypes.Structure):
+    _fields_ = [("text", ctypes.c_char_p), ("n", ctypes.c_uint64)]
+schema = fr.Schema.from_ctypes(State, text=["text"])
+getter = fr.Call(ctypes.CDLL(library).get_state, fr.OUT, schema=schema)
+rec = fr.Recorder(path, resume=True, flush="1h")
+rec.start()
+c = rec.add("c", getter, rate=1000, store="changes", heartbeat="1h")
+while c.stats.recorded < 100:
+    time.sleep(0.001)
+c = c.stats
+print(c.written, c.published, c.recorded, c.held, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("how", ["resume", "recover"])
+def test_texts_and_holds_are_taken(path: Path, how: str) -> None:
+    """Of states that each lasted ten polls, in two sessions that died: with their texts, times and polls."""
+    library = path.parent / "states.so"
+    (path.parent / "states.c").write_text(STATES)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, path.parent / "states.c"], check=True)
+    least, starts = [], [0]
+    for _ in range(2):
+        command = [sys.executable, "-c", STATES_VICTIM, path, library]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
+        written, published, recorded, held = map(int, done.stdout.split())
+        assert written < published - 100  # most of it is in the ring alone
+        least.append((published - sum(count for count, _ in least), recorded + held))
+    saved = path
+    if how == "recover":
+        saved = path.with_name("saved")
+        result = fr.recover(path, saved)
+        assert result.ok and any("that were not written yet" in note for note in result.notes), result
+    else:
+        fr.Recorder(path, resume=True).stop()
+        assert rings_of(path) == []
+    run = fr.open(saved)
+    assert run.verify().ok, run.verify().problems
+    records = run["c"]
+    starts += (1 + np.flatnonzero(np.diff(records["n"].astype(int)) < 0)).tolist()
+    sessions = [records[start:stop] for start, stop in zip(starts, [*starts[1:], len(records)], strict=True)]
+    assert len(sessions) == 2
+    for session, (published, polls) in zip(sessions, least, strict=True):
+        assert len(session) >= published and session.polls >= polls - 10  # not those that nobody told yet
+        assert session.decode("text")["text"].tolist() == [f"state {n % 7}" for n in session["n"].tolist()]
+        assert (session["until_ns"] >= session["mono_ns"]).all()
+        assert (session["mono_ns"][1:] >= session["until_ns"][:-1]).all()
+        told = [int(session["polls"][session["n"] == n].sum()) for n in np.unique(session["n"])]
+        missed = int(session.gaps["count"].sum())
+        assert sum(told[1:-1]) == 10 * len(told[1:-1]) or missed
 
 
 def test_a_disk_that_was_full_is_gone_on_with(small_disk: Path) -> None:
@@ -451,6 +584,38 @@ def test_one_cut_short_is_left_alone(left: tuple[Path, Path], size: int) -> None
     resumed_with_warning(path, "left alone")
 
 
+def test_one_that_is_cut_short_while_it_is_read(
+    left: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its header is whole when it is looked at, and then the file ends there: a finding, no SIGBUS."""
+    path, ring = left
+    asked, size = rings.home_of, ring.stat().st_size
+
+    def cut(root: Path) -> tuple[int, int]:
+        os.truncate(ring, 8192)
+        return asked(root)
+
+    monkeypatch.setattr(rings, "home_of", cut)
+    result = fr.recover(path, tmp_path / "saved")
+    assert any(f"ring {ring.name} is left alone: it is cut off" in problem for problem in result.problems)
+    check(tmp_path / "saved", 1000)
+    os.truncate(ring, size)
+    resumed_with_warning(path, "left alone: it is cut off")
+
+
+def test_what_was_read_of_one_outlives_its_file(left: tuple[Path, Path]) -> None:
+    _, path = left
+    ring = CoreRing(left=path.name.encode())
+    ring.fetch()
+    os.truncate(path, 0)
+    rows = np.zeros(1000, np.dtype([("mono_ns", "<i8"), *STATUS.descr]))
+    assert ring.read_into(rows.view("u1"), 1000) == (1000, 1000, 0, 0)
+    assert rows["count"].tolist() == list(range(1000, 2000))
+    ring.clear()
+    assert ring.read_into(rows.view("u1"), 1000) == (1000, 1000, 0, 0)
+    assert not rows["count"].any()
+
+
 def test_every_byte_of_a_header(left: tuple[Path, Path]) -> None:
     """Whatever a byte of the header becomes: refused, or what is taken is what was published."""
     path, ring = left
@@ -496,7 +661,11 @@ assert run["c"]["count"].tolist() == list(range(1000)) and run.verify().ok
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "is not kept in shared memory" in done.stderr
+    told = done.stderr
+    assert "channel 'c': its ring is not kept in shared memory: /dev/shm has no room for its " in told
+    assert re.search(r"its \d[\d,]+ bytes, 65,536 are free", told), told
+    assert "Recording goes on, but what is not written yet is lost if this process is killed; remove" in told
+    assert told.count("RuntimeWarning") == 1 and "<string>:6" in told  # the user's own line
 
 
 def test_rings_that_nobody_takes_do_not_fill_the_memory(tmp_path: Path) -> None:

@@ -116,7 +116,8 @@ def test_numbers_where_every_field_is_one_of_them() -> None:
 
 STAMPS = {
     "before 0": -1,
-    "beyond": 2**63,
+    "beyond": 2**62,
+    "beyond any": 2**63,
     "far beyond": 10**400,
     "unsigned": np.uint64(2**63),
     "float": 1.5,
@@ -136,16 +137,16 @@ STAMPS = {
 def test_stamps_that_are_none(name: str) -> None:
     ring = Ring(SCHEMA, 64)
     message = refused(ring, ring.push, RAW, STAMPS[name])
-    assert message.startswith("mono_ns=") and "whole number of ns from 0 to 2**63 - 1" in message
+    assert message.startswith("mono_ns=") and "whole number of ns from 0 to 2**62 - 1" in message
 
 
 def test_stamps_at_the_limits() -> None:
     ring = Ring(SCHEMA, 64)
-    for stamp in (0, np.int64(7), np.uint8(9), np.array(10), 2**63 - 1, 2**63 - 1):
+    for stamp in (0, np.int64(7), np.uint8(9), np.array(10), 2**62 - 1, 2**62 - 1):
         assert ring.push(RAW, stamp)
-    with pytest.raises(SchemaError, match=r"stamp 5 is before 9223372036854775807.* never decrease$"):
+    with pytest.raises(SchemaError, match=r"stamp 5 is before 4611686018427387903.* never decrease$"):
         ring.push(RAW, 5)
-    assert ring.push(RAW) and ring.snapshot().array["mono_ns"].tolist()[-2:] == [2**63 - 1] * 2
+    assert ring.push(RAW) and ring.snapshot().array["mono_ns"].tolist()[-2:] == [2**62 - 1] * 2
 
 
 ARRAYS = {
@@ -154,7 +155,9 @@ ARRAYS = {
     "too many": ([1, 2, 3], "3 stamps for 2 payloads"),
     "one for all": (5, r"shape \(\)"),
     "decreasing": ([2, 1], "row 1: stamp 1 is before 2.* never decrease$"),
-    "negative": ([-5, -3], "row 0: stamp -5 is before 0"),
+    "negative": ([-5, -3], r"row 0: stamp -5 is none; they are whole ns from 0 to 2\*\*62 - 1"),
+    "negative array": (np.array([-5, -3]), "row 0: stamp -5 is none"),
+    "beyond": (np.array([1, 2**62]), "row 1: stamp 4611686018427387904 is none"),
     "floats": ([1.5, 2.5], "array of float64"),
     "whole floats": (np.array([1.0, 2.0]), "array of float64"),
     "nan": ([float("nan"), 2], "array of float64"),

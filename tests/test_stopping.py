@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +22,8 @@ from seen import SEEN, seen
 from waiting import until
 
 import fastrec as fr
+from fastrec import lifetimes
+from fastrec.core.ring import Ring as CoreRing
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +121,114 @@ class TestWhileACallBlocks:
         # The call returns to nobody.
         until(lambda: not Path(f"/proc/self/task/{channel.current()['thread']}").exists())
         assert channel.stats.recorded == recorded == 48
+
+
+class TestInterrupts:
+    """Ctrl-C at each line of a start, a resume and a stop: nothing is locked, no thread and no ring is left.
+
+    Lines that say only ``try:`` are left out: the interpreter looks for an interrupt at calls, at jumps back
+    and where a function begins.
+    """
+
+    FILES = tuple(
+        f"/fastrec/{name}.py"
+        for name in (
+            "recorder",
+            "lifetimes",
+            "threads",
+            "recording/destination",
+            "recording/writer",
+            "recording/resuming",
+            "recording/rings",
+            "recording/spooling",
+            "recording/files",
+            "recording/journals",
+        )
+    )
+    OF_STATUS = {"schema": np.dtype([("count", "<u8")]), "capacity": 100}
+
+    def traced(self, act: Callable[[], None], at: tuple[str, int] | None = None) -> list[tuple[str, int]]:
+        """The lines that `act` reaches; the first time that it reaches the one `at`, an interrupt comes."""
+        reached: dict[tuple[str, int], None] = {}
+
+        def inside(frame: FrameType, event: str, _: Any) -> Any:
+            line = frame.f_code.co_filename, frame.f_lineno
+            if event == "line" and line not in reached:
+                reached[line] = None
+                if line == at:
+                    raise KeyboardInterrupt
+            return inside
+
+        def entered(frame: FrameType, event: str, _: Any) -> Any:
+            return inside if frame.f_code.co_filename.endswith(self.FILES) else None
+
+        before = sys.gettrace()
+        sys.settrace(entered)
+        try:
+            act()
+        finally:
+            sys.settrace(before)
+        text = {file: Path(file).read_text().splitlines() for file, _ in reached}
+        return [(file, line) for file, line in reached if text[file][line - 1].strip() != "try:"]
+
+    @staticmethod
+    def rings() -> list[str]:
+        """The rings of this process that have names in shared memory."""
+        found = []
+        for path in Path("/dev/shm").glob("fastrec.*"):
+            with suppress(OSError):
+                if CoreRing(left=path.name.encode()).about["pid"] == os.getpid():
+                    found.append(path.name)
+        return found
+
+    def begin(self, path: Path, *, resume: bool) -> fr.Recorder:
+        rec = fr.Recorder(path, resume=resume)
+        rec.add("c", **self.OF_STATUS).push(bytes(8))
+        rec.add("cpu", "linux:rusage", rate=1000, capacity=100)
+        rec.start()
+        return rec
+
+    def trial(self, path: Path, what: str, at: tuple[str, int] | None = None) -> list[tuple[str, int]]:
+        """One of them, interrupted or not, and what must be true afterwards; the lines that it reached."""
+        before = len(os.listdir("/proc/self/task"))
+        if what == "resume":
+            self.begin(path, resume=False).stop()
+        running: list[fr.Recorder] = [self.begin(path, resume=False)] if what == "stop" else []
+        begin = partial(self.begin, path, resume=what == "resume")
+        act = running[0].stop if running else lambda: running.append(begin())
+        lines = []
+        if at is None:
+            lines = self.traced(act)
+        else:
+            # A line of a loop over the rings of others need not be reached again.
+            with suppress(KeyboardInterrupt):
+                self.traced(act, at)
+        for rec in running:
+            rec.stop()
+        running.clear()
+        gc.collect()  # what an interrupted constructor had made is gone with its traceback
+        until(lambda: len(os.listdir("/proc/self/task")) <= before)
+        assert not lifetimes._running and not self.rings()
+        if what != "start" or path.exists():
+            run = fr.open(path)
+            assert run.state == "closed" and run.verify().ok
+        with fr.Recorder(path, resume=True) as rec:  # nobody has the lock
+            rec.add("c", **self.OF_STATUS).push(bytes(8))
+        run = fr.open(path)
+        assert run["c"].seq.tolist() == list(range(len(run["c"]))) and run.verify().ok
+        return lines
+
+    @pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.stress)])
+    @pytest.mark.parametrize("what", ["start", "resume", "stop"])
+    def test_at_each_line(self, tmp_path: Path, what: str, step: int) -> None:
+        lines = self.trial(tmp_path / "0", what)
+        assert len(lines) > 100
+        for number, line in enumerate(lines[::step], 1):
+            try:
+                self.trial(tmp_path / f"{number}", what, line)
+            except BaseException as error:
+                error.add_note(f"interrupted at {line}")
+                raise
 
 
 BEGIN = f"""

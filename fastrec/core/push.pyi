@@ -6,6 +6,7 @@ from typing_extensions import Buffer
 from fastrec.core.ring import Ring
 
 ASCENDING: str
+STAMP_END: int
 
 def learn_numpy(array: np.ndarray, row: np.void, record: np.record, stamps: np.dtype) -> bool: ...
 

@@ -11,6 +11,7 @@ from libc.stdint cimport uintptr_t
 from fastrec.core.numpy_abi cimport ALIGNED, C_CONTIGUOUS, NumpyArray, NumpyRow, PyObject
 from fastrec.core.ring cimport (
     FR_GAP_DROPPED,
+    fr_account,
     fr_now,
     fr_read_self,
     fr_ring,
@@ -34,6 +35,9 @@ cdef extern from "Python.h":
     long long as_int64 "PyLong_AsLongLongAndOverflow"(object integer, int *overflow) noexcept
 
 ASCENDING = "stamps may be equal, but never decrease"
+STAMP_END = 1 << 62  # no sum or difference of two stamps below it overflows
+
+cdef int64_t stamp_end = STAMP_END
 
 cdef object struct_kind = type(ctypes.Structure), union_kind = type(ctypes.Union)
 
@@ -142,7 +146,7 @@ cdef class Pusher:
         if not PyLong_CheckExact(mono_ns):
             return -1
         t = as_int64(mono_ns, &overflow)
-        return -1 if overflow or t < last else self.publish(data, t)
+        return -1 if overflow or t < last or t >= stamp_end else self.publish(data, t)
 
     cdef int push_buffer(self, object payload, object mono_ns) except? -2:
         """As `push_bytes`, of what calls itself no dtype and is bytes in one piece."""
@@ -187,6 +191,8 @@ cdef class Pusher:
             return self.publish_many(data, count, max(self.now(), last), NULL)
         stamps = plain_stamps(mono_ns, count)
         if stamps == NULL or unordered(stamps, count, last) < count:
+            return -1
+        if count and stamps[count - 1] >= stamp_end:
             return -1
         return self.publish_many(data, count, 0, stamps)
 
@@ -267,7 +273,8 @@ cdef class Pusher:
             last = self.ring.writer.account.last
             t = max(self.now(), last) if stamp is None else stamp
             if t < last:
-                raise SchemaError(f"stamp {t} is before {last}, the one before it; {ASCENDING}")
+                before = one_before(&self.ring.writer.account)
+                raise SchemaError(f"stamp {t} is before {last}, {before}; {ASCENDING}")
             return self.publish(<const unsigned char *> view.buf, t)
         finally:
             PyBuffer_Release(&view)
@@ -294,12 +301,19 @@ cdef class Pusher:
                 each = &stamps[0] if count else NULL
                 row = unordered(each, count, last)
                 if row < count:
+                    before = "the one before it" if row else one_before(&self.ring.writer.account)
                     last = each[row - 1] if row else last
-                    raise SchemaError(f"row {row}: stamp {each[row]} is before {last}, the one before it;"
-                                      f" {ASCENDING}")
+                    raise SchemaError(f"row {row}: stamp {each[row]} is before {last}, {before}; {ASCENDING}")
             return self.publish_many(<const unsigned char *> view.buf, count, t, each)
         finally:
             PyBuffer_Release(&view)
+
+
+cdef str one_before(const fr_account *account):
+    """What the stamp before the next one is."""
+    if account.slots or not account.last:
+        return "the one before it"
+    return "the last one of the session before (times of the monotonic clock: add Recorder.offset_ns)"
 
 
 cdef inline bint is_flat(object payloads) noexcept:

@@ -6,7 +6,11 @@ cdef extern from "fastrec/os.h" nogil:
     int64_t fr_now() noexcept                      # monotonic clock, ns
     void *fr_map_new(const char *name, size_t size, int *fd, int *error) noexcept
     int fr_map_link(int fd, const char *name) noexcept      # 0, or -errno
-    void *fr_map_left(const char *name, size_t *size, int *fd, int *error) noexcept
+    int fr_open_left(const char *name, int *fd, size_t *size) noexcept  # 0, or -errno
+    void *fr_map_zeros(size_t size, int *error) noexcept
+    void fr_map_clear(void *memory, size_t size) noexcept
+    long fr_pread(int fd, void *data, size_t size, uint64_t offset) noexcept  # bytes, or -errno
+    int64_t fr_process_start() noexcept            # clock ticks since boot; 0: nobody tells
     int fr_map_used(int fd) noexcept
     int fr_map_unlink(int fd, const char *name) noexcept
     long fr_read_text(const char *path, char *text, size_t size) noexcept
@@ -27,6 +31,7 @@ cdef extern from "fastrec/format.h" nogil:
 
 cdef extern from "fastrec/ring.h" nogil:
     enum:
+        FR_PAGE                                    # bytes of the header
         FR_GUARD                                   # slots the writer may be writing
         FR_GAP_WORDS
     ctypedef struct fr_lane:
@@ -74,6 +79,7 @@ cdef extern from "fastrec/ring.h" nogil:
         uint32_t clock                             # 0 monotonic, 1 tsc
         uint32_t store                             # 0 every, 1 changes
         int64_t pid
+        int64_t pid_start                          # of that process, in clock ticks since boot
         char boot_id[40]
         uint64_t head
         uint64_t gap_head
@@ -144,3 +150,4 @@ cdef class Ring:
     cdef bint closed                               # no push is taken any more
     cdef Py_ssize_t shape[1]
     cdef take(self, bytes name)
+    cdef read_left(self, void *to, size_t size, size_t offset)

@@ -2,7 +2,7 @@
 
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.errno cimport EINVAL
+from libc.errno cimport EINVAL, ENODATA, EPERM
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset, strerror
 
@@ -10,25 +10,31 @@ import os
 
 ACCOUNT = ("slots", "recorded", "held", "missed", "failed", "dropped", "start", "last", "texts_lost")
 
+cdef dict LEFT = {  # what errors of one that was left mean
+    EPERM: "it is no file that is ours alone",
+    ENODATA: "it is cut off",
+}
+
 
 cdef class Ring:
     """A mapping with a header, a gap lane, a text arena and `capacity` + 64 slots of `record_size` bytes.
 
     Sizes are trusted: `fastrec.ring` is the checked face. As a buffer it is the bytes of all slots, live and
     read-only. With `tsc` its writer stamps by the processor's counter; RuntimeError says why it cannot.
-    With `linkable` it can be given a name in shared memory.
+    With `linkable` it can be given a name in shared memory. `last` is the stamp that none may be before.
 
     With `left` it is instead a private copy of the ring of that name, as the process left it that died;
-    OSError says why it is not taken.
+    OSError says why it is not taken. Of such a one only the header is there before `fetch`.
     """
 
     def __cinit__(self, *, size_t record_size=8, size_t payload_offset=8, size_t payload_size=0,
                   uint64_t capacity=0, bytes schema=b"", bytes digest=b"", uint64_t arena_size=0,
                   period=(0, 1), int store=0, bint bounded=False, bint tsc=False, uint64_t first=0,
-                  int64_t clock_offset=0, bint linkable=False, bytes left=None):
+                  int64_t clock_offset=0, int64_t last=0, bint linkable=False, bytes left=None):
         cdef fr_ring_header plan
         cdef int error = 0, refusal = 0
         cdef const char *shown = "fastrec-ring"
+        self.fd = -1
         if left is not None:
             self.take(left)
             return
@@ -44,7 +50,7 @@ cdef class Ring:
         plan.period_num, plan.period_den = period
         plan.clock_offset = clock_offset
         plan.clock = tsc
-        plan.pid = os.getpid()
+        plan.pid, plan.pid_start = os.getpid(), fr_process_start()
         fr_read_text("/proc/sys/kernel/random/boot_id", plan.boot_id, 37)
         memcpy(plan.digest, <const char *> digest, 16)
         fr_ring_plan(&plan)
@@ -70,27 +76,52 @@ cdef class Ring:
         memcpy(<char *> self.memory + plan.schema_offset, <char *> schema, len(schema))
         self.view = fr_ring_look(self.memory)
         fr_ring_take(&self.writer, self.memory)
+        self.writer.account.last = last
+        fr_ring_publish_account(&self.writer)
 
     cdef take(self, bytes name):
-        cdef int error = 0
         cdef fr_ring_header copy
+        cdef size_t size = 0
         cdef const char *wrong
-        self.memory = fr_map_left(name, &self.mapped, &self.fd, &error)
-        if self.memory == NULL:
-            raise OSError(-error, (<bytes> strerror(-error)).decode(), name.decode())
-        # Checked is a copy, which then is the header: what others do to the file does not reach this page.
-        memcpy(&copy, self.memory, sizeof(copy))
-        memcpy(self.memory, &copy, sizeof(copy))
-        wrong = fr_ring_refusal(&copy, self.mapped)
-        if wrong != NULL:
-            raise OSError(EINVAL, (<bytes> wrong).decode(), name.decode())
-        self.view = fr_ring_look(self.memory)
+        cdef int error = fr_open_left(name, &self.fd, &size)
+        if error:
+            raise OSError(-error, LEFT.get(-error, (<bytes> strerror(-error)).decode()), name.decode())
         self.name = name
         self.closed = self.polled = True
+        self.read_left(&copy, sizeof(copy), 0)
+        wrong = fr_ring_refusal(&copy, size)
+        if wrong != NULL:
+            raise OSError(EINVAL, (<bytes> wrong).decode(), name.decode())
+        # What was checked is the header: whatever others do to the file, no offset of it changes any more.
+        self.memory = fr_map_zeros(copy.total_size, &error)
+        if self.memory == NULL:
+            raise OSError(-error, (<bytes> strerror(-error)).decode(), name.decode())
+        self.mapped = copy.total_size
+        memcpy(self.memory, &copy, sizeof(copy))
+        self.view = fr_ring_look(self.memory)
+
+    cdef read_left(self, void *to, size_t size, size_t offset):
+        cdef size_t done = 0
+        cdef long n = 1
+        with nogil:
+            while done < size and n > 0:
+                n = fr_pread(self.fd, <char *> to + done, size - done, offset + done)
+                done += n if n > 0 else 0
+        if n < 0:
+            raise OSError(-n, (<bytes> strerror(<int> -n)).decode(), self.name.decode())
+        if done < size:
+            raise OSError(ENODATA, LEFT[ENODATA], self.name.decode())
+
+    def fetch(self):
+        """Of one that was left, read what is behind the header; OSError: it cannot be read any more."""
+        self.read_left(<char *> self.memory + FR_PAGE, self.mapped - FR_PAGE, FR_PAGE)
+
+    def clear(self):
+        """Give back the memory that `fetch` took."""
+        fr_map_clear(<char *> self.memory + FR_PAGE, self.mapped - FR_PAGE)
 
     def __dealloc__(self):
-        if self.memory != NULL:
-            fr_map_free(self.memory, self.mapped, self.fd)
+        fr_map_free(self.memory, self.mapped, self.fd)
         free(self.tsc)
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
@@ -131,7 +162,7 @@ cdef class Ring:
 
     @property
     def about(self):
-        """What its header says of it: digest, record_size, store, first, boot_id, schema, home."""
+        """What its header says of it: digest, record_size, store, first, pid, pid_start, boot_id, home."""
         cdef fr_ring_header *h = self.view.header
         return {
             "digest": PyBytes_FromStringAndSize(<char *> h.digest, 16).hex(),
@@ -139,8 +170,9 @@ cdef class Ring:
             "store": h.store,
             "first": h.first,
             "home": (h.home[0], h.home[1]),
+            "pid": h.pid,
+            "pid_start": h.pid_start,
             "boot_id": PyBytes_FromStringAndSize(h.boot_id, sizeof(h.boot_id)).rstrip(b"\0"),
-            "schema": PyBytes_FromStringAndSize(<char *> self.memory + h.schema_offset, h.schema_size),
         }
 
     @property

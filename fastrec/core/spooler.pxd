@@ -9,6 +9,7 @@ cdef extern from "fastrec/os.h" nogil:
         pass
     const fr_io fr_system_io
     int fr_sync_all(int fd) noexcept               # 0, or -errno
+    int fr_rename_new(const char *from_, const char *to) noexcept  # 0, or -errno
     int fr_begin(int fd, uint64_t offset, uint64_t size) noexcept  # a hint
 
 cdef extern from "fastrec/format.h" nogil:

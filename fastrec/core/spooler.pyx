@@ -189,7 +189,9 @@ cdef class Spooler:
         Py_INCREF(self)  # the threads'; given back when they have been joined
 
     def add(self, SpoolChannel channel not None):
-        """Drain this channel too."""
+        """Drain this channel too; a second time does nothing."""
+        if channel in self.channels:
+            return
         if self.s.count == FR_SPOOL_CHANNELS:
             raise ValueError(f"a recorder has at most {FR_SPOOL_CHANNELS} channels")
         self.channels.append(channel)
@@ -216,6 +218,16 @@ def start_writing(int fd, uint64_t offset, uint64_t size):
     """Let the disk begin with what was written there, so that a flush finds less left. A hint."""
     with nogil:
         fr_begin(fd, offset, size)
+
+
+def rename_new(bytes old not None, bytes new not None):
+    """Rename what nothing has the new name of yet; OSError: something has, or it cannot be promised here."""
+    cdef const char *old_name = old, *new_name = new
+    cdef int error
+    with nogil:
+        error = fr_rename_new(old_name, new_name)
+    if error:
+        raise OSError(-error, (<bytes> strerror(-error)).decode())
 
 
 def sync_file_system(int fd):

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeGuard
 
 import numpy as np
 
+from fastrec.core.push import STAMP_END
 from fastrec.times import CLOCK_PAIR_DTYPE, Clock
 
 __all__ = ["ClockEvent", "clock_of", "events_of", "is_stamp"]
@@ -164,4 +165,4 @@ class _Sessions:
 
 def is_stamp(value: object) -> TypeGuard[int]:
     """Whether a member of JSON can be a stamp, or an offset of stamps: sums of them never wrap."""
-    return type(value) is int and abs(value) < 1 << 62
+    return type(value) is int and abs(value) < STAMP_END

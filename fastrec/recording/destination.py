@@ -30,14 +30,14 @@ _MARKS = 4096
 class Destination:
     """The folder of a recorder, if it has one. Made before it exists, begun when the recorder starts.
 
+    What it holds of the system is let go by `release`, wherever an interrupt came.
+
     Parameters
     ----------
     path : path, optional
         Without, records stay in memory.
     storing : Storing
     metadata : mapping, optional
-    again : bool
-        Go on with what is there; create it if nothing is.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Destination:
     Raises
     ------
     RecordingError
-        There is something at the path that is not to be gone on with, or cannot be.
+        The path or the metadata are none.
     """
 
     def __init__(
@@ -56,16 +56,29 @@ class Destination:
         path: str | os.PathLike[str] | None,
         storing: Storing,
         metadata: Mapping[str, Any] | None,
-        *,
-        again: bool,
     ) -> None:
         self.path: Path | None = None if path is None else absolute(path)
         self._storing = storing
         self._metadata = checked_metadata(metadata)
         self._resumed: Resumed | None = None
+        self._held: list[int] = []  # descriptors, the writer's too; the one that holds the lock is the last
         self._writer: Writer | None = None
         self._marks: deque[Mark] = deque(maxlen=_MARKS)
-        self._mine = True  # the lock of what is there already
+        self.offset_ns = 0
+
+    def look(self, *, again: bool) -> None:
+        """See what is there; lock it, if it is to be gone on with.
+
+        Parameters
+        ----------
+        again : bool
+            Go on with what is there; create it if nothing is.
+
+        Raises
+        ------
+        RecordingError
+            There is something at the path that is not to be gone on with, or cannot be.
+        """
         if self.path is None and again:
             raise RecordingError("resume=True needs a path: without one there is nothing to go on with")
         if again:
@@ -73,21 +86,21 @@ class Destination:
         if self.path is not None and os.path.lexists(self.path):
             if not again:
                 raise RecordingError(f"{self.path}: exists; use another path, or go on with it: resume=True")
-            if metadata and self._metadata != Recording(self.path).info.get("metadata"):
+            if self._metadata and self._metadata != Recording(self.path).info.get("metadata"):
                 raise RecordingError(f"{self.path}: exists, and has other metadata for good; leave them out")
-            self._resumed = resume(self.path, storing.segment_bytes)
             try:
+                self._resumed = resume(self.path, self._storing.segment_bytes, self._held)
+                self.offset_ns = self._resumed.offset_ns
                 for note in self._resumed.notes:
-                    warnings.warn(note, RuntimeWarning, stacklevel=4)
+                    warnings.warn(note, RuntimeWarning, stacklevel=3)
             except BaseException:
                 self.release()
                 raise
-        self.offset_ns = self._resumed.offset_ns if self._resumed else 0
 
-    def first(
+    def place(
         self, name: str, schema: Schema, store: Store, rate: str | None, ignore: tuple[str, ...]
-    ) -> int:
-        """Number of a channel's first record.
+    ) -> tuple[int, int]:
+        """Number of a channel's first record, and the stamp that it may not be before.
 
         Raises
         ------
@@ -100,21 +113,29 @@ class Destination:
             for other in there:
                 if other.lower() == name.lower():
                     raise SchemaError(f"channel {name!r}: there is {other!r} already; write it so")
-            return 0
+            return 0, 0
         end.check(name, schema, store, rate, ignore)
-        return end.number
+        return end.number, end.last
 
     def begin(self) -> None:
         """Create the folder, or go on with it, and start the threads that fill it."""
         if self.path is not None:
-            self._mine = False  # the lock is the writer's from now on
-            self._writer = Writer(
-                self.path, metadata=self._metadata, storing=self._storing, resumed=self._resumed
-            )
+            self._writer = Writer(self.path, self._metadata, self._storing, self._resumed, self._held)
+            self._writer.begin()
 
     def add(self, name: str, ring: Ring, options: Mapping[str, Any]) -> SpoolChannel | None:
-        """Drain a ring into it; see `Writer.add`. None: it stays in memory."""
+        """Make room for a channel in it; see `Writer.add`. None: it stays in memory."""
         return self._writer.add(name, ring, options) if self._writer else None
+
+    def drain(self, name: str) -> None:
+        """From now on what is in the ring of a channel goes there."""
+        if self._writer is not None:
+            self._writer.drain(name)
+
+    def drop(self, name: str, ring: Ring) -> None:
+        """Take back an `add`, before `drain`."""
+        if self._writer is not None:
+            self._writer.drop(name, ring)
 
     def mark(self, text: object, kind: str) -> int:
         """Mark this moment; its time on the line of the stamps, ns."""
@@ -123,6 +144,11 @@ class Destination:
             self._writer.marks.append(mark._asdict())
         self._marks.append(mark)
         return mark.mono_ns
+
+    @property
+    def goes_on(self) -> bool:
+        """There was a recording before."""
+        return self._resumed is not None
 
     @property
     def marks(self) -> tuple[Mark, ...]:
@@ -143,8 +169,5 @@ class Destination:
 
     def release(self) -> None:
         """Let go of the files and the lock."""
-        if self._writer is not None:
-            self._writer.release()
-        if self._resumed is not None and self._mine:
-            os.close(self._resumed.lock)
-            self._mine = False
+        while self._held:
+            os.close(self._held.pop(0))

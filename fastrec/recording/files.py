@@ -38,6 +38,7 @@ __all__ = [
     "create_whole",
     "lock",
     "remove_closed",
+    "replace_channel",
     "take_back",
     "take_back_unborn",
     "write_all",
@@ -45,6 +46,8 @@ __all__ = [
 
 MOST_LEVELS = 100
 """How deep metadata may be nested."""
+
+_NEVER_LISTED = {"closed.json", ".closed.json.new"}
 
 _EXCLUSIVE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -70,8 +73,15 @@ def lock(descriptor: int, root: Path) -> None:
         ) from error
 
 
-def create_whole(root: Path, *parts: str, data: bytes, locked: bool = False) -> int:
+def create_whole(root: Path, *parts: str, data: bytes, locked: bool = False, replacing: bool = False) -> int:
     """Create a file that has its real name only once it is whole and durable; return its descriptor.
+
+    Parameters
+    ----------
+    locked : bool
+        It has the lock of a live recorder before it has its name: no one ever sees it unlocked.
+    replacing : bool
+        It takes the place of the one that has the name.
 
     Raises
     ------
@@ -80,25 +90,31 @@ def create_whole(root: Path, *parts: str, data: bytes, locked: bool = False) -> 
     """
     name = checked_name(parts[-1])
     fresh = f".{name}.new"
+    descriptor = -1
     try:
-        with open_folder(root, parts[:-1]) as folder:
-            with suppress(FileNotFoundError):
-                os.unlink(
-                    fresh, dir_fd=folder
-                )  # a killed writer left it; only the holder of the lock is here
-            descriptor = os.open(fresh, _EXCLUSIVE, 0o600, dir_fd=folder)
-            try:
-                if locked:
-                    lock(descriptor, root)  # before the link: no one ever sees it unlocked
-                write_all(descriptor, data, 0)
-                os.fsync(descriptor)
-                os.link(fresh, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-                os.unlink(fresh, dir_fd=folder)
+        try:
+            with open_folder(root, parts[:-1]) as folder:
+                with suppress(FileNotFoundError):  # a killed writer left it; the lock's holder alone is here
+                    os.unlink(fresh, dir_fd=folder)
+                try:
+                    descriptor = os.open(fresh, _EXCLUSIVE, 0o600, dir_fd=folder)
+                    if locked:
+                        lock(descriptor, root)
+                    write_all(descriptor, data, 0)
+                    os.fsync(descriptor)
+                    if replacing:
+                        os.replace(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
+                    else:
+                        os.link(fresh, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+                finally:
+                    with suppress(FileNotFoundError):
+                        os.unlink(fresh, dir_fd=folder)
                 os.fsync(folder)
-            except BaseException:
-                os.close(descriptor)
-                raise
             return descriptor
+        except BaseException:
+            if descriptor >= 0:
+                os.close(descriptor)
+            raise
     except FileExistsError as error:
         raise RecordingError(f"{root.joinpath(*parts)}: exists already and is never written again") from error
     except OSError as error:
@@ -184,17 +200,18 @@ def create_recording(
     data = layout.seal_json(members, 0)
     if len(data) > JSON_LIMIT:
         raise RecordingError(f"metadata of {len(data):,} bytes; at most {JSON_LIMIT:,} could be read back")
+    made = False
     try:
-        os.mkdir(root, 0o700)
-    except FileExistsError as error:
-        raise RecordingError(f"{root}: exists; use another path") from error
-    except OSError as error:
-        raise RecordingError(f"{root}: cannot be created: {error.strerror}") from error
-    try:
+        made = os.mkdir(root, 0o700) is None  # in one line: whenever an interrupt comes, it is known
         _make_folder(root, "channels")
         return create_whole(root, "recording.json", data=data, locked=True)
-    except BaseException:
-        take_back(root)
+    except BaseException as error:
+        if made:
+            take_back(root)
+        elif isinstance(error, FileExistsError):
+            raise RecordingError(f"{root}: exists; use another path") from error
+        elif isinstance(error, OSError):
+            raise RecordingError(f"{root}: cannot be created: {error.strerror}") from error
         raise
 
 
@@ -251,16 +268,27 @@ def create_channel(root: Path, uuid: bytes, members: Mapping[str, Any]) -> None:
     # A recorder killed between the two steps leaves an empty folder; create_whole refuses one that has a
     # channel.
     made = False
-    with suppress(FileExistsError):
-        _make_folder(root, "channels", name)
-        made = True
-    data = layout.seal_json(members, layout.row_seed(uuid, name, 0, 0))
     try:
-        os.close(create_whole(root, "channels", name, "channel.json", data=data))
+        with suppress(FileExistsError):
+            made = _make_folder(root, "channels", name) is None
+        os.close(create_whole(root, "channels", name, "channel.json", data=_sealed(uuid, members)))
     except BaseException:
         if made:
             take_back(root / "channels" / name)
         raise
+
+
+def replace_channel(root: Path, uuid: bytes, members: Mapping[str, Any]) -> None:
+    """Put another ``channel.json`` in the place of that which is there; `members` as of `create_channel`.
+
+    Whoever reads it meanwhile finds the one or the other.
+    """
+    data = _sealed(uuid, members)
+    os.close(create_whole(root, "channels", members["name"], "channel.json", data=data, replacing=True))
+
+
+def _sealed(uuid: bytes, members: Mapping[str, Any]) -> bytes:
+    return layout.seal_json(members, layout.row_seed(uuid, members["name"], 0, 0))
 
 
 def create_closed(
@@ -300,5 +328,5 @@ def _sizes(root: Path, *parts: str) -> Iterator[tuple[str, int]]:
             entry = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(entry.st_mode):
             yield from _sizes(root, *parts, name)
-        elif stat.S_ISREG(entry.st_mode) and (parts or name != "closed.json"):
+        elif stat.S_ISREG(entry.st_mode) and (parts or name not in _NEVER_LISTED):
             yield "/".join((*parts, name)), entry.st_size

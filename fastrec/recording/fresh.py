@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from fastrec.core.spooler import sync_file_system
+from fastrec.core.spooler import rename_new, sync_file_system
 from fastrec.errors import RecordingError
 from fastrec.recording.files import take_back
 from fastrec.recording.opening import FOLDER
 
 __all__ = ["fresh_folder"]
 
-_RENAME_NOREPLACE = 1
-_AT_FDCWD = -100
 _FEW = 32  # files that are made durable one by one
-
-
-def _of_libc(name: str, *arguments: type) -> Any:
-    try:
-        function = getattr(ctypes.CDLL(None, use_errno=True), name)
-    except (OSError, AttributeError):
-        return None
-    function.argtypes, function.restype = arguments, ctypes.c_int
-    return function
-
-
-_renameat2 = _of_libc(
-    "renameat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
-)
 
 
 @contextmanager
@@ -101,13 +83,13 @@ def _sync(path: Path, flags: int) -> None:
 
 
 def _rename(hidden: Path, path: Path) -> None:
-    if _renameat2 is not None:
-        names = os.fsencode(hidden), os.fsencode(path)
-        if not _renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE):
-            return
-        code = ctypes.get_errno()
-        if code not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
-            raise OSError(code, os.strerror(code), str(path))
+    try:
+        rename_new(os.fsencode(hidden), os.fsencode(path))
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+            raise
+    else:
+        return
     # A file system without that call: a folder takes the place of an empty one only, and this one is ours.
     os.mkdir(path, 0o700)
     try:

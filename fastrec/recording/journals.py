@@ -33,19 +33,23 @@ class Lines:
     """
 
     def __init__(self, root: Path, name: str, uuid: bytes) -> None:
-        try:
-            self.descriptor = open_file(root, name, flags=os.O_RDWR)
-        except FileNotFoundError:
-            self.descriptor = create_whole(root, name, data=b"")
         self._base = layout.place(uuid)
         self._turn = threading.Lock()
-        self._count, self.end = 0, 0
-        with open(self.descriptor, "rb", closefd=False) as file:
-            for line in iter(lambda: file.readline(LINE_LIMIT), b""):
-                if line.endswith(b"\n"):
-                    self._count += 1
-                    self.end = file.tell()
-        os.ftruncate(self.descriptor, self.end)
+        self._count, self.end, self.descriptor = 0, 0, -1
+        try:
+            try:
+                self.descriptor = open_file(root, name, flags=os.O_RDWR)
+            except FileNotFoundError:
+                self.descriptor = create_whole(root, name, data=b"")
+            with open(self.descriptor, "rb", closefd=False) as file:
+                for line in iter(lambda: file.readline(LINE_LIMIT), b""):
+                    if line.endswith(b"\n"):
+                        self._count += 1
+                        self.end = file.tell()
+            os.ftruncate(self.descriptor, self.end)
+        except BaseException:
+            self.close()
+            raise
 
     def __len__(self) -> int:
         return self._count
@@ -64,8 +68,7 @@ class Lines:
                 write_all(self.descriptor, line, self.end)
             except OSError as error:
                 raise RecordingError(f"a line could not be written: {error.strerror}") from error
-            self.end += len(line)
-            self._count += 1
+            self.end, self._count = self.end + len(line), self._count + 1  # an interrupt parts no line
 
     def sync(self) -> None:
         """Make the lines durable."""
@@ -74,12 +77,11 @@ class Lines:
     def close(self) -> None:
         """Make the lines durable and close the file. A second call does nothing."""
         with self._turn:
-            descriptor, self.descriptor = self.descriptor, -1
-            if descriptor >= 0:
+            if self.descriptor >= 0:
                 try:
-                    os.fdatasync(descriptor)
+                    os.fdatasync(self.descriptor)
                 finally:
-                    os.close(descriptor)
+                    self.descriptor = os.close(self.descriptor) or -1  # an interrupt finds it open, or closed
 
 
 def open_readings(root: Path, uuid: bytes) -> tuple[int, int]:

@@ -54,10 +54,12 @@ class ChannelEnd:
 
     Attributes
     ----------
-    schema, store, rate, ignore
+    schema, store, rate, ignore, options
         As its ``channel.json`` says.
     number : int
         Of the next record.
+    last : int
+        Stamp of the latest one; 0: there is none.
     segment : int
         Number of the next segment.
     kept : tuple of Kept
@@ -70,7 +72,9 @@ class ChannelEnd:
     store: Store
     rate: str | None
     ignore: tuple[str, ...]
+    options: Mapping[str, Any]
     number: int
+    last: int
     segment: int
     kept: tuple[Kept, ...]
     total: Mapping[str, Any]
@@ -111,8 +115,6 @@ class Resumed:
     ----------
     root : Path
     uuid : bytes
-    lock : int
-        The descriptor that holds the lock.
     session : int
         Number of the session to come.
     offset_ns : int
@@ -126,7 +128,6 @@ class Resumed:
 
     root: Path
     uuid: bytes
-    lock: int
     session: int
     offset_ns: int
     closed: bool
@@ -134,11 +135,13 @@ class Resumed:
     notes: tuple[str, ...]
 
 
-def resume(root: Path, segment_bytes: int) -> Resumed:
+def resume(root: Path, segment_bytes: int, held: list[int]) -> Resumed:
     """Lock a recording, and take over what the rings of sessions that died still hold.
 
     Parameters
     ----------
+    held : list of int
+        The descriptor that holds the lock is put there as soon as there is one, and is the caller's.
     segment_bytes : int
         Of the segments into which that is written.
 
@@ -148,9 +151,9 @@ def resume(root: Path, segment_bytes: int) -> Resumed:
         There is none, it cannot be read, is somebody else's, or somebody records into it.
     """
     recording = Recording(root)
-    lock = -1
     try:
-        lock = open_file(root, "recording.json", flags=os.O_RDWR)
+        held.append(open_file(root, "recording.json", flags=os.O_RDWR))
+        lock = held[-1]
         if os.fstat(lock).st_uid != os.geteuid():
             raise RecordingError(
                 f"{root}: belongs to another user, who could not read what is added; be that one"
@@ -172,19 +175,16 @@ def resume(root: Path, segment_bytes: int) -> Resumed:
         return Resumed(
             root,
             bytes.fromhex(recording.uuid),
-            lock,
             max((_number(line) for line in sessions), default=-1) + 1,
             _offset(recording, sessions[-1] if sessions else {}, max(last), Moment.now()),
             recording.closed is not None,
             ends,
             tuple(notes),
         )
-    except BaseException as error:
-        if lock >= 0:
-            os.close(lock)
-        if isinstance(error, OSError) and not isinstance(error, RecordingError):
-            raise refusal(root, (), error) from error
+    except RecordingError:
         raise
+    except OSError as error:
+        raise refusal(root, (), error) from error
 
 
 def _take_rings(
@@ -233,12 +233,15 @@ def _end(root: Path, channel: Channel, content: Content, total: Any) -> ChannelE
         )
         for segment in content.segments
     )
+    stamps = [segment.index["t_max"][segment.index["rows"] > 0] for segment in content.segments]
     return ChannelEnd(
         channel.stock.schema,
         channel.store,
         channel.options.get("rate"),
         tuple(str(one) for one in channel.options.get("ignore") or ()),
+        channel.options,
         max([content.end, *(_claimed(segment) for segment in content.segments if segment.problems)]),
+        max((int(part.max(initial=0)) for part in stamps), default=0),
         rings.next_segment(root, channel.name),
         kept,
         total if isinstance(total, dict) else {},
@@ -267,7 +270,13 @@ def _number(session: Mapping[str, Any]) -> int:
 
 
 def _offset(recording: Recording, session: Mapping[str, Any], last: int, now: Moment) -> int:
-    """What to add to the clock so that stamps go on: by as much as the clock of dates did, and never back."""
+    """What to add to the clock so that stamps go on: by as much as the clock of dates did, and never back.
+
+    Raises
+    ------
+    RecordingError
+        Some are so late that none could be behind them.
+    """
     offset = session.get("offset_ns")
     offset = offset if is_stamp(offset) else 0
     readings = recording.readings
@@ -280,4 +289,9 @@ def _offset(recording: Recording, session: Mapping[str, Any], last: int, now: Mo
     if len(readings):
         newest = readings[-1]
         stamp = max(stamp, int(newest["monotonic"]) + now.realtime - int(newest["realtime"]))
+    if not is_stamp(stamp):
+        raise RecordingError(
+            f"{recording.path}: its last stamp, {last} ns, is so late that none can be behind it; record into"
+            " another folder"
+        )
     return stamp - now.monotonic

@@ -35,6 +35,7 @@ __all__ = [
     "left_rings",
     "new_prefix",
     "next_segment",
+    "not_kept",
     "refusal",
     "sweep",
     "take_over",
@@ -57,6 +58,21 @@ def boot_id() -> str:
 def new_prefix() -> str:
     """What the names of a session's rings begin with; nobody can have guessed it."""
     return f"fastrec.{os.geteuid()}.{secrets.token_hex(8)}"
+
+
+def not_kept(channel: str, size: int, error: OSError) -> str:
+    """That a ring of `size` bytes has no place in shared memory, why, what that means and what to do."""
+    why, cure = f"{_SHARED}: {error.strerror}", "see that it is a tmpfs that this user may write to"
+    with suppress(OSError):
+        about = os.statvfs(_SHARED)
+        if error.errno == errno.ENOSPC:
+            free = about.f_bavail * about.f_frsize
+            why = f"{_SHARED} has no room for its {size:,} bytes, {free:,} are free"
+            cure = "remove what fills it, make it larger (mount -o remount,size=...), or lower capacity="
+    return (
+        f"channel {channel!r}: its ring is not kept in shared memory: {why}. Recording goes on, but what is"
+        f" not written yet is lost if this process is killed; {cure}"
+    )
 
 
 def sweep() -> None:
@@ -99,7 +115,8 @@ class Left(NamedTuple):
     session : dict
         The line of ``sessions.jsonl``.
     ring : Ring or None
-        A private copy of it; None: it is not one to be taken, for the reason in `why`.
+        A private copy of its header, and after `refusal` of all of it; None: it is not one to be taken, for
+        the reason in `why`.
     why : str
     root : Path
         The recording that has the session.
@@ -168,7 +185,7 @@ def home_of(root: Path) -> tuple[int, int]:
 
 
 def refusal(left: Left, channel: Channel, end: int) -> str:
-    """Why a ring does not go on where its channel ends, with number `end`; empty: it does.
+    """Why a ring does not go on where its channel ends, with number `end`; empty: it does, and has been read.
 
     Raises
     ------
@@ -190,6 +207,13 @@ def refusal(left: Left, channel: Channel, end: int) -> str:
         why = f"it begins with record {about['first']:,}, but channel {left.channel!r} ends at {end:,}"
     elif left.behind is not None and next_segment(left.root, left.channel) > left.behind:
         why = f"channel {left.channel!r} was gone on with in the meantime"
+    else:
+        try:
+            left.ring.fetch()
+        except OSError as error:
+            if error.errno in _PASSING:
+                raise
+            why = error.strerror
     return f"ring {left.name} is left alone: {why}" if why else ""
 
 
@@ -241,6 +265,7 @@ def take_over(
         spooling.drain_left()
     finally:
         os.close(folder)
+        left.ring.clear()  # of many channels one after another takes memory
     return spooling.marks()["written"]
 
 

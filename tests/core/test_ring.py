@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import PIPES, child
 from programs import INCLUDE, build, run, seeded
 
 from fastrec import Ring, Schema, SchemaError, SourceError
@@ -255,3 +257,18 @@ def test_too_large_is_refused() -> None:
         Ring(SCHEMA, 1 << 32)
     with pytest.raises(SchemaError, match="at least 64"):
         Ring(SCHEMA, 3)
+
+
+def test_its_header_names_one_process_alone() -> None:
+    """A pid comes again; with the moment at which its process began it does not."""
+    program = (
+        "import ctypes, os; from fastrec.core.ring import Ring; print(os.getpid());"
+        "ctypes.CDLL(None).prctl(15, b') 1 (', 0, 0, 0);"  # field 2 of its stat may look like any others
+        "about = Ring(capacity=64).about; print(about['pid'], about['pid_start']); input()"
+    )
+    with child([sys.executable, "-c", program], stdin=subprocess.PIPE, **PIPES) as process:
+        pid = int(process.stdout.readline())
+        told = tuple(map(int, process.stdout.readline().split()))
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        process.communicate("\n", timeout=60)
+    assert told == (pid, int(fields[22 - 3]))

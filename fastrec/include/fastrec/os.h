@@ -260,13 +260,20 @@ static inline void *fr_map_whole(int fd, size_t size, int *error)
     return NULL;
 }
 
+/* More than half the machine's memory? A file in memory has no limit of its own: asking for too much would
+ * end the machine. */
+static inline int fr_map_excessive(size_t size)
+{
+    return size / 4096 > (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4096 / 2;
+}
+
 /* A new mapping of at most half the machine's memory; NULL and *error on failure. Nobody else can reach it,
  * nor shrink it under us; `name` is what maps show. NULL: its file can be linked into FR_SHARED. */
 static inline void *fr_map_new(const char *name, size_t size, int *fd, int *error)
 {
     void *memory;
-    if (size / 4096 > (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4096 / 2) {
-        *error = -ENOMEM; /* a memfd has no limit of its own: asking for too much would end the machine */
+    if (fr_map_excessive(size)) {
+        *error = -ENOMEM;
         return NULL;
     }
     *fd = name ? (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING)
@@ -276,9 +283,10 @@ static inline void *fr_map_new(const char *name, size_t size, int *fd, int *erro
         return NULL;
     }
     memory = fr_map_whole(*fd, size, error);
-    if (!memory)
+    if (!memory) {
         close(*fd);
-    else if (name)
+        *fd = -1;
+    } else if (name)
         fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
     return memory;
 }
@@ -310,37 +318,43 @@ static inline int fr_map_link(int fd, const char *name)
     return error;
 }
 
-/* A private copy, made page by page as it is looked at, of what another process left under a name in
- * FR_SHARED: a file of our user (or root's) that nobody else may touch, no link, of one name. NULL and
- * *error. */
-static inline void *fr_map_left(const char *name, size_t *size, int *fd, int *error)
+/* Open what another process left under a name in FR_SHARED: a file of our user (or root's) that nobody else
+ * may touch, no link, of one name; and its size. It is read and never mapped: whoever shortens it meanwhile
+ * would end us with SIGBUS. */
+static inline int fr_open_left(const char *name, int *fd, size_t *size)
 {
     struct stat about;
-    void *memory;
-    int dir = open(FR_SHARED, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    *error = 0;
+    int dir = open(FR_SHARED, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error = 0;
     *fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (*fd < 0 || fstat(*fd, &about))
-        *error = -errno;
+        error = -errno;
+    else if (!S_ISREG(about.st_mode) || (about.st_uid != geteuid() && about.st_uid) || about.st_mode & 077
+             || about.st_nlink != 1)
+        error = -EPERM;
+    else
+        *size = (size_t)about.st_size;
     if (dir >= 0)
         close(dir);
-    if (!*error
-        && (!S_ISREG(about.st_mode) || (about.st_uid != geteuid() && about.st_uid) || about.st_mode & 077
-            || about.st_nlink != 1))
-        *error = -EPERM;
-    if (!*error && about.st_size < 4096)
-        *error = -EINVAL;
-    if (!*error) {
-        *size = (size_t)about.st_size;
-        memory = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_PRIVATE, *fd, 0);
-        if (memory != MAP_FAILED)
-            return memory;
-        *error = -errno;
-    }
-    if (*fd >= 0)
+    if (error && *fd >= 0) {
         close(*fd);
-    return NULL;
+        *fd = -1;
+    }
+    return error;
 }
+
+/* Zeros of our own, which take memory where they are written to; NULL and *error on failure. */
+static inline void *fr_map_zeros(size_t size, int *error)
+{
+    void *memory;
+    *error = -ENOMEM;
+    if (fr_map_excessive(size))
+        return NULL;
+    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Give the memory of whole pages of it back: they are zeros again. */
+static inline void fr_map_clear(void *memory, size_t size) { madvise(memory, size, MADV_DONTNEED); }
 
 /* Is the process alive that gave it its name? */
 static inline int fr_map_used(int fd)
@@ -368,8 +382,10 @@ static inline int fr_map_unlink(int fd, const char *name)
 
 static inline void fr_map_free(void *memory, size_t size, int fd)
 {
-    munmap(memory, size);
-    close(fd);
+    if (memory)
+        munmap(memory, size);
+    if (fd >= 0)
+        close(fd);
 }
 
 /* Read our own memory without a fault: the bytes read (a page that is gone ends them), or -errno. */
@@ -422,6 +438,18 @@ static inline int fr_publish_name(int dir, const char *from, const char *to)
     error = -errno;
     unlinkat(dir, to, 0);
     return error;
+}
+
+/* Rename what nothing has the new name of yet; -ENOSYS, -EINVAL or -ENOTSUP: the system cannot promise that.
+ */
+static inline int fr_rename_new(const char *from, const char *to)
+{
+#ifdef SYS_renameat2
+    return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1u /* RENAME_NOREPLACE */) ? -errno : 0;
+#else
+    (void)from, (void)to;
+    return -ENOSYS;
+#endif
 }
 
 static inline int fr_remove(int dir, const char *name) { return unlinkat(dir, name, 0) ? -errno : 0; }
@@ -488,6 +516,20 @@ static inline long fr_read_text(const char *path, char *text, size_t size)
         text[n] = 0;
     close(fd);
     return n;
+}
+
+/* When this process began, in clock ticks since boot: its pid may come again, but not both. 0: nobody tells.
+ */
+static inline int64_t fr_process_start(void)
+{
+    char text[1024];
+    const char *at;
+    int field;
+    fr_read_text("/proc/self/stat", text, sizeof text);
+    at = strrchr(text, ')'); /* field 2, the name, may hold anything */
+    for (field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    return at ? strtoll(at, NULL, 10) : 0;
 }
 
 /* Read all of it: whether it was there. */
