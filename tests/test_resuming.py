@@ -138,7 +138,9 @@ def test_marks_readings_and_statistics_go_on(recorded: Path) -> None:
         push(rec, 1000, 1001)
     run = fr.open(recorded)
     assert [mark.text for mark in run.marks] == ["again"]
-    assert len(run.readings) >= before + 2
+    assert (
+        len(run.readings) > before
+    )  # the one at the start is that at the stop where there is little between
     assert (np.diff(run.readings["monotonic"]) > 0).all()
     check(recorded, 1001)
 

@@ -16,13 +16,16 @@ typedef struct judge {
     /* Given. */
     unsigned char *(*file)(const char *name, size_t *size); /* for free(), asked for once; NULL: not there */
     const fr_file_kind *kinds;
-    uint32_t base;     /* seed of uuid and channel */
-    uint32_t segments; /* numbers that may have been used */
-    size_t value_at;   /* in a record */
-    size_t text_at;    /* 0: none */
-    uint64_t safe;     /* a mark */
-    uint64_t durable;  /* the mark: no index row may tell of more */
-    uint64_t retired;  /* below it retention may have removed what was there */
+    uint32_t base;         /* seed of uuid and channel */
+    uint32_t segments;     /* numbers that may have been used */
+    size_t value_at;       /* in a record */
+    size_t text_at;        /* 0: none */
+    const fr_zone *zone;   /* its fields, all of 8 bytes and no floats */
+    size_t weight_at;      /* 0: each record weighs 1 */
+    uint64_t segment_rows; /* no segment has more */
+    uint64_t safe;         /* a mark */
+    uint64_t durable;      /* the mark: no index row may tell of more */
+    uint64_t retired;      /* below it retention may have removed what was there */
     int power;  /* it was lost: counts may be ahead, and what is not safe may be harmed, if that shows */
     int closed; /* by a clean stop: the counts of the side files are right too */
     void (*problem)(const char *what);
@@ -119,13 +122,21 @@ static inline int judge_load(judge *j, judged *s, uint32_t number)
 /* Index rows as long as they are whole and claim what there is: section 6, step 2. */
 static inline void judge_commit(judge *j, judged *s, uint32_t number)
 {
+    const uint64_t rows = judge_room(j, s, FR_RECORDS), gaps = judge_room(j, s, FR_GAPS);
     uint64_t end = 0;
     for (; s->blocks < judge_room(j, s, FR_INDEX); s->blocks++) {
         fr_index_row r = judge_block(j, s, s->blocks);
         if (r.crc != fr_crc32c(fr_seed(j->base, number, s->blocks), &r, offsetof(fr_index_row, crc))
-            || r.rows > FR_BLOCK_ROWS || r.gap_rows < s->gaps || r.string_bytes < s->strings
-            || s->rows + r.rows > judge_room(j, s, FR_RECORDS) || r.gap_rows > judge_room(j, s, FR_GAPS)
-            || r.string_bytes > s->size[FR_STRINGS])
+            || r.rows > FR_BLOCK_ROWS || r.gap_rows < s->gaps || r.string_bytes < s->strings)
+            break;
+        /* Readers call this damage, and nothing is damaged by a kill. */
+        if (!j->power
+            && (s->rows + r.rows > rows || r.gap_rows > gaps || r.string_bytes > s->size[FR_STRINGS]))
+            JUDGE(j, "segment %u block %llu: names %s that are not there", number, LL(s->blocks),
+                  s->rows + r.rows > rows ? "records"
+                  : r.gap_rows > gaps     ? "losses"
+                                          : "texts");
+        if (s->rows + r.rows > rows || r.gap_rows > gaps || r.string_bytes > s->size[FR_STRINGS])
             break;
         if (r.first_seq < end
             || (r.rows && s->rows / FR_BLOCK_ROWS != (s->rows + r.rows - 1) / FR_BLOCK_ROWS)) {
@@ -139,6 +150,9 @@ static inline void judge_commit(judge *j, judged *s, uint32_t number)
         end = r.first_seq + r.rows;
         s->rows += r.rows, s->gaps = r.gap_rows, s->strings = r.string_bytes;
     }
+    if (s->rows > j->segment_rows)
+        JUDGE(j, "segment %u has %llu records, which is more than %llu", number, LL(s->rows),
+              LL(j->segment_rows));
     if (s->blocks && end > j->end)
         j->end = end;
 }
@@ -210,51 +224,51 @@ static inline int judge_told_later(const judge *j, const judge_later *l, const j
     return 0;
 }
 
-/* Where the lines of texts begin, and behind them where the last ends; how many are committed. */
-static inline uint64_t judge_lines(judge *j, const judged *s, uint32_t number,
-                                   const char *lines[JUDGE_TEXTS + 1])
+enum { JUDGE_DAMAGED = -1, JUDGE_OTHER = -2 };
+
+/* N, of a line that is whole and says "text N". */
+static inline int judge_text(const judge *j, const char *line, size_t size, uint32_t number, uint64_t id)
+{
+    const size_t seal = 19; /* ,"crc":"01234567"} and the newline */
+    char want[64], tail[24];
+    int begin = snprintf(want, sizeof want, "{\"id\":%u,\"text\":\"text ", (unsigned)id), length;
+    long n;
+    if (size < seal)
+        return JUDGE_DAMAGED;
+    snprintf(tail, sizeof tail, ",\"crc\":\"%08x\"}\n",
+             fr_crc32c(fr_seed(j->base, number, id - 1), line, size - seal));
+    if (memcmp(line + size - seal, tail, seal))
+        return JUDGE_DAMAGED;
+    n = size - seal > (size_t)begin ? strtol(line + begin, NULL, 10) : -1;
+    length = snprintf(want + begin, sizeof want - (size_t)begin, "%ld\"", n) + begin;
+    return size - seal == (size_t)length && n >= 0 && !memcmp(line, want, (size_t)length) ? (int)n
+                                                                                          : JUDGE_OTHER;
+}
+
+/* What the committed lines of a segment say; how many there are. */
+static inline uint64_t judge_lines(judge *j, const judged *s, uint32_t number, int texts[JUDGE_TEXTS])
 {
     const char *p = (const char *)s->data[FR_STRINGS], *e = s->strings ? p + s->strings : p, *nl;
     uint64_t count = 0;
-    for (; p < e && count < JUDGE_TEXTS; p = nl + 1) {
+    for (; p < e && count < JUDGE_TEXTS; p = nl + 1, count++) {
         nl = (const char *)memchr(p, '\n', (size_t)(e - p));
         if (!nl) {
             if (!j->power)
                 JUDGE(j, "segment %u: strings end within a line", number);
             break;
         }
-        lines[count++] = p;
+        texts[count] = judge_text(j, p, (size_t)(nl + 1 - p), number, count + 1);
     }
-    lines[count] = p;
     return count;
-}
-
-/* 1: line `id` is whole and is the text of record n; 0: it is damaged; -1: it is whole and says something
- * else. */
-static inline int judge_text(const judge *j, const char *const *lines, uint32_t number, uint64_t id,
-                             uint64_t n)
-{
-    const char *line = lines[id - 1];
-    const int whole = (int)(lines[id] - line) - 19; /* without ,"crc":"01234567"} and the newline */
-    char want[64], tail[24];
-    int length =
-        snprintf(want, sizeof want, "{\"id\":%u,\"text\":\"text %u\"", (unsigned)id, (unsigned)(n % 11));
-    if (whole < 0)
-        return 0;
-    snprintf(tail, sizeof tail, ",\"crc\":\"%08x\"}\n",
-             fr_crc32c(fr_seed(j->base, number, id - 1), line, (size_t)whole));
-    if (memcmp(line + whole, tail, 19))
-        return 0;
-    return whole == length && !memcmp(line, want, (size_t)length) ? 1 : -1;
 }
 
 /* The records of a segment that count: into `cover`. */
 static inline void judge_records(judge *j, judged *s, uint32_t number, const judge_later *later,
                                  unsigned char *cover)
 {
-    const char *lines[JUDGE_TEXTS + 1];
+    int texts[JUDGE_TEXTS];
     const size_t size = j->kinds[FR_RECORDS].row_size;
-    uint64_t count = judge_lines(j, s, number, lines), at = 0, b, i;
+    uint64_t count = judge_lines(j, s, number, texts), at = 0, b, i;
     for (b = 0; b < s->blocks; b++) {
         fr_index_row r = judge_block(j, s, b);
         const unsigned char *p = r.rows ? judge_row(j, s, FR_RECORDS, at) : NULL;
@@ -282,10 +296,10 @@ static inline void judge_records(judge *j, judged *s, uint32_t number, const jud
             if (!j->text_at)
                 continue;
             memcpy(&id, p + j->text_at, 8);
-            told = id && id <= count ? judge_text(j, lines, number, id, n) : id ? 0 : -1;
-            if (told < 0 || (!told && (!j->power || n < j->safe)))
+            told = id && id <= count ? texts[id - 1] : id ? JUDGE_DAMAGED : JUDGE_OTHER;
+            if (told != (int)(n % 11) && (told != JUDGE_DAMAGED || !j->power || n < j->safe))
                 JUDGE(j, "number %llu has text %llu of %llu, which is %s", LL(n), LL(id), LL(count),
-                      told ? "another" : "damaged");
+                      told == JUDGE_DAMAGED ? "damaged" : "another");
         }
     }
 }
@@ -321,6 +335,36 @@ static inline void judge_gaps(judge *j, judged *s, uint32_t number, const judge_
     }
 }
 
+/* Does a zone say what its records do? */
+static inline void judge_zone(judge *j, const judged *s, uint32_t number, uint64_t row, const uint64_t *zone)
+{
+    const uint32_t k = j->zone->fields;
+    const uint64_t top = 1ull << 63;
+    uint64_t polls = 0, n;
+    uint32_t i;
+    for (i = 0; i < k; i++) {
+        const uint64_t moved = j->zone->field[i].kind == 'i' ? top : 0; /* signed ones compare as unsigned */
+        uint64_t low = UINT64_MAX, high = 0, sum = 0, value, weight = 1;
+        for (n = 0, polls = 0; n < FR_BLOCK_ROWS; n++) {
+            const unsigned char *record = judge_row(j, s, FR_RECORDS, row * FR_BLOCK_ROWS + n);
+            memcpy(&value, record + j->zone->field[i].offset, 8);
+            if (j->weight_at)
+                memcpy(&weight, record + j->weight_at, 8);
+            low = (value ^ moved) < low ? value ^ moved : low;
+            high = (value ^ moved) > high ? value ^ moved : high;
+            sum += value * weight, polls += weight;
+        }
+        if (zone[1 + i] != (low ^ moved) || zone[1 + k + i] != (high ^ moved) || zone[1 + 2 * k + i] != sum
+            || zone[1 + 3 * k + i])
+            JUDGE(j,
+                  "segment %u zone %llu: %llu to %llu, in all %llu, of field %u are not those of its "
+                  "records",
+                  number, LL(row), LL(zone[1 + i]), LL(zone[1 + k + i]), LL(zone[1 + 2 * k + i]), i);
+    }
+    if (zone[0] != polls)
+        JUDGE(j, "segment %u zone %llu: weighs %llu, not %llu", number, LL(row), LL(zone[0]), LL(polls));
+}
+
 /* What a clean stop, or a killed process, leaves in the headers. */
 static inline void judge_counts(judge *j, const judged *s, uint32_t number)
 {
@@ -342,6 +386,8 @@ static inline void judge_counts(judge *j, const judged *s, uint32_t number)
         memcpy(&crc, zone + at, 4);
         if (crc != fr_crc32c(fr_seed(j->base, number, i), zone, at))
             JUDGE(j, "segment %u zone %llu is damaged yet counted", number, LL(i));
+        else
+            judge_zone(j, s, number, i, (const uint64_t *)(const void *)zone);
     }
 }
 

@@ -5,13 +5,17 @@
  * all there, by cause; the counts in the headers are never ahead. While the fault lasts, `written` is held
  * against what is on the disk, and `durable` against the writes that no successful flush has followed.
  *
- *   spool_faults DIR [MODE|all] [FROM TO]    prints one line a failure; exits 1 if there was any */
+ *   spool_faults DIR [MODE|all] [FROM [TO [STEP]]]    the calls from FROM up to TO, each STEP-th of them;
+ *                                                     prints one line a failure; exits 1 if there was any */
 #include <dirent.h>
 #include "judge.h"
 
 #define CAPACITY 2048
 #define SEGMENT 1024
 #define STEPS 16
+#ifndef ENOUGH
+#define ENOUGH 20 /* problems */
+#endif
 #define BURST 500
 #define RECORD 24 /* stamp, value, text */
 
@@ -189,6 +193,7 @@ static judge verdict(const fr_spool_channel *c, uint64_t safe, int closed)
     judge j = {.file = slurp, .problem = judge_says, .value_at = 8, .text_at = 16};
     j.kinds = c->kinds, j.base = c->seed_base, j.segments = c->next_segment + 1;
     j.safe = safe, j.durable = c->durable, j.closed = closed;
+    j.zone = &c->zone, j.segment_rows = c->segment_rows;
     judge_channel(&j);
     return j;
 }
@@ -214,8 +219,8 @@ static fr_texts texts;
 /* What a run has to do with the disk; returns how many calls it made. */
 static long run(long from, long to, int flood)
 {
-    static const fr_zone_field field = {8, 'u', 8, 0, 0, 0, {0}};
-    static uint64_t zone_row[6];
+    static const fr_zone_field fields[2] = {{8, 'u', 8, 0, 0, 0, {0}}, {0, 'i', 8, 0, 0, 0, {0}}};
+    static uint64_t zone_row[FR_ZONE_SIZE(2) / 8];
     fr_ring_header plan;
     fr_ring ring;
     int fd, error = 0, step, dir, log1, log2, i, waits;
@@ -255,12 +260,12 @@ static long run(long from, long to, int flood)
         channel.kinds[i].header = i ? (const char *)headers[i - 1] : "",
         channel.kinds[i].header_size = i ? 128 : 0;
     channel.kinds[FR_STRINGS].row_size = 1, channel.kinds[FR_GAPS].row_size = 48,
-    channel.kinds[FR_ZONES].row_size = 48;
+    channel.kinds[FR_ZONES].row_size = sizeof zone_row;
     channel.kinds[FR_INDEX].row_size = 64, channel.kinds[FR_RECORDS].row_size = RECORD;
     channel.text_count = 1, channel.text_fields[0].offset = 16, channel.text_fields[0].width = 8;
-    channel.zone.fields = 1, channel.zone.field = &field, channel.zone.row = zone_row;
+    channel.zone.fields = 2, channel.zone.field = fields, channel.zone.row = zone_row;
     channel.stage = malloc(SEGMENT * RECORD), channel.blocks = calloc(4, 64),
-    channel.zone_rows = malloc(4 * 48);
+    channel.zone_rows = malloc(4 * sizeof zone_row);
     channel.text_ids = calloc(FR_TEXT_IDS + 1, 4), channel.text_offsets = calloc(FR_TEXT_IDS + 1, 8);
     spooler.io = &faulty, spooler.clock = &fake_clock, spooler.durability = FR_DURABLE_TIMED,
     spooler.dir = dir;
@@ -272,14 +277,15 @@ static long run(long from, long to, int flood)
     for (step = 0; step < STEPS + flood; step++) {
         int bad = calls >= fail_from && calls < fail_to;
         for (k = 0; k < (step < STEPS ? BURST : 40u); k++, n++) {
-            char text[32];
+            static const char *const names[11] = {"text 0", "text 1", "text 2", "text 3", "text 4", "text 5",
+                                                  "text 6", "text 7", "text 8", "text 9", "text 10"};
+            const char *text = names[n % 11];
             uint64_t payload[2] = {mix(n), 0};
-            int len = snprintf(text, sizeof text, "text %u", (unsigned)(n % 11));
             if (k == 100 || flood)
                 fr_ring_lose(&ring, FR_GAP_MISSED, 0, 3, (int64_t)n, (int64_t)n), missed += 3;
             if (flood ? step == STEPS + flood - 50 && k == 3 : k == 200)
                 fr_ring_lose(&ring, FR_GAP_FAILED, -5, 1, (int64_t)n, (int64_t)n), failed++;
-            payload[1] = fr_text_intern(&texts, text, (uint32_t)len);
+            payload[1] = fr_text_intern(&texts, text, (uint32_t)strlen(text));
             fr_ring_put_payloads(&ring, (int64_t)n + 5, NULL, (const unsigned char *)payload, 16, 1);
         }
         fake += 60000000;
@@ -346,7 +352,7 @@ static long run(long from, long to, int flood)
 int main(int argc, char **argv)
 {
     static const int spans[] = {1, 3, 40, 1 << 20};
-    long total, i, runs = 0;
+    long total, from, to, i, runs = 0;
     int m, s, only = -1;
     snprintf(folder, sizeof folder, "%s/c", argc > 1 ? argv[1] : ".");
     make_header(headers[0], "'gaps'"), make_header(headers[1], "'zones'"), make_header(headers[2], "'index'"),
@@ -373,11 +379,12 @@ int main(int argc, char **argv)
         run(200, 1 << 30, 600);
         return problems != 0;
     }
+    from = argc > 3 ? atol(argv[3]) : 0, to = argc > 4 ? atol(argv[4]) : total;
     for (mode = 0; mode < MODES; mode++)
         for (s = 0; s < 4; s++)
-            for (i = argc > 3 ? atol(argv[3]) : 0; i < (argc > 4 ? atol(argv[4]) : total); i += 1) {
-                if ((only >= 0 && mode != only) || problems > 20)
-                    continue;
+            for (i = from; i < to && problems < ENOUGH; i += argc > 5 ? atol(argv[5]) : 1) {
+                if (only >= 0 && mode != only)
+                    break;
                 snprintf(label, sizeof label, "%s call %ld for %d", mode_names[mode], i, spans[s]);
                 run(i, i + spans[s], 0), runs++;
             }

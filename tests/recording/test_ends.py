@@ -45,6 +45,7 @@ def test_a_row_that_is_not_whole(tmp_path: Path) -> None:
         file.write(b"torn")
     wanted = f"index.000000.npy: row 3 is unfinished and not committed (byte {HEADER + 3 * 64})"
     assert ends(folder.root) == End(20, START_NS + 19 * PERIOD, wanted)
+    assert reader.open(folder.root).problems == []
     with path.open("r+b") as file:
         file.seek(HEADER + 2 * 64 + 5)
         file.write(b"\xaa")

@@ -249,6 +249,7 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
     "count": (bit("records", 31, 2), "though closed"),
     "count, unclean": (odd_count, "which no commit did"),
     "index": (bit("index", -10, 1), "index.000001.npy: the header counts"),
+    "index within": (bit("index", 330), "row 0 does not match its checksum, though rows behind it do"),
     "index count": (bit("index", 31, 2), "the header counts"),
     "gaps": (bit("gaps", -10, 1), "1 of 1 rows are damaged"),
     "gaps count": (bit("gaps", 31, 2), "the header counts"),

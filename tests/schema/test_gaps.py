@@ -99,6 +99,11 @@ def test_what_does_not_adjoin_stays_apart(first: tuple[int, ...], second: tuple[
     assert len(join(gaps(first, second))) == 2
 
 
+def test_pieces_of_one_loss_add_up() -> None:
+    pieces = gaps((5, 3, Cause.MISSED, 0, 0, 1), (5, 4, Cause.MISSED, 0, 2, 3))
+    assert join(pieces).tolist() == [(5, 7, Cause.MISSED, 0, 0, 3)]
+
+
 def test_a_copy_is_returned_even_if_nothing_joins() -> None:
     for entries in (gaps(), gaps((1, 1, 1, 0, 0, 0))):
         joined = join(entries)
