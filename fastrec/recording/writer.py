@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fastrec.core.spooler import SpoolChannel, Spooler
+from fastrec.core.spooler import RestingChannel, SpoolChannel, Spooler
 from fastrec.errors import RecordingError
 from fastrec.recording import files, layout
 from fastrec.recording.journals import Lines, open_readings
 from fastrec.recording.opening import FOLDER, refusal
 from fastrec.recording.resuming import ChannelEnd, Moment, Resumed
 from fastrec.recording.rings import home_of, new_prefix, sweep
-from fastrec.recording.spooling import open_channel, spool
+from fastrec.recording.spooling import open_channel, rest, spool
 from fastrec.recording.storing import Storing
 from fastrec.ring import Ring
 from fastrec.timezones import local_zone_name
 
 __all__ = ["Writer"]
+
+_PATIENCE = 30.0  # s that a stop waits for the disk
 
 
 class Writer:
@@ -85,7 +88,7 @@ class Writer:
                 raise
 
     def _begin(self) -> None:
-        folder = os.open(self._root, FOLDER)
+        folder = self._folder = os.open(self._root, FOLDER)
         self._descriptors.insert(0, folder)
         files.remove_closed(self._root)
         clocks_header = layout.npy_header(layout.CLOCK_DTYPE)
@@ -102,6 +105,7 @@ class Writer:
             clocks_header=len(clocks_header),
             clock_rows=clock_rows,
             stats=stats.descriptor,
+            marks=self.marks.descriptor,
             stat_bytes=stats.end,
             stat_lines=len(stats),
             uuid=self._uuid,
@@ -112,6 +116,7 @@ class Writer:
             keep_bytes=self._storing.keep_bytes,
             keep_ns=self._storing.keep_ns,
             min_free=self._storing.min_free,
+            resting=list(self._resting()) if self._storing.limited else (),
         )
         try:
             self._spooler.begin()
@@ -139,6 +144,23 @@ class Writer:
             )
         finally:
             sessions.close()
+
+    def _resting(self) -> Iterator[RestingChannel]:
+        """What is there already counts, whether its channels are written again or not."""
+        for name, end in self._ends.items():
+            if end.kept:
+                folder = open_channel(self._root, name)
+                self._descriptors.insert(0, folder)
+                yield rest(
+                    folder,
+                    self._uuid,
+                    name,
+                    end.schema,
+                    end.store,
+                    number=end.number,
+                    segment=end.segment,
+                    kept=end.kept,
+                )
 
     @property
     def _ends(self) -> Mapping[str, ChannelEnd]:
@@ -181,7 +203,6 @@ class Writer:
                     segment_bytes=self._storing.segment_bytes,
                     segment_ns=self._storing.segment_ns,
                     first_segment=end.segment if end else 0,
-                    kept=end.kept if end else (),
                 )
                 self._spooler.add(spooling)
             except BaseException:
@@ -224,18 +245,20 @@ class Writer:
         ------
         RecordingError
             The disk did not take everything; what it took is whole, and the recording is not marked closed.
-            The rest stays in shared memory.
+            The rest stays in shared memory. It did not answer in time: the threads go on, and so the files
+            stay open and the recording locked.
         """
         if not self._descriptors:
             return  # it was closed, or cannot be: the lock is somebody else's now
-        if not self._spooler.stop():
+        if not self._spooler.stop(_PATIENCE):
             raise RecordingError(
-                f"{self._root}: the disk has not answered for 30 s; what it took is whole, the rest is in"
-                " shared memory"
+                f"{self._root}: the disk has not answered for {_PATIENCE:g} s{self._unanswered()}; what is"
+                " not written is in shared memory, and as long as this process lives, it is tried on"
             )
         try:
             self.marks.close()
             self._check_written()
+            self._check_counts()
             totals, final = {}, stats()
             for name, (ring, spooling) in self._spooling.items():
                 before = self._ends[name].segment if name in self._ends else 0
@@ -261,6 +284,30 @@ class Writer:
             channels={name: dict(end.total) for name, end in self._ends.items()} | dict(totals),
         )
 
+    def _unanswered(self) -> str:
+        """What a disk that does not answer leaves open, by channel."""
+        said = ""
+        for name, (ring, spooling) in self._spooling.items():
+            marks, head = spooling.marks(), ring.core.head
+            if head > marks["durable"]:
+                said += (
+                    f"; channel {name!r}: of {head:,} records {marks['written']:,} are written, and"
+                    f" {marks['durable']:,} of them durable"
+                )
+        return said
+
+    def _check_counts(self) -> None:
+        for name, (_, spooling) in self._spooling.items():
+            why = spooling.marks()["side_error"]
+            if why:
+                warnings.warn(
+                    f"{self._root}: channel {name!r} is whole, but the headers of some index, gaps and zones"
+                    f" files count too few rows: {os.strerror(why)}; fastrec reads all of them, numpy.load"
+                    " does not",
+                    RuntimeWarning,
+                    stacklevel=5,
+                )
+
     def _check_written(self) -> None:
         for name, (ring, spooling) in self._spooling.items():
             marks, head = spooling.marks(), ring.core.head
@@ -279,7 +326,7 @@ class Writer:
 
     def discard(self) -> None:
         """Remove a recording that never held anything; one that was there before stays."""
-        if self._spooler is not None and not self._spooler.stop():
+        if self._spooler is not None and not self._spooler.stop(_PATIENCE):
             return  # its threads are still in the folder: it stays, and so do its descriptors
         if self.marks is not None:
             self.marks.close()
@@ -290,6 +337,25 @@ class Writer:
         self.release()
         if self._resumed is None:
             files.take_back(self._root)
+
+    def forget(self) -> None:
+        """In a forked child: close what the parent has open, so that files and lock are not held by both.
+
+        What its threads have open, the system tells: their own lists may have been changed at the very moment
+        of the fork.
+        """
+        if not self._descriptors:
+            return
+        home = os.readlink(f"/proc/self/fd/{self._folder}")
+        self.marks.descriptor = -1
+        for entry in os.listdir("/proc/self/fd"):
+            with suppress(OSError):  # that of listdir itself is closed again
+                is_inside = os.readlink(f"/proc/self/fd/{entry}").startswith(f"{home}/")
+                # No reader has them open to be written.
+                if is_inside and fcntl.fcntl(int(entry), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR:
+                    self._descriptors.append(int(entry))
+        self._descriptors = list(dict.fromkeys(self._descriptors))
+        self.release()
 
     def release(self) -> None:
         """Close the files; the lock is the last. Nothing is written."""

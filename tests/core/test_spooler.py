@@ -31,6 +31,12 @@ def test_what_the_ring_has_lost_comes_from_what_was_given_up(program: Path, fast
     assert result.returncode == 0, result.stdout[-2000:]
 
 
+def test_counts_that_cannot_be_raised_hold_nothing_up(program: Path, fast_disk: Path) -> None:
+    """Of side files, whose readers do without: it is told, and few segments are held back for it."""
+    result = run(program, fast_disk, "counts")
+    assert result.returncode == 0, result.stdout[-2000:]
+
+
 @pytest.mark.parametrize(
     ("header", "before", "after", "mode"),
     [
@@ -38,6 +44,8 @@ def test_what_the_ring_has_lost_comes_from_what_was_given_up(program: Path, fast
         ("commit.h", "c->attempted = error != 0;", "", "eio"),
         ("commit.h", "c->gap_count -= batch->taken;", "c->gap_count = 0;", "eio"),
         ("durable.h", "d->retired = j;", "(void)j;", "enospc"),
+        ("durable.h", "full <= FR_RETIRED / 2", "1", "counts"),
+        ("durable.h", "d->behind = error;", "(void)j;", "counts"),
         ("losses.h", "sum->count += gap.count;", "", "flood"),
         ("segment.h", "if (again)", "if (again < 0)", "halflink"),
         ("os.h", f"{TAKEN}done += (size_t)n;", f"{TAKEN}done = size;", "short"),

@@ -58,6 +58,17 @@ static inline void fr_again_part(const fr_io *io, fr_spool_channel *c, pthread_m
     memmove(c->given_up, c->given_up + 1, --c->given_up_count * sizeof *c->given_up);
 }
 
+/* Of a segment given up, only its index and its records are read. */
+static inline void fr_again_spare(const fr_io *io, fr_segment *s)
+{
+    int i;
+    for (i = 0; i < FR_FILES; i++)
+        if (i != FR_INDEX && i != FR_RECORDS) {
+            io->close(s->fd[i]);
+            s->fd[i] = -1;
+        }
+}
+
 /* Give up every segment that is not durable, and go back to what is. 0; FR_COMMIT_WAIT while a flush of
  * them goes on; or -errno, and nothing has happened. */
 static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock)
@@ -103,13 +114,14 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
         fr_segment_close(io, &segments[--count]);
         fr_segment_remove(io, c->dir, segments[count].number);
     }
-    while (c->given_up_count + count > FR_GIVEN_UP)
+    while (c->given_up_count && (c->crowded == FR_GROWING || c->given_up_count + count > FR_GIVEN_UP))
         fr_again_part(io, c, lock);
     for (i = 0; i < c->given_up_count; i++)
         c->given_up[i].index_at = c->given_up[i].row_at = 0;
     for (i = 0; i < count; i++) {
         fr_given_up one = {segments[i], 0, 0};
         c->given_up[c->given_up_count++] = one;
+        fr_again_spare(io, &c->given_up[c->given_up_count - 1].segment);
     }
     c->again_until = c->cursor > c->again_until ? c->cursor : c->again_until;
     c->again_due = 1;

@@ -9,8 +9,8 @@
 
 /* The recording's own files that grow: clocks.npy and stats.jsonl. */
 typedef struct fr_log {
-    int clocks, stats;      /* file descriptors */
-    uint64_t clocks_header; /* bytes */
+    int clocks, stats, marks; /* file descriptors; marks are not ours to write */
+    uint64_t clocks_header;   /* bytes */
     uint64_t clock_rows;
     uint64_t stat_bytes, stat_lines;
     uint32_t seed_base; /* of the uuid and no channel */

@@ -365,10 +365,12 @@ static inline int fr_map_unlink(int fd, const char *name)
     return error;
 }
 
+/* `fd` may be closed already: -1. */
 static inline void fr_map_free(void *memory, size_t size, int fd)
 {
     munmap(memory, size);
-    close(fd);
+    if (fd >= 0)
+        close(fd);
 }
 
 /* Read our own memory without a fault: the bytes read (a page that is gone ends them), or -errno. */
