@@ -49,10 +49,10 @@ class Recorder:
         A new file is begun beyond this, default 256 MiB or a sixteenth of `keep_bytes`, and after this time,
         default never or a sixteenth of `keep_seconds`.
     keep_bytes, keep_seconds : optional
-        The oldest segments are removed, whole, while all take more, or when their last record is older.
+        The oldest segments of the recording, also of channels that rest in a session that resumes it, are
+        removed, whole, while all take more, or when their last record is older.
     min_free, metadata : optional
-        Bytes left free on the disk: the oldest segments give way, then it counts as full. A mapping that is
-        stored with the recording; JSON.
+        Bytes left free on the disk: the oldest segments give way, then it counts as full. A JSON mapping.
 
     Raises
     ------
@@ -313,7 +313,7 @@ class Recorder:
         Raises
         ------
         RecordingError
-            The disk did not take everything: what it took is whole, the rest stays in shared memory.
+            The disk did not take all, or not in 30 s: what it took is whole, the rest is in shared memory.
         """
         within = self._last_turn.locked() and self._stops_on == threading.get_ident()
         if within or os.getpid() != self._pid:
@@ -364,7 +364,7 @@ class Recorder:
         self._threads.forget()
         for channel in self._channels.values():
             channel.forget()
-        self._destination.release()
+        self._destination.forget()
 
     def mark(self, text: object) -> int:
         """Mark this moment, from any thread.

@@ -6,6 +6,7 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,6 +161,76 @@ def test_a_resumed_recorder_keeps_to_the_budget(tmp_path: Path) -> None:
         push(rec.add("c", schema=STATUS, capacity=32_768), 30_000, 30_100)
         until(lambda: size(path) <= keep)
     check(path, 30_100)
+
+
+SMALL = np.dtype([("count", "<u8")])
+
+
+def record(path: Path, amounts: dict[str, tuple[int, int]], **options: Any) -> None:
+    """Record numbers from, to into the channels."""
+    with fr.Recorder(path, resume=True, flush="1ms", durability="5ms", **options) as rec:
+        for name, amount in amounts.items():
+            push(rec.add(name, schema=STATUS, capacity=32_768), *amount)
+
+
+def test_channels_that_rest_are_in_the_budget(tmp_path: Path) -> None:
+    """What a session does not add is old: it goes first, and the numbers go on when it comes again."""
+    path, keep = tmp_path / "run", 10 * SEGMENT
+    record(path, {"a": (0, 20_000), "b": (0, 20_000)}, segment_bytes=SEGMENT)
+    record(path, {"c": (0, 8000)}, segment_bytes=SEGMENT, keep_bytes=keep)
+    assert keep / 2 < size(path) <= keep
+    assert segments(path, "c") == [*range(8)]
+    assert len(segments(path, "a")) + len(segments(path, "b")) < 4
+    record(path, {"a": (20_000, 22_000)}, segment_bytes=SEGMENT, keep_bytes=keep)
+    for name, end in (("a", 22_000), ("b", 20_000), ("c", 8000)):
+        check(path, end, name)
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_the_only_segment_of_a_channel_that_rests_goes(tmp_path: Path, added: bool) -> None:
+    """All that is left of it is the next number; also if it was added, and nothing is pushed."""
+    path, keep = tmp_path / "run", 10 * SEGMENT
+    record(path, {"a": (0, 20_000), "b": (0, 20_000)})
+    assert segments(path, "a") == segments(path, "b") == [0]
+    options = {"segment_bytes": SEGMENT, "keep_bytes": keep, "flush": "1ms", "durability": "5ms"}
+    with fr.Recorder(path, resume=True, **options) as rec:
+        if added:
+            rec.add("a", schema=STATUS)
+        until(lambda: size(path) < keep)
+        assert segments(path, "a") == segments(path, "b") == [1]
+        late = rec.add("b", schema=STATUS)  # it rested until now
+        push(late, 20_000, 20_010)
+    assert (path / "channels" / "b" / "records.000002.npy").exists()
+    record(path, {"a": (20_000, 20_010)}, keep_bytes=keep)
+    check(path, 20_010, "a")
+    check(path, 20_010, "b")
+
+
+def test_what_rests_grows_old(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    record(path, {"a": (0, 1000)})
+    with fr.Recorder(path, resume=True, keep_seconds=0.05, durability="5ms"):
+        until(lambda: not list(path.glob("channels/a/*.000000.*")))
+        before = set(path.rglob("*.npy"))
+        time.sleep(0.6)  # what tells the next number stays, and is not told again
+        assert set(path.rglob("*.npy")) == before
+    check(path, 1000, "a")
+
+
+def test_a_stop_removes_all_that_is_beyond_the_budget(fast_disk: Path) -> None:
+    """However much that is: flushes, which come between, are not asked to wait for it."""
+    path, keep, end = fast_disk / "run", 1 << 20, 400 * 1024
+    with fr.Recorder(path, segment_bytes=1024, flush="1ms", durability="1ms") as rec:
+        channel = rec.add("c", schema=SMALL, capacity=32_768)
+        rows = np.arange(end, dtype="<u8").view(SMALL)
+        for start in range(0, end, 8192):
+            channel.extend(rows[start : start + 8192])
+            until(lambda stop=start + 8192: channel.stats.durable >= stop)
+    assert len(segments(path)) > 350
+    with fr.Recorder(path, resume=True, keep_bytes=keep):
+        pass  # though nothing is recorded
+    assert size(path) <= keep
+    check(path, end)
 
 
 def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:

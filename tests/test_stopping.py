@@ -288,6 +288,152 @@ assert stats.slots == stats.recorded + stats.missed and stats.failed == 0
         numbers = run["a"]["number"]
         np.testing.assert_array_equal(numbers, np.arange(2, len(numbers) + 2))
 
+    def test_a_child_holds_nothing_of_the_parents(self, tmp_path: Path) -> None:
+        """Neither files nor lock: with the child alive, the dead parent's recording goes on from its ring."""
+        path = tmp_path / "run.fastrec"
+        script = """
+import os, signal, sys, time, numpy as np, fastrec as fr
+path = sys.argv[1]
+rec = fr.Recorder(path, flush="1h", durability="20ms", segment_bytes=1)
+rec.start()
+channel = rec.add("c", schema=[("n", "<u8")], capacity=16_384)
+for end in (10_000, 20_000, 30_000, 40_000):  # more than an eighth of the ring is written
+    channel.extend(np.arange(end - 10_000, end, dtype="<u8").view([("n", "<u8")]))
+    while channel.stats.written < end:
+        time.sleep(0.001)
+rec.mark("a file of the recording itself")
+own = open(os.path.join(path, "recording.json"))
+channel.extend(np.arange(40_000, 40_100, dtype="<u8").view([("n", "<u8")]))
+child = os.fork()
+if not child:
+    links = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            links.append(os.readlink(f"/proc/self/fd/{fd}"))
+        except OSError:
+            pass  # of the listing itself
+    held = [link for link in links if path in link or "/dev/shm" in link]
+    assert held == [own.name], held
+    assert channel.stats.published == 40_100 and len(own.read()) > 0
+    print(os.getpid(), flush=True)
+    os.close(1)
+    time.sleep(60)
+    os._exit(0)
+os.close(1)
+sys.stdin.read()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+        command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, path]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+            child = int(parent.stdout.readline())
+            try:
+                parent.stdin.close()
+                assert parent.wait(60) == -signal.SIGKILL
+                with fr.Recorder(path, resume=True):
+                    pass
+            finally:
+                os.kill(child, signal.SIGKILL)
+        assert fr.open(path)["c"]["n"].tolist() == list(range(40_100))
+        assert fr.open(path).verify().ok
+
+
+class TestADiskThatDoesNotAnswer:
+    def test_a_stop_ends_in_time_and_says_what_is_open(self, tmp_path: Path) -> None:
+        """In every mode of durability; what its threads use stays, and they end when the disk comes back."""
+        held = tmp_path / "held"
+        shim = build(tmp_path, "no_flush.c", "-shared", "-fPIC", "-ldl")
+        script = """
+import gc, os, sys, time, numpy as np, fastrec as fr
+from pathlib import Path
+fr.recording.writer._PATIENCE = 0.2
+folder, held = Path(sys.argv[1]), Path(sys.argv[2])
+threads = lambda: len(os.listdir("/proc/self/task"))
+before = threads()
+for mode in ("10ms", "commit", None):
+    rec = fr.Recorder(folder / f"run{mode}", durability=mode, flush="1ms")
+    rec.start()
+    channel = rec.add("c", schema=[("n", "<u8")])
+    channel.extend(np.zeros(100, [("n", "<u8")]))
+    while channel.stats.written < 100 or mode and channel.stats.durable < 100:
+        time.sleep(0.001)
+    held.touch()
+    channel.extend(np.zeros(50, [("n", "<u8")]))
+    while channel.stats.written < 150:
+        time.sleep(0.001)
+    try:
+        rec.stop()
+    except fr.RecordingError as error:
+        assert "not answered for 0.2 s; channel 'c': of 150 records 150 are written, and" in str(error), error
+        assert f"{100 if mode else 0} of them durable" in str(error), error
+    else:
+        raise AssertionError("it waited")
+    spooling = channel.spooling
+    del rec, channel
+    gc.collect()
+    assert threads() > before
+    held.unlink()
+    end = time.monotonic() + 30
+    while threads() > before:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    assert spooling.marks()["durable"] == (150 if mode else 0)
+"""
+        environment = os.environ | {"LD_PRELOAD": str(shim), "NO_FLUSH": str(held)}
+        command = [sys.executable, "-c", script, tmp_path, held]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        for run in tmp_path.glob("run*"):
+            with fr.Recorder(run, resume=True):
+                pass
+            assert len(fr.open(run)["c"]) == 150 and fr.open(run).verify().ok
+
+    def test_full_segments_wait_with_few_files(self, tmp_path: Path) -> None:
+        """They keep theirs open until they are durable; before there are too many, segments grow instead."""
+        held, path = tmp_path / "held", tmp_path / "run.fastrec"
+        shim = build(tmp_path, "no_flush.c", "-shared", "-fPIC", "-ldl")
+        script = """
+import os, resource, sys, time, numpy as np, fastrec as fr
+from pathlib import Path
+path, held = map(Path, sys.argv[1:])
+files = lambda: len(os.listdir("/proc/self/fd"))
+most = 32 * 5 + files() + 16 * 12 + 8
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+rec = fr.Recorder(path, segment_bytes=1, flush="1ms", durability="1ms")
+rec.start()
+channels = [rec.add(f"c{n}", schema=[("n", "<u8")], capacity=4096) for n in range(16)]
+def push(start, stop):
+    for at in range(start, stop, 1024):
+        for channel in channels:
+            channel.extend(np.arange(at, at + 1024, dtype="<u8").view([("n", "<u8")]))
+        for channel in channels:
+            while channel.stats.written < at + 1024:
+                assert not channel.spooling.marks()["error"], channel.spooling.marks()
+                time.sleep(0.0001)
+        assert files() < most, files()
+held.touch()
+push(0, 20 * 1024)
+written = sum(len(list(path.glob(f"channels/{c.name}/records.*"))) for c in channels)
+assert written < 16 * 3 + 32, written
+held.unlink()
+while channels[0].stats.durable < 20 * 1024:
+    time.sleep(0.001)
+push(20 * 1024, 24 * 1024)
+rec.stop()
+assert len(list(path.glob("channels/c0/records.*"))) > 3
+"""
+        environment = os.environ | {"LD_PRELOAD": str(shim), "NO_FLUSH": str(held)}
+        command = [sys.executable, "-c", script, path, held]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        run = fr.open(path)
+        assert run.verify().ok
+        for records in run.values():
+            assert records["n"].tolist() == list(range(24 * 1024))
+
 
 class TestEnds:
     """The interpreter goes while a thread polls."""

@@ -252,8 +252,15 @@ cdef class Ring:
         self.flush()
 
     def forget(self):
-        """Take no more pushes: after a fork the ring is the parent's."""
+        """Take no more pushes: after a fork the ring is the parent's.
+
+        So is its file: as long as it is open in the child, it would count as used. It can still be read.
+        """
         self.closed = self.polled = True
+        self.name = None
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
     def flush(self):
         """Publish the loss that may still go on, so that readers see it. The pushing thread's."""

@@ -4,6 +4,10 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from fastrec.core.poller cimport fr_clock, fr_system_clock, fr_text_field
 from fastrec.core.ring cimport Ring, fr_ring_view
 
+cdef extern from "<pthread.h>" nogil:
+    ctypedef struct pthread_mutex_t:
+        pass
+
 cdef extern from "fastrec/os.h" nogil:
     ctypedef struct fr_io:
         pass
@@ -94,6 +98,7 @@ cdef extern from "fastrec/spooled.h" nogil:
         uint64_t disk
         uint64_t error                             # errno of the last commit, when it failed
         uint64_t sync_error                        # errno of the last flush, when it failed
+        uint64_t side_error                        # errno that keeps counts of side files too low
         uint64_t segments
 
 cdef extern from "fastrec/durable.h" nogil:
@@ -109,6 +114,7 @@ cdef extern from "fastrec/log.h" nogil:
     ctypedef struct fr_log:
         int clocks
         int stats
+        int marks                                  # the caller's to write
         uint64_t clocks_header
         uint64_t clock_rows
         uint64_t stat_bytes
@@ -121,6 +127,9 @@ cdef extern from "fastrec/retention.h" nogil:
         uint64_t keep_bytes                        # of all segments; 0: no limit
         int64_t keep_ns                            # 0: no limit
         uint64_t min_free                          # bytes left on the file system
+        fr_spool_channel **resting                 # that nobody writes
+        uint64_t resting_count
+    void fr_retention_wake(const fr_retention *r, fr_spool_channel *c, pthread_mutex_t *lock) noexcept
 
 cdef extern from "fastrec/spool.h" nogil:
     enum:
@@ -132,6 +141,7 @@ cdef extern from "fastrec/spool.h" nogil:
         int64_t flush                              # ns between two rounds at most
         int64_t sync_every                         # ns between two flushes
         int dir                                    # file descriptor of the recording
+        pthread_mutex_t lock                       # from the start of the threads on
         fr_log log
         fr_retention retention
         uint64_t count
@@ -143,6 +153,10 @@ cdef extern from "fastrec/atomic.h" nogil:
     uint64_t fr_load_acquire(const uint64_t *p) noexcept
     void fr_store_release(uint64_t *p, uint64_t v) noexcept
 
+cdef class RestingChannel:
+    cdef fr_spool_channel *c
+    cdef dict keep                                 # headers
+
 cdef class SpoolChannel:
     cdef fr_spool_channel *c
     cdef Ring ring
@@ -151,5 +165,5 @@ cdef class SpoolChannel:
 
 cdef class Spooler:
     cdef fr_spooler *s
-    cdef list channels                             # keeps what the threads use
+    cdef list channels                             # of both kinds; keeps what the threads use
     cdef readonly bint alive

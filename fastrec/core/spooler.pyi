@@ -9,6 +9,20 @@ DURABILITY: tuple[str, ...]
 FILES: tuple[str, ...]
 
 @disjoint_base
+class RestingChannel:
+    def __new__(
+        cls,
+        *,
+        dir: int,
+        name: bytes,
+        uuid: bytes,
+        files: Mapping[str, tuple[bytes, int]],
+        number: int,
+        segment: int,
+        kept: Collection[tuple[int, int, int]],
+    ) -> Self: ...
+
+@disjoint_base
 class SpoolChannel:
     def __new__(
         cls,
@@ -24,7 +38,6 @@ class SpoolChannel:
         texts: Iterable[tuple[int, int]] = (),
         holds: bool = False,
         first_segment: int = 0,
-        kept: Collection[tuple[int, int, int]] = (),
         cursor: int | None = None,
         seen: tuple[int, int, int] = (0, 0, 0),
         last: int | None = None,
@@ -41,6 +54,7 @@ class Spooler:
         clocks: int,
         clocks_header: int,
         stats: int,
+        marks: int,
         uuid: bytes,
         durability: str = "timed",
         flush_ns: int = 100_000_000,
@@ -52,6 +66,7 @@ class Spooler:
         keep_bytes: int = 0,
         keep_ns: int = 0,
         min_free: int = 0,
+        resting: Iterable[RestingChannel] = (),
     ) -> Self: ...
     @property
     def alive(self) -> bool: ...

@@ -31,13 +31,57 @@ cdef bytearray as_fields(zone_fields):
     return memory
 
 
+cdef fr_spool_channel *new_channel(int dir, bytes name, bytes uuid, dict files) except NULL:
+    """A channel and where its files go. `files` are to be kept as long as it is."""
+    cdef fr_spool_channel *c = <fr_spool_channel *> calloc(1, sizeof(fr_spool_channel))
+    cdef bytes header
+    if c == NULL:
+        raise MemoryError
+    c.dir = dir
+    strncpy(c.name, name, sizeof(c.name) - 1)
+    c.seed_base = fr_seed_base(uuid, name)
+    for i, file in enumerate(FILES):
+        header, c.kinds[i].row_size = files[file]
+        c.kinds[i].header = header
+        c.kinds[i].header_size = len(header)
+    return c
+
+
+cdef class RestingChannel:
+    """A channel of the folder `dir` that nobody writes, but whose segments count, and may be removed.
+
+    `name`, `uuid` and `files` as of a `SpoolChannel`. `number` is that of its next record, `segment` that of
+    its next segment. `kept` are those that are there, oldest first: (number, bytes, latest stamp).
+    """
+
+    def __cinit__(self, *, int dir, bytes name, bytes uuid, files, uint64_t number, uint32_t segment, kept):
+        self.keep = dict(files)
+        self.c = new_channel(dir, name, uuid, self.keep)
+        self.c.kept = <fr_kept *> calloc(max(1, len(kept)), sizeof(fr_kept))
+        if self.c.kept == NULL:
+            raise MemoryError
+        self.c.kept_room = max(1, len(kept))
+        for one, size, latest in kept:
+            self.c.kept[self.c.kept_count].number = one
+            self.c.kept[self.c.kept_count].bytes = size
+            self.c.kept[self.c.kept_count].last = latest
+            self.c.last = max(self.c.last, <int64_t> latest)
+            self.c.kept_count += 1
+        self.c.cursor = number
+        self.c.next_segment = segment
+
+    def __dealloc__(self):
+        if self.c != NULL:
+            free(self.c.kept)
+        free(self.c)
+
+
 cdef class SpoolChannel:
     """A ring on its way to the folder `dir` (a file descriptor that the caller keeps open).
 
     `files` maps the names of `FILES` to (header of an empty file, bytes of a row). `zone_fields` are
     (offset in the record, kind "i" "u" "f", size, swapped, shift, width) of the numeric scalars;
-    `texts` are (offset in the record, width). `kept` are the segments that are there already, oldest first:
-    (number, bytes, latest stamp).
+    `texts` are (offset in the record, width).
 
     A ring that somebody else began to drain is taken over at `cursor`; `seen` says how many dropped, missed
     and failed ones were written already, `last` the latest stamp.
@@ -45,24 +89,14 @@ cdef class SpoolChannel:
 
     def __cinit__(self, Ring ring not None, *, int dir, bytes name, bytes uuid, files, uint64_t segment_rows,
                   int64_t segment_ns=0, zone_fields=(), texts=(), bint holds=False,
-                  uint32_t first_segment=0, kept=(), cursor=None, seen=(0, 0, 0), last=None):
-        cdef fr_spool_channel *c = <fr_spool_channel *> calloc(1, sizeof(fr_spool_channel))
+                  uint32_t first_segment=0, cursor=None, seen=(0, 0, 0), last=None):
+        cdef fr_spool_channel *c
         cdef size_t record_size = ring.view.header.record_size, k = len(zone_fields)
-        cdef bytes header
-        if c == NULL:
-            raise MemoryError
-        self.c = c
-        self.ring = ring
         self.keep = dict(files)
+        self.c = c = new_channel(dir, name, uuid, self.keep)
+        self.ring = ring
         self.fields = as_fields(zone_fields)
-        c.dir = dir
         c.ring = ring.view
-        strncpy(c.name, name, sizeof(c.name) - 1)
-        c.seed_base = fr_seed_base(uuid, name)
-        for i, file in enumerate(FILES):
-            header, c.kinds[i].row_size = self.keep[file]
-            c.kinds[i].header = header
-            c.kinds[i].header_size = len(header)
         c.segment_rows = min(max(segment_rows // FR_BLOCK_ROWS, 1), FR_MAX_SEGMENT_ROWS // FR_BLOCK_ROWS)
         c.segment_rows *= FR_BLOCK_ROWS
         c.segment_ns = segment_ns
@@ -91,15 +125,6 @@ cdef class SpoolChannel:
         c.cursor = c.placed = c.written = c.durable = ring.view.header.first if cursor is None else cursor
         c.last = fr_now() + ring.view.header.clock_offset if last is None else last
         c.seen[0], c.seen[1], c.seen[2] = seen
-        c.kept = <fr_kept *> calloc(max(1, len(kept)), sizeof(fr_kept))
-        if c.kept == NULL:
-            raise MemoryError
-        c.kept_room = max(1, len(kept))
-        for number, size, latest in kept:
-            c.kept[c.kept_count].number = number
-            c.kept[c.kept_count].bytes = size
-            c.kept[c.kept_count].last = latest
-            c.kept_count += 1
 
     def __dealloc__(self):
         if self.c == NULL:
@@ -111,13 +136,13 @@ cdef class SpoolChannel:
             free(<void *> <size_t> memory)
 
     def marks(self):
-        """What other threads may know: written, durable, overwritten, disk, error, sync_error, segments."""
+        """What other threads may know: the marks, the losses, what failed (errno; 0: nothing), segments."""
         cdef fr_spool_channel *c = self.c
         return {
             "written": fr_load_acquire(&c.written), "durable": fr_load_acquire(&c.durable),
             "overwritten": fr_load_acquire(&c.overwritten), "disk": fr_load_acquire(&c.disk),
             "error": fr_load_acquire(&c.error), "sync_error": fr_load_acquire(&c.sync_error),
-            "segments": fr_load_acquire(&c.segments),
+            "side_error": fr_load_acquire(&c.side_error), "segments": fr_load_acquire(&c.segments),
         }
 
     def drain_left(self):
@@ -143,21 +168,23 @@ cdef class Spooler:
     """Drains channels every `flush_ns` at most; `durability` is one of `DURABILITY`.
 
     `dir`, `clocks` and `stats` are file descriptors of the recording, of clocks.npy (whose header of
-    `clocks_header` bytes is written) and of stats.jsonl. The caller keeps them open until `stop`. The oldest
-    segments are removed while all take more than `keep_bytes`, are older than `keep_ns`, or less than
-    `min_free` bytes are left on the file system; 0: never.
+    `clocks_header` bytes is written), of stats.jsonl and of marks.jsonl, which `stop` makes durable. The
+    caller keeps them open until `stop` says True. The oldest segments are removed while all take more than
+    `keep_bytes`, are older than `keep_ns`, or less than `min_free` bytes are left on the file system; 0:
+    never. Those of the `resting` channels, of type `RestingChannel`, are among them.
     """
 
-    def __cinit__(self, *, int dir, int clocks, size_t clocks_header, int stats, bytes uuid,
+    def __cinit__(self, *, int dir, int clocks, size_t clocks_header, int stats, int marks, bytes uuid,
                   durability="timed",
                   int64_t flush_ns=100_000_000, int64_t sync_ns=1_000_000_000, int64_t clock_offset=0,
                   uint64_t clock_rows=0, uint64_t stat_bytes=0, uint64_t stat_lines=0,
-                  uint64_t keep_bytes=0, int64_t keep_ns=0, uint64_t min_free=0):
+                  uint64_t keep_bytes=0, int64_t keep_ns=0, uint64_t min_free=0, resting=()):
         cdef fr_spooler *s = <fr_spooler *> calloc(1, sizeof(fr_spooler))
+        cdef RestingChannel channel
         if s == NULL:
             raise MemoryError
         self.s = s
-        self.channels = []
+        self.channels = list(resting)
         s.io = &fr_system_io
         s.clock = &fr_system_clock
         s.durability = DURABILITY.index(durability)
@@ -166,6 +193,7 @@ cdef class Spooler:
         s.dir = dir
         s.log.clocks = clocks
         s.log.stats = stats
+        s.log.marks = marks
         s.log.clocks_header = clocks_header
         s.log.clock_rows = clock_rows
         s.log.stat_bytes = stat_bytes
@@ -175,9 +203,17 @@ cdef class Spooler:
         s.retention.keep_bytes = keep_bytes
         s.retention.keep_ns = keep_ns
         s.retention.min_free = min_free
+        s.retention.resting = <fr_spool_channel **> calloc(len(self.channels) + 1, sizeof(fr_spool_channel *))
+        if s.retention.resting == NULL:
+            raise MemoryError
+        for channel in self.channels:
+            channel.c.never = DURABILITY[s.durability] == "never"
+            s.retention.resting[s.retention.resting_count] = channel.c
+            s.retention.resting_count += 1
 
     def __dealloc__(self):
-        if not self.alive:
+        if not self.alive and self.s != NULL:
+            free(self.s.retention.resting)
             free(self.s)
 
     def begin(self):
@@ -189,18 +225,24 @@ cdef class Spooler:
         Py_INCREF(self)  # the threads'; given back when they have been joined
 
     def add(self, SpoolChannel channel not None):
-        """Drain this channel too; a second time does nothing."""
+        """Drain this channel too; a second time does nothing. If it was at rest, it goes on with what there is
+        of it.
+        """
         if channel in self.channels:
             return
         if self.s.count == FR_SPOOL_CHANNELS:
             raise ValueError(f"a recorder has at most {FR_SPOOL_CHANNELS} channels")
         self.channels.append(channel)
         channel.c.never = DURABILITY[self.s.durability] == "never"
+        fr_retention_wake(&self.s.retention, channel.c, &self.s.lock)
         self.s.channels[self.s.count] = channel.c
         fr_store_release(&self.s.count, self.s.count + 1)
 
     def stop(self, double timeout=30.0):
-        """Drain what the writers, which have ended, left; False when the disk has not answered in time."""
+        """Drain what the writers, which have ended, left, make it durable, and close the files.
+
+        False when the disk has not answered within `timeout` s: the threads go on, to the same end.
+        """
         cdef int64_t deadline = <int64_t> (timeout * 1e9)
         cdef int error
         if not self.alive:

@@ -167,6 +167,12 @@ class Destination:
             self._writer.discard()
         self.release()
 
+    def forget(self) -> None:
+        """Let go of them in a forked child: all of it is the parent's."""
+        if self._writer is not None:
+            self._writer.forget()
+        self.release()
+
     def release(self) -> None:
         """Let go of the files and the lock."""
         while self._held:

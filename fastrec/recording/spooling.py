@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastrec.core.ring import Ring
-from fastrec.core.spooler import SpoolChannel
+from fastrec.core.spooler import RestingChannel, SpoolChannel
 from fastrec.recording import layout
 from fastrec.recording.opening import FOLDER
 from fastrec.recording.storing import SEGMENT_BYTES
@@ -16,7 +16,7 @@ from fastrec.recording.zones import zone_fields
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 
-__all__ = ["Kept", "open_channel", "spool"]
+__all__ = ["Kept", "open_channel", "rest", "spool"]
 
 
 class Kept(NamedTuple):
@@ -32,6 +32,45 @@ def open_channel(root: Path, name: str) -> int:
     return os.open(root / "channels" / name, FOLDER | os.O_NOFOLLOW)
 
 
+def _files(schema: Schema, store: Store) -> dict[str, tuple[bytes, int]]:
+    """Header of an empty file and bytes of a row, by kind."""
+    kinds = {
+        "gaps": layout.GAP_ROW_DTYPE,
+        "zones": layout.zone_dtype(len(schema.numeric)),
+        "index": layout.INDEX_DTYPE,
+        "records": schema.storage(store),
+    }
+    return {"strings": (b"", 1)} | {
+        kind: (layout.npy_header(one), one.itemsize) for kind, one in kinds.items()
+    }
+
+
+def rest(
+    folder: int,
+    uuid: bytes,
+    name: str,
+    schema: Schema,
+    store: Store,
+    *,
+    number: int,
+    segment: int,
+    kept: Sequence[Kept],
+) -> RestingChannel:
+    """What counts, and removes when their time has come, the segments of a channel that nobody writes.
+
+    `number` and `segment` are those of its next record and segment, `kept` the segments that are there.
+    """
+    return RestingChannel(
+        dir=folder,
+        name=name.encode("ascii"),
+        uuid=uuid,
+        files=_files(schema, store),
+        number=number,
+        segment=segment,
+        kept=kept,
+    )
+
+
 def spool(
     ring: Ring,
     folder: int,
@@ -43,7 +82,6 @@ def spool(
     segment_bytes: int = SEGMENT_BYTES,
     segment_ns: int = 0,
     first_segment: int = 0,
-    kept: Sequence[Kept] = (),
     cursor: int | None = None,
     seen: tuple[int, int, int] = (0, 0, 0),
     last: int | None = None,
@@ -55,28 +93,19 @@ def spool(
     cursor, seen, last
         Of a ring that somebody else began to drain; see `SpoolChannel`.
     """
-    dtype, zones = schema.storage(store), layout.zone_dtype(len(schema.numeric))
     begin = schema.payload_offset(store)
-    kinds = {
-        "gaps": layout.GAP_ROW_DTYPE,
-        "zones": zones,
-        "index": layout.INDEX_DTYPE,
-        "records": dtype,
-    }
     return SpoolChannel(
         ring,
         dir=folder,
         name=name.encode("ascii"),
         uuid=uuid,
-        files={"strings": (b"", 1)}
-        | {kind: (layout.npy_header(one), one.itemsize) for kind, one in kinds.items()},
-        segment_rows=min(segment_bytes // dtype.itemsize, layout.MAX_ROWS),
+        files=_files(schema, store),
+        segment_rows=min(segment_bytes // schema.storage(store).itemsize, layout.MAX_ROWS),
         segment_ns=segment_ns,
         zone_fields=zone_fields(schema.numeric, begin),
         texts=[(begin + field.offset, field.dtype.itemsize) for field in schema.texts],
         holds=store == "changes",
         first_segment=first_segment,
-        kept=kept,
         cursor=cursor,
         seen=seen,
         last=last,

@@ -47,6 +47,11 @@ class Storing:
     keep_ns: int = 0
     min_free: int = 0
 
+    @property
+    def limited(self) -> bool:
+        """Whether anything is ever removed."""
+        return bool(self.keep_bytes or self.keep_ns or self.min_free)
+
 
 def as_storing(
     *,

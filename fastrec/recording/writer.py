@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fastrec.core.spooler import SpoolChannel, Spooler
+from fastrec.core.spooler import RestingChannel, SpoolChannel, Spooler
 from fastrec.errors import RecordingError
 from fastrec.recording import files, layout
 from fastrec.recording.journals import Lines, open_readings
 from fastrec.recording.opening import FOLDER, has_file, refusal
+from fastrec.recording.outcome import Spooling, check_counts, check_written, unanswered
 from fastrec.recording.resuming import ChannelEnd, Moment, Resumed
 from fastrec.recording.rings import home_of, new_prefix, not_kept, sweep
-from fastrec.recording.spooling import open_channel, spool
+from fastrec.recording.spooling import open_channel, rest, spool
 from fastrec.recording.storing import Storing
 from fastrec.ring import Ring
 from fastrec.timezones import local_zone_name
 
 __all__ = ["Writer"]
+
+_PATIENCE = 30.0  # s that a stop waits for the disk
 
 
 class Writer:
@@ -69,10 +73,11 @@ class Writer:
         self._session = resumed.session if resumed else 0
         self._prefix = new_prefix()
         self._held = held
-        self._folders: dict[str, int] = {}  # descriptors, too
+        self._folder = -1  # descriptor
+        self._folders: dict[str, int] = {}  # descriptors of channels' folders
         self._spooler: Spooler | None = None
         self.marks: Lines | None = None
-        self._spooling: dict[str, tuple[Ring, SpoolChannel]] = {}
+        self._spooling: Spooling = {}
 
     def begin(self) -> None:
         """Create the folder, or go on with it, and start the threads.
@@ -106,8 +111,8 @@ class Writer:
         )
 
     def _begin(self) -> None:
-        self._held.insert(0, os.open(self._root, FOLDER))
-        folder = self._held[0]
+        self._folder = os.open(self._root, FOLDER)
+        self._held.insert(0, self._folder)
         files.remove_closed(self._root)
         clocks_header = layout.npy_header(layout.CLOCK_DTYPE)
         clocks, clock_rows = open_readings(self._root, self._uuid)
@@ -118,11 +123,12 @@ class Writer:
         sweep()
         self._begin_session()
         self._spooler = Spooler(
-            dir=folder,
+            dir=self._folder,
             clocks=clocks,
             clocks_header=len(clocks_header),
             clock_rows=clock_rows,
             stats=stats.descriptor,
+            marks=self.marks.descriptor,
             stat_bytes=stats.end,
             stat_lines=len(stats),
             uuid=self._uuid,
@@ -133,6 +139,7 @@ class Writer:
             keep_bytes=self._storing.keep_bytes,
             keep_ns=self._storing.keep_ns,
             min_free=self._storing.min_free,
+            resting=list(self._resting()) if self._storing.limited else (),
         )
         try:
             self._spooler.begin()
@@ -160,6 +167,23 @@ class Writer:
             )
         finally:
             sessions.close()
+
+    def _resting(self) -> Iterator[RestingChannel]:
+        """What is there already counts, whether its channels are written again or not."""
+        for name, end in self._ends.items():
+            if end.kept:
+                folder = open_channel(self._root, name)
+                self._held.insert(0, folder)
+                yield rest(
+                    folder,
+                    self._uuid,
+                    name,
+                    end.schema,
+                    end.store,
+                    number=end.number,
+                    segment=end.segment,
+                    kept=end.kept,
+                )
 
     @property
     def _ends(self) -> Mapping[str, ChannelEnd]:
@@ -208,7 +232,6 @@ class Writer:
                     segment_bytes=self._storing.segment_bytes,
                     segment_ns=self._storing.segment_ns,
                     first_segment=end.segment if end else 0,
-                    kept=end.kept if end else (),
                 )
                 self._name_ring(name, ring)
                 if end is not None and end.options != members["options"]:
@@ -253,7 +276,8 @@ class Writer:
         ------
         RecordingError
             The disk did not take everything; what it took is whole, and the recording is not marked closed.
-            The rest stays in shared memory.
+            The rest stays in shared memory. It did not answer in time: the threads go on, and so the files
+            stay open and the recording locked.
         """
         if not self._held:
             return  # it was closed, or cannot be: the lock is somebody else's now
@@ -262,14 +286,15 @@ class Writer:
             return
         for name in self._spooling:
             self.drain(name)  # an interrupt may have come before
-        if not self._spooler.stop():
+        if not self._spooler.stop(_PATIENCE):
             raise RecordingError(
-                f"{self._root}: the disk has not answered for 30 s; what it took is whole, the rest is in"
-                " shared memory"
+                f"{self._root}: the disk has not answered for {_PATIENCE:g} s{unanswered(self._spooling)};"
+                " what is not written is in shared memory, and as long as this process lives, it is tried on"
             )
         try:
             self.marks.close()
-            self._check_written()
+            check_written(self._root, self._spooling)
+            check_counts(self._root, self._spooling)
             totals, final = {}, stats()
             for name, (ring, spooling) in self._spooling.items():
                 before = self._ends[name].segment if name in self._ends else 0
@@ -297,25 +322,9 @@ class Writer:
             channels={name: dict(end.total) for name, end in self._ends.items()} | dict(totals),
         )
 
-    def _check_written(self) -> None:
-        for name, (ring, spooling) in self._spooling.items():
-            marks, head = spooling.marks(), ring.core.head
-            if marks["error"]:
-                missing, why = head - marks["written"], os.strerror(marks["error"])
-                raise RecordingError(
-                    f"{self._root}: {missing:,} records of channel {name!r} could not be written: {why}; "
-                    f"what was written before is whole"
-                )
-            if marks["sync_error"] and marks["durable"] < marks["written"]:
-                raise RecordingError(
-                    f"{self._root}: channel {name!r} is whole, but a flush failed"
-                    f" ({os.strerror(marks['sync_error'])}): from record {marks['durable']:,} on it may not"
-                    f" survive a loss of power"
-                )
-
     def discard(self) -> None:
         """Remove a recording that never held anything; one that was there before stays."""
-        if self._spooler is not None and not self._spooler.stop():
+        if self._spooler is not None and not self._spooler.stop(_PATIENCE):
             return  # its threads are still in the folder: it stays, and so do its descriptors
         if not self._held:
             return  # nothing was created, or all is over: what is there is somebody else's
@@ -330,6 +339,26 @@ class Writer:
                 self._create_closed({})
         finally:
             self.release()
+
+    def forget(self) -> None:
+        """In a forked child: close what the parent has open, so that files and lock are not held by both.
+
+        What its threads have open, the system tells: their own lists may have been changed at the very moment
+        of the fork.
+        """
+        if not self._held:
+            return
+        if self.marks is not None:
+            self.marks.descriptor = -1
+        home = os.readlink(f"/proc/self/fd/{self._folder}") if self._folder >= 0 else self._root
+        for entry in os.listdir("/proc/self/fd"):
+            with suppress(OSError):  # that of listdir itself is closed again
+                is_inside = os.readlink(f"/proc/self/fd/{entry}").startswith(f"{home}/")
+                # No reader has them open to be written.
+                if is_inside and fcntl.fcntl(int(entry), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR:
+                    self._held.append(int(entry))
+        self._held[:] = dict.fromkeys(self._held)
+        self.release()
 
     def release(self) -> None:
         """Close the files; the lock is the last. Nothing is written."""

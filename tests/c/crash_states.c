@@ -725,7 +725,7 @@ static void stop(void)
     for (i = 0; i < 2; i++)
         channels[i].c.retry = 0, drain(&channels[i]);
     flushing = 1;
-    fr_spooler_stop(&spooler, FR_NEVER);
+    fr_spool_end(&spooler);
     flushing = 0;
     for (i = 0; i < 2; i++) {
         const fr_spool_channel *c = &channels[i].c;
@@ -770,7 +770,8 @@ static void run(void)
                          : roll(&script, 4) ? FR_DURABLE_COMMIT
                                             : FR_DURABLE_NEVER;
     spooler.retention.keep_bytes = roll(&script, 4) ? 0 : 100000 + roll(&script, 200000);
-    spooler.log.clocks = new_file("clocks"), spooler.log.stats = new_file("stats");
+    spooler.log.clocks = new_file("clocks"), spooler.log.stats = new_file("stats"),
+    spooler.log.marks = new_file("marks");
     pthread_mutex_init(&spooler.lock, NULL);
     for (k = 0; k < 2; k++)
         make_channel(&channels[k], k + 1, k), spooler.channels[k] = &channels[k].c;

@@ -1,5 +1,6 @@
-/* To be preloaded: flushes that say they are done before they are, or are never made. NO_FLUSH is "late" or
- * "never". What makes a single file and its folder durable is left alone: fsync. */
+/* To be preloaded: flushes that say they are done before they are, or are never made, or do not come back.
+ * NO_FLUSH is "late" or "never", or the path of a file: flushes come back when it is gone. What makes a
+ * single file and its folder durable is left alone: fsync. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -21,16 +22,21 @@ static void *later(void *arg)
     return NULL;
 }
 
-static int pretend(int fd)
+static int pretend(int fd, long number)
 {
     const char *how = getenv("NO_FLUSH");
     pthread_t thread;
+    if (how && *how == '/') {
+        while (!access(how, F_OK))
+            usleep(1000);
+        return (int)next(number, fd);
+    }
     if (how && !strcmp(how, "late") && !pthread_create(&thread, NULL, later, (void *)(intptr_t)dup(fd)))
         pthread_detach(thread);
     return 0;
 }
 
-int fdatasync(int fd) { return pretend(fd); }
+int fdatasync(int fd) { return pretend(fd, SYS_fdatasync); }
 
 long syscall(long number, ...)
 {
@@ -42,7 +48,7 @@ long syscall(long number, ...)
         a[i] = va_arg(list, long);
     va_end(list);
     if (number == SYS_syncfs)
-        return pretend((int)a[0]);
+        return pretend((int)a[0], number);
     return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 

@@ -47,6 +47,12 @@ def test_what_the_ring_has_lost_comes_from_what_was_given_up(program: Path, fast
     assert result.returncode == 0, result.stdout[-2000:]
 
 
+def test_counts_that_cannot_be_raised_hold_nothing_up(program: Path, fast_disk: Path) -> None:
+    """Of side files, whose readers do without: it is told, and few segments are held back for it."""
+    result = run(program, fast_disk, "counts")
+    assert result.returncode == 0, result.stdout[-2000:]
+
+
 def test_clean_under_sanitizers(tmp_path: Path, fast_disk: Path) -> None:
     """Memory and arithmetic of ring, poller and spooler, with every twentieth call failing."""
     flags = ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-lm"]

@@ -48,6 +48,14 @@ static inline int fr_again_gaps(fr_spool_channel *c, uint64_t from)
     return 0;
 }
 
+/* Tell retention which segments are given up. */
+static inline void fr_again_tell(fr_spool_channel *c, pthread_mutex_t *lock)
+{
+    pthread_mutex_lock(lock);
+    c->doubtful = c->given_up_count ? (uint64_t)c->given_up[0].segment.number + 1 : 0;
+    pthread_mutex_unlock(lock);
+}
+
 /* The oldest segment given up is left as it is. */
 static inline void fr_again_part(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock)
 {
@@ -56,6 +64,18 @@ static inline void fr_again_part(const fr_io *io, fr_spool_channel *c, pthread_m
     pthread_mutex_unlock(lock);
     fr_segment_close(io, &c->given_up[0].segment);
     memmove(c->given_up, c->given_up + 1, --c->given_up_count * sizeof *c->given_up);
+    fr_again_tell(c, lock);
+}
+
+/* Of a segment given up, only its index and its records are read. */
+static inline void fr_again_spare(const fr_io *io, fr_segment *s)
+{
+    int i;
+    for (i = 0; i < FR_FILES; i++)
+        if (i != FR_INDEX && i != FR_RECORDS) {
+            io->close(s->fd[i]);
+            s->fd[i] = -1;
+        }
 }
 
 /* Give up every segment that is not durable, and go back to what is. 0; FR_COMMIT_WAIT while a flush of
@@ -83,6 +103,8 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     c->again_error = (int)c->broken;
     c->retired_count = 0;
     c->open = 0;
+    if (count && !c->doubtful)
+        c->doubtful = (uint64_t)segments[0].number + 1;
     fr_store_release(&c->placed, from);
     fr_store_relaxed(&c->broken, 0);
     ahead = c->ahead_state;
@@ -103,14 +125,16 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
         fr_segment_close(io, &segments[--count]);
         fr_segment_remove(io, c->dir, segments[count].number);
     }
-    while (c->given_up_count + count > FR_GIVEN_UP)
+    while (c->given_up_count && (c->crowded == FR_GROWING || c->given_up_count + count > FR_GIVEN_UP))
         fr_again_part(io, c, lock);
     for (i = 0; i < c->given_up_count; i++)
         c->given_up[i].index_at = c->given_up[i].row_at = 0;
     for (i = 0; i < count; i++) {
         fr_given_up one = {segments[i], 0, 0};
         c->given_up[c->given_up_count++] = one;
+        fr_again_spare(io, &c->given_up[c->given_up_count - 1].segment);
     }
+    fr_again_tell(c, lock);
     c->again_until = c->cursor > c->again_until ? c->cursor : c->again_until;
     c->again_due = 1;
     c->count_due = 0;

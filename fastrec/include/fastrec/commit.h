@@ -49,7 +49,7 @@ static inline int fr_commit_rotate(const fr_io *io, fr_spool_channel *c, pthread
 {
     fr_segment next;
     int error;
-    if (c->open && fr_commit_retired(c, lock) == FR_RETIRED)
+    if (c->open && (c->crowded == FR_CROWDED || fr_commit_retired(c, lock) == FR_RETIRED))
         return FR_COMMIT_WAIT;
     error = fr_commit_next(io, c, lock, &next);
     if (error)
@@ -191,12 +191,18 @@ typedef struct fr_batch {
     uint64_t text_bytes;
 } fr_batch;
 
+/* Records of the open segment at most. */
+static inline uint64_t fr_commit_most(const fr_spool_channel *c)
+{
+    return c->crowded == FR_GROWING ? FR_MAX_SEGMENT_ROWS / FR_BLOCK_ROWS * FR_BLOCK_ROWS : c->segment_rows;
+}
+
 /* Records into the stage, what was lost into the gaps. */
 static inline int fr_commit_stage(const fr_io *io, fr_spool_channel *c, fr_batch *batch, uint64_t head,
                                   int64_t now)
 {
     const size_t size = c->ring.header->record_size;
-    uint64_t room = c->segment_rows - c->segment.rows[FR_RECORDS], i;
+    uint64_t room = fr_commit_most(c) - c->segment.rows[FR_RECORDS], i;
     unsigned char *records;
     fr_span span;
     int error = 0;
@@ -272,17 +278,20 @@ static inline void fr_commit_land(fr_spool_channel *c, fr_batch *batch, uint64_t
     pthread_mutex_unlock(lock);
 }
 
-/* Is the segment to end although it has room: is its time up, or is it in the way of others? */
+/* Is the segment to end although it has room: is its time up, or is it in the way of others? So may be those
+ * before it, if none is open: the next one is to tell where they ended. */
 static inline int fr_commit_over(const fr_spool_channel *c, int64_t now)
 {
-    return c->open && (c->segment.rows[FR_RECORDS] || c->segment.rows[FR_GAPS])
+    if (!c->open || c->crowded == FR_GROWING)
+        return !c->open && fr_load_relaxed(&c->rotate);
+    return (c->segment.rows[FR_RECORDS] || c->segment.rows[FR_GAPS])
            && (fr_load_relaxed(&c->rotate) || (c->segment_ns && now - c->segment.born >= c->segment_ns));
 }
 
 /* Has the segment its records, or has one of its side files as many rows as its header can count? */
 static inline int fr_commit_full(const fr_spool_channel *c)
 {
-    return c->segment.rows[FR_RECORDS] >= c->segment_rows
+    return c->segment.rows[FR_RECORDS] >= fr_commit_most(c)
            || c->segment.rows[FR_INDEX] > FR_MAX_SEGMENT_ROWS - c->stage_rows
            || c->segment.rows[FR_GAPS] > FR_MAX_SEGMENT_ROWS - FR_GAPS_MOST;
 }

@@ -15,6 +15,7 @@ typedef struct fr_dirty {
     fr_spool_channel *channel;
     fr_segment segments[FR_RETIRED + 1];
     uint32_t count, retired; /* of the segments, the first `retired` are to be closed */
+    int side, behind;        /* why the count of a side file stays too low: of any, of one to be closed */
     int names;               /* files were created */
     uint64_t placed;         /* the mark, before anything is flushed */
     int64_t last;            /* latest stamp below it */
@@ -25,6 +26,7 @@ static inline uint32_t fr_sync_collect(fr_spool_channel *c, pthread_mutex_t *loc
 {
     d->channel = c;
     d->count = d->retired = 0;
+    d->side = d->behind = 0;
     d->names = 0;
     d->placed = 0;
     pthread_mutex_lock(lock);
@@ -80,6 +82,10 @@ static inline void fr_sync_finish(const fr_io *io, pthread_mutex_t *lock, fr_dir
         fr_store_relaxed(&c->broken, (uint64_t)-error);
     }
     c->unsynced_names |= error && d->names;
+    if (!error && d->behind)
+        c->behind = d->behind;
+    if (d->count || d->side)
+        fr_store_relaxed(&c->side_error, (uint64_t)-(d->side ? d->side : c->behind));
     if (d->count || d->names || error)
         fr_store_relaxed(&c->sync_error, (uint64_t)-error);
     if (!error && durability != FR_DURABLE_NEVER && d->placed > c->durable) {
@@ -136,21 +142,35 @@ static inline void fr_sync_begin_all_of(const fr_io *io, pthread_mutex_t *lock,
     }
 }
 
+/* Raise the counts of the side files. A segment that is to be closed is held back until they are right, as
+ * long as few are: no reader of ours needs them, and who loads such a file himself is told. */
+static inline void fr_sync_raise(const fr_io *io, fr_dirty *d, int few)
+{
+    uint32_t j;
+    for (j = 0; j < d->count; j++) {
+        int error = fr_segment_raise(io, &d->segments[j]);
+        d->side = error ? error : d->side;
+        if (error && j < d->retired && few)
+            d->retired = j;
+        else if (error && j < d->retired)
+            d->behind = error;
+    }
+}
+
 /* One round over channels: each dirty file by itself, or the whole file system when they are many. `dirty`
  * has room for all of them, `dir` is in the file system. */
 static inline void fr_sync_all_of(const fr_io *io, pthread_mutex_t *lock, fr_spool_channel *const *channels,
                                   uint64_t count, fr_dirty *dirty, int dir, int durability)
 {
-    uint32_t files = 0, j;
+    uint32_t files = 0, full = 0;
     uint64_t i;
     int error = 0;
     for (i = 0; i < count; i++) {
-        fr_dirty *d = &dirty[i];
-        files += fr_sync_collect(channels[i], lock, d);
-        for (j = 0; j < d->count; j++)
-            if (fr_segment_raise(io, &d->segments[j]) && j < d->retired)
-                d->retired = j; /* not closed before its counts are right */
+        files += fr_sync_collect(channels[i], lock, &dirty[i]);
+        full += dirty[i].retired;
     }
+    for (i = 0; i < count; i++)
+        fr_sync_raise(io, &dirty[i], full <= FR_RETIRED / 2);
     if (files > FR_SYNC_MANY && durability != FR_DURABLE_NEVER)
         error = io->sync_all(dir);
     for (i = 0; i < count; i++) {
@@ -162,10 +182,20 @@ static inline void fr_sync_all_of(const fr_io *io, pthread_mutex_t *lock, fr_spo
     }
 }
 
+/* Close a segment with the counts of its side files, if the disk will have them. */
+static inline void fr_sync_last(const fr_io *io, fr_spool_channel *c, fr_segment *s)
+{
+    int tries, error = 1;
+    for (tries = 0; tries < FR_STOP_TRIES && error; tries++)
+        error = fr_segment_raise(io, s);
+    c->behind = error ? error : c->behind;
+    fr_store_relaxed(&c->side_error, (uint64_t)-c->behind);
+    fr_segment_close(io, s);
+}
+
 /* Close the files of a channel that nobody writes any more. What was opened ahead was not needed. */
 static inline void fr_channel_close(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock)
 {
-    int tries;
     while (c->given_up_count)
         fr_again_part(io, c, lock);
     if (c->ahead_state == FR_AHEAD_READY) {
@@ -173,13 +203,11 @@ static inline void fr_channel_close(const fr_io *io, fr_spool_channel *c, pthrea
         fr_segment_remove(io, c->dir, c->ahead.number);
         c->ahead_state = FR_AHEAD_NONE;
     }
-    for (; c->retired_count; c->retired_count--) /* a flush failed to the last */
-        fr_segment_close(io, &c->retired[c->retired_count - 1]);
+    for (; c->retired_count; c->retired_count--) /* a flush failed to the last, or the counts did */
+        fr_sync_last(io, c, &c->retired[c->retired_count - 1]);
     if (!c->open)
         return;
-    for (tries = 0; tries < FR_STOP_TRIES && fr_segment_raise(io, &c->segment); tries++)
-        ;
-    fr_segment_close(io, &c->segment);
+    fr_sync_last(io, c, &c->segment);
     if (!c->segment.rows[FR_INDEX] && c->segment.number)
         fr_segment_remove(io, c->dir, c->segment.number);
     c->open = 0;

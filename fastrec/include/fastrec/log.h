@@ -12,8 +12,8 @@
 
 /* The recording's own files that grow: clocks.npy and stats.jsonl. */
 typedef struct fr_log {
-    int clocks, stats;      /* file descriptors */
-    uint64_t clocks_header; /* bytes */
+    int clocks, stats, marks; /* file descriptors; marks are not ours to write */
+    uint64_t clocks_header;   /* bytes */
     uint64_t clock_rows;
     fr_clock_row clock_row; /* the last of them */
     uint32_t leaps;         /* readings before their time, those taken off that were due since */

@@ -380,6 +380,7 @@ static inline int fr_map_unlink(int fd, const char *name)
     return error;
 }
 
+/* `fd` may be closed already: -1. */
 static inline void fr_map_free(void *memory, size_t size, int fd)
 {
     if (memory)

@@ -10,6 +10,7 @@
 #define FR_SPOOL_RETRY 100000000LL /* ns after a failed commit */
 #define FR_SPOOL_MOST 100000000LL  /* ns between two rounds at most: a ring may fill at any time */
 #define FR_SPOOL_LEAST 1000000LL   /* ns between two rounds at least */
+#define FR_SPOOL_CROWDED FR_NS     /* ns that a rotation waits for others to be flushed */
 #define FR_SPOOL_LONGEST                                                                                     \
     (3600 * FR_NS) /* between two attempts to write again what would not become durable */
 
@@ -23,7 +24,8 @@ typedef struct fr_spooler {
     uint32_t stop, sync_stop;
     int durability;
     int64_t flush, sync_every;
-    int dir; /* of the recording: names the file system to sync */
+    int dir;               /* of the recording: names the file system to sync */
+    int64_t crowded_since; /* the spooling thread's; 0: not as many full segments wait as may */
     fr_log log;
     fr_retention retention;
     pthread_mutex_t lock; /* over segments changing hands; never held during I/O */
@@ -45,7 +47,7 @@ static inline void fr_sync_round(fr_spooler *s)
     if (fr_retention_wanted(&s->retention) && now >= s->retention.due) {
         fr_retention_round(&s->retention, s->io, s->dir, s->channels, count, &s->lock,
                            now + s->log.clock_offset);
-        s->retention.due = now + FR_RETENTION_EVERY;
+        s->retention.due = s->retention.more ? now : now + FR_RETENTION_EVERY;
     }
 }
 
@@ -53,13 +55,13 @@ static inline void fr_sync_round(fr_spooler *s)
 static inline int fr_sync_crowded(fr_spooler *s)
 {
     uint64_t count = fr_load_acquire(&s->count), i;
-    int crowded = 0;
+    uint32_t full = 0;
     pthread_mutex_lock(&s->lock);
     for (i = 0; i < count; i++)
-        crowded |=
-            s->channels[i]->retired_count > FR_RETIRED / 4 && !fr_load_relaxed(&s->channels[i]->broken);
+        if (!fr_load_relaxed(&s->channels[i]->broken))
+            full += s->channels[i]->retired_count;
     pthread_mutex_unlock(&s->lock);
-    return crowded;
+    return full > FR_RETIRED / 2;
 }
 
 static inline void fr_syncing_run(void *arg)
@@ -78,11 +80,27 @@ static inline void fr_syncing_run(void *arg)
             continue;
         }
         fr_sync_round(s);
-        next = now + pause;
+        next = s->retention.more ? now : now + pause;
     }
 }
 
 /* ---- draining ---- */
+
+/* Do as many full segments wait as may, of all channels, and have they for long? */
+static inline int fr_spool_crowded(fr_spooler *s, int64_t now)
+{
+    uint64_t count = fr_load_acquire(&s->count), i;
+    uint32_t full = 0;
+    pthread_mutex_lock(&s->lock);
+    for (i = 0; i < count; i++)
+        full += s->channels[i]->retired_count + s->channels[i]->given_up_count;
+    pthread_mutex_unlock(&s->lock);
+    if (full < FR_RETIRED)
+        s->crowded_since = 0;
+    else if (!s->crowded_since)
+        s->crowded_since = now;
+    return full < FR_RETIRED ? FR_ROOMY : now - s->crowded_since < FR_SPOOL_CROWDED ? FR_CROWDED : FR_GROWING;
+}
 
 /* Give up what is in doubt, unless that was done in vain a short while ago: to write it all again each time
  * would fill the disk. `must`: however short. */
@@ -115,6 +133,7 @@ static inline uint64_t fr_spool_drain(fr_spooler *s, fr_spool_channel *c, int la
         return 0;
     do {
         result = 0;
+        c->crowded = fr_spool_crowded(s, now);
         if (fr_load_relaxed(&c->broken))
             result = fr_spool_give_up(s, c, now, last || fr_commit_retired(c, &s->lock) == FR_RETIRED);
         if (!result && fr_load_relaxed(&s->retention.full))
@@ -162,6 +181,33 @@ static inline void fr_spool_round(fr_spooler *s, int last, int *behind, int *wai
     }
 }
 
+/* The end of a stop: make durable what was drained, and close the files. */
+static inline void fr_spool_end(fr_spooler *s)
+{
+    uint64_t i, count = fr_load_acquire(&s->count);
+    int tries, behind, waits;
+    if (s->threads > 1) {
+        fr_wake(&s->sync_stop);
+        fr_wake(&s->sync_bell);
+        fr_thread_join(&s->syncing, FR_NEVER);
+    }
+    s->retention.due = 0;
+    for (tries = 0; tries < FR_STOP_TRIES; tries++) { /* a flush that fails has rows written again */
+        fr_sync_round(s);
+        fr_spool_round(s, 1, &behind, &waits);
+    }
+    do
+        fr_sync_round(s);
+    while (s->retention.more);
+    for (i = 0; i < count; i++)
+        fr_channel_close(s->io, s->channels[i], &s->lock);
+    if (s->durability != FR_DURABLE_NEVER) {
+        s->io->sync(s->log.clocks); /* readings and statistics: nothing is promised of them */
+        s->io->sync(s->log.stats);
+    }
+    s->io->sync(s->log.marks); /* in any case: who waits for the end learns here whether the disk answers */
+}
+
 /* Rounds come at least every tenth of a second, and sooner where a ring was found fuller than that. */
 static inline void fr_spooling_run(void *arg)
 {
@@ -185,6 +231,7 @@ static inline void fr_spooling_run(void *arg)
         if (!last || waits)
             s->clock->wait(&s->bell, bell, now + pause);
     }
+    fr_spool_end(s);
 }
 
 /* ---- life ---- */
@@ -209,38 +256,19 @@ static inline int fr_spooler_start(fr_spooler *s)
     return error;
 }
 
-/* Stop after the writers have: drain what is left, make it durable, close the files. -ETIMEDOUT leaves the
- * threads as they are, and everything they use must stay in memory. */
+/* Stop after the writers have: drain what is left, make it durable, close the files. -ETIMEDOUT: the disk has
+ * not answered by then. The threads go on, to the same end, and everything they use must stay in memory. */
 static inline int fr_spooler_stop(fr_spooler *s, int64_t deadline)
 {
-    uint64_t i, count = fr_load_acquire(&s->count);
-    int error = 0, tries, behind, waits;
+    int error;
+    if (!s->threads)
+        return 0;
     fr_wake(&s->stop);
     fr_wake(&s->bell);
-    if (s->threads > 0)
-        error = fr_thread_join(&s->spooling, deadline);
-    if (error)
-        return error; /* it may wait for the syncing thread, which goes on */
-    fr_wake(&s->sync_stop);
-    fr_wake(&s->sync_bell);
-    if (!error && s->threads > 1)
-        error = fr_thread_join(&s->syncing, deadline);
-    if (error)
-        return error;
-    s->retention.due = 0;
-    for (tries = 0; tries < FR_STOP_TRIES; tries++) { /* a flush that fails has rows written again */
-        fr_sync_round(s);
-        fr_spool_round(s, 1, &behind, &waits);
-    }
-    fr_sync_round(s);
-    for (i = 0; i < count; i++)
-        fr_channel_close(s->io, s->channels[i], &s->lock);
-    if (s->durability != FR_DURABLE_NEVER) {
-        s->io->sync(s->log.clocks); /* readings and statistics: nothing is promised of them */
-        s->io->sync(s->log.stats);
-    }
-    s->threads = 0;
-    return 0;
+    error = fr_thread_join(&s->spooling, deadline);
+    if (!error)
+        s->threads = 0;
+    return error;
 }
 
 #endif

@@ -9,9 +9,13 @@
 #define FR_GAPS_HELD 16384 /* the writer's losses that wait for a commit; more are added up by cause */
 #define FR_GAPS_OWN 2      /* the spooler's own that do: overwritten, then disk */
 #define FR_GAPS_MOST (FR_GAPS_HELD + 3 + FR_GAPS_OWN)
-#define FR_COMMIT_WAIT INT_MIN       /* no error, but not now: others have to do something first */
-#define FR_TOLD_MOST FR_GAPS_HELD    /* losses kept until they are durable; more are added up by cause */
-#define FR_RETIRED 64                /* full segments that may wait to be made durable */
+#define FR_COMMIT_WAIT INT_MIN    /* no error, but not now: others have to do something first */
+#define FR_TOLD_MOST FR_GAPS_HELD /* losses kept until they are durable; more are added up by cause */
+/* Full segments that may wait to be made durable or to be written again, of all channels: each keeps 5 files
+ * open. With 64 channels, of 12 each (folder, ring, the open segment and the next one), they are 928 in all:
+ * below the 1,024 that a process has by default. While as many wait, so does a rotation, and when that takes
+ * longer than a ring may hold out, the open segments grow on instead. */
+#define FR_RETIRED 32
 #define FR_GIVEN_UP (FR_RETIRED + 2) /* segments that may wait to be written again */
 
 /* Lines of text on their way to the disk: bytes that grow. */
@@ -93,6 +97,7 @@ typedef struct fr_spool_channel {
     uint32_t *text_ids;     /* arena id -> id in the segment; 0: not yet */
     uint64_t *text_offsets; /* arena id -> offset of its entry */
     fr_bytes lines;         /* strings not yet written */
+    int crowded;            /* FR_ROOMY, ... */
     int anchor_due;         /* the open segment is to tell the next number, were it all that is left */
     int count_due;          /* committed rows that the records' header does not count yet */
     int64_t due;            /* when it is to be drained next, however empty its ring is */
@@ -108,6 +113,7 @@ typedef struct fr_spool_channel {
     /* The syncing side's. */
     uint32_t synced_segment; /* the open one at the last flush */
     uint64_t synced_index;   /* its index rows then */
+    int behind;              /* why a closed segment has too low a count in a side file; 0: none has */
     /* Under the lock. */
     fr_segment segment; /* the open one */
     int open;
@@ -121,6 +127,7 @@ typedef struct fr_spool_channel {
     int64_t safe_last;  /* latest stamp of what is durable */
     fr_kept *kept;      /* oldest first */
     uint32_t kept_count, kept_room;
+    uint64_t doubtful; /* 1 + number of the oldest segment given up; 0: none is */
     /* Read by other threads. */
     uint64_t broken; /* errno that left a file in a state that nobody knows; 0: none. Set under the lock */
     uint64_t rotate; /* 1: its segment is to end, so that retention can remove it */
@@ -131,9 +138,11 @@ typedef struct fr_spool_channel {
     uint64_t disk;
     uint64_t error;      /* errno of the last commit, when it failed; 0: it did not */
     uint64_t sync_error; /* errno of the last flush, when it failed; 0: it did not */
+    uint64_t side_error; /* errno that keeps a count in a side file's header too low; 0: all are right */
     uint64_t segments;
 } fr_spool_channel;
 
+enum { FR_ROOMY, FR_CROWDED, FR_GROWING }; /* too many full segments wait; they have for long */
 enum { FR_AHEAD_NONE, FR_AHEAD_MAKING, FR_AHEAD_READY };
 
 /* Below this number nothing has to be written again, whatever becomes of a file. */

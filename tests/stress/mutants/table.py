@@ -282,6 +282,11 @@ DURABLE_BUGS = {
     "early writeback of a segment begins where that of the one before ended": Bug(
         STATES, "begins what is not there", (_header("commit.h", "c->begun = 0;", ";"),), BEGUN_SOON
     ),
+    "retention removes what lies behind a segment given up": Bug(
+        Program("crash_states.c", ("400", "1000211"), ("-O0", "-DENOUGH=1", "-lm")),
+        r"number \d+ of \d+ is in 0 places",
+        (_header("retention.h", "c->kept->number >= c->doubtful", "0"),),
+    ),
     "no syncfs where files are many": Bug(
         STATES, _HARMED, (_header("durable.h", "error = io->sync_all(dir);", "error = 0 * dir;"),)
     ),

@@ -1,0 +1,67 @@
+"""What the end of a recording has to say about what the disk took, channel by channel."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+from fastrec.core.spooler import SpoolChannel
+from fastrec.errors import RecordingError
+from fastrec.ring import Ring
+
+__all__ = ["Spooling", "check_counts", "check_written", "unanswered"]
+
+Spooling = dict[str, tuple[Ring, SpoolChannel]]
+"""By channel name, what is written and who writes it."""
+
+
+def unanswered(spooling: Spooling) -> str:
+    """What a disk that does not answer leaves open, as the middle of a message."""
+    said = ""
+    for name, (ring, channel) in spooling.items():
+        marks, head = channel.marks(), ring.core.head
+        if head > marks["durable"]:
+            said += (
+                f"; channel {name!r}: of {head:,} records {marks['written']:,} are written, and"
+                f" {marks['durable']:,} of them durable"
+            )
+    return said
+
+
+def check_written(root: Path, spooling: Spooling) -> None:
+    """Whether all is on the disk, and durable.
+
+    Raises
+    ------
+    RecordingError
+        Something is not; the message says how much, and why.
+    """
+    for name, (ring, channel) in spooling.items():
+        marks, head = channel.marks(), ring.core.head
+        if marks["error"]:
+            missing, why = head - marks["written"], os.strerror(marks["error"])
+            raise RecordingError(
+                f"{root}: {missing:,} records of channel {name!r} could not be written: {why}; "
+                f"what was written before is whole"
+            )
+        if marks["sync_error"] and marks["durable"] < marks["written"]:
+            raise RecordingError(
+                f"{root}: channel {name!r} is whole, but a flush failed"
+                f" ({os.strerror(marks['sync_error'])}): from record {marks['durable']:,} on it may not"
+                f" survive a loss of power"
+            )
+
+
+def check_counts(root: Path, spooling: Spooling) -> None:
+    """Warn of headers that count too few rows."""
+    for name, (_, channel) in spooling.items():
+        why = channel.marks()["side_error"]
+        if why:
+            warnings.warn(
+                f"{root}: channel {name!r} is whole, but the headers of some index, gaps and zones"
+                f" files count too few rows: {os.strerror(why)}; fastrec reads all of them, numpy.load"
+                " does not",
+                RuntimeWarning,
+                stacklevel=5,
+            )
