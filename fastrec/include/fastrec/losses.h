@@ -34,13 +34,21 @@ static inline void fr_commit_gap(fr_spool_channel *c, fr_gap gap)
     }
 }
 
+/* At the same place those without numbers come first: the commit that ends there takes them, while it leaves
+ * the others to the one that goes round them. */
+static inline int fr_gap_after(const fr_gap *gap, const fr_gap *other)
+{
+    return gap->seq != other->seq ? gap->seq > other->seq
+                                  : fr_gap_has_numbers(gap) > fr_gap_has_numbers(other);
+}
+
 /* Put losses in the order of their places; they nearly are. */
 static inline void fr_gap_sort(fr_gap *gaps, uint64_t count)
 {
     uint64_t i, at;
     for (i = 1; i < count; i++) {
         fr_gap gap = gaps[i];
-        for (at = i; at && gaps[at - 1].seq > gap.seq; at--)
+        for (at = i; at && fr_gap_after(&gaps[at - 1], &gap); at--)
             gaps[at] = gaps[at - 1];
         gaps[at] = gap;
     }
