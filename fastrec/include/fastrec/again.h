@@ -123,7 +123,11 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     if (count && !segments[count - 1].rows[FR_INDEX]) {
         /* It holds nothing. Nor is its number used again: its texts could pass for those of the next. */
         fr_segment_close(io, &segments[--count]);
-        fr_segment_remove(io, c->dir, segments[count].number);
+        if (fr_segment_remove(io, c->dir, segments[count].number)) {
+            pthread_mutex_lock(lock);
+            fr_keep(c, &segments[count]); /* else it would stay when those behind it are removed */
+            pthread_mutex_unlock(lock);
+        }
     }
     while (c->given_up_count && (c->crowded == FR_GROWING || c->given_up_count + count > FR_GIVEN_UP))
         fr_again_part(io, c, lock);
