@@ -26,7 +26,7 @@ from fastrec.schema import Schema
 from fastrec.schema.conversion import Conversion
 from fastrec.schema.gaps import GAP_DTYPE, Cause, join
 
-__all__ = ["Channel", "Content", "holes"]
+__all__ = ["Channel", "Content", "holes", "period_of"]
 
 _LOOKS = 100
 """At the folder, before a channel all of whose segments go while they are looked at is taken for empty."""
@@ -59,6 +59,30 @@ class Content:
     missing: np.ndarray
 
 
+def period_of(rate: object) -> int | None:
+    """Nanoseconds from poll to poll, of the rate of a channel's options.
+
+    Returns
+    -------
+    int or None
+        None for a channel that is pushed or polled flat out.
+
+    Raises
+    ------
+    FormatError
+        It is no rate.
+    """
+    if rate is None or rate == "max":
+        return None
+    # Matched first: Fraction would compute 1e999999999 in full.
+    if not isinstance(rate, str) or not layout.RATE.fullmatch(rate):
+        raise FormatError(f"rate {rate!r:.40} is no number in Hz, no fraction and not 'max'")
+    try:
+        return max(1, round(1_000_000_000 / Fraction(rate)))
+    except ZeroDivisionError as error:
+        raise FormatError(f"a rate of {rate} Hz has no period") from error
+
+
 class Channel:
     """A channel as ``channel.json`` describes it.
 
@@ -72,6 +96,11 @@ class Channel:
         As which to read the rows, instead of the recorded one.
     renamed : mapping of str to (str or None), optional
         Names of the recorded schema that are others in `schema`.
+
+    Attributes
+    ----------
+    period_ns : int or None
+        See `period_of`.
 
     Raises
     ------
@@ -105,6 +134,10 @@ class Channel:
         self.store = self.options.get("store", "every")
         if self.store not in ("every", "changes"):
             raise FormatError(f"{self.where}: store is {self.store!r:.40}; it can be 'every' or 'changes'")
+        try:
+            self.period_ns = period_of(self.options.get("rate"))
+        except FormatError as error:
+            raise FormatError(f"{self.where}: {error}") from error
         stored = recorded.storage(self.store)
         if self.members.get("record_size") != stored.itemsize:
             raise FormatError(
@@ -126,22 +159,6 @@ class Channel:
         if not isinstance(value, dict):
             raise FormatError(f"{self.where}: options is no object")
         return value
-
-    @property
-    def period_ns(self) -> int | None:
-        """Nanoseconds from poll to poll; None for a channel that is pushed or polled flat out."""
-        rate = self.options.get("rate")
-        if rate is None or rate == "max":
-            return None
-        # Matched first: Fraction would compute 1e999999999 in full.
-        if not isinstance(rate, str) or not layout.RATE.fullmatch(rate):
-            raise FormatError(
-                f"{self.where}: rate {rate!r:.40} is no number in Hz, no fraction and not 'max'"
-            )
-        try:
-            return max(1, round(1_000_000_000 / Fraction(rate)))
-        except ZeroDivisionError as error:
-            raise FormatError(f"{self.where}: a rate of {rate} Hz has no period") from error
 
     def read(
         self,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from fastrec.errors import FastrecError, FormatError, SchemaError
 from fastrec.recording import layout
-from fastrec.recording.channel import Channel
+from fastrec.recording.channel import Channel, period_of
 from fastrec.recording.describing import described, stored_header
 from fastrec.recording.opening import LINE_LIMIT
 from fastrec.recording.own_files import damaged_json
@@ -108,8 +108,9 @@ def _made(
     stored = schema.storage(store)
     options = members.get("options")
     options = dict(options) if isinstance(options, dict) else {"rate": None, "ignore": []}
-    rate = options.get("rate")
-    if not (rate is None or rate == "max" or (isinstance(rate, str) and layout.RATE.fullmatch(rate))):
+    try:
+        period_of(options.get("rate"))
+    except FormatError:
         options["rate"] = None
     members = {
         "name": name,

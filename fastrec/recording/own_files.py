@@ -19,7 +19,7 @@ from fastrec.recording.torn import Patch, TornFile, between, whole_file
 from fastrec.recording.unseeding import told_states, uuid_with
 from fastrec.timezones import local_zone_name
 
-__all__ = ["Identity", "identify", "save_clocks", "save_file", "save_lines"]
+__all__ = ["Identity", "identify", "save_clocks", "save_file", "save_lines", "save_object"]
 
 _UUID = re.compile(rb'"uuid":"([0-9a-f]{32})"')
 _DEFAULTS = {"host": "", "timezone": "", "created_ns": 0, "metadata": {}}
@@ -39,6 +39,14 @@ def save_file(target: Path, *parts: str, data: bytes) -> None:
         write_all(descriptor, data, 0)
     finally:
         os.close(descriptor)
+
+
+def save_object(target: Path, *parts: str, data: bytes, findings: Findings) -> None:
+    """Write a file of one JSON object that is whole; no checksum covers the newline at its end."""
+    if not data.endswith(b"\n"):
+        findings.tear("/".join(parts), len(data), len(data) + 1, "the newline at its end", saved=True)
+        data += b"\n"
+    save_file(target, *parts, data=data)
 
 
 def identify(root: Path, segments: dict[str, list[int]], findings: Findings) -> Identity:
@@ -157,13 +165,14 @@ def save_lines(
         descriptor, end, count = create(target / name), 0, 0
         try:
             for one in file.lines(base):
-                members = None if isinstance(one, Patch) else _json(one.body)
+                seed = layout.seed_at(base, count)
+                line = b"" if isinstance(one, Patch) else layout.seal_body(one.body, seed)
+                members = _json(line, seed)
                 if members is None:
                     start = one.start
                     stop = one.stop if isinstance(one, Patch) else one.start + len(one.body)
                     findings.tear(name, start, stop, "no whole line")
                     continue
-                line = layout.seal_body(one.body, layout.seed_at(base, count))
                 write_all(descriptor, line, end)
                 kept[members.get("channel") if name == "stats.jsonl" else count] = members
                 end, count = end + len(line), count + 1
@@ -172,14 +181,14 @@ def save_lines(
     return list(kept.values())
 
 
-def _json(body: bytes) -> dict[str, Any] | None:
-    if len(body) > LINE_LIMIT - 20:
+def _json(line: bytes, seed: int) -> dict[str, Any] | None:
+    """What a reader makes of a line; None: it is none for a reader."""
+    if len(line) >= LINE_LIMIT:
         return None
     try:
-        found = json.loads((body + b"}").decode("ascii"))
-    except (ValueError, RecursionError):
+        return layout.check_json(line, seed)
+    except (CorruptionError, FormatError):
         return None
-    return found if isinstance(found, dict) else None
 
 
 def save_clocks(root: Path, target: Path, uuid: bytes, findings: Findings, size: int | None = None) -> int:

@@ -22,7 +22,7 @@ from fastrec.recording.files import create_closed, take_back
 from fastrec.recording.findings import Findings
 from fastrec.recording.fresh import fresh_folder
 from fastrec.recording.journals import Lines
-from fastrec.recording.own_files import identify, save_clocks, save_file, save_lines
+from fastrec.recording.own_files import identify, save_clocks, save_lines, save_object
 from fastrec.recording.recovery import ChannelRecovery, Recovery
 from fastrec.recording.rings import left_rings
 from fastrec.recording.saving import save_channel
@@ -146,7 +146,7 @@ def _save(source: Path, hidden: Path, path: Path, *, salvage: bool, meter: _Mete
     uuid = identity.uuid
     closed = _closed(source, uuid, findings)
     (hidden / "channels").mkdir(0o700)
-    save_file(hidden, "recording.json", data=identity.data)
+    save_object(hidden, "recording.json", data=identity.data, findings=findings)
     sessions = save_lines(source, hidden, "sessions.jsonl", uuid, findings, _size(closed, "sessions.jsonl"))
     save_lines(source, hidden, "marks.jsonl", uuid, findings, _size(closed, "marks.jsonl"))
     stats = {

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastrec.core.spooler import start_writing
 from fastrec.recording import layout
+from fastrec.recording.committed import Since, true_claims
 from fastrec.recording.files import create, write_all
 from fastrec.recording.opening import LINE_LIMIT
 from fastrec.recording.stock import Stock
@@ -128,7 +129,7 @@ class SegmentWriter:
         filled = blocks["rows"] > 0
         self._gaps_below(int(blocks["gap_rows"].max()))
         if not filled.any():
-            if self._is_exact(slots, at):
+            if self._is_exact(blocks, slots, at):
                 self._append(blocks)
                 self.end = int(blocks["first_seq"][-1])
             return
@@ -139,7 +140,7 @@ class SegmentWriter:
         t_min, t_max, flags = self._times(rows, starts)
         own = blocks[filled]
         true = (own["t_min"] == t_min) & (own["t_max"] == t_max) & (own["flags"] & ~_SAID == flags)
-        if self._is_exact(slots, at) and true.all():
+        if self._is_exact(blocks, slots, at) and true.all():
             self._write(data)
             self._append(blocks)
             self.rows += len(rows)
@@ -163,12 +164,21 @@ class SegmentWriter:
         self._exact = False
         self._recut(data, number, layout.INDEX_UNPROVEN)
 
-    def _is_exact(self, slots: np.ndarray, at: int) -> bool:
+    def _is_exact(self, blocks: np.ndarray, slots: np.ndarray, at: int) -> bool:
+        """Whether index rows can stay as they are; what a wrong writer sealed, a reader would stop at."""
+        last = self._index[-1][-1] if self._index else np.zeros((), layout.INDEX_DTYPE)
+        since = Since(
+            rows=self.rows,
+            gap_rows=int(last["gap_rows"]),
+            string_bytes=int(last["string_bytes"]),
+            end=int(last["first_seq"]) + int(last["rows"]),
+        )
         return (
             self._exact
             and at == self.rows
             and int(slots[0]) == self._index_rows
             and int(slots[-1]) - int(slots[0]) == len(slots) - 1
+            and true_claims(blocks, rows=layout.MAX_ROWS, since=since)[0] == len(blocks)
         )
 
     def _times(self, rows: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from fastrec.recording.copying import Copier, Loss
 from fastrec.recording.definition import Definition
 from fastrec.recording.files import write_all
 from fastrec.recording.findings import Findings
-from fastrec.recording.own_files import save_file
+from fastrec.recording.own_files import save_object
 from fastrec.recording.precedence import Span, begin_of, merged
 from fastrec.recording.recovery import ChannelRecovery, Lost
 from fastrec.recording.rewriting import SegmentWriter
@@ -69,7 +69,7 @@ def save_channel(
     """
     stock = definition.stock
     (target / "channels" / stock.name).mkdir(0o700)
-    save_file(target, "channels", stock.name, "channel.json", data=definition.data)
+    save_object(target, "channels", stock.name, "channel.json", data=definition.data, findings=findings)
     channel = Channel(target, stock.uuid, stock.name)
     if not segments and published and not all_retired:
         segments = [0]  # one to tell in that all are lost
@@ -246,19 +246,15 @@ def _tell_texts(survey: Survey, writer: SegmentWriter, findings: Findings) -> No
 
 def _missing(content: Content, losses: Sequence[Loss]) -> list[Loss]:
     """What no block and no gap of the new recording accounts for, though there were such records."""
-    retired = [_span(gap) for gap in content.missing if gap["cause"] == Cause.RETIRED]
     found = []
-    for loss in losses:
-        for start, stop in retired:
-            start, stop = max(start, loss.start), min(stop, loss.stop)
-            if start < stop:
-                found.append(loss._replace(start=start, stop=stop))
     for gap in content.missing:
-        if gap["cause"] == Cause.RETIRED:
-            continue
         start, stop = _span(gap)
         times = int(gap["t_first"]), int(gap["t_last"])
         inside = sorted(loss for loss in losses if loss.start < stop and loss.stop > start)
+        if gap["cause"] == Cause.RETIRED:
+            if not inside:
+                continue
+            start = max(start, inside[0].start)  # from there on retention cannot have taken them
         for loss in inside:
             if loss.start > start:
                 found.append(Loss(start, loss.start, *times, _HOLE))

@@ -253,7 +253,8 @@ def _check_segment(report: Report, segment: Segment) -> int:
 
 
 def _note_unproven(report: Report, segment: Segment) -> None:
-    blocks = segment.index[segment.index["flags"] & layout.INDEX_UNPROVEN != 0]
+    index = segment.index[segment.index["rows"] > 0]
+    blocks = index[index["flags"] & layout.INDEX_UNPROVEN != 0]
     if len(blocks):
         first, last = blocks["first_seq"][0], blocks["first_seq"][-1] + blocks["rows"][-1] - 1
         report.notes.append(

@@ -1,10 +1,13 @@
 /* What somebody left in shared memory under the name of a ring: read, and drained to a disk in memory.
  *
- * An input is the header of a ring, and bytes with which the rest of its mapping is filled over and over. Its
- * checksum is made right, for a forger can do that too; with the first byte of the input odd, the parts are
- * also put where they belong, or few inputs would come further. Whatever is in it: no access outside of the
+ * An input is the header of a ring, and bytes with which the rest of its mapping is filled over and over;
+ * where their number is odd, the mapping lacks its last page. The mutator makes the checksum of the header
+ * right, for a forger can do that too, and mostly puts the parts where they belong, or few inputs would come
+ * further (FR_PLAIN leaves it out, to see what it is worth). Whatever is in it: no access outside of the
  * mapping, no endless loop, and what is refused says why. */
 #include <fastrec/durable.h>
+
+#include <sanitizer/asan_interface.h>
 
 #define MOST (4u << 20) /* bytes of a mapping */
 #define FILES 16
@@ -142,39 +145,75 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static unsigned char *memory;
     fr_ring_header *h, copy;
     fr_ring_view view;
-    uint64_t total = MOST, i;
-    if (size < 2)
+    uint64_t total, i;
+    if (size <= sizeof *h)
         return 0;
     if (!memory)
         memory = aligned_alloc(FR_PAGE, MOST);
+    ASAN_UNPOISON_MEMORY_REGION(memory, MOST);
     h = (fr_ring_header *)memory;
     memset(memory, 0, FR_PAGE);
-    memcpy(memory, data + 1, size - 1 < sizeof *h ? size - 1 : sizeof *h);
-    if (data[0] & 1) {
-        h->record_size = 40 + (h->record_size % 512 & ~7u);
-        h->nslots = FR_GUARD + 1 + h->nslots % 2048;
-        h->schema_size = h->schema_size % 8192;
-        h->arena_size = h->arena_size % 65536;
-        h->store &= 1;
-        h->payload_offset = h->store ? 32 : 8;
-        h->payload_size = 1 + h->payload_size % (h->record_size - h->payload_offset);
-        h->arena_used %= h->arena_size + 1;
-        h->head = h->first % FR_MAX_NUMBER + h->head % 65536;
-        h->first %= FR_MAX_NUMBER;
-        fr_ring_plan(h);
-        total = h->total_size <= MOST ? h->total_size : MOST;
-    }
-    h->crc = fr_ring_crc(h);
-    for (i = FR_PAGE; i < total; i += size)
-        memcpy(memory + i, data, size < total - i ? size : total - i);
+    memcpy(memory, data, sizeof *h);
+    total = h->total_size <= MOST ? h->total_size : MOST;
+    if (size % 2 && total > FR_PAGE)
+        total -= FR_PAGE;
     memcpy(&copy, h, sizeof copy);
     if (fr_ring_refusal(&copy, total))
         return 0;
     if (h->total_size > MOST)
         abort();
+    data += sizeof *h;
+    size -= sizeof *h;
+    for (i = FR_PAGE; i < total; i += size)
+        memcpy(memory + i, data, size < total - i ? size : total - i);
+    ASAN_POISON_MEMORY_REGION(memory + total, MOST - total);
     view = fr_ring_look(memory);
     look(&view);
     if (h->head - h->first < 1u << 20)
         drain(&view);
     return 0;
 }
+
+#ifndef FR_PLAIN
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
+
+static void put_in_place(fr_ring_header *h, unsigned int seed)
+{
+    h->record_size = 40 + (h->record_size % 512 & ~7u);
+    h->nslots = FR_GUARD + 1 + h->nslots % (h->nslots & 8 ? 2048 : 64);
+    h->schema_size = h->schema_size % 8192;
+    h->arena_size = h->arena_size % 65536;
+    h->store &= 1;
+    h->payload_offset = h->store ? 32 : 8;
+    h->payload_size = 1 + h->payload_size % (h->record_size - h->payload_offset);
+    h->arena_used %= h->arena_size + 1;
+    h->first %= FR_MAX_NUMBER;
+    h->head = h->first + (h->head - h->first) % 65536;
+    h->gap_head %= seed / 8 % 8 ? 64 : FR_MAX_NUMBER; /* thousands of gaps take long */
+    fr_ring_plan(h);
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned int seed)
+{
+    fr_ring_header h;
+    memset(&h, 0, sizeof h);
+    size = LLVMFuzzerMutate(data, size, most);
+    memcpy(&h, data, size < sizeof h ? size : sizeof h);
+    if (seed % 8)
+        put_in_place(&h, seed);
+    if (seed / 8 % 8 == 0) { /* after all is in its place, a field is not */
+        uint32_t *word = (uint32_t *)&h + seed / 64 % (sizeof h / 4);
+        *word = seed / 64 % 2 ? *word + (seed >> 30) * 8 - 8 : seed;
+    }
+    if (seed / 64 % 16)
+        h.crc = fr_ring_crc(&h);
+    if (most < sizeof h + 1)
+        return size;
+    memcpy(data, &h, sizeof h);
+    if (size <= sizeof h) {
+        data[sizeof h] = (uint8_t)seed;
+        size = sizeof h + 1;
+    }
+    return size;
+}
+#endif

@@ -368,6 +368,19 @@ def test_no_segment_at_all(tmp_path: Path, retired: bool) -> None:
     assert len(fr.open(recovery.path)["held"]) == 2048
 
 
+def test_the_first_segment_missing_and_no_index(tmp_path: Path) -> None:
+    """Rows that are lost are none that retention took, nor is what follows them."""
+    folder = writer.Folder(tmp_path / "r")
+    channel = samples.status_channel(folder)
+    for first in (0, 5):
+        channel.segment().commit(first, [status(n) for n in range(first, first + 5)])
+    folder.close({"status": channel})
+    for path in [*(folder.root / STATUS).glob("*.000000.*"), folder.root / STATUS / "index.000001.npy"]:
+        path.unlink()
+    recovery = saved(folder.root)
+    assert (recovery.channels["status"].records, recovery.channels["status"].end) == (0, 10)
+
+
 def test_damage_to_what_a_later_segment_holds_again(tmp_path: Path) -> None:
     folder = damaged.manifold(tmp_path / "r")
     original = damaged.by_number(folder.root, "status")
@@ -518,6 +531,45 @@ def test_recording_json(tmp_path: Path, how: str) -> None:
         assert run.info["metadata"] == {"rig": 7} and run.info["host"] == "bench"
     if how == "missing":
         assert run.info["created_ns"] == 10**18
+
+
+@pytest.mark.parametrize("file", ["recording.json", "channels/status/channel.json"])
+def test_a_newline_that_is_gone(tmp_path: Path, file: str) -> None:
+    damaged.manifold(tmp_path / "r")
+    path = tmp_path / "r" / file
+    size = path.stat().st_size
+    os.truncate(path, size - 1)
+    recovery = saved(tmp_path / "r")
+    assert [(one.file, one.start, one.stop, one.saved) for one in recovery.torn] == [
+        (file, size - 1, size, True)
+    ]
+    assert recovery.channels["status"].lost == ()
+
+
+@pytest.mark.parametrize("rate", ["overwrite", "1/0", 2])
+def test_a_rate_that_is_none(tmp_path: Path, rate: object) -> None:
+    """Nothing opens such a channel, and so `verify` says so; what is saved of it has no rate."""
+    damaged.manifold(tmp_path / "r")
+    path = tmp_path / "r" / STATUS / "channel.json"
+    members = json.loads(path.read_bytes())
+    del members["crc"]
+    members["options"]["rate"] = rate
+    path.write_bytes(writer.sealed(members, writer.seed(writer.UUID, "status", 0, 0)))
+    told = [
+        ": rate " in problem or ": a rate " in problem
+        for problem in fr.open(tmp_path / "r").verify().problems
+    ]
+    assert any(told)
+    recovery = saved(tmp_path / "r")
+    assert len(fr.open(recovery.path)["status"]) == recovery.channels["status"].records > 5000
+
+
+def test_a_sealed_line_that_is_no_json(tmp_path: Path) -> None:
+    damaged.manifold(tmp_path / "r", close=False)
+    body = b'{"session":Infinity'
+    line = body + b',"crc":"%08x"}\n' % writer.crc(writer.seed(writer.UUID, "", 0, 0), body)
+    (tmp_path / "r" / "sessions.jsonl").write_bytes(line)
+    assert [one.file for one in saved(tmp_path / "r").torn] == ["sessions.jsonl"]
 
 
 def test_a_format_of_the_future(tmp_path: Path) -> None:
@@ -712,6 +764,15 @@ def test_a_sealed_lie(tmp_path: Path) -> None:
     reseal(path, layout.INDEX_DTYPE, 4, base, rows=2000)
     recovery = saved(folder.root)
     assert len(numbers(recovery)) == 5900
+
+
+def test_counts_of_gaps_that_fall(tmp_path: Path) -> None:
+    """A reader would stop at such an index row, so no copy of it is written."""
+    folder = damaged.manifold(tmp_path / "r")
+    path = folder.root / STATUS / "index.000001.npy"
+    reseal(path, layout.INDEX_DTYPE, 3, layout.place(writer.UUID, "status", 1), gap_rows=0)
+    patch(folder.root / STATUS / "records.000002.npy", BEGIN + 5, b"?")  # a loss is told behind it
+    assert len(numbers(saved(folder.root))) > 4000
 
 
 # Whatever it is
