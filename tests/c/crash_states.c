@@ -578,8 +578,13 @@ static uint64_t retired(const channel *ch)
         if (!s || entry(ch->c.dir, text)->file.now < 0)
             return 0;
         index = open_file((int)entry(ch->c.dir, text)->file.now);
-        if (index->size.now >= 192)
-            memcpy(&first, index->cache + 128, 8);
+        if (index->size.now >= 192) {
+            fr_index_row row;
+            memcpy(&row, index->cache + 128, sizeof row);
+            if (row.crc != fr_crc32c(fr_seed(ch->c.seed_base, s, 0), &row, offsetof(fr_index_row, crc)))
+                continue; /* forgotten after a flush that failed: it tells nothing */
+            first = row.first_seq;
+        }
         return first;
     }
     return first;
