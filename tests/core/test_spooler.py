@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from programs import build, run
 
+pytestmark = pytest.mark.once  # programs of the headers, however they are installed
+
 MODES = ["eio", "enospc", "eintr", "short", "zero", "halflink", "lie"]
 CALLS = 400  # about as many as a run makes
 

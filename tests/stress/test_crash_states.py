@@ -9,6 +9,8 @@ import pytest
 from programs import build, run, seeded
 from stress.mutants.table import BEGUN_SOON, BUGS, EACH_FLUSHED
 
+pytestmark = pytest.mark.once  # programs of the headers, however they are installed
+
 STATES = 20_000
 FEWER_STATES = 6_000
 

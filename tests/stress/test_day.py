@@ -17,6 +17,8 @@ from fastrec.recording import files, layout
 from fastrec.recording.opening import JSON_LIMIT
 from fastrec.schema.gaps import Cause
 
+pytestmark = pytest.mark.once  # programs of the headers, however they are installed
+
 MS, S = 10**6, 10**9
 DAY = 86_400
 SLEW = 400e-6

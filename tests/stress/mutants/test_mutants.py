@@ -15,6 +15,8 @@ from stress.mutants.table import BUGS, Change, Program, Test
 
 import fastrec
 
+pytestmark = pytest.mark.once  # programs of the headers, however they are installed
+
 PACKAGE = Path(fastrec.__file__).parent
 TESTS = Path(__file__).parents[2]
 
