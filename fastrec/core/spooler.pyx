@@ -225,7 +225,7 @@ cdef class Spooler:
         Py_INCREF(self)  # the threads'; given back when they have been joined
 
     def add(self, SpoolChannel channel not None):
-        """Drain this channel too; a second time does nothing. One that was at rest goes on with what it has."""
+        """Drain this channel too, a second time in vain. One that was at rest goes on with what it has."""
         if channel in self.channels:
             return
         if self.s.count == FR_SPOOL_CHANNELS:
