@@ -65,7 +65,10 @@ def _stop_all() -> None:
 
 def _forget_all() -> None:
     for heir in [*_made, *_inherited]:
-        heir.forget()
+        try:
+            heir.forget()
+        except Exception as error:  # the others are the parent's all the same
+            warnings.warn(str(error), RuntimeWarning, stacklevel=1)
     _running.clear()
 
 

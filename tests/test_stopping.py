@@ -389,6 +389,86 @@ for mode in ("10ms", "commit", None):
                 pass
             assert len(fr.open(run)["c"]) == 150 and fr.open(run).verify().ok
 
+    def test_a_recorder_without_channels_says_so_too(self, tmp_path: Path) -> None:
+        """Its files stay open as long as its threads are there: they would be somebody else's."""
+        held = tmp_path / "held"
+        shim = build(tmp_path, "no_flush.c", "-shared", "-fPIC", "-ldl")
+        script = """
+import sys, fastrec as fr
+from pathlib import Path
+fr.recording.writer._PATIENCE = 0.2
+folder, held = Path(sys.argv[1]), Path(sys.argv[2])
+rec = fr.Recorder(folder / "run")
+rec.start()
+held.touch()
+try:
+    rec.stop()
+except fr.RecordingError as error:
+    assert "not answered for 0.2 s; nothing was recorded" in str(error), error
+else:
+    raise AssertionError("it said nothing")
+assert fr.open(folder / "run").state == "live"
+held.unlink()
+"""
+        environment = os.environ | {"LD_PRELOAD": str(shim), "NO_FLUSH": str(held)}
+        command = [sys.executable, "-W", "ignore", "-c", script, tmp_path, held]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+
+    def test_marks_that_are_not_durable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        rec = fr.Recorder(tmp_path / "run")
+        rec.add("c", schema=[("n", "<u8")])
+        rec.start()
+        rec.mark("m")
+
+        def fdatasync(descriptor: int) -> None:
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(os, "fdatasync", fdatasync)
+        with pytest.raises(
+            fr.RecordingError, match="the marks may not survive a loss of power: Input/output"
+        ):
+            rec.stop()
+        monkeypatch.undo()
+        assert fr.open(tmp_path / "run").state == "unclean"
+
+    def test_a_fork_leaves_what_is_not_the_recorders(self, tmp_path: Path) -> None:
+        """A file of the user's own in the folder, a recording within it, and a third recorder."""
+        script = """
+import os, sys, warnings
+from pathlib import Path
+import fastrec as fr
+from fastrec import lifetimes
+def made(path):
+    rec = fr.Recorder(path)
+    rec.add("x", schema=[("n", "<u8")])
+    rec.start()
+    return rec
+folder = Path(sys.argv[1])
+outer, inner, other = recorders = [made(folder / "r"), made(folder / "r/inner"), made(folder / "other")]
+lifetimes._made = [*recorders]
+notes = open(folder / "r/notes.txt", "w+")
+pid = os.fork()
+if not pid:
+    code = 1
+    try:
+        notes.write("mine")
+        notes.flush()
+        left = [os.readlink(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd") if one > "2"
+                and os.path.lexists(f"/proc/self/fd/{one}")]
+        left = [one for one in left if one.startswith(str(folder)) and not one.endswith("notes.txt")]
+        code = 0 if not left else print(left) or 1
+    finally:
+        os._exit(code)
+assert os.waitpid(pid, 0)[1] == 0
+for rec in recorders:
+    rec.stop()
+assert (folder / "r/notes.txt").read_text() == "mine"
+"""
+        ran(script, tmp_path)
+
     def test_full_segments_wait_with_few_files(self, tmp_path: Path) -> None:
         """They keep theirs open until they are durable; before there are too many, segments grow instead."""
         held, path = tmp_path / "held", tmp_path / "run.fastrec"

@@ -115,6 +115,7 @@ cdef extern from "fastrec/log.h" nogil:
         int clocks
         int stats
         int marks                                  # the caller's to write
+        int marks_error                            # of the flush at the end, -errno
         uint64_t clocks_header
         uint64_t clock_rows
         uint64_t stat_bytes

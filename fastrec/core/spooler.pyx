@@ -253,6 +253,11 @@ cdef class Spooler:
         Py_DECREF(self)
         return True
 
+    @property
+    def marks_error(self):
+        """Why marks.jsonl could not be made durable at the end, errno; 0: it was."""
+        return -self.s.log.marks_error
+
 
 def start_writing(int fd, uint64_t offset, uint64_t size):
     """Let the disk begin with what was written there, so that a flush finds less left. A hint."""

@@ -181,15 +181,17 @@ class Channel:
         brief : bool
             Of complete segments, read the ends of the index alone: what is damaged between shows later.
         """
-        with opening.staying(self.stock.root, ("channels", self.name)):
-            segments = self._segments(brief)
-        try:
-            return self._in_order(segments, published, start_ns, all_retired)
-        except CorruptionError:
-            if not brief:
-                raise
-            # What lies between the ends of an index is damaged, and is needed to say what counts.
-            return self.read(published, start_ns, all_retired=all_retired)
+        for _ in range(_LOOKS):
+            with opening.staying(self.stock.root, ("channels", self.name)):
+                segments = self._segments(brief)
+            try:
+                return self._in_order(segments, published, start_ns, all_retired)
+            except opening.GoneError:
+                continue  # retention was quicker
+            except CorruptionError:
+                # What lies between the ends of an index is damaged, and is needed to say what counts.
+                brief = False
+        return self._in_order(self._segments(brief=False), published, start_ns, all_retired)
 
     def _in_order(
         self, segments: list[Segment], published: int | None, start_ns: int, all_retired: bool

@@ -19,6 +19,7 @@ __all__ = [
     "SLICE",
     "Index",
     "Since",
+    "reached",
     "read_gaps",
     "read_index",
     "sensible_gaps",
@@ -170,6 +171,20 @@ def true_claims(index: np.ndarray, *, rows: int, since: Since = _NOTHING) -> tup
     )
     broken = [(int(np.argmax(mask)), what) for mask, what in rules if mask.any()]
     return min(broken, key=lambda one: one[0]) if broken else (len(index), "")
+
+
+def reached(index: np.ndarray, rows: int, since: Since) -> Since:
+    """What has been read when these index rows have, up to so many records."""
+    if not len(index):
+        return since
+    last = index[-1]
+    return Since(
+        since.index + len(index),
+        rows,
+        int(last["gap_rows"]),
+        int(last["string_bytes"]),
+        int(last["first_seq"]) + int(last["rows"]),
+    )
 
 
 def _falls(totals: np.ndarray, before: int) -> np.ndarray:

@@ -29,8 +29,8 @@ def unanswered(spooling: Spooling) -> str:
     return said
 
 
-def check_written(root: Path, spooling: Spooling) -> None:
-    """Whether all is on the disk, and durable.
+def check_written(root: Path, spooling: Spooling, *, durable: bool) -> None:
+    """Whether all is on the disk, and durable if it is to be.
 
     Raises
     ------
@@ -45,11 +45,11 @@ def check_written(root: Path, spooling: Spooling) -> None:
                 f"{root}: {missing:,} records of channel {name!r} could not be written: {why}; "
                 f"what was written before is whole"
             )
-        if marks["sync_error"] and marks["durable"] < marks["written"]:
+        if durable and marks["durable"] < head:
+            why = f" ({os.strerror(marks['sync_error'])})" if marks["sync_error"] else ""
             raise RecordingError(
-                f"{root}: channel {name!r} is whole, but a flush failed"
-                f" ({os.strerror(marks['sync_error'])}): from record {marks['durable']:,} on it may not"
-                f" survive a loss of power"
+                f"{root}: channel {name!r} is whole, but a flush failed{why}: from record"
+                f" {marks['durable']:,} on it may not survive a loss of power"
             )
 
 

@@ -33,6 +33,22 @@ class Outline(NamedTuple):
     first: np.ndarray
     read: Since
 
+    def contradicted(self, index: np.ndarray, ends: np.ndarray, begin: int) -> int | None:
+        """The first index row whose number does not follow the one before, as it must; None: all do.
+
+        Parameters
+        ----------
+        index : ndarray of INDEX_DTYPE
+        ends : ndarray of int64
+            Row of the segment at which the block of each ends.
+        begin : int
+            That at which the first begins.
+        """
+        index, ends = index[: self.read.index], ends[: self.read.index]  # a live writer may have gone on
+        ahead = index["first_seq"].astype(np.int64) - (ends - index["rows"])
+        apart = (index["rows"] > 0) & (ahead != int(self.first["first_seq"]) - begin)
+        return int(np.argmax(apart)) if apart.any() else None
+
 
 def outline_of(files: SegmentFiles, count: int) -> Outline | None:
     """What a segment commits, if its files are as complete as the headers say; else its index is to be read.

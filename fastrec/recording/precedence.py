@@ -161,7 +161,7 @@ def _counting(segment: Segment, later: _Later) -> np.ndarray:
         # A loss without numbers was told by a commit: when its records are in a later segment, so is the
         # loss. A commit of losses alone at the very number where that begins was before it, if it does not
         # say otherwise.
-        segment.blocks_of(segment.begin, segment.length)
+        segment.check_index()
         commit = segment.index[np.searchsorted(segment.index["gap_rows"], segment.gap_numbers[near], "right")]
         first, alone = commit["first_seq"].astype(np.int64), commit["rows"] == 0
         for low, high, again in later.hulls:

@@ -96,7 +96,9 @@ class Segment(SegmentFiles):
         # The count first: a live writer raises it last, so the index read after it always covers it.
         self.present, self.count = self._read_count()
         self._outline = outline_of(self, self.count) if brief and self.count else None
-        self.read = self._outline.read if self._outline else self._read_upto(self._blocks)
+        self.read = (
+            self._outline.read if self._outline else committed.reached(self.index, self._blocks.stop, since)
+        )
         self.length = self.read.rows
         self.gap_numbers, self.gaps = self._read_gaps()
 
@@ -123,6 +125,12 @@ class Segment(SegmentFiles):
                 )
         ends = since.rows + np.cumsum(index["rows"], dtype=np.int64)
         stop = int(ends[-1]) if len(ends) else since.rows
+        apart = None if self._outline is None else self._outline.contradicted(index, ends, since.rows)
+        if apart is not None:
+            stop = int(ends[apart]) - int(index["rows"][apart])
+            self.problems.append(
+                f"{where}: row {apart} does not go on with the number before, but by the records' header all do"
+            )
         for kind, count, there in (
             ("records", self.count, stop),
             ("index", found.count, since.index + len(index)),
@@ -133,19 +141,6 @@ class Segment(SegmentFiles):
                     " damage, or a loss of power"
                 )
         return _Blocks(index, ends - index["rows"], index["rows"] == 0, stop)
-
-    def _read_upto(self, blocks: _Blocks) -> Since:
-        index = blocks.index
-        if not len(index):
-            return self._since
-        last = index[-1]
-        return Since(
-            self._since.index + len(index),
-            blocks.stop,
-            int(last["gap_rows"]),
-            int(last["string_bytes"]),
-            int(last["first_seq"]) + int(last["rows"]),
-        )
 
     @property
     def index(self) -> np.ndarray:
@@ -246,6 +241,12 @@ class Segment(SegmentFiles):
         return opening.GoneError(
             f"{self.path('records')}: is gone; retention may have removed it, so open the recording again"
         )
+
+    def check_index(self) -> None:
+        """Whether the index can be read as far as its ends said; errors as of `blocks_of`."""
+        self.blocks_of(self.begin, self.length)
+        if len(self.index) + self._since.index < self.read.index:
+            raise CorruptionError(f"{self.path('index')}: its last rows cannot be read")
 
     def damaged(self, low: int, high: int) -> list[int]:
         """Index rows among ``low ... high - 1`` whose blocks do not match their checksum."""

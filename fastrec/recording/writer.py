@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 import time
 import uuid
@@ -30,6 +31,12 @@ from fastrec.timezones import local_zone_name
 __all__ = ["Writer"]
 
 _PATIENCE = 30.0  # s that a stop waits for the disk
+
+
+_OURS = re.compile(
+    r"(channels/[^/]+/)?\.?(recording|channel|closed|sessions|clocks|stats|marks|records|index|zones|gaps|strings)\."
+)
+"""Files of a recording, below its folder: those of a user, or of a recording in there, are not ours."""
 
 
 class Writer:
@@ -292,8 +299,8 @@ class Writer:
                 " what is not written is in shared memory, and as long as this process lives, it is tried on"
             )
         try:
-            self.marks.close()
-            check_written(self._root, self._spooling)
+            self._close_marks()
+            check_written(self._root, self._spooling, durable=self._storing.durability != "never")
             check_counts(self._root, self._spooling)
             totals, final = {}, stats()
             for name, (ring, spooling) in self._spooling.items():
@@ -311,6 +318,17 @@ class Writer:
             raise
         self.release()  # not when it is interrupted: a second call goes on
 
+    def _close_marks(self) -> None:
+        try:
+            self.marks.close()
+            if self._spooler.marks_error:
+                raise OSError(self._spooler.marks_error, os.strerror(self._spooler.marks_error))
+        except OSError as error:
+            raise RecordingError(
+                f"{self._root}: the marks may not survive a loss of power: {error.strerror}; the records are"
+                " whole"
+            ) from error
+
     def _create_closed(self, totals: Mapping[str, Mapping[str, Any]]) -> None:
         if has_file(self._root, "closed.json"):
             files.remove_closed(self._root)  # one that an interrupt left: what it says may not be all
@@ -323,9 +341,19 @@ class Writer:
         )
 
     def discard(self) -> None:
-        """Remove a recording that never held anything; one that was there before stays."""
+        """Remove a recording that never held anything; one that was there before stays.
+
+        Raises
+        ------
+        RecordingError
+            The disk did not answer in time: the threads are still in the folder, so it stays, with its files
+            open and locked.
+        """
         if self._spooler is not None and not self._spooler.stop(_PATIENCE):
-            return  # its threads are still in the folder: it stays, and so do its descriptors
+            raise RecordingError(
+                f"{self._root}: the disk has not answered for {_PATIENCE:g} s; nothing was recorded, and the"
+                " folder stays locked as long as this process lives"
+            )
         if not self._held:
             return  # nothing was created, or all is over: what is there is somebody else's
         if self.marks is not None:
@@ -353,9 +381,9 @@ class Writer:
         home = os.readlink(f"/proc/self/fd/{self._folder}") if self._folder >= 0 else self._root
         for entry in os.listdir("/proc/self/fd"):
             with suppress(OSError):  # that of listdir itself is closed again
-                is_inside = os.readlink(f"/proc/self/fd/{entry}").startswith(f"{home}/")
+                file = os.path.relpath(os.readlink(f"/proc/self/fd/{entry}"), home)
                 # No reader has them open to be written.
-                if is_inside and fcntl.fcntl(int(entry), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR:
+                if _OURS.match(file) and fcntl.fcntl(int(entry), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR:
                     self._held.append(int(entry))
         self._held[:] = dict.fromkeys(self._held)
         self.release()

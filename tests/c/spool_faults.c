@@ -29,9 +29,15 @@ static int rarely; /* flushes come once the ring has gone round, and the first f
 static int
     counts; /* 1: the counts of index files cannot be written, however often it is tried; 2: they can again */
 static int steps = STEPS;
+static int flush_fails;             /* once */
+static uint64_t space = 1ULL << 40; /* bytes that the disk has left for others */
+static int no_rows;                 /* a full disk: it takes counts and empty files, no rows */
+static void (*during_flush)(void);  /* what another thread does meanwhile, once */
 static int failing(const char *what)
 {
-    int now = rarely ? !strncmp(what, "sync", 4) && rarely++ == 1 : calls >= fail_from && calls < fail_to;
+    int now = flush_fails && !strncmp(what, "sync", 4) ? flush_fails--
+              : rarely                                 ? !strncmp(what, "sync", 4) && rarely++ == 1
+                                                       : calls >= fail_from && calls < fail_to;
     if (now)
         snprintf(last_fault, sizeof last_fault, "%s", what);
     calls++;
@@ -67,6 +73,8 @@ static int t_create(int dir, const char *name)
 }
 static long t_write(int fd, const void *data, size_t size, uint64_t offset)
 {
+    if (no_rows && size > 128)
+        return -ENOSPC;
     if (the_channel && fd < FDS && files[fd].used && !files[fd].zone && offset >= 128
         && !files[fd].unsynced) {
         files[fd].unsynced = 1;
@@ -99,6 +107,11 @@ static int t_publish(int dir, const char *from, const char *to)
 static int t_remove(int dir, const char *name) { return failing("remove") ? code() : fr_remove(dir, name); }
 static int t_sync(int fd)
 {
+    if (during_flush) {
+        void (*meanwhile)(void) = during_flush;
+        during_flush = NULL;
+        meanwhile();
+    }
     if (failing("sync"))
         return code();
     files[fd].unsynced = 0;
@@ -157,12 +170,23 @@ static int t_begin(int fd, uint64_t offset, uint64_t size)
     (void)fd, (void)offset, (void)size;
     return failing("begin") ? code() : 0;
 }
+static int t_space(int folder_fd, uint64_t *bytes)
+{
+    (void)folder_fd;
+    *bytes = space;
+    return 0;
+}
+
 static const fr_io faulty = {t_create,   t_write, t_publish, t_remove, t_sync, t_sync_all,
-                             t_sync_dir, t_close, t_read,    fr_space, t_begin};
+                             t_sync_dir, t_close, t_read,    t_space,  t_begin};
 
 static int64_t fake = 1000000000;
 static int64_t fake_now(void) { return fake; }
-static void fake_wait(const uint32_t *w, uint32_t e, int64_t d) { (void)w, (void)e, (void)d; }
+static void fake_wait(const uint32_t *w, uint32_t e, int64_t d)
+{
+    (void)w, (void)e;
+    fake = d > fake ? d : fake;
+}
 static const fr_clock fake_clock = {fake_now, fake_wait, fr_read_clock};
 
 /* ---- judging the folder ---- */
@@ -222,18 +246,17 @@ static fr_spooler spooler;
 static fr_spool_channel channel;
 static fr_texts texts;
 
-/* What a run has to do with the disk; returns how many calls it made. */
-static long run(long from, long to, int flood)
+static fr_ring_header plan;
+static fr_ring ring;
+static void *memory;
+static int memory_fd, dir, clocks_fd, stats_fd;
+
+/* A channel with a ring of so many slots, in an empty folder. */
+static void set_up(uint64_t slots)
 {
     static const fr_zone_field fields[2] = {{8, 'u', 8, 0, 0, 0, {0}}, {0, 'i', 8, 0, 0, 0, {0}}};
     static uint64_t zone_row[FR_ZONE_SIZE(2) / 8];
-    fr_ring_header plan;
-    fr_ring ring;
-    int fd, error = 0, step, dir, log1, log2, i, waits;
-    uint64_t n = 0, missed = 0, failed = 0, k;
-    void *memory;
-    char clean[600];
-    snprintf(clean, sizeof clean, "rm -rf '%s'", folder);
+    int error = 0, i;
     {
         DIR *d = opendir(folder);
         struct dirent *e;
@@ -246,15 +269,16 @@ static long run(long from, long to, int flood)
     }
     mkdir(folder, 0700);
     dir = open(folder, O_RDONLY | O_DIRECTORY);
-    log1 = openat(dir, "clocks", O_CREAT | O_RDWR, 0600), log2 = openat(dir, "stats", O_CREAT | O_RDWR, 0600);
+    clocks_fd = openat(dir, "clocks", O_CREAT | O_RDWR, 0600),
+    stats_fd = openat(dir, "stats", O_CREAT | O_RDWR, 0600);
     memset(&plan, 0, sizeof plan), memset(&texts, 0, sizeof texts), memset(files, 0, sizeof files);
     free(channel.lines.data), free(channel.kept), free(channel.told), free(channel.stage),
         free(channel.blocks), free(channel.zone_rows), free(channel.text_ids), free(channel.text_offsets);
     memset(&channel, 0, sizeof channel), memset(&spooler, 0, sizeof spooler);
     plan.record_size = RECORD, plan.payload_offset = 8, plan.payload_size = 16,
-    plan.nslots = CAPACITY + FR_GUARD, plan.arena_size = 1 << 16;
+    plan.nslots = slots + FR_GUARD, plan.arena_size = 1 << 16;
     fr_ring_plan(&plan);
-    memory = fr_map_new("fault", plan.total_size, &fd, &error);
+    memory = fr_map_new("fault", plan.total_size, &memory_fd, &error);
     memcpy(memory, &plan, sizeof plan);
     fr_ring_take(&ring, memory);
     texts.view = ring.view;
@@ -275,24 +299,37 @@ static long run(long from, long to, int flood)
     channel.text_ids = calloc(FR_TEXT_IDS + 1, 4), channel.text_offsets = calloc(FR_TEXT_IDS + 1, 8);
     spooler.io = &faulty, spooler.clock = &fake_clock, spooler.durability = FR_DURABLE_TIMED,
     spooler.dir = dir;
-    spooler.log.clocks = log1, spooler.log.stats = log2, spooler.log.clocks_header = 128;
+    spooler.log.clocks = clocks_fd, spooler.log.stats = stats_fd, spooler.log.clocks_header = 128;
     pthread_mutex_init(&spooler.lock, NULL);
     spooler.channels[0] = &channel, spooler.count = 1;
     the_channel = &channel;
-    calls = 0, fail_from = from, fail_to = to, last_fault[0] = 0;
+    calls = 0, fail_from = LONG_MAX, fail_to = 0, last_fault[0] = 0;
+}
+
+static void put(uint64_t n)
+{
+    static const char *const names[11] = {"text 0", "text 1", "text 2", "text 3", "text 4", "text 5",
+                                          "text 6", "text 7", "text 8", "text 9", "text 10"};
+    const char *text = names[n % 11];
+    uint64_t payload[2] = {mix(n), fr_text_intern(&texts, text, (uint32_t)strlen(text))};
+    fr_ring_put_payloads(&ring, (int64_t)n + 5, NULL, (const unsigned char *)payload, 16, 1);
+}
+
+/* What a run has to do with the disk; returns how many calls it made. */
+static long run(long from, long to, int flood)
+{
+    int error, step, i, waits;
+    uint64_t n = 0, missed = 0, failed = 0, k;
+    set_up(CAPACITY);
+    fail_from = from, fail_to = to;
     for (step = 0; step < steps + flood; step++) {
         int bad = calls >= fail_from && calls < fail_to;
         for (k = 0; k < (step < steps ? BURST : 40u); k++, n++) {
-            static const char *const names[11] = {"text 0", "text 1", "text 2", "text 3", "text 4", "text 5",
-                                                  "text 6", "text 7", "text 8", "text 9", "text 10"};
-            const char *text = names[n % 11];
-            uint64_t payload[2] = {mix(n), 0};
             if (k == 100 || flood)
                 fr_ring_lose(&ring, FR_GAP_MISSED, 0, 3, (int64_t)n, (int64_t)n), missed += 3;
             if (flood ? step == steps + flood - 50 && k == 3 : k == 200)
                 fr_ring_lose(&ring, FR_GAP_FAILED, -5, 1, (int64_t)n, (int64_t)n), failed++;
-            payload[1] = fr_text_intern(&texts, text, (uint32_t)strlen(text));
-            fr_ring_put_payloads(&ring, (int64_t)n + 5, NULL, (const unsigned char *)payload, 16, 1);
+            put(n);
         }
         fake += 60000000, waits = 0;
         fr_spool_drain(&spooler, &channel, 0, &waits);
@@ -347,8 +384,8 @@ static long run(long from, long to, int flood)
     }
     for (i = 3, error = 0; i < 200; i++)
         error += fcntl(i, F_GETFD) >= 0;
-    fr_map_free(memory, plan.total_size, fd);
-    close(dir), close(log1), close(log2);
+    fr_map_free(memory, plan.total_size, memory_fd);
+    close(dir), close(clocks_fd), close(stats_fd);
     {
         static int usual;
         int open_now = error - 4;
@@ -360,8 +397,104 @@ static long run(long from, long to, int flood)
     return calls;
 }
 
+/* ---- by themselves ---- */
+
+static uint64_t published;
+static void publish(uint64_t count)
+{
+    for (; count; count--)
+        put(published++);
+}
+
+static void drain(void)
+{
+    int waits;
+    fake += 300000000;
+    channel.due = channel.retry = 0;
+    fr_spool_drain(&spooler, &channel, 0, &waits);
+}
+
+/* As many segments wait as may, when the first flush of a stop fails: all is written again, and durable. */
+static void stop_crowded(void)
+{
+    set_up(65536);
+    while (channel.retired_count < FR_RETIRED - 2)
+        publish(512), drain();
+    publish(300), drain();
+    flush_fails = 1;
+    fr_spool_end(&spooler);
+    if (channel.durable != published || channel.sync_error)
+        PROBLEM("of %llu records %llu are durable", (unsigned long long)published,
+                (unsigned long long)channel.durable);
+    if (verdict(&channel, published, 1).end != published)
+        PROBLEM("the folder ends early");
+}
+
+/* The disk is full, and the segment that makes way needs one row behind it: that is tried. */
+static void scarce(void)
+{
+    int i;
+    set_up(65536);
+    spooler.retention.min_free = 1 << 20;
+    publish(900), drain();
+    fr_sync_round(&spooler);
+    space = 0, no_rows = 1;
+    publish(100);
+    for (i = 0; i < 2; i++) {
+        drain();
+        fake += 300000000;
+        fr_sync_round(&spooler);
+    }
+    no_rows = 0, space = (1 << 20) - 4096;
+    for (i = 0; i < 20; i++) {
+        publish(10), drain();
+        fr_sync_round(&spooler);
+    }
+    if (channel.written != published || spooler.retention.full)
+        PROBLEM("written %llu of %llu, though there is room again", (unsigned long long)channel.written,
+                (unsigned long long)published);
+}
+
+static fr_spool_channel resting;
+static void wake(void) { fr_retention_wake(&spooler.retention, &channel, &spooler.lock); }
+
+/* A channel at rest is added again while the segment that lets its others go is made durable. */
+static void woken(void)
+{
+    static fr_spool_channel *all[1] = {&resting};
+    int i;
+    set_up(65536);
+    publish(900), drain();
+    fr_sync_round(&spooler);
+    fr_channel_close(&faulty, &channel, &spooler.lock);
+    channel.kept_count = 0;
+    resting.dir = channel.dir, resting.seed_base = channel.seed_base;
+    memcpy(resting.kinds, channel.kinds, sizeof channel.kinds);
+    strcpy(resting.name, channel.name);
+    resting.kept = calloc(1, sizeof *resting.kept), resting.kept_count = resting.kept_room = 1;
+    resting.kept->bytes = 900 * RECORD + 600, resting.kept->last = resting.last = 904;
+    resting.cursor = 900, resting.next_segment = 1;
+    spooler.retention.resting = all, spooler.retention.resting_count = 1;
+    spooler.retention.keep_bytes = 1000, spooler.retention.due = 0;
+    spooler.count = 0;
+    during_flush = wake;
+    fr_sync_round(&spooler);
+    spooler.count = 1, spooler.retention.keep_bytes = 60000;
+    for (i = 0; i < 40; i++) {
+        publish(1024), drain();
+        fr_sync_round(&spooler);
+    }
+    if (resting.kept_count || channel.kept_count > 3 || channel.kept->number < 38)
+        PROBLEM("%u segments stay at rest, of %u the first is %u", resting.kept_count, channel.kept_count,
+                channel.kept->number);
+}
+
 int main(int argc, char **argv)
 {
+    static const struct {
+        const char *name;
+        void (*body)(void);
+    } alone[] = {{"stop", stop_crowded}, {"scarce", scarce}, {"woken", woken}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;
@@ -371,6 +504,12 @@ int main(int argc, char **argv)
     for (m = 0; argc > 2 && m < MODES; m++)
         if (!strcmp(argv[2], mode_names[m]))
             only = m;
+    for (m = 0; argc > 2 && m < 3; m++)
+        if (!strcmp(argv[2], alone[m].name)) {
+            snprintf(label, sizeof label, "%s", argv[2]);
+            alone[m].body();
+            return problems != 0;
+        }
     snprintf(label, sizeof label, "no fault");
     mode = M_EIO;
     total = run(LONG_MAX, 0, 0);

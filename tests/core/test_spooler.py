@@ -49,6 +49,13 @@ def test_what_the_ring_has_lost_comes_from_what_was_given_up(program: Path, fast
     assert result.returncode == 0, result.stdout[-2000:]
 
 
+@pytest.mark.parametrize("case", ["stop", "scarce", "woken"])
+def test_by_itself(program: Path, fast_disk: Path, case: str) -> None:
+    """A stop with full segments about; a disk that has little room again; a channel woken meanwhile."""
+    result = run(program, fast_disk, case)
+    assert result.returncode == 0, result.stdout[-2000:]
+
+
 def test_counts_that_cannot_be_raised_hold_nothing_up(program: Path, fast_disk: Path) -> None:
     """Of side files, whose readers do without: it is told, and few segments are held back for it."""
     result = run(program, fast_disk, "counts")

@@ -11,6 +11,7 @@ from recording import samples, writer
 from recording.samples import PERIOD, START_NS
 
 from fastrec.errors import CorruptionError, RecordingError
+from fastrec.recording import channel as channels
 from fastrec.recording import committed, layout, reader
 
 HEADER = layout.header_size(layout.INDEX_DTYPE)
@@ -181,3 +182,66 @@ def test_after_a_crash_the_index_is_read_whole(tmp_path: Path) -> None:
     rows = np.load(index_of(folder.root, 2))
     harm(index_of(folder.root, 2), 1)
     assert len(reader.open(folder.root)["status"]) == 3900 + int(rows["rows"][0])
+
+
+def test_a_count_that_hides_a_hole(tmp_path: Path) -> None:
+    """As many records as numbers, by a header that no checksum covers; none is told under another number."""
+    folder = writer.Folder(tmp_path / "r")
+    folder.session()
+    channel = samples.status_channel(folder)
+    segment = channel.segment()
+    lost = (10, 10, 1, 0, START_NS, START_NS + 5)
+    segment.commit(0, [samples.status(n) for n in range(10)])
+    segment.commit(20, [samples.status(n) for n in range(20, 30)], gaps=[lost])
+    segment.commit(30, [samples.status(n) for n in range(30, 40)])
+    folder.close({"status": channel})
+    writer.append(segment.path("records"), bytes(320))
+    writer.set_count(segment.path("records"), 40)
+    run = reader.open(folder.root)
+    records = run["status"]
+    assert all(samples.is_status(row, seq) for seq, row in enumerate(records[:10].to_numpy()))
+    for wrong in (records[10:12], records[25:26]):
+        with pytest.raises(CorruptionError, match="row 1 does not go on with the number before"):
+            wrong.to_numpy()
+    assert any("the header counts 40 rows" in line for line in run.problems)
+
+
+def test_damage_among_losses_at_the_end(tmp_path: Path) -> None:
+    """Every record can be read, but not who told which loss: that is asked of the whole index."""
+    folder = writer.Folder(tmp_path / "r")
+    folder.session()
+    channel = samples.status_channel(folder)
+    segment = channel.segment()
+    segment.commit(0, [samples.status(n) for n in range(100)])
+    for first in (0, 6):
+        lost = (100, 5, 4, -1, START_NS + first, START_NS + first + 1)
+        segment.commit(100, [], gaps=[lost], stamp=START_NS + 100)
+    channel.segment().commit(100, [samples.status(n) for n in range(100, 200)])
+    folder.close({"status": channel})
+    assert len(reader.open(folder.root)["status"]) == 200
+    harm(index_of(folder.root, 0), 1)
+    assert reader.open(folder.root)["status"].seq.tolist() == list(range(200))
+
+
+def test_retention_that_is_quicker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest segment goes after the ends of its index were read, and before the rest is needed."""
+    folder = writer.Folder(tmp_path / "r")
+    folder.session()
+    channel = samples.status_channel(folder)
+    for number in range(1, 4):
+        segment = channel.segment(number)
+        segment.commit(number * 100, [samples.status(n) for n in range(number * 100, number * 100 + 100)])
+        segment.raise_counts()
+    lock = writer.hold(folder.root)
+    settle = channels.settle
+
+    def slow(segments: list) -> tuple:
+        for path in channel.path.glob("*.000001.*"):
+            path.unlink()
+        return settle(segments)
+
+    monkeypatch.setattr(channels, "settle", slow)
+    records = reader.open(folder.root)["status"]
+    assert records.seq.tolist() == list(range(200, 400))
+    assert records.gaps[["seq", "count", "cause"]].tolist() == [(0, 200, 7)]
+    os.close(lock)

@@ -13,6 +13,7 @@
 /* The recording's own files that grow: clocks.npy and stats.jsonl. */
 typedef struct fr_log {
     int clocks, stats, marks; /* file descriptors; marks are not ours to write */
+    int marks_error;          /* of the flush at the end, -errno; 0: none */
     uint64_t clocks_header;   /* bytes */
     uint64_t clock_rows;
     fr_clock_row clock_row; /* the last of them */

@@ -35,6 +35,7 @@ static inline int fr_retention_wanted(const fr_retention *r)
 typedef struct fr_stock {
     uint64_t bytes;
     fr_spool_channel *oldest, *lone, *largest;
+    int soon;      /* a segment can go once the one behind it has a row that is durable */
     fr_kept first; /* of the oldest */
     int64_t lone_last;
 } fr_stock;
@@ -70,6 +71,7 @@ static inline void fr_retention_count(fr_stock *stock, fr_spool_channel *c)
         stock->oldest = c;
         stock->first = c->kept[0];
     }
+    stock->soon |= c->kept_count && c->open && !fr_retention_may(c);
     if (fr_retention_lone(c) && (!stock->lone || c->kept[0].last < stock->lone_last)) {
         stock->lone = c;
         stock->lone_last = c->kept[0].last;
@@ -121,6 +123,7 @@ static inline void fr_retention_wake(const fr_retention *r, fr_spool_channel *c,
         c->kept = q->kept, c->kept_count = q->kept_count, c->kept_room = q->kept_room;
         c->next_segment = q->next_segment;
         q->kept = NULL, q->kept_count = q->kept_room = 0;
+        q->heir = c;
     }
     pthread_mutex_unlock(lock);
 }
@@ -155,7 +158,7 @@ static inline int fr_retention_anchor(const fr_io *io, fr_spool_channel *c, pthr
     pthread_mutex_lock(lock);
     c->attempted = error != 0;
     if (!error)
-        fr_keep(c, &s);
+        fr_keep(c->heir ? c->heir : c, &s); /* it may have been woken meanwhile */
     else if (c->next_segment == number + 1)
         c->next_segment = number;
     pthread_mutex_unlock(lock);
@@ -209,7 +212,7 @@ static inline void fr_retention_round(fr_retention *r, const fr_io *io, int dir,
         }
         if (over && stock.largest)
             fr_store_relaxed(&stock.largest->rotate, 1);
-        fr_store_relaxed(&r->full, (uint64_t)(scarce && !stock.largest && !stock.lone));
+        fr_store_relaxed(&r->full, (uint64_t)(scarce && !stock.largest && !stock.lone && !stock.soon));
         return;
     }
 }

@@ -11,6 +11,7 @@
 #define FR_SPOOL_MOST 100000000LL  /* ns between two rounds at most: a ring may fill at any time */
 #define FR_SPOOL_LEAST 1000000LL   /* ns between two rounds at least */
 #define FR_SPOOL_CROWDED FR_NS     /* ns that a rotation waits for others to be flushed */
+#define FR_SPOOL_TIDY (5 * FR_NS)  /* for removing what is beyond the budget, at a stop; the rest stays */
 #define FR_SPOOL_LONGEST                                                                                     \
     (3600 * FR_NS) /* between two attempts to write again what would not become durable */
 
@@ -181,31 +182,45 @@ static inline void fr_spool_round(fr_spooler *s, int last, int *behind, int *wai
     }
 }
 
+/* Bring the rest to the disk, and make it durable: whoever has to wait for a flush finds it made. */
+static inline void fr_spool_rest(fr_spooler *s)
+{
+    int behind, waits;
+    do {
+        uint32_t bell = fr_word(&s->bell);
+        fr_spool_round(s, 1, &behind, &waits);
+        fr_sync_round(s);
+        if (waits)
+            s->clock->wait(&s->bell, bell, s->clock->now() + FR_SPOOL_LEAST);
+    } while (waits);
+}
+
 /* The end of a stop: make durable what was drained, and close the files. */
 static inline void fr_spool_end(fr_spooler *s)
 {
     uint64_t i, count = fr_load_acquire(&s->count);
-    int tries, behind, waits;
+    int64_t until;
+    int tries;
     if (s->threads > 1) {
         fr_wake(&s->sync_stop);
         fr_wake(&s->sync_bell);
         fr_thread_join(&s->syncing, FR_NEVER);
     }
     s->retention.due = 0;
-    for (tries = 0; tries < FR_STOP_TRIES; tries++) { /* a flush that fails has rows written again */
+    fr_sync_round(s);
+    for (tries = 0; tries < FR_STOP_TRIES; tries++) /* a flush that fails has rows written again */
+        fr_spool_rest(s);
+    until = s->clock->now() + FR_SPOOL_TIDY;
+    while (s->retention.more && s->clock->now() < until)
         fr_sync_round(s);
-        fr_spool_round(s, 1, &behind, &waits);
-    }
-    do
-        fr_sync_round(s);
-    while (s->retention.more);
     for (i = 0; i < count; i++)
         fr_channel_close(s->io, s->channels[i], &s->lock);
     if (s->durability != FR_DURABLE_NEVER) {
         s->io->sync(s->log.clocks); /* readings and statistics: nothing is promised of them */
         s->io->sync(s->log.stats);
     }
-    s->io->sync(s->log.marks); /* in any case: who waits for the end learns here whether the disk answers */
+    /* In any case: who waits for the end learns here whether the disk answers. */
+    s->log.marks_error = s->io->sync(s->log.marks);
 }
 
 /* Rounds come at least every tenth of a second, and sooner where a ring was found fuller than that. */

@@ -127,7 +127,8 @@ typedef struct fr_spool_channel {
     int64_t safe_last;  /* latest stamp of what is durable */
     fr_kept *kept;      /* oldest first */
     uint32_t kept_count, kept_room;
-    uint64_t doubtful; /* 1 + number of the oldest segment given up; 0: none is */
+    struct fr_spool_channel *heir; /* of one at rest: the channel that goes on with it */
+    uint64_t doubtful;             /* 1 + number of the oldest segment given up; 0: none is */
     /* Read by other threads. */
     uint64_t broken; /* errno that left a file in a state that nobody knows; 0: none. Set under the lock */
     uint64_t rotate; /* 1: its segment is to end, so that retention can remove it */
