@@ -129,7 +129,7 @@ class Segment(SegmentFiles):
         if apart is not None:
             stop = int(ends[apart]) - int(index["rows"][apart])
             self.problems.append(
-                f"{where}: row {apart} does not go on with the number before, but by the records' header all do"
+                f"{where}: row {apart} does not go on with the number before, as all do by the headers"
             )
         for kind, count, there in (
             ("records", self.count, stop),
