@@ -6,11 +6,12 @@ import os
 import warnings
 from pathlib import Path
 
-from fastrec.core.spooler import SpoolChannel
+from fastrec.core.spooler import SpoolChannel, Spooler
 from fastrec.errors import RecordingError
+from fastrec.recording.journals import Lines
 from fastrec.ring import Ring
 
-__all__ = ["Spooling", "check_counts", "check_written", "unanswered"]
+__all__ = ["Spooling", "check_counts", "check_written", "close_marks", "unanswered"]
 
 Spooling = dict[str, tuple[Ring, SpoolChannel]]
 """By channel name, what is written and who writes it."""
@@ -27,6 +28,24 @@ def unanswered(spooling: Spooling) -> str:
                 f" {marks['durable']:,} of them durable"
             )
     return said
+
+
+def close_marks(root: Path, marks: Lines, spooler: Spooler) -> None:
+    """Close marks.jsonl, which the spooler has flushed.
+
+    Raises
+    ------
+    RecordingError
+        It may not be durable.
+    """
+    try:
+        marks.close()
+        if spooler.marks_error:
+            raise OSError(spooler.marks_error, os.strerror(spooler.marks_error))
+    except OSError as error:
+        raise RecordingError(
+            f"{root}: the marks may not survive a loss of power: {error.strerror}; the records are whole"
+        ) from error
 
 
 def check_written(root: Path, spooling: Spooling, *, durable: bool) -> None:

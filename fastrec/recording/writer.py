@@ -20,7 +20,7 @@ from fastrec.errors import RecordingError
 from fastrec.recording import files, layout
 from fastrec.recording.journals import Lines, open_readings
 from fastrec.recording.opening import FOLDER, has_file, refusal
-from fastrec.recording.outcome import Spooling, check_counts, check_written, unanswered
+from fastrec.recording.outcome import Spooling, check_counts, check_written, close_marks, unanswered
 from fastrec.recording.resuming import ChannelEnd, Moment, Resumed
 from fastrec.recording.rings import home_of, new_prefix, not_kept, sweep
 from fastrec.recording.spooling import open_channel, rest, spool
@@ -299,7 +299,7 @@ class Writer:
                 " what is not written is in shared memory, and as long as this process lives, it is tried on"
             )
         try:
-            self._close_marks()
+            close_marks(self._root, self.marks, self._spooler)
             check_written(self._root, self._spooling, durable=self._storing.durability != "never")
             check_counts(self._root, self._spooling)
             totals, final = {}, stats()
@@ -317,17 +317,6 @@ class Writer:
             self.release()
             raise
         self.release()  # not when it is interrupted: a second call goes on
-
-    def _close_marks(self) -> None:
-        try:
-            self.marks.close()
-            if self._spooler.marks_error:
-                raise OSError(self._spooler.marks_error, os.strerror(self._spooler.marks_error))
-        except OSError as error:
-            raise RecordingError(
-                f"{self._root}: the marks may not survive a loss of power: {error.strerror}; the records are"
-                " whole"
-            ) from error
 
     def _create_closed(self, totals: Mapping[str, Mapping[str, Any]]) -> None:
         if has_file(self._root, "closed.json"):
@@ -357,10 +346,12 @@ class Writer:
         if not self._held:
             return  # nothing was created, or all is over: what is there is somebody else's
         if self.marks is not None:
-            self.marks.close()
+            with suppress(OSError):  # it has no mark
+                self.marks.close()
         for ring, _ in self._spooling.values():
             ring.core.unlink()
         try:
+            self._release_all_but_lock()  # there may be none left to remove a folder with
             if self._resumed is None:
                 files.take_back(self._root)
             elif self._resumed.closed and not self._spooling:
@@ -390,7 +381,12 @@ class Writer:
 
     def release(self) -> None:
         """Close the files; the lock is the last. Nothing is written."""
+        self._release_all_but_lock()
+        while self._held:
+            os.close(self._held.pop(0))
+
+    def _release_all_but_lock(self) -> None:
         while self._folders:
             os.close(self._folders.popitem()[1])
-        while self._held:
+        while len(self._held) > 1:
             os.close(self._held.pop(0))

@@ -399,8 +399,10 @@ static int day(char **argv)
     next_trouble = FR_NEVER, full_until = stall = 0;
     say(FR_CMD_STOP, 0);
     printf("end %lld %lld\n", LL(start), LL(mono));
-    end(SPOOLING, &spooler.stop, &spooler.bell, &spooler.spooling);
+    /* The spooling thread would wait for the syncing one without letting it run. */
     end(SYNCING, &spooler.sync_stop, &spooler.sync_bell, &spooler.syncing);
+    spooler.threads = 1;
+    end(SPOOLING, &spooler.stop, &spooler.bell, &spooler.spooling);
     if (fr_spooler_stop(&spooler, FR_NEVER))
         return 1;
     account("polled", 0), account("held", 1);

@@ -195,8 +195,8 @@ ORDER_BUGS = {
         (
             _header(
                 "commit.h",
-                "uint64_t room = c->segment_rows - c->segment.rows[FR_RECORDS], i;",
-                "uint64_t room = c->segment_rows + 1 - c->segment.rows[FR_RECORDS], i;",
+                "uint64_t room = fr_commit_most(c) - c->segment.rows[FR_RECORDS], i;",
+                "uint64_t room = fr_commit_most(c) + 1 - c->segment.rows[FR_RECORDS], i;",
             ),
         ),
     ),
