@@ -106,13 +106,13 @@ static inline uint64_t fr_sync_end(const fr_spool_channel *c)
 }
 
 /* Is there so much to begin with that the syncing thread is to be woken? */
-static inline int fr_sync_late(const fr_spool_channel *c, pthread_mutex_t *lock)
+static inline int fr_sync_begins(const fr_spool_channel *c, pthread_mutex_t *lock)
 {
-    int late;
+    int begins;
     pthread_mutex_lock(lock);
-    late = fr_sync_end(c) != 0;
+    begins = fr_sync_end(c) != 0;
     pthread_mutex_unlock(lock);
-    return late;
+    return begins;
 }
 
 /* A flush waits for all that the system has not written yet, so it is given much of it early: by this thread,

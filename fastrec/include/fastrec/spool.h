@@ -141,7 +141,7 @@ static inline uint64_t fr_spool_drain(fr_spooler *s, fr_spool_channel *c, int la
             result = -ENOSPC;
         if (!result)
             result = fr_commit(s->io, c, head, &s->lock, s->gap_rows, now + s->log.clock_offset);
-        if (s->durability == FR_DURABLE_TIMED && fr_sync_late(c, &s->lock))
+        if (s->durability == FR_DURABLE_TIMED && fr_sync_begins(c, &s->lock))
             fr_wake(&s->sync_bell);
     } while (result > 0);
     c->due = now + s->flush;

@@ -92,6 +92,11 @@ def faults(mode: str) -> Program:
     return Program("spool_faults.c", ("DISK", mode, "0", "60", "3"), ("-O0", "-DENOUGH=1", "-lm"))
 
 
+def alone(case: str) -> Program:
+    """One case by itself."""
+    return Program("spool_faults.c", ("DISK", case), ("-O0", "-lm"))
+
+
 APPEND_STRINGS = (
     "fr_segment_append(io, &c->segment, FR_STRINGS, c->kinds, c->lines.data, batch->text_bytes, error);"
 )
@@ -293,6 +298,17 @@ DURABLE_BUGS = {
 }
 
 FAULT_BUGS = {
+    "a stop does not wait for what is written again": Bug(
+        alone("stop"),
+        r"of \d+ records \d+ are durable",
+        (_header("spool.h", "    } while (waits);", "    } while (0);"),),
+    ),
+    "retention does not wait for a row behind the segment that goes": Bug(
+        alone("scarce"), "though there is room again", (_header("retention.h", " && !stock.soon", ""),)
+    ),
+    "a channel that is woken forgets what was made for it": Bug(
+        alone("woken"), "segments stay at rest", (_header("retention.h", "q->heir = c;", ""),)
+    ),
     "short write ignored": Bug(
         faults("short"),
         r"segment \d+ has a damaged header",
