@@ -18,13 +18,13 @@ import numpy as np
 from fastrec.errors import CorruptionError, FormatError, SchemaError
 from fastrec.recording import layout, opening
 from fastrec.recording.chunk import EvolvedChunk, SegmentChunk
-from fastrec.recording.precedence import left_of, merged, numbered, settle, spans_of_gaps
+from fastrec.recording.precedence import left_of, merged, settle, spans_of_gaps
 from fastrec.recording.segment import Segment
 from fastrec.recording.stock import Stock
 from fastrec.records import Chunk
 from fastrec.schema import Schema
 from fastrec.schema.conversion import Conversion
-from fastrec.schema.gaps import GAP_DTYPE, Cause, join
+from fastrec.schema.gaps import GAP_DTYPE, Cause, join, numbered
 
 __all__ = ["Channel", "Content", "holes", "period_of"]
 
@@ -181,17 +181,16 @@ class Channel:
         brief : bool
             Of complete segments, read the ends of the index alone: what is damaged between shows later.
         """
-        for _ in range(_LOOKS):
-            with opening.staying(self.stock.root, ("channels", self.name)):
-                segments = self._segments(brief)
-            try:
-                return self._in_order(segments, published, start_ns, all_retired)
-            except opening.GoneError:
-                continue  # retention was quicker
-            except CorruptionError:
-                # What lies between the ends of an index is damaged, and is needed to say what counts.
-                brief = False
-        return self._in_order(self._segments(brief=False), published, start_ns, all_retired)
+        with opening.staying(self.stock.root, ("channels", self.name)):
+            segments = self._segments(brief)
+        try:
+            return self._in_order(segments, published, start_ns, all_retired)
+        except (CorruptionError, opening.GoneError):
+            if not brief:
+                raise
+            # What lies between the ends of an index is needed to say what counts: it is damaged, or retention
+            # was quicker.
+            return self.read(published, start_ns, all_retired=all_retired)
 
     def _in_order(
         self, segments: list[Segment], published: int | None, start_ns: int, all_retired: bool

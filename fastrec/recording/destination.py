@@ -12,7 +12,7 @@ from typing import Any
 
 from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import RecordingError, SchemaError
-from fastrec.recording.files import checked_metadata, take_back_unborn
+from fastrec.recording.files import checked_metadata, let_go, take_back_unborn
 from fastrec.recording.opening import absolute
 from fastrec.recording.reader import Mark, Recording
 from fastrec.recording.resuming import Resumed, resume
@@ -175,5 +175,4 @@ class Destination:
 
     def release(self) -> None:
         """Let go of the files and the lock."""
-        while self._held:
-            os.close(self._held.pop(0))
+        let_go(self._held)

@@ -36,6 +36,7 @@ __all__ = [
     "create_closed",
     "create_recording",
     "create_whole",
+    "let_go",
     "lock",
     "remove_closed",
     "replace_channel",
@@ -71,6 +72,12 @@ def lock(descriptor: int, root: Path) -> None:
         raise RecordingError(
             f"{root}: cannot be locked: {error.strerror}; record to a local file system"
         ) from error
+
+
+def let_go(held: list[int], keep: int = 0) -> None:
+    """Close descriptors in their order, but for the last `keep`. An interrupt leaves those not closed yet."""
+    while len(held) > keep:
+        os.close(held.pop(0))
 
 
 def create_whole(root: Path, *parts: str, data: bytes, locked: bool = False, replacing: bool = False) -> int:

@@ -60,12 +60,12 @@ def outline_of(files: SegmentFiles, count: int) -> Outline | None:
         Records by the header of ``records``.
     """
     try:
-        ends, rows = _ends(files)
+        ends = _ends(files)
     except (FileNotFoundError, CorruptionError):
         return None
-    if not rows:
+    if ends is None:
         return None
-    first, last = ends
+    (first, last), rows = ends
     begin, end = int(first["first_seq"]), int(last["first_seq"]) + int(last["rows"])
     read = Since(rows, count, int(last["gap_rows"]), int(last["string_bytes"]), end)
     room = files.room()
@@ -80,19 +80,18 @@ def outline_of(files: SegmentFiles, count: int) -> Outline | None:
     return Outline(first, read) if complete else None
 
 
-def _ends(files: SegmentFiles) -> tuple[np.ndarray, int]:
-    """The first and the last row of an index, and how many there are; 0: they are not what it ends with."""
+def _ends(files: SegmentFiles) -> tuple[np.ndarray, int] | None:
+    """The first and the last row of an index, and how many there are; None: it does not end so."""
     header, width = layout.npy_header(layout.INDEX_DTYPE), layout.INDEX_DTYPE.itemsize
-    ends = np.zeros(2, layout.INDEX_DTYPE)
     descriptor = files.open("index")
     with io.FileIO(descriptor):
         begin = os.pread(descriptor, len(header) + width, 0)
         rows = layout.check_header(begin, header, "index")
         if not rows or os.fstat(descriptor).st_size != len(header) + rows * width:
-            return ends, 0
+            return None
         last = os.pread(descriptor, width, len(header) + (rows - 1) * width)
     if len(last) != width:
-        return ends, 0
+        return None
     ends = np.frombuffer(begin[len(header) :] + last, layout.INDEX_DTYPE)
     whole = [layout.whole_rows(ends[at : at + 1], files.base, row)[0] for at, row in enumerate((0, rows - 1))]
-    return ends, rows if all(whole) else 0
+    return (ends, rows) if all(whole) else None

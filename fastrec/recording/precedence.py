@@ -13,7 +13,7 @@ import numpy as np
 
 from fastrec.recording import layout
 from fastrec.recording.segment import Segment
-from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS
+from fastrec.schema.gaps import GAP_DTYPE, numbered
 
 __all__ = [
     "Piece",
@@ -21,7 +21,6 @@ __all__ = [
     "begin_of",
     "left_of",
     "merged",
-    "numbered",
     "pieces_of",
     "settle",
     "spans_of_gaps",
@@ -140,13 +139,6 @@ def _uncovered(piece: Piece, covered: list[Span]) -> list[Piece]:
         (start + low - number, start + high - number, low)
         for low, high in left_of((number, number + stop - start), covered)
     ]
-
-
-def numbered(gaps: np.ndarray) -> np.ndarray:
-    """Which gaps stand for records that had numbers: ndarray of bool."""
-    if not len(gaps):  # as of most segments, and what follows takes as long as for a thousand
-        return np.zeros(0, bool)
-    return np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])
 
 
 def _counting(segment: Segment, later: _Later) -> np.ndarray:

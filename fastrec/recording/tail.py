@@ -19,7 +19,7 @@ from fastrec.recording.opening import GoneError
 from fastrec.recording.precedence import begin_of, pieces_of, spans_of_gaps
 from fastrec.recording.segment import Segment
 from fastrec.records.following import Piece
-from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS
+from fastrec.schema.gaps import GAP_DTYPE, numbered
 from fastrec.times import Clock
 
 __all__ = ["ChannelTail"]
@@ -226,7 +226,7 @@ class ChannelTail:
         """Those that were not handed out before; of numbers that were handed out a loss has none."""
         seen = numbers < self._seen_gaps.get(self._number, 0)
         fresh = ~(seen & (self._all | (gaps["seq"] < self._begin)))
-        own = np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])
+        own = numbered(gaps)
         fresh &= own | (gaps["seq"] >= self._rewound)
         if len(self._repeated):
             fresh &= ~np.isin(_whole(gaps), _whole(self._repeated))

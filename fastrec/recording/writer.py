@@ -32,10 +32,8 @@ __all__ = ["Writer"]
 
 _PATIENCE = 30.0  # s that a stop waits for the disk
 
-
-_OURS = re.compile(
-    r"(channels/[^/]+/)?\.?(recording|channel|closed|sessions|clocks|stats|marks|records|index|zones|gaps|strings)\."
-)
+_STEMS = ("recording", "channel", "closed", "sessions", "clocks", "stats", "marks", *layout.KINDS)
+_OURS = re.compile(rf"(channels/[^/]+/)?\.?({'|'.join(_STEMS)})\.")
 """Files of a recording, below its folder: those of a user, or of a recording in there, are not ours."""
 
 
@@ -382,11 +380,9 @@ class Writer:
     def release(self) -> None:
         """Close the files; the lock is the last. Nothing is written."""
         self._release_all_but_lock()
-        while self._held:
-            os.close(self._held.pop(0))
+        files.let_go(self._held)
 
     def _release_all_but_lock(self) -> None:
         while self._folders:
             os.close(self._folders.popitem()[1])
-        while len(self._held) > 1:
-            os.close(self._held.pop(0))
+        files.let_go(self._held, keep=1)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrec.schema.gaps import OWN_NUMBERS
+from fastrec.schema.gaps import numbered
 from fastrec.times import parse_duration
 
 __all__ = ["Block", "State", "breaking", "durations", "equal", "intervals", "state_dtype", "transitions"]
@@ -210,7 +210,7 @@ def _openings(
 ) -> tuple[list[np.ndarray], _Last | None]:
     """Of each row that opens an interval: seq, time, row, polls before it, state, whether it broke, seq and
     until of the row before."""
-    own = np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])
+    own = numbered(gaps)
     accounted = np.concatenate(
         [np.zeros(1, np.uint64), np.cumsum(np.where(own, gaps["count"], 0), dtype=np.uint64)]
     )

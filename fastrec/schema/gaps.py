@@ -6,7 +6,7 @@ import enum
 
 import numpy as np
 
-__all__ = ["GAP_DTYPE", "OWN_NUMBERS", "Cause", "join"]
+__all__ = ["GAP_DTYPE", "OWN_NUMBERS", "Cause", "gaps_of", "join", "numbered"]
 
 GAP_DTYPE = np.dtype(
     [
@@ -42,6 +42,13 @@ def gaps_of(rows: np.ndarray) -> np.ndarray:
     return rows[list(GAP_DTYPE.names)].astype(GAP_DTYPE)
 
 
+def numbered(gaps: np.ndarray) -> np.ndarray:
+    """Which gaps stand for records that had numbers: ndarray of bool."""
+    if not len(gaps):  # as of most segments, and what follows takes as long as for a thousand
+        return np.zeros(0, bool)
+    return np.isin(gaps["cause"], [int(cause) for cause in OWN_NUMBERS])
+
+
 def join(gaps: np.ndarray) -> np.ndarray:
     """Sort gaps and join the pieces in which one loss was published.
 
@@ -63,7 +70,7 @@ def join(gaps: np.ndarray) -> np.ndarray:
     if len(pieces) < 2:
         return pieces.copy()
     pieces = pieces[np.lexsort((pieces["t_first"], pieces["seq"], pieces["code"], pieces["cause"]))]
-    counts = np.where(np.isin(pieces["cause"], [int(cause) for cause in OWN_NUMBERS]), pieces["count"], 0)
+    counts = np.where(numbered(pieces), pieces["count"], 0)
     first = np.ones(len(pieces), dtype=bool)
     first[1:] = (
         (pieces["cause"][1:] != pieces["cause"][:-1])

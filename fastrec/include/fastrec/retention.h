@@ -61,17 +61,18 @@ static inline int fr_retention_lone(const fr_spool_channel *c)
 
 static inline void fr_retention_count(fr_stock *stock, fr_spool_channel *c)
 {
+    const int may = fr_retention_may(c);
     uint64_t bytes;
     uint32_t j;
     for (j = 0; j < c->kept_count; j++)
         stock->bytes += c->kept[j].bytes;
     for (j = 0; j < c->retired_count; j++)
         stock->bytes += fr_segment_bytes(&c->retired[j], c->kinds);
-    if (fr_retention_may(c) && (!stock->oldest || c->kept[0].last < stock->first.last)) {
+    if (may && (!stock->oldest || c->kept[0].last < stock->first.last)) {
         stock->oldest = c;
         stock->first = c->kept[0];
     }
-    stock->soon |= c->kept_count && c->open && !fr_retention_may(c);
+    stock->soon |= c->kept_count && c->open && !may;
     if (fr_retention_lone(c) && (!stock->lone || c->kept[0].last < stock->lone_last)) {
         stock->lone = c;
         stock->lone_last = c->kept[0].last;

@@ -52,18 +52,26 @@ static inline void fr_sync_round(fr_spooler *s)
     }
 }
 
-/* Do full segments pile up? Then a flush is due before its time, or the rotation would have to wait. */
-static inline int fr_sync_crowded(fr_spooler *s)
+/* Full segments that wait for a flush, of all channels; with `doubtful` those that are given up, or will be,
+ * too: the spooling thread alone may ask for them. */
+static inline uint32_t fr_spool_waiting(fr_spooler *s, int doubtful)
 {
     uint64_t count = fr_load_acquire(&s->count), i;
     uint32_t full = 0;
     pthread_mutex_lock(&s->lock);
-    for (i = 0; i < count; i++)
-        if (!fr_load_relaxed(&s->channels[i]->broken))
-            full += s->channels[i]->retired_count;
+    for (i = 0; i < count; i++) {
+        const fr_spool_channel *c = s->channels[i];
+        if (doubtful || !fr_load_relaxed(&c->broken))
+            full += c->retired_count;
+        if (doubtful)
+            full += c->given_up_count;
+    }
     pthread_mutex_unlock(&s->lock);
-    return full > FR_RETIRED / 2;
+    return full;
 }
+
+/* Do full segments pile up? Then a flush is due before its time, or the rotation would have to wait. */
+static inline int fr_sync_crowded(fr_spooler *s) { return fr_spool_waiting(s, 0) > FR_RETIRED / 2; }
 
 static inline void fr_syncing_run(void *arg)
 {
@@ -90,17 +98,13 @@ static inline void fr_syncing_run(void *arg)
 /* Do as many full segments wait as may, of all channels, and have they for long? */
 static inline int fr_spool_crowded(fr_spooler *s, int64_t now)
 {
-    uint64_t count = fr_load_acquire(&s->count), i;
-    uint32_t full = 0;
-    pthread_mutex_lock(&s->lock);
-    for (i = 0; i < count; i++)
-        full += s->channels[i]->retired_count + s->channels[i]->given_up_count;
-    pthread_mutex_unlock(&s->lock);
-    if (full < FR_RETIRED)
+    if (fr_spool_waiting(s, 1) < FR_RETIRED) {
         s->crowded_since = 0;
-    else if (!s->crowded_since)
+        return FR_ROOMY;
+    }
+    if (!s->crowded_since)
         s->crowded_since = now;
-    return full < FR_RETIRED ? FR_ROOMY : now - s->crowded_since < FR_SPOOL_CROWDED ? FR_CROWDED : FR_GROWING;
+    return now - s->crowded_since < FR_SPOOL_CROWDED ? FR_CROWDED : FR_GROWING;
 }
 
 /* Give up what is in doubt, unless that was done in vain a short while ago: to write it all again each time
@@ -141,7 +145,7 @@ static inline uint64_t fr_spool_drain(fr_spooler *s, fr_spool_channel *c, int la
             result = -ENOSPC;
         if (!result)
             result = fr_commit(s->io, c, head, &s->lock, s->gap_rows, now + s->log.clock_offset);
-        if (s->durability == FR_DURABLE_TIMED && fr_sync_begins(c, &s->lock))
+        if (result > 0 && s->durability == FR_DURABLE_TIMED && fr_sync_begins(c, &s->lock))
             fr_wake(&s->sync_bell);
     } while (result > 0);
     c->due = now + s->flush;
