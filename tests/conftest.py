@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import signal
-import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fastrec.recording.opening import FLOCK
+from fastrec.core.ring import Ring
 
 SHARED = Path("/dev/shm")
 
@@ -30,14 +27,13 @@ def no_rings_left() -> Iterator[None]:
     before = set(SHARED.glob("fastrec.*.*.*"))
     yield
     for path in set(SHARED.glob("fastrec.*.*.*")) - before:
-        if not locked(path):  # a recorder of somebody else, who has begun meanwhile
+        if not used(path):  # a recorder of somebody else, who has begun meanwhile
             path.unlink(missing_ok=True)
 
 
-def locked(path: Path) -> bool:
-    with suppress(FileNotFoundError), path.open("rb+") as file:
-        asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        return struct.unpack(FLOCK, fcntl.fcntl(file, fcntl.F_OFD_GETLK, asked))[0] != fcntl.F_UNLCK
+def used(path: Path) -> bool:
+    with suppress(OSError):
+        return Ring(left=path.name.encode()).used
     return False
 
 

@@ -341,10 +341,20 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 class TestADiskThatDoesNotAnswer:
-    def test_a_stop_ends_in_time_and_says_what_is_open(self, tmp_path: Path) -> None:
-        """In every mode of durability; what its threads use stays, and they end when the disk comes back."""
+    @staticmethod
+    def ran_where_flushes_are_held(tmp_path: Path, script: str, path: Path, *options: str) -> None:
+        """A script of `path` and of a file: as long as that is there, no flush comes back."""
         held = tmp_path / "held"
         shim = build(tmp_path, "no_flush.c", "-shared", "-fPIC", "-ldl")
+        environment = os.environ | {"LD_PRELOAD": str(shim), "NO_FLUSH": str(held)}
+        command = [sys.executable, *options, "-c", script, path, held]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+
+    def test_a_stop_ends_in_time_and_says_what_is_open(self, tmp_path: Path) -> None:
+        """In every mode of durability; what its threads use stays, and they end when the disk comes back."""
         script = """
 import gc, os, sys, time, numpy as np, fastrec as fr
 from pathlib import Path
@@ -381,12 +391,7 @@ for mode in ("10ms", "commit", None):
         time.sleep(0.001)
     assert spooling.marks()["durable"] == (150 if mode else 0)
 """
-        environment = os.environ | {"LD_PRELOAD": str(shim), "NO_FLUSH": str(held)}
-        command = [sys.executable, "-c", script, tmp_path, held]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=120, check=False, env=environment
-        )
-        assert done.returncode == 0, done.stderr
+        self.ran_where_flushes_are_held(tmp_path, script, tmp_path)
         for run in tmp_path.glob("run*"):
             with fr.Recorder(run, resume=True):
                 pass
@@ -394,8 +399,6 @@ for mode in ("10ms", "commit", None):
 
     def test_a_recorder_without_channels_says_so_too(self, tmp_path: Path) -> None:
         """Its files stay open as long as its threads are there: they would be somebody else's."""
-        held = tmp_path / "held"
-        shim = build(tmp_path, "no_flush.c", "-shared", "-fPIC", "-ldl")
         script = """
 import sys, fastrec as fr
 from pathlib import Path
@@ -413,12 +416,7 @@ else:
 assert fr.open(folder / "run").state == "live"
 held.unlink()
 """
-        environment = os.environ | {"LD_PRELOAD": str(shim), "NO_FLUSH": str(held)}
-        command = [sys.executable, "-W", "ignore", "-c", script, tmp_path, held]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=120, check=False, env=environment
-        )
-        assert done.returncode == 0, done.stderr
+        self.ran_where_flushes_are_held(tmp_path, script, tmp_path, "-W", "ignore")
 
     def test_marks_that_are_not_durable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         rec = fr.Recorder(tmp_path / "run")
@@ -474,8 +472,7 @@ assert (folder / "r/notes.txt").read_text() == "mine"
 
     def test_full_segments_wait_with_few_files(self, tmp_path: Path) -> None:
         """They keep theirs open until they are durable; before there are too many, segments grow instead."""
-        held, path = tmp_path / "held", tmp_path / "run.fastrec"
-        shim = build(tmp_path, "no_flush.c", "-shared", "-fPIC", "-ldl")
+        path = tmp_path / "run.fastrec"
         script = """
 import os, resource, sys, time, numpy as np, fastrec as fr
 from pathlib import Path
@@ -506,12 +503,7 @@ push(20 * 1024, 24 * 1024)
 rec.stop()
 assert len(list(path.glob("channels/c0/records.*"))) > 3
 """
-        environment = os.environ | {"LD_PRELOAD": str(shim), "NO_FLUSH": str(held)}
-        command = [sys.executable, "-c", script, path, held]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=120, check=False, env=environment
-        )
-        assert done.returncode == 0, done.stderr
+        self.ran_where_flushes_are_held(tmp_path, script, path)
         run = fr.open(path)
         assert run.verify().ok
         for records in run.values():
