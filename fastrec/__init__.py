@@ -12,7 +12,7 @@ from fastrec.errors import (
 )
 from fastrec.recorder import Recorder
 from fastrec.recording.reader import open
-from fastrec.recording.recover import recover
+from fastrec.recording.recovering.recover import recover
 from fastrec.records import Records
 from fastrec.replay import Player
 from fastrec.ring import Ring

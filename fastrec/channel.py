@@ -14,8 +14,8 @@ from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import SchemaError, SourceError, shown
 from fastrec.options import Options
 from fastrec.privileges import GRANTED, of_lock_memory
-from fastrec.recording.destination import Destination
 from fastrec.recording.layout import CHANNEL_NAME
+from fastrec.recording.writing.destination import Destination
 from fastrec.records import ArrayChunk, Records
 from fastrec.records.following import Piece
 from fastrec.ring import LossMark, Ring

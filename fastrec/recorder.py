@@ -16,9 +16,9 @@ from fastrec.channel import Channel, check_name, ring_of, schema_of
 from fastrec.core.poller import LEAD_NS
 from fastrec.errors import RecordingError, suggest
 from fastrec.options import WhenFull, as_options
-from fastrec.recording.destination import Destination
 from fastrec.recording.reader import Mark
-from fastrec.recording.storing import as_storing
+from fastrec.recording.writing.destination import Destination
+from fastrec.recording.writing.storing import as_storing
 from fastrec.ring import Clocked
 from fastrec.schema.forms import Store
 from fastrec.sources import registry

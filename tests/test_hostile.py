@@ -338,7 +338,7 @@ def test_a_thousand_starts_and_stops(stored: bool) -> None:
 
 # A program whose children have less and less of something, and tell what one start made of it.
 LIMITED = """
-import gc, os, resource, sys, time, fastrec as fr, fastrec.recording.writer
+import gc, os, resource, sys, time, fastrec as fr, fastrec.recording.writing.writer
 folder, what, *amounts = sys.argv[1:]
 source = fr.sources.registry.source("linux:rusage")
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -21,7 +21,8 @@ TIMES = CORE | MEANING
 SOURCES = TIMES | {"times", "timezones", "expressions", "ring"}
 RECORDS = SOURCES | {"sources"}
 RECORDING = RECORDS | {"records"}
-RECORDER = RECORDING | {"recording"}
+READ = RECORDING | {"recording"}
+RECORDER = READ | {"recording.writing"}
 POLLED = RECORDER | {"stats", "privileges", "threads", "options"}
 LAST = POLLED | {"channel", "living", "lifetimes", "recorder", "trigger"}
 
@@ -36,7 +37,9 @@ MAY_IMPORT = {
     "sources": SOURCES,
     "records": RECORDS,
     "recording": RECORDING,
-    "stats": RECORDER,
+    "recording.writing": READ,
+    "recording.recovering": READ | {"recording.writing"},
+    "stats": READ,
     "lifetimes": set(),
     "privileges": CORE,
     "threads": RECORDS | {"privileges"},
@@ -49,11 +52,13 @@ MAY_IMPORT = {
     "replay": LAST,
     "report": LAST,
     "wmdrm": {"errors", "schema", "core", "sources", "records"},
-    "cli": LAST | {"", "formats", "replay", "report", "wmdrm"},
+    "cli": LAST | {"", "recording.recovering", "formats", "replay", "report", "wmdrm"},
     "__main__": {"cli"},
-    "": LAST | {"replay"},  # the package's own __init__: the names that users type
+    "": LAST | {"recording.recovering", "replay"},  # the package's own __init__: the names that users type
 }
-"""Room: the rooms it may import besides itself. A room is a module or a package right below ``fastrec``."""
+"""Room: the rooms it may import besides itself.
+
+A room is a module or a package right below ``fastrec``, or a package below one that the table names."""
 
 _CYTHON_IMPORT = re.compile(
     r"^\s*(?:from\s+([\w.]+)\s+c?import\s+\(?([\w, ]*)|c?import\s+([\w., ]+))", re.MULTILINE
@@ -62,8 +67,17 @@ _CYTHON_IMPORT = re.compile(
 
 def room_of(path: Path) -> str:
     """Name of the room a file belongs to."""
-    first = path.relative_to(PACKAGE).parts[0].partition(".")[0]
-    return "" if first == "__init__" else first
+    return room_called(".".join(path.relative_to(PACKAGE).with_suffix("").parts))
+
+
+def room_called(name: str) -> str:
+    """Name of the room of a module, or of a name in one: ``recording.writing.files.create``."""
+    first, _, rest = name.partition(".")
+    inner = f"{first}.{rest.partition('.')[0]}"
+    if inner in MAY_IMPORT:
+        return inner
+    stands = (PACKAGE / first).is_dir() or (PACKAGE / f"{first}.py").exists()
+    return first if stands and first != "__init__" else ""
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -89,8 +103,7 @@ def rooms_imported(path: Path) -> set[str]:
     for name in imported(path):
         package, _, rest = name.partition(".")
         if package == "fastrec":
-            first = rest.partition(".")[0]
-            rooms.add(first if (PACKAGE / first).is_dir() or (PACKAGE / f"{first}.py").exists() else "")
+            rooms.add(room_called(rest))
     return rooms
 
 
@@ -148,10 +161,8 @@ def test_headers_know_no_python() -> None:
 
 def test_importing_starts_nothing() -> None:
     """No thread, no output, and neither the command line nor a library that only it needs."""
-    rooms = [f"fastrec.{room}" for room in MAY_IMPORT if room not in ("", "cli", "__main__")]
-    modules = [
-        name for name in rooms if (PACKAGE / name[8:]).is_dir() or (PACKAGE / f"{name[8:]}.py").exists()
-    ]
+    rooms = [room for room in MAY_IMPORT if room not in ("", "cli", "__main__")]
+    modules = [f"fastrec.{room}" for room in rooms if room_called(room)]
     program = f"""
 import importlib, os, sys, numpy
 before = len(os.listdir("/proc/self/task"))

@@ -642,13 +642,13 @@ class TestStop:
         rec = fr.Recorder(tmp_path / "run.fastrec")
         rec.add("cpu", "linux:rusage", rate=1000)
         rec.start()
-        create = fr.recording.writer.files.create_closed
+        create = fr.recording.writing.writer.files.create_closed
 
         def handled(*args: object, **options: object) -> None:
             rec.stop()
             create(*args, **options)
 
-        monkeypatch.setattr(fr.recording.writer.files, "create_closed", handled)
+        monkeypatch.setattr(fr.recording.writing.writer.files, "create_closed", handled)
         rec.stop()
         assert fr.open(rec.path).state == "closed"
 
@@ -672,7 +672,7 @@ class TestStop:
         rec.add("cpu", "linux:rusage", rate=1000)
         rec.start()
         with monkeypatch.context() as patch:
-            patch.setattr(fr.recording.writer.files, "create_closed", interrupt)
+            patch.setattr(fr.recording.writing.writer.files, "create_closed", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 rec.stop()
         rec.stop()

@@ -18,8 +18,8 @@ import pytest
 import fastrec as fr
 from fastrec.channel import Channel
 from fastrec.core.ring import Ring as CoreRing
-from fastrec.recording import resuming, rings
-from fastrec.recording.resuming import Moment
+from fastrec.recording.writing import resuming, rings
+from fastrec.recording.writing.resuming import Moment
 from fastrec.schema.gaps import Cause
 
 STATUS = np.dtype([("count", "<u8"), ("level", "<f8")])

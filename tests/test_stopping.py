@@ -136,13 +136,13 @@ class TestInterrupts:
             "recorder",
             "lifetimes",
             "threads",
-            "recording/destination",
-            "recording/writer",
-            "recording/resuming",
-            "recording/rings",
-            "recording/spooling",
-            "recording/files",
-            "recording/journals",
+            "recording/writing/destination",
+            "recording/writing/writer",
+            "recording/writing/resuming",
+            "recording/writing/rings",
+            "recording/writing/spooling",
+            "recording/writing/files",
+            "recording/writing/journals",
         )
     )
     OF_STATUS = {"schema": np.dtype([("count", "<u8")]), "capacity": 100}
@@ -358,7 +358,7 @@ class TestADiskThatDoesNotAnswer:
         script = """
 import gc, os, sys, time, numpy as np, fastrec as fr
 from pathlib import Path
-fr.recording.writer._PATIENCE = 0.2
+fr.recording.writing.writer._PATIENCE = 0.2
 folder, held = Path(sys.argv[1]), Path(sys.argv[2])
 threads = lambda: len(os.listdir("/proc/self/task"))
 before = threads()
@@ -402,7 +402,7 @@ for mode in ("10ms", "commit", None):
         script = """
 import sys, fastrec as fr
 from pathlib import Path
-fr.recording.writer._PATIENCE = 0.2
+fr.recording.writing.writer._PATIENCE = 0.2
 folder, held = Path(sys.argv[1]), Path(sys.argv[2])
 rec = fr.Recorder(folder / "run")
 rec.start()

@@ -9,7 +9,7 @@ from fastrec.cli.ending import ended_by_exceptions
 from fastrec.cli.output import byte_count, plural, say, say_json, visible
 from fastrec.cli.progress import progress
 from fastrec.recording import Recovery, Torn
-from fastrec.recording.recover import recover
+from fastrec.recording.recovering.recover import recover
 
 __all__ = ["add_arguments", "run"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fastrec.recording import committed
-from fastrec.recording.placing import Placing
+from fastrec.recording.recovering.placing import Placing
 from fastrec.recording.segment import Segment
 from fastrec.schema import members
 from fastrec.schema.c import tokens

@@ -13,8 +13,9 @@ from programs import build, run, seeded
 from recording.writer import UUID, Folder
 
 import fastrec as fr
-from fastrec.recording import files, layout
+from fastrec.recording import layout
 from fastrec.recording.opening import JSON_LIMIT
+from fastrec.recording.writing import files
 from fastrec.schema.gaps import Cause
 
 pytestmark = pytest.mark.once  # programs of the headers, however they are installed

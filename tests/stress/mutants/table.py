@@ -423,7 +423,7 @@ READER_BUGS = {
         (_reader("verify", "if not same_zone(", "if zone < 0 and not same_zone("),),
     ),
     "recover takes a block whose checksum is wrong": Bug(
-        Test("recording/test_recover.py::test_a_damaged_block"),
+        Test("recording/recovering/test_recover.py::test_a_damaged_block"),
         r"records 700 to 1023 \(rows 700 to 1023\) do not match their checksum",
         (
             _reader(
@@ -434,12 +434,12 @@ READER_BUGS = {
         ),
     ),
     "recover tells no loss": Bug(
-        Test("recording/test_recover.py::test_a_damaged_block"),
+        Test("recording/recovering/test_recover.py::test_a_damaged_block"),
         r"records 700 to 1023 are in no block and no gap",
         (_reader("saving", "        _tell_losses(channel, content, missing)\n", ""),),
     ),
     "salvaged rows are not marked": Bug(
-        Test("recording/test_recover.py::test_no_index"),
+        Test("recording/recovering/test_recover.py::test_no_index"),
         r"assert \{0\} == \{2\}",
         (
             _reader(
@@ -450,7 +450,7 @@ READER_BUGS = {
         ),
     ),
     "salvaged rows are not told": Bug(
-        Test("recording/test_recover.py::test_no_index"),
+        Test("recording/recovering/test_recover.py::test_no_index"),
         r"assert \(\) == \(\(4500, 5999\),\)",
         (_reader("copying", "            self.unproven.append((start, start + taken))\n", ""),),
     ),

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from fastrec.core.crc32c import crc32c
 from fastrec.errors import CorruptionError, FormatError, RecordingError
 from fastrec.recording import layout
-from fastrec.recording.files import create, write_all
-from fastrec.recording.findings import Findings
 from fastrec.recording.opening import JSON_LIMIT, LINE_LIMIT
-from fastrec.recording.torn import Patch, TornFile, between, whole_file
-from fastrec.recording.unseeding import told_states, uuid_with
+from fastrec.recording.recovering.findings import Findings
+from fastrec.recording.recovering.torn import Patch, TornFile, between, whole_file
+from fastrec.recording.recovering.unseeding import told_states, uuid_with
+from fastrec.recording.writing.files import create, write_all
 from fastrec.timezones import local_zone_name
 
 __all__ = ["Identity", "identify", "save_clocks", "save_file", "save_lines", "save_object"]

@@ -14,11 +14,11 @@ import numpy as np
 from fastrec.core.spooler import start_writing
 from fastrec.recording import layout
 from fastrec.recording.committed import Since, true_claims
-from fastrec.recording.files import create, write_all
 from fastrec.recording.opening import LINE_LIMIT
+from fastrec.recording.recovering.survey import Survey
+from fastrec.recording.recovering.torn import Line, Patch
 from fastrec.recording.stock import Stock
-from fastrec.recording.survey import Survey
-from fastrec.recording.torn import Line, Patch
+from fastrec.recording.writing.files import create, write_all
 from fastrec.recording.zones import summarise
 
 __all__ = ["LOST_TEXT", "MOST_TEXTS", "SegmentWriter"]

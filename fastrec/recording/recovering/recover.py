@@ -17,15 +17,15 @@ from fastrec.errors import CorruptionError, FastrecError, FormatError, Recording
 from fastrec.recording import layout, opening
 from fastrec.recording.clocks import is_stamp
 from fastrec.recording.closing import all_retired, published, read_closed, totals
-from fastrec.recording.definition import define
-from fastrec.recording.files import create_closed, take_back
-from fastrec.recording.findings import Findings
-from fastrec.recording.fresh import fresh_folder
-from fastrec.recording.journals import Lines
-from fastrec.recording.own_files import identify, save_clocks, save_lines, save_object
+from fastrec.recording.recovering.definition import define
+from fastrec.recording.recovering.findings import Findings
+from fastrec.recording.recovering.fresh import fresh_folder
+from fastrec.recording.recovering.own_files import identify, save_clocks, save_lines, save_object
+from fastrec.recording.recovering.saving import save_channel
 from fastrec.recording.recovery import ChannelRecovery, Recovery
-from fastrec.recording.rings import left_rings
-from fastrec.recording.saving import save_channel
+from fastrec.recording.writing.files import create_closed, take_back
+from fastrec.recording.writing.journals import Lines
+from fastrec.recording.writing.rings import left_rings
 
 __all__ = ["recover"]
 

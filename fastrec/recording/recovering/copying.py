@@ -10,13 +10,13 @@ import numpy as np
 
 from fastrec.recording import layout
 from fastrec.recording.committed import NUMBER_LIMIT
-from fastrec.recording.findings import Findings
 from fastrec.recording.holds import impossible
-from fastrec.recording.placing import NOWHERE, Stretch
 from fastrec.recording.precedence import Span, left_of
-from fastrec.recording.rewriting import MOST_TEXTS, SegmentWriter
-from fastrec.recording.survey import Survey
-from fastrec.recording.torn import TornFile
+from fastrec.recording.recovering.findings import Findings
+from fastrec.recording.recovering.placing import NOWHERE, Stretch
+from fastrec.recording.recovering.rewriting import MOST_TEXTS, SegmentWriter
+from fastrec.recording.recovering.survey import Survey
+from fastrec.recording.recovering.torn import TornFile
 
 __all__ = ["Copier", "Loss"]
 

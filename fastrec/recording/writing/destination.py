@@ -12,12 +12,12 @@ from typing import Any
 
 from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import RecordingError, SchemaError
-from fastrec.recording.files import checked_metadata, let_go, take_back_unborn
 from fastrec.recording.opening import absolute
 from fastrec.recording.reader import Mark, Recording
-from fastrec.recording.resuming import Resumed, resume
-from fastrec.recording.storing import Storing
-from fastrec.recording.writer import Writer
+from fastrec.recording.writing.files import checked_metadata, let_go, take_back_unborn
+from fastrec.recording.writing.resuming import Resumed, resume
+from fastrec.recording.writing.storing import Storing
+from fastrec.recording.writing.writer import Writer
 from fastrec.ring import Ring
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store

@@ -23,8 +23,8 @@ from fastrec.recording.channel import Channel, Content
 from fastrec.recording.layout import segment_number
 from fastrec.recording.opening import folder_names, identity, open_folder
 from fastrec.recording.precedence import settle
-from fastrec.recording.spooling import open_channel, spool
-from fastrec.recording.storing import SEGMENT_BYTES
+from fastrec.recording.writing.spooling import open_channel, spool
+from fastrec.recording.writing.storing import SEGMENT_BYTES
 from fastrec.ring import ENTRY_DTYPE
 from fastrec.schema.gaps import GAP_DTYPE, Cause, gaps_of
 

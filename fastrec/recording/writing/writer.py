@@ -17,14 +17,15 @@ from typing import Any
 
 from fastrec.core.spooler import RestingChannel, SpoolChannel, Spooler
 from fastrec.errors import RecordingError
-from fastrec.recording import files, layout
-from fastrec.recording.journals import Lines, open_readings
+from fastrec.recording import layout
 from fastrec.recording.opening import FOLDER, has_file, refusal
-from fastrec.recording.outcome import Spooling, check_counts, check_written, close_marks, unanswered
-from fastrec.recording.resuming import ChannelEnd, Moment, Resumed
-from fastrec.recording.rings import home_of, new_prefix, not_kept, sweep
-from fastrec.recording.spooling import open_channel, rest, spool
-from fastrec.recording.storing import Storing
+from fastrec.recording.writing import files
+from fastrec.recording.writing.journals import Lines, open_readings
+from fastrec.recording.writing.outcome import Spooling, check_counts, check_written, close_marks, unanswered
+from fastrec.recording.writing.resuming import ChannelEnd, Moment, Resumed
+from fastrec.recording.writing.rings import home_of, new_prefix, not_kept, sweep
+from fastrec.recording.writing.spooling import open_channel, rest, spool
+from fastrec.recording.writing.storing import Storing
 from fastrec.ring import Ring
 from fastrec.timezones import local_zone_name
 

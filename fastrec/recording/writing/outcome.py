@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastrec.core.spooler import SpoolChannel, Spooler
 from fastrec.errors import RecordingError
-from fastrec.recording.journals import Lines
+from fastrec.recording.writing.journals import Lines
 from fastrec.ring import Ring
 
 __all__ = ["Spooling", "check_counts", "check_written", "close_marks", "unanswered"]

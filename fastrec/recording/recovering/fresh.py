@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fastrec.core.spooler import rename_new, sync_file_system
 from fastrec.errors import RecordingError
-from fastrec.recording.files import take_back
 from fastrec.recording.opening import FOLDER
+from fastrec.recording.writing.files import take_back
 
 __all__ = ["fresh_folder"]
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from fastrec.errors import FastrecError, FormatError, SchemaError
 from fastrec.recording import layout
 from fastrec.recording.channel import Channel, period_of
-from fastrec.recording.describing import described, stored_header
 from fastrec.recording.opening import LINE_LIMIT
-from fastrec.recording.own_files import damaged_json
+from fastrec.recording.recovering.describing import described, stored_header
+from fastrec.recording.recovering.own_files import damaged_json
+from fastrec.recording.recovering.torn import TornFile, whole_file
 from fastrec.recording.stock import Stock
-from fastrec.recording.torn import TornFile, whole_file
 from fastrec.schema import Schema
 
 __all__ = ["Definition", "define"]

@@ -11,7 +11,7 @@ from fastrec.core.ring import Ring
 from fastrec.core.spooler import RestingChannel, SpoolChannel
 from fastrec.recording import layout
 from fastrec.recording.opening import FOLDER
-from fastrec.recording.storing import SEGMENT_BYTES
+from fastrec.recording.writing.storing import SEGMENT_BYTES
 from fastrec.recording.zones import zone_fields
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastrec.core.spooler import sync_file_system
 from fastrec.errors import RecordingError, SchemaError
-from fastrec.recording import files, layout, rings
+from fastrec.recording import layout
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.clocks import is_stamp
 from fastrec.recording.closing import totals
@@ -22,7 +22,8 @@ from fastrec.recording.committed import NUMBER_LIMIT
 from fastrec.recording.opening import open_file, read_bytes, refusal
 from fastrec.recording.reader import Recording
 from fastrec.recording.segment import Segment
-from fastrec.recording.spooling import Kept
+from fastrec.recording.writing import files, rings
+from fastrec.recording.writing.spooling import Kept
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 

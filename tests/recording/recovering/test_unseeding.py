@@ -9,7 +9,7 @@ from recording import samples, writer
 
 from fastrec.core.crc32c import crc32c
 from fastrec.recording import layout
-from fastrec.recording.unseeding import state_behind, told_states, uuid_with
+from fastrec.recording.recovering.unseeding import state_behind, told_states, uuid_with
 
 
 def test_backwards() -> None:

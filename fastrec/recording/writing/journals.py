@@ -12,8 +12,8 @@ import numpy as np
 
 from fastrec.errors import CorruptionError, RecordingError
 from fastrec.recording import layout
-from fastrec.recording.files import create_whole, write_all
 from fastrec.recording.opening import LINE_LIMIT, open_file, read_bytes
+from fastrec.recording.writing.files import create_whole, write_all
 
 __all__ = ["Lines", "open_readings"]
 

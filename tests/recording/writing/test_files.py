@@ -15,7 +15,8 @@ import pytest
 from recording import samples, writer
 
 from fastrec.errors import FormatError, RecordingError
-from fastrec.recording import files, layout, opening, reader
+from fastrec.recording import layout, opening, reader
+from fastrec.recording.writing import files
 
 UUID = writer.UUID
 

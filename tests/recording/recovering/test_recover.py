@@ -21,8 +21,9 @@ from recording.test_verify import flip, reseal
 
 import fastrec as fr
 from fastrec.errors import FormatError, RecordingError
-from fastrec.recording import fresh, layout
-from fastrec.recording.recover import recover
+from fastrec.recording import layout
+from fastrec.recording.recovering import fresh
+from fastrec.recording.recovering.recover import recover
 from fastrec.recording.recovery import Lost, Recovery
 from fastrec.schema.gaps import Cause
 

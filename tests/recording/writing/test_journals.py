@@ -11,7 +11,7 @@ from recording import samples, writer
 
 from fastrec.errors import FormatError, RecordingError
 from fastrec.recording import opening, reader
-from fastrec.recording.journals import Lines
+from fastrec.recording.writing.journals import Lines
 
 UUID = writer.UUID
 

@@ -9,21 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from fastrec.recording import layout, rings
+from fastrec.recording import layout
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.committed import NUMBER_LIMIT
-from fastrec.recording.copying import Copier, Loss
-from fastrec.recording.definition import Definition
-from fastrec.recording.files import write_all
-from fastrec.recording.findings import Findings
-from fastrec.recording.own_files import save_object
 from fastrec.recording.precedence import Span, begin_of, merged
+from fastrec.recording.recovering.copying import Copier, Loss
+from fastrec.recording.recovering.definition import Definition
+from fastrec.recording.recovering.findings import Findings
+from fastrec.recording.recovering.own_files import save_object
+from fastrec.recording.recovering.rewriting import SegmentWriter
+from fastrec.recording.recovering.survey import Survey
+from fastrec.recording.recovering.torn import between
 from fastrec.recording.recovery import ChannelRecovery, Lost
-from fastrec.recording.rewriting import SegmentWriter
-from fastrec.recording.rings import Left
 from fastrec.recording.segment import Segment
-from fastrec.recording.survey import Survey
-from fastrec.recording.torn import between
+from fastrec.recording.writing import rings
+from fastrec.recording.writing.files import write_all
+from fastrec.recording.writing.rings import Left
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
 __all__ = ["save_channel"]

@@ -8,7 +8,7 @@ from recording.samples import HELD, STATUS
 
 from fastrec.errors import FormatError
 from fastrec.recording import layout
-from fastrec.recording.describing import described, stored_header
+from fastrec.recording.recovering.describing import described, stored_header
 from fastrec.schema import Schema
 
 NESTED = Schema.from_dtype(
