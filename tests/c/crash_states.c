@@ -85,6 +85,7 @@ typedef struct file {
     written *log; /* since then */
     size_t logged, log_room;
     uint64_t begun; /* bytes whose way to the disk has */
+    int closed;
 } file;
 
 typedef struct name {
@@ -153,7 +154,12 @@ static void settle(history *h, uint64_t to)
     h->logged = kept;
 }
 
-static file *open_file(int fd) { return &files[fd - FIRST_FD]; }
+static file *open_file(int fd)
+{
+    if (fd < FIRST_FD || files[fd - FIRST_FD].closed)
+        says("uses a file that is closed");
+    return &files[fd < FIRST_FD ? 0 : fd - FIRST_FD];
+}
 
 static int new_file(const char *text)
 {
@@ -344,6 +350,7 @@ static int d_close(int fd)
 {
     crash(0), moment++;
     LOG("%llu close %s", LL(moment), open_file(fd)->name);
+    open_file(fd)->closed = 1;
     return fails() ? -EIO : 0;
 }
 
@@ -577,7 +584,7 @@ static uint64_t retired(const channel *ch)
         fr_segment_name(text, FR_INDEX, s);
         if (!s || entry(ch->c.dir, text)->file.now < 0)
             return 0;
-        index = open_file((int)entry(ch->c.dir, text)->file.now);
+        index = &files[entry(ch->c.dir, text)->file.now - FIRST_FD];
         if (index->size.now >= 192) {
             fr_index_row row;
             memcpy(&row, index->cache + 128, sizeof row);

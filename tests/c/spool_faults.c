@@ -32,6 +32,7 @@ static int steps = STEPS;
 static int flush_fails;             /* once */
 static uint64_t space = 1ULL << 40; /* bytes that the disk has left for others */
 static int no_rows;                 /* a full disk: it takes counts and empty files, no rows */
+static int no_index;                /* so many writes of index rows fail */
 static void (*during_flush)(void);  /* what another thread does meanwhile, once */
 static int failing(const char *what)
 {
@@ -53,6 +54,7 @@ static struct {
     int unsynced;
 } files[FDS];
 static fr_spool_channel *the_channel;
+static int dir, clocks_fd, stats_fd, stray_writes;
 static int code(void)
 {
     return mode == M_ENOSPC || mode == M_SHORT ? -ENOSPC : mode == M_EINTR ? -EINTR : -EIO;
@@ -73,6 +75,12 @@ static int t_create(int dir, const char *name)
 }
 static long t_write(int fd, const void *data, size_t size, uint64_t offset)
 {
+    if (files[fd].used != 1 && fd != clocks_fd && fd != stats_fd)
+        stray_writes++; /* into whatever has that descriptor now */
+    if (no_index && offset >= 128 && files[fd].index) {
+        no_index--;
+        return -EIO;
+    }
     if (no_rows && size > 128)
         return -ENOSPC;
     if (the_channel && fd < FDS && files[fd].used && !files[fd].zone && offset >= 128
@@ -249,7 +257,7 @@ static fr_texts texts;
 static fr_ring_header plan;
 static fr_ring ring;
 static void *memory;
-static int memory_fd, dir, clocks_fd, stats_fd;
+static int memory_fd;
 
 /* A channel with a ring of so many slots, in an empty folder. */
 static void set_up(uint64_t slots)
@@ -360,6 +368,8 @@ static long run(long from, long to, int flood)
         fr_spool_drain(&spooler, &channel, 0, &waits);
         fr_sync_round(&spooler);
     }
+    if (stray_writes)
+        PROBLEM("%d writes to files that are closed", stray_writes);
     if (channel.error)
         PROBLEM("the disk is well again, but a commit fails: %s", strerror((int)channel.error));
     if (channel.written != n)
@@ -430,6 +440,24 @@ static void stop_crowded(void)
         PROBLEM("the folder ends early");
 }
 
+/* A segment's time is up while nothing new comes, and the row that tells the next number fails: the segment
+ * for it is given up, and another one takes it. */
+static void anchored(void)
+{
+    set_up(65536);
+    publish(900), drain();
+    fr_sync_round(&spooler);
+    channel.rotate = 1, no_index = 1;
+    drain(), drain(), drain();
+    fr_sync_round(&spooler);
+    if (stray_writes || channel.error || !channel.open || channel.segment.rows[FR_INDEX] != 1)
+        PROBLEM("%d writes to files that are closed; the last commit: %s", stray_writes,
+                strerror((int)channel.error));
+    publish(10), drain();
+    if (verdict(&channel, published, 0).end != published)
+        PROBLEM("the folder ends early");
+}
+
 /* The disk is full, and the segment that makes way needs one row behind it: that is tried. */
 static void scarce(void)
 {
@@ -494,7 +522,7 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*body)(void);
-    } alone[] = {{"stop", stop_crowded}, {"scarce", scarce}, {"woken", woken}};
+    } alone[] = {{"stop", stop_crowded}, {"scarce", scarce}, {"woken", woken}, {"anchored", anchored}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;
@@ -504,7 +532,7 @@ int main(int argc, char **argv)
     for (m = 0; argc > 2 && m < MODES; m++)
         if (!strcmp(argv[2], mode_names[m]))
             only = m;
-    for (m = 0; argc > 2 && m < 3; m++)
+    for (m = 0; argc > 2 && m < (int)(sizeof alone / sizeof *alone); m++)
         if (!strcmp(argv[2], alone[m].name)) {
             snprintf(label, sizeof label, "%s", argv[2]);
             alone[m].body();

@@ -329,14 +329,15 @@ static inline int fr_commit(const fr_io *io, fr_spool_channel *c, uint64_t head,
     int error = c->count_due ? fr_commit_count(io, c) : 0, opening = 0, fresh, over;
     fr_commit_read_gaps(c);
     fr_again_skip(c);
-    fresh = c->cursor < head || c->own_count || (c->gap_count && c->gaps[0].seq <= c->cursor);
     over = fr_commit_over(c, now);
-    c->anchor_due |= over;
+    c->anchor_due |= over; /* until it lands, in a segment that may have to be opened once more */
+    fresh =
+        c->anchor_due || c->cursor < head || c->own_count || (c->gap_count && c->gaps[0].seq <= c->cursor);
     if (!error && (over || (fresh && (!c->open || fr_commit_full(c)))))
         opening = fr_commit_rotate(io, c, lock, now);
     if (opening)
         return opening; /* of the segment before, all is known */
-    if (!error && !fresh && !c->anchor_due)
+    if (!error && !fresh)
         return 0;
     if (!error)
         error = fr_commit_stage(io, c, &batch, head, now);
