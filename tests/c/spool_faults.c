@@ -458,6 +458,21 @@ static void anchored(void)
         PROBLEM("the folder ends early");
 }
 
+/* What was given up is left as soon as all of it is durable elsewhere, though nothing new comes. */
+static void parted(void)
+{
+    set_up(65536);
+    publish(900), drain();
+    flush_fails = 1;
+    fr_sync_round(&spooler);
+    drain();
+    fr_sync_round(&spooler);
+    drain();
+    if (channel.durable != published || channel.given_up_count || channel.doubtful)
+        PROBLEM("%u segments that were given up stay open, though %llu of %llu records are durable",
+                channel.given_up_count, (unsigned long long)channel.durable, (unsigned long long)published);
+}
+
 /* The disk is full, and the segment that makes way needs one row behind it: that is tried. */
 static void scarce(void)
 {
@@ -522,7 +537,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*body)(void);
-    } alone[] = {{"stop", stop_crowded}, {"scarce", scarce}, {"woken", woken}, {"anchored", anchored}};
+    } alone[] = {{"stop", stop_crowded},
+                 {"scarce", scarce},
+                 {"woken", woken},
+                 {"anchored", anchored},
+                 {"parted", parted}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;

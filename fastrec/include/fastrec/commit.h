@@ -327,6 +327,8 @@ static inline int fr_commit(const fr_io *io, fr_spool_channel *c, uint64_t head,
     fr_batch batch;
     uint64_t row, landed;
     int error = c->count_due ? fr_commit_count(io, c) : 0, opening = 0, fresh, over;
+    while (c->given_up_count && (c->never ? c->placed : fr_load_acquire(&c->durable)) >= c->again_until)
+        fr_again_part(io, c, lock);
     fr_commit_read_gaps(c);
     fr_again_skip(c);
     over = fr_commit_over(c, now);
@@ -355,8 +357,6 @@ static inline int fr_commit(const fr_io *io, fr_spool_channel *c, uint64_t head,
     }
     if (error)
         fr_commit_doubt(c, lock, error);
-    while (c->given_up_count && (c->never ? c->placed : fr_load_acquire(&c->durable)) >= c->again_until)
-        fr_again_part(io, c, lock);
     return error ? error : 1;
 }
 
