@@ -31,9 +31,10 @@ static int
 static int steps = STEPS;
 static int flush_fails;             /* once */
 static uint64_t space = 1ULL << 40; /* bytes that the disk has left for others */
-static int no_rows;                 /* a full disk: it takes counts and empty files, no rows */
-static int no_index;                /* so many writes of index rows fail */
-static void (*during_flush)(void);  /* what another thread does meanwhile, once */
+static int no_rows;  /* a full disk: it takes counts and empty files, no rows; 2: no losses either */
+static int no_reads; /* nothing can be read back */
+static int no_index; /* so many writes of index rows fail */
+static void (*during_flush)(void); /* what another thread does meanwhile, once */
 static int failing(const char *what)
 {
     int now = flush_fails && !strncmp(what, "sync", 4) ? flush_fails--
@@ -81,7 +82,7 @@ static long t_write(int fd, const void *data, size_t size, uint64_t offset)
         no_index--;
         return -EIO;
     }
-    if (no_rows && size > 128)
+    if (no_rows && (size > 128 || (no_rows > 1 && offset >= 128)))
         return -ENOSPC;
     if (the_channel && fd < FDS && files[fd].used && !files[fd].zone && offset >= 128
         && !files[fd].unsynced) {
@@ -171,7 +172,7 @@ static int t_close(int fd)
 }
 static long t_read(int fd, void *data, size_t size, uint64_t offset)
 {
-    return failing("read") ? code() : fr_pread(fd, data, size, offset);
+    return no_reads || failing("read") ? code() : fr_pread(fd, data, size, offset);
 }
 static int t_begin(int fd, uint64_t offset, uint64_t size)
 {
@@ -473,6 +474,42 @@ static void parted(void)
                 channel.given_up_count, (unsigned long long)channel.durable, (unsigned long long)published);
 }
 
+/* As many losses wait as may, when numbers are found missing on both sides of some that were told before. */
+static void losses_full(void)
+{
+    uint64_t told[8] = {0}, i;
+    judge v;
+    set_up(CAPACITY);
+    publish(100), drain();
+    publish(2 * CAPACITY), drain(); /* numbers from 100 on are overwritten */
+    no_rows = 2;
+    for (i = 0; i < FR_GAPS_HELD + 1000; i++) {
+        const uint32_t cause = FR_GAP_DROPPED + (uint32_t)(i % 3);
+        fr_ring_lose(&ring, cause, (int32_t)i, 2, (int64_t)published, (int64_t)published), told[cause] += 2;
+        if (i % 1000 == 0)
+            drain();
+    }
+    publish(2 * CAPACITY);
+    no_reads = flush_fails = 1;
+    fr_sync_round(&spooler);
+    drain(), drain(), drain();
+    no_rows = no_reads = 0;
+    drain(), drain();
+    fr_sync_round(&spooler);
+    v = verdict(&channel, published, 0);
+    for (i = FR_GAP_DROPPED; i <= FR_GAP_FAILED; i++)
+        if (v.lost[i] != told[i])
+            PROBLEM("%llu losses of cause %llu, not %llu", (unsigned long long)v.lost[i],
+                    (unsigned long long)i, (unsigned long long)told[i]);
+    if (v.end != published || channel.durable != published)
+        PROBLEM("the folder ends at %llu of %llu", (unsigned long long)v.end, (unsigned long long)published);
+    if (v.lost[FR_GAP_DISK] + v.lost[FR_GAP_OVERWRITTEN] + v.records != published
+        || v.lost[FR_GAP_DISK] != channel.disk || v.lost[FR_GAP_OVERWRITTEN] != channel.overwritten)
+        PROBLEM("disk %llu of %llu, overwritten %llu of %llu", (unsigned long long)v.lost[FR_GAP_DISK],
+                (unsigned long long)channel.disk, (unsigned long long)v.lost[FR_GAP_OVERWRITTEN],
+                (unsigned long long)channel.overwritten);
+}
+
 /* The disk is full, and the segment that makes way needs one row behind it: that is tried. */
 static void scarce(void)
 {
@@ -537,11 +574,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*body)(void);
-    } alone[] = {{"stop", stop_crowded},
-                 {"scarce", scarce},
-                 {"woken", woken},
-                 {"anchored", anchored},
-                 {"parted", parted}};
+    } alone[] = {{"stop", stop_crowded}, {"scarce", scarce}, {"woken", woken},
+                 {"anchored", anchored}, {"parted", parted}, {"losses", losses_full}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;

@@ -207,7 +207,7 @@ static inline int fr_commit_stage(const fr_io *io, fr_spool_channel *c, fr_batch
     fr_span span;
     int error = 0;
     room = room < c->stage_rows ? room : c->stage_rows;
-    if (head < c->cursor) /* losses before it were told again */
+    if (head < c->cursor || fr_commit_apart(c)) /* losses before it were told again; or wait for a commit */
         head = c->cursor;
     span = fr_again_read(io, c, head - c->cursor < room ? head - c->cursor : room);
     records = c->stage + span.skip * size;

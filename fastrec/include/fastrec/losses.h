@@ -54,21 +54,20 @@ static inline void fr_gap_sort(fr_gap *gaps, uint64_t count)
     }
 }
 
+/* Do the spooler's own losses end before the cursor, which went round numbers told before? */
+static inline int fr_commit_apart(const fr_spool_channel *c)
+{
+    const fr_gap *last = c->own_count ? &c->own[c->own_count - 1] : NULL;
+    return last && last->seq + last->count != c->cursor;
+}
+
 /* Records that the ring no longer had. Where the disk is to blame, `error` says why. An attempt that failed
- * may have entered its first part; the cause changes once at most before a commit lands. */
+ * may have entered its first part, up to the cursor; the cause changes once at most before a commit lands. */
 static inline void fr_commit_lost(fr_spool_channel *c, uint64_t count, int64_t until, int error)
 {
     uint64_t *counter = error ? &c->disk : &c->overwritten;
     fr_gap lost = {c->cursor, count, error ? FR_GAP_DISK : FR_GAP_OVERWRITTEN, error, c->last, until};
     fr_gap *last = c->own_count ? &c->own[c->own_count - 1] : NULL;
-    if (last && last->seq + last->count != c->cursor) { /* the cursor went round numbers told before */
-        uint32_t i;
-        for (i = 0; i < c->own_count; i++)
-            fr_commit_gap(c, c->own[i]);
-        fr_gap_sort(c->gaps, c->gap_count);
-        c->own_count = 0;
-        last = NULL;
-    }
     if (last && (last->cause == lost.cause || c->own_count == FR_GAPS_OWN)) {
         last->count += count;
         last->code = lost.code;
