@@ -474,6 +474,34 @@ static void parted(void)
                 channel.given_up_count, (unsigned long long)channel.durable, (unsigned long long)published);
 }
 
+/* A segment is given up whose side files have not been counted: they are now, or it is told that they are
+ * not. */
+static void counted(void)
+{
+    int again;
+    for (again = 0; again < 2; again++) {
+        uint64_t rows;
+        size_t size;
+        char *index;
+        set_up(65536);
+        publish(900), drain();
+        rows = channel.segment.rows[FR_INDEX];
+        flush_fails = 1, counts = again;
+        fr_sync_round(&spooler);
+        drain();
+        counts = 0;
+        fr_sync_round(&spooler);
+        drain();
+        index = (char *)slurp("index.000000.npy", &size);
+        index[FR_NPY_COUNT_OFFSET + FR_NPY_COUNT_DIGITS] = 0;
+        if (strtoull(index + FR_NPY_COUNT_OFFSET, NULL, 10) != (again ? 0 : rows)
+            || !channel.side_error != !again)
+            PROBLEM("its index has %llu rows and counts%s: %s", (unsigned long long)rows,
+                    index + FR_NPY_COUNT_OFFSET, strerror((int)channel.side_error));
+        free(index), published = 0;
+    }
+}
+
 /* As many losses wait as may, when numbers are found missing on both sides of some that were told before. */
 static void losses_full(void)
 {
@@ -574,8 +602,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*body)(void);
-    } alone[] = {{"stop", stop_crowded}, {"scarce", scarce}, {"woken", woken},
-                 {"anchored", anchored}, {"parted", parted}, {"losses", losses_full}};
+    } alone[] = {{"stop", stop_crowded}, {"scarce", scarce},      {"woken", woken},    {"anchored", anchored},
+                 {"parted", parted},     {"losses", losses_full}, {"counted", counted}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;

@@ -48,10 +48,14 @@ static inline int fr_again_gaps(fr_spool_channel *c, uint64_t from)
     return 0;
 }
 
-/* Tell retention which segments are given up. */
-static inline void fr_again_tell(fr_spool_channel *c, pthread_mutex_t *lock)
+/* Tell retention which segments are given up, and whether (0: no) one of them has too low a count. */
+static inline void fr_again_tell(fr_spool_channel *c, pthread_mutex_t *lock, int behind)
 {
     pthread_mutex_lock(lock);
+    if (behind) {
+        c->behind = behind;
+        fr_store_relaxed(&c->side_error, (uint64_t)-behind);
+    }
     c->doubtful = c->given_up_count ? (uint64_t)c->given_up[0].segment.number + 1 : 0;
     pthread_mutex_unlock(lock);
 }
@@ -64,18 +68,20 @@ static inline void fr_again_part(const fr_io *io, fr_spool_channel *c, pthread_m
     pthread_mutex_unlock(lock);
     fr_segment_close(io, &c->given_up[0].segment);
     memmove(c->given_up, c->given_up + 1, --c->given_up_count * sizeof *c->given_up);
-    fr_again_tell(c, lock);
+    fr_again_tell(c, lock, 0);
 }
 
-/* Of a segment given up, only its index and its records are read. */
-static inline void fr_again_spare(const fr_io *io, fr_segment *s)
+/* Of a segment given up, only its index and its records are read. Nobody counts its side files later: 0, or
+ * why they could not be counted now. */
+static inline int fr_again_spare(const fr_io *io, fr_segment *s)
 {
-    int i;
+    int i, error = fr_segment_raise(io, s);
     for (i = 0; i < FR_FILES; i++)
         if (i != FR_INDEX && i != FR_RECORDS) {
             io->close(s->fd[i]);
             s->fd[i] = -1;
         }
+    return error;
 }
 
 /* Give up every segment that is not durable, and go back to what is. 0; FR_COMMIT_WAIT while a flush of
@@ -85,7 +91,7 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     fr_segment segments[FR_RETIRED + 1];
     uint64_t from;
     uint32_t count, i;
-    int error, ahead;
+    int error, ahead, behind = 0;
     fr_segment unneeded;
     pthread_mutex_lock(lock);
     error = c->syncing ? FR_COMMIT_WAIT : 0;
@@ -136,9 +142,10 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     for (i = 0; i < count; i++) {
         fr_given_up one = {segments[i], 0, 0};
         c->given_up[c->given_up_count++] = one;
-        fr_again_spare(io, &c->given_up[c->given_up_count - 1].segment);
+        error = fr_again_spare(io, &c->given_up[c->given_up_count - 1].segment);
+        behind = error ? error : behind;
     }
-    fr_again_tell(c, lock);
+    fr_again_tell(c, lock, behind);
     c->again_until = c->cursor > c->again_until ? c->cursor : c->again_until;
     c->again_due = 1;
     c->count_due = 0;

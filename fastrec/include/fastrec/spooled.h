@@ -113,8 +113,9 @@ typedef struct fr_spool_channel {
     /* The syncing side's. */
     uint32_t synced_segment; /* the open one at the last flush */
     uint64_t synced_index;   /* its index rows then */
-    int behind;              /* why a closed segment has too low a count in a side file; 0: none has */
     /* Under the lock. */
+    int behind; /* why a segment that is closed, or given up, has too low a count in a side file; 0: none has
+                 */
     fr_segment segment; /* the open one */
     int open;
     fr_segment retired[FR_RETIRED]; /* wait for the syncing side to make them durable and close them */
