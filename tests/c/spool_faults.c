@@ -31,9 +31,10 @@ static int
 static int steps = STEPS;
 static int flush_fails;             /* once */
 static uint64_t space = 1ULL << 40; /* bytes that the disk has left for others */
-static int no_rows;  /* a full disk: it takes counts and empty files, no rows; 2: no losses either */
-static int no_reads; /* nothing can be read back */
-static int no_index; /* so many writes of index rows fail */
+static int no_rows;    /* a full disk: it takes counts and empty files, no rows; 2: no losses either */
+static int no_reads;   /* nothing can be read back */
+static int full_after; /* so many writes it is; 0: it does not change */
+static int no_index;   /* so many writes of index rows fail */
 static void (*during_flush)(void); /* what another thread does meanwhile, once */
 static int failing(const char *what)
 {
@@ -82,6 +83,8 @@ static long t_write(int fd, const void *data, size_t size, uint64_t offset)
         no_index--;
         return -EIO;
     }
+    if (full_after && size > 128 && !--full_after)
+        no_rows = 1;
     if (no_rows && (size > 128 || (no_rows > 1 && offset >= 128)))
         return -ENOSPC;
     if (the_channel && fd < FDS && files[fd].used && !files[fd].zone && offset >= 128
@@ -502,6 +505,34 @@ static void counted(void)
     }
 }
 
+/* As many segments are given up as may wait, and are given up once more while they are written again: what
+ * has not been yet is still read from them. */
+static void growing(void)
+{
+    int i;
+    set_up(CAPACITY);
+    while (channel.retired_count < FR_RETIRED)
+        publish(512), drain();
+    publish(600), drain();
+    fake += 2 * FR_SPOOL_CROWDED;
+    flush_fails = 1;
+    fr_sync_round(&spooler);
+    full_after = 9;
+    drain();
+    no_rows = 0, flush_fails = 1;
+    fr_sync_round(&spooler);
+    for (i = 0; i < 60; i++) {
+        drain();
+        fr_sync_round(&spooler);
+    }
+    if (channel.disk || channel.overwritten || channel.durable != published)
+        PROBLEM("%llu records are lost that can be read",
+                (unsigned long long)(channel.disk + channel.overwritten));
+    channel.segment_rows = FR_MAX_SEGMENT_ROWS; /* they grow on */
+    if (verdict(&channel, published, 0).end != published)
+        PROBLEM("the folder ends early");
+}
+
 /* As many losses wait as may, when numbers are found missing on both sides of some that were told before. */
 static void losses_full(void)
 {
@@ -602,8 +633,9 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*body)(void);
-    } alone[] = {{"stop", stop_crowded}, {"scarce", scarce},      {"woken", woken},    {"anchored", anchored},
-                 {"parted", parted},     {"losses", losses_full}, {"counted", counted}};
+    } alone[] = {{"stop", stop_crowded}, {"scarce", scarce},  {"woken", woken},
+                 {"anchored", anchored}, {"parted", parted},  {"losses", losses_full},
+                 {"counted", counted},   {"growing", growing}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;

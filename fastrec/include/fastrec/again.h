@@ -60,15 +60,28 @@ static inline void fr_again_tell(fr_spool_channel *c, pthread_mutex_t *lock, int
     pthread_mutex_unlock(lock);
 }
 
-/* The oldest segment given up is left as it is. */
-static inline void fr_again_part(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock)
+/* One of the segments given up is left as it is. */
+static inline void fr_again_part(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock, uint32_t at)
 {
     pthread_mutex_lock(lock);
-    fr_keep(c, &c->given_up[0].segment);
+    fr_keep(c, &c->given_up[at].segment);
     pthread_mutex_unlock(lock);
-    fr_segment_close(io, &c->given_up[0].segment);
-    memmove(c->given_up, c->given_up + 1, --c->given_up_count * sizeof *c->given_up);
+    fr_segment_close(io, &c->given_up[at].segment);
+    memmove(c->given_up + at, c->given_up + at + 1, (--c->given_up_count - at) * sizeof *c->given_up);
     fr_again_tell(c, lock, 0);
+}
+
+/* Make room for `count` more, which reach up to the cursor. Where files have become too many, first those go
+ * whose numbers all of these have again: of the others, nobody else may have the records. */
+static inline void fr_again_room(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock, uint32_t count)
+{
+    uint32_t i;
+    for (i = c->given_up_count; i--;)
+        if ((c->crowded == FR_GROWING || c->given_up_count + count > FR_GIVEN_UP)
+            && c->given_up[i].segment.end <= c->cursor)
+            fr_again_part(io, c, lock, i);
+    while (c->given_up_count && c->given_up_count + count > FR_GIVEN_UP)
+        fr_again_part(io, c, lock, 0);
 }
 
 /* Of a segment given up, only its index and its records are read. Nobody counts its side files later: 0, or
@@ -135,8 +148,7 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
             pthread_mutex_unlock(lock);
         }
     }
-    while (c->given_up_count && (c->crowded == FR_GROWING || c->given_up_count + count > FR_GIVEN_UP))
-        fr_again_part(io, c, lock);
+    fr_again_room(io, c, lock, count);
     for (i = 0; i < c->given_up_count; i++)
         c->given_up[i].index_at = c->given_up[i].row_at = 0;
     for (i = 0; i < count; i++) {

@@ -271,6 +271,7 @@ static inline void fr_commit_land(fr_spool_channel *c, fr_batch *batch, uint64_t
     c->count_due = 1;
     pthread_mutex_lock(lock);
     c->segment.last = c->last;
+    c->segment.end = c->cursor;
     c->segment.rows[FR_STRINGS] += batch->text_bytes;
     c->segment.rows[FR_GAPS] += batch->gaps;
     c->segment.rows[FR_RECORDS] += batch->count;
@@ -328,7 +329,7 @@ static inline int fr_commit(const fr_io *io, fr_spool_channel *c, uint64_t head,
     uint64_t row, landed;
     int error = c->count_due ? fr_commit_count(io, c) : 0, opening = 0, fresh, over;
     while (c->given_up_count && (c->never ? c->placed : fr_load_acquire(&c->durable)) >= c->again_until)
-        fr_again_part(io, c, lock);
+        fr_again_part(io, c, lock, 0);
     fr_commit_read_gaps(c);
     fr_again_skip(c);
     over = fr_commit_over(c, now);

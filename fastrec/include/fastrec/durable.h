@@ -197,7 +197,7 @@ static inline void fr_sync_last(const fr_io *io, fr_spool_channel *c, fr_segment
 static inline void fr_channel_close(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock)
 {
     while (c->given_up_count)
-        fr_again_part(io, c, lock);
+        fr_again_part(io, c, lock, 0);
     if (c->ahead_state == FR_AHEAD_READY) {
         fr_segment_close(io, &c->ahead);
         fr_segment_remove(io, c->dir, c->ahead.number);

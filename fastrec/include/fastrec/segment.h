@@ -45,6 +45,7 @@ typedef struct fr_segment {
     uint64_t rows[FR_FILES]; /* committed; of strings, bytes */
     int64_t born;            /* when it was opened */
     int64_t last;            /* latest stamp in it */
+    uint64_t end;            /* number after its last */
     fr_line_ids *lines;      /* the spooling thread's */
 } fr_segment;
 
