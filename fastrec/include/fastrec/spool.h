@@ -26,7 +26,7 @@ typedef struct fr_spooler {
     int durability;
     int64_t flush, sync_every;
     int dir;               /* of the recording: names the file system to sync */
-    int64_t crowded_since; /* the spooling thread's; 0: not as many full segments wait as may */
+    int64_t crowded_since; /* the spooling thread's; 0: so many full segments do not wait */
     fr_log log;
     fr_retention retention;
     pthread_mutex_t lock; /* over segments changing hands; never held during I/O */
@@ -95,16 +95,19 @@ static inline void fr_syncing_run(void *arg)
 
 /* ---- draining ---- */
 
-/* Do as many full segments wait as may, of all channels, and have they for long? */
+/* Do as many full segments wait as may, of all channels, and have they for long? Half of them have to go
+ * before that counts as over: where most are given up, a flush makes room for few, and each would be waited
+ * for. */
 static inline int fr_spool_crowded(fr_spooler *s, int64_t now)
 {
-    if (fr_spool_waiting(s, 1) < FR_RETIRED) {
+    const uint32_t full = fr_spool_waiting(s, 1);
+    if (full <= FR_RETIRED / 2)
         s->crowded_since = 0;
-        return FR_ROOMY;
-    }
-    if (!s->crowded_since)
+    else if (full >= FR_RETIRED && !s->crowded_since)
         s->crowded_since = now;
-    return now - s->crowded_since < FR_SPOOL_CROWDED ? FR_CROWDED : FR_GROWING;
+    if (s->crowded_since && now - s->crowded_since >= FR_SPOOL_CROWDED)
+        return FR_GROWING;
+    return full < FR_RETIRED ? FR_ROOMY : FR_CROWDED;
 }
 
 /* Give up what is in doubt, unless that was done in vain a short while ago: to write it all again each time
