@@ -22,6 +22,7 @@
 enum { M_EIO, M_ENOSPC, M_EINTR, M_SHORT, M_ZERO, M_LIE, M_HALFLINK, MODES };
 static const char *const mode_names[MODES] = {"eio", "enospc", "eintr", "short", "zero", "lie", "halflink"};
 
+static int64_t fake = 1000000000;      /* the clock, ns */
 static long calls, fail_from, fail_to; /* calls [from, to) fail */
 static int mode;
 static char last_fault[96];
@@ -31,10 +32,11 @@ static int
 static int steps = STEPS;
 static int flush_fails;             /* once */
 static uint64_t space = 1ULL << 40; /* bytes that the disk has left for others */
-static int no_rows;    /* a full disk: it takes counts and empty files, no rows; 2: no losses either */
-static int no_reads;   /* nothing can be read back */
-static int full_after; /* so many writes it is; 0: it does not change */
-static int no_index;   /* so many writes of index rows fail */
+static int no_rows;         /* a full disk: it takes counts and empty files, no rows; 2: no losses either */
+static int no_reads;        /* nothing can be read back */
+static int full_after;      /* so many writes it is; 0: it does not change */
+static int64_t write_takes; /* ns, of rows */
+static int no_index;        /* so many writes of index rows fail */
 static void (*during_flush)(void); /* what another thread does meanwhile, once */
 static int failing(const char *what)
 {
@@ -83,6 +85,7 @@ static long t_write(int fd, const void *data, size_t size, uint64_t offset)
         no_index--;
         return -EIO;
     }
+    fake += size > 128 ? write_takes : 0;
     if (full_after && size > 128 && !--full_after)
         no_rows = 1;
     if (no_rows && (size > 128 || (no_rows > 1 && offset >= 128)))
@@ -192,7 +195,6 @@ static int t_space(int folder_fd, uint64_t *bytes)
 static const fr_io faulty = {t_create,   t_write, t_publish, t_remove, t_sync, t_sync_all,
                              t_sync_dir, t_close, t_read,    t_space,  t_begin};
 
-static int64_t fake = 1000000000;
 static int64_t fake_now(void) { return fake; }
 static void fake_wait(const uint32_t *w, uint32_t e, int64_t d)
 {
@@ -554,6 +556,28 @@ static void crowded_again(void)
                 (unsigned long long)published);
 }
 
+/* Much is to be written again, slowly: the other channels have their turns meanwhile. */
+static void turns(void)
+{
+    int rounds = 0, waits = 0, behind;
+    int64_t before, longest = 0;
+    set_up(65536);
+    while (channel.retired_count < FR_RETIRED / 4)
+        publish(512), drain();
+    flush_fails = 1;
+    fr_sync_round(&spooler);
+    write_takes = 5000000, channel.due = 0;
+    do {
+        before = fake;
+        fr_spool_round(&spooler, 0, &behind, &waits);
+        longest = fake - before > longest ? fake - before : longest;
+    } while (++rounds < 100 && waits);
+    write_takes = 0;
+    if (longest > 2 * FR_SPOOL_TURN || channel.cursor != published)
+        PROBLEM("a round takes %lld ms, %llu of %llu are written again", (long long)longest / 1000000,
+                (unsigned long long)channel.cursor, (unsigned long long)published);
+}
+
 /* As many losses wait as may, when numbers are found missing on both sides of some that were told before. */
 static void losses_full(void)
 {
@@ -656,7 +680,8 @@ int main(int argc, char **argv)
         void (*body)(void);
     } alone[] = {{"stop", stop_crowded}, {"scarce", scarce},   {"woken", woken},
                  {"anchored", anchored}, {"parted", parted},   {"losses", losses_full},
-                 {"counted", counted},   {"growing", growing}, {"crowded", crowded_again}};
+                 {"counted", counted},   {"growing", growing}, {"crowded", crowded_again},
+                 {"turns", turns}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;

@@ -10,6 +10,7 @@
 #define FR_SPOOL_RETRY 100000000LL /* ns after a failed commit */
 #define FR_SPOOL_MOST 100000000LL  /* ns between two rounds at most: a ring may fill at any time */
 #define FR_SPOOL_LEAST 1000000LL   /* ns between two rounds at least */
+#define FR_SPOOL_TURN 20000000LL   /* ns that one channel is drained for before others are */
 #define FR_SPOOL_CROWDED FR_NS     /* ns that a rotation waits for others to be flushed */
 #define FR_SPOOL_TIDY (5 * FR_NS)  /* for removing what is beyond the budget, at a stop; the rest stays */
 #define FR_SPOOL_LONGEST                                                                                     \
@@ -131,7 +132,7 @@ static inline int fr_spool_give_up(fr_spooler *s, fr_spool_channel *c, int64_t n
 }
 
 /* Bring one channel to the disk up to where its head is now. Returns the records of the round; *waits becomes
- * 1 when others have to do something first. */
+ * 1 when others have to do something first, or have waited long enough: there may be much to write again. */
 static inline uint64_t fr_spool_drain(fr_spooler *s, fr_spool_channel *c, int last, int *waits)
 {
     uint64_t head = fr_load_acquire(&c->ring.header->head), before = c->cursor;
@@ -150,8 +151,9 @@ static inline uint64_t fr_spool_drain(fr_spooler *s, fr_spool_channel *c, int la
             result = fr_commit(s->io, c, head, &s->lock, s->gap_rows, now + s->log.clock_offset);
         if (result > 0 && s->durability == FR_DURABLE_TIMED && fr_sync_begins(c, &s->lock))
             fr_wake(&s->sync_bell);
-    } while (result > 0);
-    c->due = now + s->flush;
+    } while (result > 0 && s->clock->now() - now < FR_SPOOL_TURN);
+    c->due = result > 0 ? now : now + s->flush;
+    *waits |= result > 0;
     if (result == FR_COMMIT_WAIT) {
         c->due = now + FR_SPOOL_LEAST;
         *waits = 1;
