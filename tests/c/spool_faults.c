@@ -36,6 +36,7 @@ static int no_rows;         /* a full disk: it takes counts and empty files, no 
 static int no_reads;        /* nothing can be read back */
 static int full_after;      /* so many writes it is; 0: it does not change */
 static int64_t write_takes; /* ns, of rows */
+static uint64_t file_most;  /* bytes of a file; 0: any */
 static int no_index;        /* so many writes of index rows fail */
 static void (*during_flush)(void); /* what another thread does meanwhile, once */
 static int failing(const char *what)
@@ -86,6 +87,8 @@ static long t_write(int fd, const void *data, size_t size, uint64_t offset)
         return -EIO;
     }
     fake += size > 128 ? write_takes : 0;
+    if (file_most && offset + size > file_most)
+        return offset < file_most ? fr_pwrite(fd, data, file_most - offset, offset) : -EFBIG;
     if (full_after && size > 128 && !--full_after)
         no_rows = 1;
     if (no_rows && (size > 128 || (no_rows > 1 && offset >= 128)))
@@ -578,6 +581,24 @@ static void turns(void)
                 (unsigned long long)channel.cursor, (unsigned long long)published);
 }
 
+/* No file may be as large as a segment would be: the next one takes what follows. */
+static void too_large(void)
+{
+    int i;
+    set_up(65536);
+    file_most = 128 + 700 * RECORD;
+    for (i = 0; i < 9; i++)
+        publish(300), drain();
+    drain();
+    fr_sync_round(&spooler);
+    if (channel.written != published || channel.durable != published)
+        PROBLEM("written %llu of %llu: %s", (unsigned long long)channel.written,
+                (unsigned long long)published, strerror((int)channel.error));
+    if (verdict(&channel, channel.written, 0).end != published)
+        PROBLEM("the folder ends early");
+    file_most = 0;
+}
+
 /* As many losses wait as may, when numbers are found missing on both sides of some that were told before. */
 static void losses_full(void)
 {
@@ -681,7 +702,7 @@ int main(int argc, char **argv)
     } alone[] = {{"stop", stop_crowded}, {"scarce", scarce},   {"woken", woken},
                  {"anchored", anchored}, {"parted", parted},   {"losses", losses_full},
                  {"counted", counted},   {"growing", growing}, {"crowded", crowded_again},
-                 {"turns", turns}};
+                 {"turns", turns},       {"large", too_large}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;

@@ -356,6 +356,8 @@ static inline int fr_commit(const fr_io *io, fr_spool_channel *c, uint64_t head,
             error = error ? error : count_error;
         }
     }
+    if (error == -EFBIG)
+        fr_store_relaxed(&c->rotate, 1); /* the file may not grow, but others may be made */
     if (error)
         fr_commit_doubt(c, lock, error);
     return error ? error : 1;
