@@ -16,7 +16,7 @@ from fastrec.recording.recovering.findings import Findings
 from fastrec.recording.recovering.placing import NOWHERE, Stretch
 from fastrec.recording.recovering.rewriting import MOST_TEXTS, SegmentWriter
 from fastrec.recording.recovering.survey import Survey
-from fastrec.recording.recovering.torn import TornFile
+from fastrec.recording.torn import TornFile
 
 __all__ = ["Copier", "Loss"]
 

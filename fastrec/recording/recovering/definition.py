@@ -12,8 +12,8 @@ from fastrec.recording.channel import Channel, period_of
 from fastrec.recording.opening import LINE_LIMIT
 from fastrec.recording.recovering.describing import described, stored_header
 from fastrec.recording.recovering.own_files import damaged_json
-from fastrec.recording.recovering.torn import TornFile, whole_file
 from fastrec.recording.stock import Stock
+from fastrec.recording.torn import TornFile, whole_file
 from fastrec.schema import Schema
 
 __all__ = ["Definition", "define"]

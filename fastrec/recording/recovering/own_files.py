@@ -14,8 +14,8 @@ from fastrec.errors import CorruptionError, FormatError, RecordingError
 from fastrec.recording import layout
 from fastrec.recording.opening import JSON_LIMIT, LINE_LIMIT
 from fastrec.recording.recovering.findings import Findings
-from fastrec.recording.recovering.torn import Patch, TornFile, between, whole_file
 from fastrec.recording.recovering.unseeding import told_states, uuid_with
+from fastrec.recording.torn import Patch, TornFile, between, whole_file
 from fastrec.recording.writing.files import create, write_all
 from fastrec.timezones import local_zone_name
 

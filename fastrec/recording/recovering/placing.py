@@ -16,8 +16,8 @@ import numpy as np
 from fastrec.recording import layout
 from fastrec.recording.committed import NUMBER_LIMIT
 from fastrec.recording.precedence import Span, merged
-from fastrec.recording.recovering.torn import TornFile
 from fastrec.recording.stock import Stock
+from fastrec.recording.torn import TornFile
 
 __all__ = ["NOWHERE", "Placing", "Stretch"]
 

@@ -16,8 +16,8 @@ from fastrec.recording import layout
 from fastrec.recording.committed import Since, true_claims
 from fastrec.recording.opening import LINE_LIMIT
 from fastrec.recording.recovering.survey import Survey
-from fastrec.recording.recovering.torn import Line, Patch
 from fastrec.recording.stock import Stock
+from fastrec.recording.torn import Line, Patch
 from fastrec.recording.writing.files import create, write_all
 from fastrec.recording.zones import summarise
 

@@ -19,9 +19,9 @@ from fastrec.recording.recovering.findings import Findings
 from fastrec.recording.recovering.own_files import save_object
 from fastrec.recording.recovering.rewriting import SegmentWriter
 from fastrec.recording.recovering.survey import Survey
-from fastrec.recording.recovering.torn import between
 from fastrec.recording.recovery import ChannelRecovery, Lost
 from fastrec.recording.segment import Segment
+from fastrec.recording.torn import between
 from fastrec.recording.writing import rings
 from fastrec.recording.writing.files import write_all
 from fastrec.recording.writing.rings import Left

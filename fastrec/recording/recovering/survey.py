@@ -6,8 +6,8 @@ from fastrec.recording import layout
 from fastrec.recording.committed import NUMBER_LIMIT, sensible_gaps
 from fastrec.recording.precedence import Span, begin_of, merged, spans_of_gaps
 from fastrec.recording.recovering.placing import Placing, Stretch
-from fastrec.recording.recovering.torn import TornFile
 from fastrec.recording.stock import Stock
+from fastrec.recording.torn import TornFile
 
 __all__ = ["Survey"]
 

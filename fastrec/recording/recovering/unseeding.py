@@ -16,7 +16,7 @@ import numpy as np
 
 from fastrec.core.crc32c import crc32c
 from fastrec.recording import layout
-from fastrec.recording.recovering.torn import TornFile
+from fastrec.recording.torn import TornFile
 
 __all__ = ["state_behind", "told_states", "uuid_with"]
 

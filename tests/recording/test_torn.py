@@ -14,7 +14,7 @@ from recording import samples, writer
 
 from fastrec.errors import RecordingError
 from fastrec.recording import layout
-from fastrec.recording.recovering.torn import Line, Patch, TornFile, between
+from fastrec.recording.torn import Line, Patch, TornFile, between
 
 BASE = layout.place(writer.UUID)
 
