@@ -12,7 +12,8 @@ import numpy as np
 
 from fastrec.errors import CorruptionError, RecordingError
 from fastrec.recording import layout
-from fastrec.recording.opening import LINE_LIMIT, open_file, read_bytes
+from fastrec.recording.opening import LINE_LIMIT, open_file, read_bytes, read_lines
+from fastrec.recording.torn import Line, TornFile
 from fastrec.recording.writing.files import create_whole, write_all
 
 __all__ = ["Lines", "open_readings"]
@@ -41,17 +42,29 @@ class Lines:
                 self.descriptor = open_file(root, name, flags=os.O_RDWR)
             except FileNotFoundError:
                 self.descriptor = create_whole(root, name, data=b"")
+            last = b""
             with open(self.descriptor, "rb", closefd=False) as file:
                 for line in iter(lambda: file.readline(LINE_LIMIT), b""):
                     if line.endswith(b"\n"):
+                        last = line
                         self._count += 1
                         self.end = file.tell()
             os.ftruncate(self.descriptor, self.end)
+            if last and layout.line_number(last, self._base, [self._count - 1]) is None:
+                self._count = self._behind_all(root, name)
         except BaseException:
             self.close()
             raise
 
+    def _behind_all(self, root: Path, name: str) -> int:
+        """A number that neither a reader nor `recover` finds: damage has hidden line ends, or made some."""
+        most = max((number for number, _ in read_lines(root, name, base=self._base)), default=-1)
+        with TornFile(root, name) as file:
+            whole = (one.number for one in file.lines(self._base) if isinstance(one, Line))
+            return max(most, max(whole, default=-1)) + 1
+
     def __len__(self) -> int:
+        """The number of the line to come: how many there are, if none is damaged."""
         return self._count
 
     def append(self, members: Mapping[str, Any]) -> None:

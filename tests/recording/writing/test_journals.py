@@ -11,6 +11,7 @@ from recording import samples, writer
 
 from fastrec.errors import FormatError, RecordingError
 from fastrec.recording import opening, reader
+from fastrec.recording.recovering.recover import recover
 from fastrec.recording.writing.journals import Lines
 
 UUID = writer.UUID
@@ -46,6 +47,25 @@ def test_a_resume_goes_on_behind_the_last_whole_line(tmp_path: Path, torn: bytes
     assert marks(folder.root) == ["a", "b", "c"]
     assert (folder.root / "marks.jsonl").read_bytes().endswith(b'"}\n')
     assert reader.open(folder.root).verify().ok
+
+
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("made", [b"!", b"\n\n\n"])
+def test_a_damaged_line_end_hides_nothing_that_comes(tmp_path: Path, at: int, made: bytes) -> None:
+    folder, _ = samples.small(tmp_path / "r")
+    for text in ("a", "b", "c"):
+        folder.line("marks.jsonl", mono_ns=1, text=text, kind="mark")
+    path = folder.root / "marks.jsonl"
+    ends = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join(ends[: at + 1]) + made + b"\n".join(ends[at + 1 :]))
+    there = marks(folder.root)
+    for text in ("d", "e"):  # a session each
+        lines = Lines(folder.root, "marks.jsonl", UUID)
+        lines.append({"mono_ns": 1, "text": text, "kind": "mark"})
+        lines.close()
+    assert marks(folder.root) == [*there, "d", "e"]
+    recover(folder.root, tmp_path / "saved")
+    assert marks(tmp_path / "saved") == ["a", "b", "c", "d", "e"]
 
 
 def test_a_line_that_could_not_be_written_is_written_over(
