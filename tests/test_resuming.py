@@ -495,6 +495,22 @@ def test_a_copy_leaves_the_ring_to_the_original(left: tuple[Path, Path], tmp_pat
     check(path, 2000)
 
 
+def test_one_that_was_recovered_has_all_and_leaves_the_ring_to_the_original(
+    left: tuple[Path, Path], tmp_path: Path
+) -> None:
+    path, ring = left
+    saved, again = tmp_path / "saved", tmp_path / "again"
+    fr.recover(path, saved)
+    result = fr.recover(saved, again)
+    assert result.ok, result
+    with fr.Recorder(saved, resume=True) as rec:
+        push(rec, 2000, 2001)
+    check(saved, 2001)
+    assert ring.exists()
+    fr.Recorder(path, resume=True).stop()
+    check(path, 2000)
+
+
 def test_what_was_left_alone_is_not_taken_when_others_went_on(
     left: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def save_channel(
         segments = [0]  # one to tell in that all are lost
     surveys = _surveys(definition, segments)
     end = max((survey.end or 0 for survey in surveys), default=0)
+    left = [ring for ring in left if not rings.is_of_original(ring, end)]
     refused = [rings.refusal(ring, channel, end) for ring in left]
     going_on = [ring for ring, why in zip(left, refused, strict=True) if not why]
     findings.problems += [why for why in refused if why]

@@ -210,6 +210,8 @@ def _take_rings(
         )
     for left in list(rings.left_rings(recording.path, sessions, list(known))):
         channel, content = known[left.channel]
+        if rings.is_of_original(left, content.end):
+            continue
         if closed and left.ring is not None and left.ring.head <= content.end:
             left.ring.unlink()  # it died between closing and this
             continue

@@ -32,6 +32,7 @@ __all__ = [
     "Left",
     "boot_id",
     "home_of",
+    "is_of_original",
     "left_rings",
     "new_prefix",
     "next_segment",
@@ -182,6 +183,11 @@ def home_of(root: Path) -> tuple[int, int]:
         return identity(root, "recording.json")[:2]
     except OSError:
         return 0, 0
+
+
+def is_of_original(left: Left, end: int) -> bool:
+    """Whether a ring belongs to the folder that this one is a copy of, and its channel has all of it here."""
+    return left.ring is not None and left.ring.head <= end and left.ring.about["home"] != home_of(left.root)
 
 
 def refusal(left: Left, channel: Channel, end: int) -> str:
