@@ -9,6 +9,7 @@ import gc
 import itertools
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import threading
@@ -917,6 +918,44 @@ def test_the_working_directory_may_change(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir("elsewhere")
     assert run.state == "closed" and [len(records) for records in run.values()] == [3000, 1]
     assert run.verify().ok and os.listdir() == []
+
+
+class TestMoved:
+    def test_goes_on_where_it_is_now(self, tmp_path: Path) -> None:
+        old, new = tmp_path / "old", tmp_path / "new"
+        with fr.Recorder(old) as rec:
+            rec.add("a", schema=STATUS).push(bytes(16))
+            old.rename(new)
+            rec.add("b", schema=STATUS).push(bytes(16))
+        assert os.listdir(tmp_path) == ["new"]
+        assert (fr.open(new).state, list(fr.open(new))) == ("closed", ["a", "b"])
+        assert fr.open(new).verify().ok
+
+    @pytest.mark.parametrize("holds_something", [False, True])
+    def test_leaves_alone_what_is_in_its_old_place(self, tmp_path: Path, holds_something: bool) -> None:
+        path = tmp_path / "r"
+        rec = fr.Recorder(path)
+        rec.start()
+        if holds_something:
+            rec.add("a", schema=STATUS).push(bytes(16))
+        path.rename(tmp_path / "old")
+        with fr.Recorder(path) as other:
+            other.add("c", schema=STATUS).push(bytes(16))
+            if holds_something:
+                rec.add("b", schema=STATUS).push(bytes(16))
+            rec.stop()
+            assert not (path / "closed.json").exists()
+            assert (tmp_path / "old").exists() == holds_something
+        assert list(fr.open(path)) == ["c"]
+        assert fr.open(path).verify().ok
+
+    def test_removed(self, tmp_path: Path) -> None:
+        with pytest.raises(fr.RecordingError, match="was removed while"), fr.Recorder(tmp_path / "r") as rec:
+            rec.add("a", schema=STATUS)
+            shutil.rmtree(tmp_path / "r")
+        with fr.Recorder(tmp_path / "r"):
+            shutil.rmtree(tmp_path / "r")
+        assert os.listdir(tmp_path) == []
 
 
 def test_exit_without_stop(tmp_path: Path) -> None:

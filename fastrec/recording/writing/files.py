@@ -38,6 +38,7 @@ __all__ = [
     "create_whole",
     "let_go",
     "lock",
+    "place_of",
     "remove_closed",
     "replace_channel",
     "take_back",
@@ -220,6 +221,27 @@ def create_recording(
         elif isinstance(error, OSError):
             raise RecordingError(f"{root}: cannot be created: {error.strerror}") from error
         raise
+
+
+def place_of(lock: int, root: Path) -> Path:
+    """Where the recording is now that was at `root`: it may have been moved, and another be in its place.
+
+    Parameters
+    ----------
+    lock : int
+        Descriptor of its ``recording.json``.
+
+    Raises
+    ------
+    RecordingError
+        It was removed.
+    """
+    own = os.fstat(lock)
+    for place in (root, Path(os.readlink(f"/proc/self/fd/{lock}")).parent):
+        with suppress(OSError):
+            if os.path.samestat(os.stat(place / "recording.json"), own):
+                return place
+    raise RecordingError(f"{root}: was removed while it was recorded to, or its recording.json was")
 
 
 def take_back(folder: Path) -> None:

@@ -192,6 +192,11 @@ class Writer:
                 )
 
     @property
+    def _place(self) -> Path:
+        """The folder, wherever it was moved to: what has its old path may be somebody else's."""
+        return files.place_of(self._held[-1], self._root) if self._held else self._root
+
+    @property
     def _ends(self) -> Mapping[str, ChannelEnd]:
         return self._resumed.channels if self._resumed else {}
 
@@ -224,10 +229,11 @@ class Writer:
             "options": dict(options),
         }
         with self._told():
+            place = self._place
             if end is None:
-                files.create_channel(self._root, self._uuid, members)
+                files.create_channel(place, self._uuid, members)
             try:
-                self._folders[name] = open_channel(self._root, name)
+                self._folders[name] = open_channel(place, name)
                 spooling = spool(
                     ring.core,
                     self._folders[name],
@@ -241,7 +247,7 @@ class Writer:
                 )
                 self._name_ring(name, ring)
                 if end is not None and end.options != members["options"]:
-                    files.replace_channel(self._root, self._uuid, members)
+                    files.replace_channel(place, self._uuid, members)
                 self._spooling[name] = ring, spooling
             except BaseException:
                 self.drop(name, ring)
@@ -262,14 +268,15 @@ class Writer:
         if not self._held:
             return  # it was closed meanwhile
         if name not in self._ends:
-            files.take_back(self._root / "channels" / name)
+            with suppress(RecordingError):  # all of it was removed
+                files.take_back(self._place / "channels" / name)
 
     def _name_ring(self, name: str, ring: Ring) -> None:
         """From now on what is in the ring outlives this process."""
         why = ring.not_linkable
         try:
             if why is None:
-                ring.core.link(f"{self._prefix}.{name}".encode("ascii"), home_of(self._root))
+                ring.core.link(f"{self._prefix}.{name}".encode("ascii"), home_of(self._place))
         except OSError as error:
             why = error
         if why is not None:
@@ -318,10 +325,11 @@ class Writer:
         self.release()  # not when it is interrupted: a second call goes on
 
     def _create_closed(self, totals: Mapping[str, Mapping[str, Any]]) -> None:
-        if has_file(self._root, "closed.json"):
-            files.remove_closed(self._root)  # one that an interrupt left: what it says may not be all
+        place = self._place
+        if has_file(place, "closed.json"):
+            files.remove_closed(place)  # one that an interrupt left: what it says may not be all
         files.create_closed(
-            self._root,
+            place,
             self._uuid,
             session=self._session,
             mono_ns=time.monotonic_ns() + self._offset_ns,
@@ -352,7 +360,8 @@ class Writer:
         try:
             self._release_all_but_lock()  # there may be none left to remove a folder with
             if self._resumed is None:
-                files.take_back(self._root)
+                with suppress(RecordingError):  # it was removed
+                    files.take_back(self._place)
             elif self._resumed.closed and not self._spooling:
                 self._create_closed({})
         finally:
