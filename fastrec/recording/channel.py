@@ -234,7 +234,9 @@ class Channel:
     def _segments(self, brief: bool) -> list[Segment]:
         loaded: list[Segment] = []
         for _ in range(_LOOKS):
-            loaded = [Segment(self.stock, number, brief=brief) for number in self.numbers()]
+            # The newest first: once there is something in one, those before it are complete.
+            numbers = reversed(self.numbers())
+            loaded = [Segment(self.stock, number, brief=brief) for number in numbers][::-1]
             # Retention removes the oldest segment, records first: what is left of it counts for nothing.
             present = [place for place, segment in enumerate(loaded) if segment.present]
             if not present:

@@ -528,6 +528,29 @@ def test_all_segments_go_and_others_come_while_they_are_looked_at(
     assert run.problems == []
 
 
+def test_a_writer_that_rotates_while_it_is_looked_at_leaves_no_hole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, channel = samples.small(tmp_path / "r")
+    old, new = channel.segments[0], channel.segment()  # opened ahead
+    real, looks = opening.open_file, []
+
+    def rotate_after(root: Path, *parts: str, **more: int) -> int:
+        if parts[-1].startswith("gaps."):
+            looks.append(parts[-1])
+        elif looks and new.blocks == 0:
+            old.commit(20, [status(n) for n in range(20, 30)])
+            new.commit(30, [status(n) for n in range(30, 40)])
+        return real(root, *parts, **more)
+
+    run = reader.open(folder.root)
+    monkeypatch.setattr(opening, "open_file", rotate_after)
+    records = run["status"]
+    assert new.blocks
+    assert numbers(records) == numbers(run["status"])[: len(records)]
+    assert Cause.DISK not in records.gaps["cause"]
+
+
 def test_a_segment_missing_in_the_middle_is_damage(tmp_path: Path) -> None:
     folder, channels = samples.large(tmp_path / "r", close=False)
     for path in channels["status"].path.glob("*.000001.*"):
