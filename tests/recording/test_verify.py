@@ -13,7 +13,7 @@ import pytest
 from recording import samples, writer
 from recording.samples import START_NS, status
 
-from fastrec.recording import layout, reader
+from fastrec.recording import layout, opening, reader
 
 CHANNEL = "channels/status/"
 
@@ -113,6 +113,34 @@ def test_a_recording_killed_then_resumed_then_closed(tmp_path: Path) -> None:
     assert report.problems == []
     assert any("zeros from row 4 on" in note for note in report.notes)
     assert report.channels["status"].end == 30
+
+
+@pytest.mark.parametrize("before", ["records", "strings", "zones"])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_what_retention_takes_meanwhile_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, foreign: bool
+) -> None:
+    folder, channels = samples.large(tmp_path / "r", close=False)
+    first, real, loaded = channels["status"].segments[0], opening.open_file, []
+
+    def retire_first(root: Path, *parts: str, **more: int) -> int:
+        if f"{before}.000000" in parts[-1] and loaded.count("gaps.000000.npy") == 2:
+            for kind in ("records", "index", "gaps", "zones", "strings"):
+                first.path(kind).unlink(missing_ok=True)
+        loaded.extend(parts[-1:] if "status" in parts else ())
+        return real(root, *parts, **more)
+
+    lock = writer.hold(folder.root)
+    try:
+        run = reader.open(folder.root)
+        monkeypatch.setattr(opening, "open_file", retire_first)
+        monkeypatch.setattr(opening, "foreign", lambda descriptor: foreign)
+        report = run.verify()
+    finally:
+        os.close(lock)
+    assert not first.path("records").exists()
+    assert report.problems == []
+    assert any("it is retired" in note for note in report.notes)
 
 
 def test_a_live_recording(tmp_path: Path) -> None:
