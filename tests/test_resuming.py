@@ -549,6 +549,31 @@ def test_damage_in_the_index_costs_no_number(recorded: Path) -> None:
     check(saved, 1500)
 
 
+@pytest.mark.parametrize(("row", "size"), [(-1, 0), (-2, 65 << 20)])
+def test_damage_at_the_end_of_the_index_costs_no_number(path: Path, row: int, size: int) -> None:
+    """Not even where no whole row tells of a record any more, and however long the file was made."""
+    with fr.Recorder(path, flush="1ms") as rec:
+        for start in range(0, 400, 100):
+            channel = push(rec, start, start + 100)
+            while channel.stats.written < start + 100:
+                pass
+    (path / "closed.json").unlink()
+    index = path / "channels" / "c" / "index.000000.npy"
+    data = bytearray(index.read_bytes())
+    data[row * 64] ^= 1
+    index.write_bytes(data)
+    if size:
+        os.truncate(index, size)
+    with pytest.warns(RuntimeWarning):
+        rec = fr.Recorder(path, resume=True)
+    with rec:
+        assert push(rec, 400, 410).ring.first == 400
+    records = fr.open(path)["c"]
+    assert records["count"].tolist() == records.seq.tolist()
+    lost = records.gaps[records.gaps["cause"] == Cause.DISK]
+    assert len(records) + int(lost["count"].sum()) == 410
+
+
 def resumed_with_warning(path: Path, match: str, count: int = 1000) -> None:
     with pytest.warns(RuntimeWarning, match=match):
         rec = fr.Recorder(path, resume=True)

@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from fastrec.core.spooler import sync_file_system
 from fastrec.errors import RecordingError, SchemaError
 from fastrec.recording import layout
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.clocks import is_stamp
 from fastrec.recording.closing import totals
-from fastrec.recording.committed import NUMBER_LIMIT
-from fastrec.recording.opening import open_file, read_bytes, refusal
+from fastrec.recording.committed import NUMBER_LIMIT, sensible_gaps
+from fastrec.recording.opening import open_file, refusal
+from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.reader import Recording
 from fastrec.recording.segment import Segment
-from fastrec.recording.writing import files, rings
+from fastrec.recording.torn import TornFile
 from fastrec.recording.writing.spooling import Kept
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
@@ -252,19 +251,20 @@ def _end(root: Path, channel: Channel, content: Content, total: Any) -> ChannelE
 
 
 def _claimed(segment: Segment) -> int:
-    """The number after all that whole index rows claim, also behind a damaged one: none is used twice."""
-    try:
-        data = read_bytes(segment.stock.root, *segment.parts("index"))
-    except OSError:
-        return 0
-    header, width = layout.header_size(layout.INDEX_DTYPE), layout.INDEX_DTYPE.itemsize
-    rows = np.frombuffer(
-        data, layout.INDEX_DTYPE, max(0, len(data) - header) // width, min(header, len(data))
-    )
-    place = layout.place(segment.stock.uuid, segment.stock.name, segment.number)
-    rows = rows[layout.whole_rows(rows, place)]
-    ends = rows["first_seq"] + rows["rows"]
-    return int(ends[rows["first_seq"] < NUMBER_LIMIT].max(initial=0))
+    """The number after all that a damaged segment tells of, also beyond where readers stop: for none twice.
+
+    Index rows behind a damaged one tell of it; rows that no whole index row does, by the header's count.
+    """
+    stock = segment.stock
+    with TornFile(stock.root, *segment.parts("index")) as file:
+        _, rows = file.rows(layout.INDEX_DTYPE, segment.base)
+    with TornFile(stock.root, *segment.parts("gaps")) as file:
+        _, gaps = file.rows(layout.GAP_ROW_DTYPE, segment.base)
+    gaps = gaps[sensible_gaps(gaps)]
+    rows = rows[rows["first_seq"] < NUMBER_LIMIT]
+    told = max([segment.end, *(stop for _, stop in spans_of_gaps(gaps))])
+    beyond = min(segment.count or 0, segment.room()["rows"]) - segment.length
+    return max(told + max(0, beyond), int((rows["first_seq"] + rows["rows"]).max(initial=0)))
 
 
 def _number(session: Mapping[str, Any]) -> int:
