@@ -549,6 +549,16 @@ def test_damage_in_the_index_costs_no_number(recorded: Path) -> None:
     check(saved, 1500)
 
 
+def test_segments_that_nothing_describes_are_not_written_over(recorded: Path, tmp_path: Path) -> None:
+    (recorded / "channels" / "c" / "channel.json").unlink()
+    before = {file: file.read_bytes() for file in recorded.rglob("*") if file.is_file()}
+    with pytest.raises(fr.RecordingError, match=r"no channel\.json .* recover first"):
+        fr.Recorder(recorded, resume=True)
+    assert {file: file.read_bytes() for file in recorded.rglob("*") if file.is_file()} == before
+    fr.recover(recorded, tmp_path / "saved")
+    check(tmp_path / "saved", 1000)
+
+
 @pytest.mark.parametrize(("row", "size"), [(-1, 0), (-2, 65 << 20)])
 def test_damage_at_the_end_of_the_index_costs_no_number(path: Path, row: int, size: int) -> None:
     """Not even where no whole row tells of a record any more, and however long the file was made."""

@@ -17,7 +17,7 @@ from fastrec.recording.channel import Channel, Content
 from fastrec.recording.clocks import is_stamp
 from fastrec.recording.closing import totals
 from fastrec.recording.committed import NUMBER_LIMIT, sensible_gaps
-from fastrec.recording.opening import open_file, refusal
+from fastrec.recording.opening import open_file, refusal, subfolders
 from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.reader import Recording
 from fastrec.recording.segment import Segment
@@ -160,6 +160,7 @@ def resume(root: Path, segment_bytes: int, held: list[int]) -> Resumed:
             )
         files.lock(lock, root)
         sync_file_system(lock)  # what was written by a session that died is durable only now
+        _check_described(recording)
         contents = list(recording.contents())
         notes, taken = _take_rings(recording, contents, segment_bytes)
         if taken:
@@ -185,6 +186,16 @@ def resume(root: Path, segment_bytes: int, held: list[int]) -> Resumed:
         raise
     except OSError as error:
         raise refusal(root, (), error) from error
+
+
+def _check_described(recording: Recording) -> None:
+    """Refuse to begin a channel anew where segments lie that nothing describes: it would write over them."""
+    for name in sorted(set(subfolders(recording.path, "channels")) - set(recording)):
+        if layout.CHANNEL_NAME.fullmatch(name) and rings.next_segment(recording.path, name):
+            raise RecordingError(
+                f"{recording.path / 'channels' / name}: has segments, but no channel.json that says what they"
+                " are; save them with fastrec recover first, and go on with what that makes"
+            )
 
 
 def _take_rings(
