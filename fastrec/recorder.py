@@ -109,13 +109,6 @@ class Recorder:
         where = str(self.path) if self.path else "in memory"
         return f"<Recorder {where}, {self._state}: {', '.join(self._channels) or 'no channels'}>"
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
-
     @property
     def path(self) -> Path | None:
         """The folder; None: memory only."""
@@ -287,6 +280,9 @@ class Recorder:
 
     def start(self) -> None:
         """Create the recording and begin to poll."""
+        self.__enter__()
+
+    def __enter__(self) -> Self:
         is_first = False
         try:
             with self._turn:  # a channel that is being added is added first, and spooled
@@ -302,10 +298,14 @@ class Recorder:
                 self._threads.begin(start)
                 self._state = "running"
             living.begin(self.channels.values(), start, _STUCK)
+            return self  # within: an interrupt that comes now would leave it running, with nobody to stop it
         except BaseException:
             if is_first:
                 self.stop()
             raise
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         """Stop polling, write what is left, close the recording. A second call does nothing.

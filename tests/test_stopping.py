@@ -185,7 +185,7 @@ class TestInterrupts:
         rec = fr.Recorder(path, resume=resume)
         rec.add("c", **self.OF_STATUS).push(bytes(8))
         rec.add("cpu", "linux:rusage", rate=1000, capacity=100)
-        rec.start()
+        rec.__enter__()  # as at a `with`, without its end
         return rec
 
     def trial(self, path: Path, what: str, at: tuple[str, int] | None = None) -> list[tuple[str, int]]:
@@ -220,6 +220,12 @@ class TestInterrupts:
         run = fr.open(path)
         assert run["c"].seq.tolist() == list(range(len(run["c"]))) and run.verify().ok
         return lines
+
+    def test_at_the_last_line_of_a_start(self, tmp_path: Path) -> None:
+        lines = self.trial(tmp_path / "0", "start")
+        last = [line for line in lines if line[0].endswith("fastrec/recorder.py")][-1]
+        assert "return self" in Path(last[0]).read_text().splitlines()[last[1] - 1]
+        self.trial(tmp_path / "1", "start", last)
 
     @pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.stress)])
     @pytest.mark.parametrize("what", ["start", "resume", "stop"])
