@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastrec.errors import FormatError
+from fastrec.errors import FastrecError, FormatError
 from fastrec.records.chunks import join_rows
 from fastrec.records.columns import Columns, column_names
 from fastrec.records.rows import Rows
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
+from fastrec.times import format_duration
 
 if TYPE_CHECKING:
     import pandas
@@ -32,12 +33,24 @@ CONVERSIONS = "fastrec.conversions"
 
 
 class Exits:
-    """The part of `Records` that hands them on: as arrays, as frames, as files."""
+    """The part of `Records` that hands them on: as a word about them, as arrays, as frames, as files."""
 
+    name: str
     schema: Schema
     store: Store
     _rows: Rows
     _columns: Columns
+    _gaps: np.ndarray
+
+    def __repr__(self) -> str:
+        if not len(self._rows):
+            return f"<Records {self.name}: none>"
+        lost = int(self._gaps["count"].sum())
+        try:
+            extent = f" over {format_duration(self.end - self.start)}"
+        except FastrecError:  # whoever asks for the first or the last is told why
+            extent = ", not all of them readable"
+        return f"<Records {self.name}: {len(self._rows)}{extent}{f', {lost} lost' if lost else ''}>"
 
     def decode(self, *names: str) -> dict[str, np.ndarray]:
         """Columns as people read them.

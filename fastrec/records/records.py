@@ -20,7 +20,7 @@ from fastrec.records.rows import Rows, Span
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 from fastrec.schema.gaps import join
-from fastrec.times import Clock, format_duration, parse_duration, parse_time
+from fastrec.times import Clock, parse_duration, parse_time
 
 __all__ = ["Records"]
 
@@ -138,13 +138,6 @@ class Records(Exits, Follows):
 
     def __len__(self) -> int:
         return len(self._rows)
-
-    def __repr__(self) -> str:
-        if not len(self):
-            return f"<Records {self.name}: none>"
-        lost = int(self._gaps["count"].sum())
-        length = format_duration(self.end - self.start)
-        return f"<Records {self.name}: {len(self)} over {length}{f', {lost} lost' if lost else ''}>"
 
     @overload
     def __getitem__(self, key: str) -> np.ndarray: ...

@@ -844,6 +844,8 @@ def test_a_damaged_block_is_never_returned(tmp_path: Path) -> None:
             records.to_numpy()
     assert_true(records[:5])
     assert_true(records[9:])
+    assert repr(records[5:]) == "<Records status: 12, not all of them readable, 1 lost>"
+    assert "over" in repr(records)
 
 
 def test_a_damaged_text_is_never_returned(tmp_path: Path) -> None:
