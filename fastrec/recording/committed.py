@@ -12,7 +12,7 @@ import numpy as np
 
 from fastrec.errors import CorruptionError
 from fastrec.recording import layout, opening
-from fastrec.schema.gaps import GAP_DTYPE, Cause, gaps_of
+from fastrec.schema.gaps import GAP_DTYPE, Cause, gaps_of, numbered
 
 __all__ = [
     "NUMBER_LIMIT",
@@ -163,7 +163,7 @@ def true_claims(index: np.ndarray, *, rows: int, since: Since = _NOTHING) -> tup
     rules = (
         (counts > block, f"more than {block} rows"),
         (crossing, f"a block across a multiple of {block} rows"),
-        (first >= NUMBER_LIMIT, "a number beyond all numbers"),
+        (first >= np.uint64(NUMBER_LIMIT) - index["rows"], "a number beyond all numbers"),
         (first < np.append(np.uint64(since.end), stop[:-1]), "numbers that blocks before it have"),
         (ends > min(rows, layout.MAX_ROWS), "records beyond the end of their file"),
         (_falls(gaps, since.gap_rows), "fewer gap rows than the one before"),
@@ -238,4 +238,5 @@ def read_gaps(
 def sensible_gaps(rows: np.ndarray) -> np.ndarray:
     """Which gap rows say what a gap can be."""
     fits = (rows["seq"] < NUMBER_LIMIT) & (rows["count"] > 0) & (rows["count"] < NUMBER_LIMIT)
+    fits &= ~numbered(rows) | (rows["seq"] + rows["count"] < NUMBER_LIMIT)
     return fits & (rows["cause"] >= min(Cause)) & (rows["cause"] <= max(Cause))

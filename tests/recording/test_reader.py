@@ -768,6 +768,7 @@ def damaged_index(tmp_path: Path, at: int = 1, **changes: int) -> reader.Recordi
         ({"rows": 1020}, "a block across a multiple of 1024"),
         ({"first_seq": 4}, "numbers that blocks before it have"),
         ({"first_seq": 2**64 - 2}, "a number beyond all numbers"),
+        ({"first_seq": 2**62 - 4}, "a number beyond all numbers"),
         ({"string_bytes": 5}, "fewer texts than the one before"),
     ],
 )
@@ -808,7 +809,16 @@ def test_losses_and_texts_that_are_not_there_cost_no_record(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"cause": 0}, {"cause": 8}, {"count": 0}, {"seq": 2**63}, {"count": 2**64 - 1}], ids=str
+    "changes",
+    [
+        {"cause": 0},
+        {"cause": 8},
+        {"count": 0},
+        {"seq": 2**63},
+        {"count": 2**64 - 1},
+        {"cause": 1, "count": 2**62 - 12},
+    ],
+    ids=str,
 )
 def test_a_gap_that_cannot_be_is_damage(tmp_path: Path, changes: dict[str, int]) -> None:
     folder, channel = samples.small(tmp_path / "r")

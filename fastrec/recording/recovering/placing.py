@@ -319,7 +319,7 @@ class Placing:
 
 def _sane(slots: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Without rows that a wrong writer sealed: they count as damaged."""
-    fine = (rows["rows"] <= layout.BLOCK_ROWS) & (rows["first_seq"] < NUMBER_LIMIT)
+    fine = (rows["rows"] <= layout.BLOCK_ROWS) & (rows["first_seq"] < np.uint64(NUMBER_LIMIT) - rows["rows"])
     slots, rows = slots[fine], rows[fine]
     if len(rows):
         ends = np.maximum.accumulate(rows["first_seq"] + rows["rows"])

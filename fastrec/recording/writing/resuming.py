@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fastrec.core.spooler import sync_file_system
 from fastrec.errors import RecordingError, SchemaError
 from fastrec.recording import layout
@@ -272,7 +274,7 @@ def _claimed(segment: Segment) -> int:
     with TornFile(stock.root, *segment.parts("gaps")) as file:
         _, gaps = file.rows(layout.GAP_ROW_DTYPE, segment.base)
     gaps = gaps[sensible_gaps(gaps)]
-    rows = rows[rows["first_seq"] < NUMBER_LIMIT]
+    rows = rows[rows["first_seq"] < np.uint64(NUMBER_LIMIT) - rows["rows"]]
     told = max([segment.end, *(stop for _, stop in spans_of_gaps(gaps))])
     beyond = min(segment.count or 0, segment.room()["rows"]) - segment.length
     return max(told + max(0, beyond), int((rows["first_seq"] + rows["rows"]).max(initial=0)))

@@ -767,6 +767,16 @@ def test_a_sealed_lie(tmp_path: Path) -> None:
     assert len(numbers(recovery)) == 5900
 
 
+@pytest.mark.parametrize("how", ["block", "gap"])
+def test_numbers_that_end_beyond_all_numbers(tmp_path: Path, how: str) -> None:
+    folder, channel = samples.small(tmp_path / "r")
+    lie = (2**62 - 4, 8, 1, 0, START_NS, START_NS)
+    first = 2**62 - 4 if how == "block" else 20
+    channel.segments[0].commit(first, [status(n) for n in range(20, 28)], gaps=[lie] * (how == "gap"))
+    result = saved(folder.root)
+    assert result.channels["status"].end == 28
+
+
 def test_counts_of_gaps_that_fall(tmp_path: Path) -> None:
     """A reader would stop at such an index row, so no copy of it is written."""
     folder = damaged.manifold(tmp_path / "r")
