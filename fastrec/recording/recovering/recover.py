@@ -40,6 +40,9 @@ _OWN = {
     "windows",
 }
 
+_MOST_LEVELS = 8
+"""How deep windows may lie in windows. A recorder makes none in one."""
+
 Progress = Callable[[int, int], object]
 
 
@@ -95,8 +98,14 @@ def recover(
         )
     meter = _Meter(progress, _record_bytes(source) if progress else 0)
     try:
+        before = _sessions_of(source)
         with fresh_folder(path) as hidden:
-            return _save(source, hidden, path, salvage=salvage, meter=meter)
+            recovery = _save(source, hidden, path, salvage=salvage, meter=meter)
+            if _is_live(source) or _sessions_of(source) != before:
+                raise RecordingError(
+                    f"{source}: a recorder went on with it meanwhile; recover it again once that has stopped"
+                )
+            return recovery
     except OSError as error:
         raise opening.refusal(path, (), error) from error
 
@@ -106,6 +115,14 @@ def _is_live(source: Path) -> bool:
         return opening.is_live(source)
     except RecordingError:
         return False  # no lock can be on what stands in the place of recording.json
+
+
+def _sessions_of(source: Path) -> object:
+    """What differs if a recorder was there: it wrote a line, and took rings that are looked for by them."""
+    try:
+        return opening.identity(source, "sessions.jsonl")
+    except OSError:
+        return None
 
 
 @dataclass
@@ -131,8 +148,10 @@ def _record_bytes(root: Path) -> int:
     return total
 
 
-def _save(source: Path, hidden: Path, path: Path, *, salvage: bool, meter: _Meter) -> Recovery:
-    """Fill the folder `hidden` with what is whole of `source`."""
+def _save(
+    source: Path, hidden: Path, path: Path, *, salvage: bool, meter: _Meter, levels: int = _MOST_LEVELS
+) -> Recovery:
+    """Fill the folder `hidden` with what is whole of `source`, and of so many levels of windows in it."""
     findings = Findings()
     names = [
         name
@@ -184,7 +203,7 @@ def _save(source: Path, hidden: Path, path: Path, *, salvage: bool, meter: _Mete
     if names and not channels and any(segments.values()):
         raise RecordingError(f"{source}: no channel could be saved: {'; '.join(findings.problems)}")
     _mark_salvaged(hidden, uuid, channels, start_ns)
-    windows = _windows(source, hidden, path, salvage=salvage, meter=meter, findings=findings)
+    windows = _windows(source, hidden, path, salvage=salvage, meter=meter, findings=findings, levels=levels)
     finals = totals(closed)
     create_closed(
         hidden,
@@ -300,16 +319,24 @@ def _mark_salvaged(hidden: Path, uuid: bytes, channels: dict[str, ChannelRecover
 
 
 def _windows(
-    source: Path, hidden: Path, path: Path, *, salvage: bool, meter: _Meter, findings: Findings
+    source: Path, hidden: Path, path: Path, *, salvage: bool, meter: _Meter, findings: Findings, levels: int
 ) -> dict[str, Recovery]:
     """The recordings below ``windows/``, each recovered like any other."""
     found: dict[str, Recovery] = {}
     for name in _folders(source, "windows", findings=findings):
+        if not levels:
+            findings.problems.append(f"windows/{name}: is left out: windows lie in windows too deep")
+            continue
         made = hidden / "windows" / name
         made.mkdir(0o700, parents=True)
         try:
             found[name] = _save(
-                source / "windows" / name, made, path / "windows" / name, salvage=salvage, meter=meter
+                source / "windows" / name,
+                made,
+                path / "windows" / name,
+                salvage=salvage,
+                meter=meter,
+                levels=levels - 1,
             )
         except FastrecError as error:
             take_back(made)

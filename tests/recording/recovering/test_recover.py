@@ -645,6 +645,38 @@ def test_windows(tmp_path: Path) -> None:
 # Around it
 
 
+def test_windows_in_windows_without_end(tmp_path: Path) -> None:
+    folder, _ = samples.small(tmp_path / "r")
+    place, about = folder.root, (folder.root / "recording.json").read_bytes()
+    for _ in range(20):
+        place = place / "windows" / "w"
+        place.mkdir(parents=True)
+        (place / "recording.json").write_bytes(about)
+    window, levels = recover(folder.root, tmp_path / "saved"), 0
+    while window.windows:
+        window, levels = window.windows["w"], levels + 1
+    assert 0 < levels < 20
+    assert any("too deep" in problem for problem in window.problems)
+
+
+def test_a_recorder_that_begins_meanwhile(tmp_path: Path) -> None:
+    """What it takes of shared memory would be in neither."""
+    folder, _ = samples.small(tmp_path / "r", close=True)
+    told: list[int] = []
+
+    def resume(done: int, total: int) -> None:
+        told.append(done)
+        if len(told) > 1:
+            return
+        with fr.Recorder(folder.root, resume=True) as rec:
+            rec.mark("here")
+
+    with pytest.raises(RecordingError, match="went on with it meanwhile"):
+        recover(folder.root, tmp_path / "saved", progress=resume)
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+    assert saved(folder.root).ok
+
+
 def test_refusals(tmp_path: Path) -> None:
     folder, _ = samples.small(tmp_path / "r")
     (tmp_path / "there").mkdir()
