@@ -112,6 +112,18 @@ def test_numbers_and_stamps_go_on(recorded: Path) -> None:
     assert [session["segments"] for session in run.sessions] == [{}, {"c": 1}, {"c": 2}]
 
 
+def test_who_had_opened_it_before_sees_what_came(recorded: Path) -> None:
+    run = fr.open(recorded)
+    assert run["c"] is run["c"] and len(run["c"]) == 1000
+    with fr.Recorder(recorded, resume=True, flush="1ms") as rec:
+        channel = push(rec, 1000, 1010)
+        while channel.stats.written < 1010:
+            pass
+        assert (run.state, len(run["c"])) == ("live", 1010)
+        push(rec, 1010, 1020)
+    assert (run.state, len(run["c"])) == ("closed", 1020)
+
+
 def test_a_channel_may_be_added_before_it_starts(recorded: Path) -> None:
     rec = fr.Recorder(recorded, resume=True)
     push(rec, 1000, 1500)

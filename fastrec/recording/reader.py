@@ -203,10 +203,10 @@ class Recording(Mapping[str, Records]):
         CorruptionError, FormatError
             Its ``channel.json`` is damaged.
         """
-        if name in self._records:
-            return self._records[name]
         # Asked first: what is closed now was closed before its segments are read.
         closed = self.closed
+        if closed is not None and name in self._records:
+            return self._records[name]
         channel = self._channel(name)
         # While a recorder lives no power was lost: only what it writes now can be unfinished.
         content = self._content(channel, closed, brief=closed is not None or opening.is_live(self.path))
@@ -275,6 +275,7 @@ class Recording(Mapping[str, Records]):
             # Asked at every access, and of thousands of channels it is large.
             now = opening.identity(self.path, "closed.json")
             if now != self._closed_as[0]:
+                self._records.clear()  # it was gone on with
                 self._closed_as = now, read_closed(self.path, self._uuid)
             return self._closed_as[1]
         except (FileNotFoundError, CorruptionError, FormatError):
