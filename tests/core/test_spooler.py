@@ -10,6 +10,7 @@ from programs import build, run
 pytestmark = pytest.mark.once  # programs of the headers, however they are installed
 
 MODES = ["eio", "enospc", "eintr", "short", "zero", "halflink", "lie"]
+ALONE = "stop scarce woken anchored parted losses counted growing crowded turns large told behind"
 CALLS = 400  # about as many as a run makes
 
 
@@ -49,22 +50,7 @@ def test_what_the_ring_has_lost_comes_from_what_was_given_up(program: Path, fast
     assert result.returncode == 0, result.stdout[-2000:]
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        "stop",
-        "scarce",
-        "woken",
-        "anchored",
-        "parted",
-        "losses",
-        "counted",
-        "growing",
-        "crowded",
-        "turns",
-        "large",
-    ],
-)
+@pytest.mark.parametrize("case", ALONE.split())
 def test_by_itself(program: Path, fast_disk: Path, case: str) -> None:
     """A stop with full segments about, a disk with little room again, and the like: each says what it is."""
     result = run(program, fast_disk, case)

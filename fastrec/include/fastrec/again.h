@@ -23,13 +23,13 @@ static inline int fr_again_index(const fr_io *io, const fr_spool_channel *c, con
 
 /* ---- giving up ---- */
 
-/* Losses that were committed with what is given up wait for a commit again, with those that do anyway. Of too
- * many, those without numbers are added up, as ever; the numbers of the others will be found missing again.
- */
+/* Losses that were committed with what is given up wait for a commit again, with those that do anyway. Where
+ * they are too many, those with numbers keep theirs: found missing again, they would be counted twice. The
+ * others are added up, as ever. */
 static inline int fr_again_gaps(fr_spool_channel *c, uint64_t from)
 {
     fr_gap *all = (fr_gap *)malloc((c->told_count + c->own_count + c->gap_count + 1) * sizeof *all);
-    uint64_t n = 0, i;
+    uint64_t n = 0, named = 0, over = 0, i;
     if (!all)
         return -ENOMEM;
     fr_told_forget(c, from);
@@ -42,8 +42,17 @@ static inline int fr_again_gaps(fr_spool_channel *c, uint64_t from)
     c->told_count = c->own_count = c->gap_count = 0;
     fr_gap_sort(all, n);
     for (i = 0; i < n; i++)
-        if (c->gap_count < FR_GAPS_HELD || !fr_gap_has_numbers(&all[i]))
+        named += (uint64_t)fr_gap_has_numbers(&all[i]);
+    for (i = 0; i < n; i++) {
+        const int has = fr_gap_has_numbers(&all[i]);
+        named -= (uint64_t)has;
+        if (c->gap_count + (has ? 0 : named) < FR_GAPS_HELD)
             fr_commit_gap(c, all[i]);
+        else if (!has)
+            all[over++] = all[i];
+    }
+    for (i = 0; i < over; i++)
+        fr_commit_gap(c, all[i]);
     free(all);
     return 0;
 }

@@ -84,7 +84,7 @@ static inline void fr_told_add(fr_spool_channel *c, fr_gap gap, uint64_t from)
 {
     fr_told *all = NULL, *last = NULL;
     uint32_t i;
-    if (c->told_count < FR_TOLD_MOST)
+    if (c->told_count < FR_TOLD_MOST || (fr_gap_has_numbers(&gap) && c->told_count < 2 * FR_TOLD_MOST))
         all = (fr_told *)fr_grown(c->told, c->told_count, &c->told_room, sizeof *all);
     if (all) {
         fr_told one = {gap, from};
@@ -95,7 +95,7 @@ static inline void fr_told_add(fr_spool_channel *c, fr_gap gap, uint64_t from)
     for (i = c->told_count; i-- && !last;)
         if (c->told[i].gap.cause == gap.cause)
             last = &c->told[i];
-    if (last && !fr_gap_has_numbers(&gap)) { /* numbers that nobody names will be found missing */
+    if (last && !fr_gap_has_numbers(&gap)) { /* numbers that nobody names are found missing once more */
         last->gap.count += gap.count;
         last->gap.t_last = gap.t_last;
         last->gap.code = 0;

@@ -9,8 +9,9 @@
 #define FR_GAPS_HELD 16384 /* the writer's losses that wait for a commit; more are added up by cause */
 #define FR_GAPS_OWN 2      /* the spooler's own that do: overwritten, then disk */
 #define FR_GAPS_MOST (FR_GAPS_HELD + 3 + FR_GAPS_OWN)
-#define FR_COMMIT_WAIT INT_MIN    /* no error, but not now: others have to do something first */
-#define FR_TOLD_MOST FR_GAPS_HELD /* losses kept until they are durable; more are added up by cause */
+#define FR_COMMIT_WAIT INT_MIN /* no error, but not now: others have to do something first */
+/* Losses kept until they are durable; more are added up by cause, of those with numbers twice as many. */
+#define FR_TOLD_MOST FR_GAPS_HELD
 /* Full segments that may wait to be made durable or to be written again, of all channels: each keeps 5 files
  * open. With 64 channels, of 12 each (folder, ring, the open segment and the next one), they are 928 in all:
  * below the 1,024 that a process has by default. While as many wait, so does a rotation, and when that takes
