@@ -571,19 +571,21 @@ def test_segments_that_nothing_describes_are_not_written_over(recorded: Path, tm
     check(tmp_path / "saved", 1000)
 
 
-@pytest.mark.parametrize(("row", "size"), [(-1, 0), (-2, 65 << 20)])
+@pytest.mark.parametrize(("row", "size"), [(-1, 0), (-2, 65 << 20), (0, 0)])
 def test_damage_at_the_end_of_the_index_costs_no_number(path: Path, row: int, size: int) -> None:
     """Not even where no whole row tells of a record any more, and however long the file was made."""
-    with fr.Recorder(path, flush="1ms") as rec:
-        for start in range(0, 400, 100):
+    with fr.Recorder(path) as rec:
+        push(rec, 0, 100)
+    with fr.Recorder(path, resume=True, flush="1ms") as rec:
+        for start in range(100, 400, 100):
             channel = push(rec, start, start + 100)
             while channel.stats.written < start + 100:
                 pass
     (path / "closed.json").unlink()
-    index = path / "channels" / "c" / "index.000000.npy"
+    index = path / "channels" / "c" / "index.000001.npy"
     data = bytearray(index.read_bytes())
     data[row * 64] ^= 1
-    index.write_bytes(data)
+    index.write_bytes(data if row else b"")
     if size:
         os.truncate(index, size)
     with pytest.warns(RuntimeWarning):

@@ -255,7 +255,7 @@ def _end(root: Path, channel: Channel, content: Content, total: Any) -> ChannelE
         channel.options.get("rate"),
         tuple(str(one) for one in channel.options.get("ignore") or ()),
         channel.options,
-        max([content.end, *(_claimed(segment) for segment in content.segments if segment.problems)]),
+        max(content.end, _claimed(content.segments)),
         max((int(part.max(initial=0)) for part in stamps), default=0),
         rings.next_segment(root, channel.name),
         kept,
@@ -263,21 +263,26 @@ def _end(root: Path, channel: Channel, content: Content, total: Any) -> ChannelE
     )
 
 
-def _claimed(segment: Segment) -> int:
-    """The number after all that a damaged segment tells of, also beyond where readers stop: for none twice.
+def _claimed(segments: Sequence[Segment]) -> int:
+    """The number after all that segments tell of, also where they are damaged: for none twice.
 
-    Index rows behind a damaged one tell of it; rows that no whole index row does, by the header's count.
+    Index rows behind a damaged one tell of it; rows that no whole index row does, by the header's count: they
+    have the numbers behind those that are told, of segments before it if of none of its own.
     """
-    stock = segment.stock
-    with TornFile(stock.root, *segment.parts("index")) as file:
-        _, rows = file.rows(layout.INDEX_DTYPE, segment.base)
-    with TornFile(stock.root, *segment.parts("gaps")) as file:
-        _, gaps = file.rows(layout.GAP_ROW_DTYPE, segment.base)
-    gaps = gaps[sensible_gaps(gaps)]
-    rows = rows[rows["first_seq"] < np.uint64(NUMBER_LIMIT) - rows["rows"]]
-    told = max([segment.end, *(stop for _, stop in spans_of_gaps(gaps))])
-    beyond = min(segment.count or 0, segment.room()["rows"]) - segment.length
-    return max(told + max(0, beyond), int((rows["first_seq"] + rows["rows"]).max(initial=0)))
+    reached = 0
+    for segment in segments:
+        reached = max([reached, segment.end, *(stop for _, stop in spans_of_gaps(segment.gaps))])
+        if not segment.problems:
+            continue
+        with TornFile(segment.stock.root, *segment.parts("index")) as file:
+            _, rows = file.rows(layout.INDEX_DTYPE, segment.base)
+        with TornFile(segment.stock.root, *segment.parts("gaps")) as file:
+            _, gaps = file.rows(layout.GAP_ROW_DTYPE, segment.base)
+        told = max([reached, *(stop for _, stop in spans_of_gaps(gaps[sensible_gaps(gaps)]))])
+        rows = rows[rows["first_seq"] < np.uint64(NUMBER_LIMIT) - rows["rows"]]
+        beyond = min(segment.count or 0, segment.room()["rows"]) - segment.length
+        reached = max(told + max(0, beyond), int((rows["first_seq"] + rows["rows"]).max(initial=0)))
+    return reached
 
 
 def _number(session: Mapping[str, Any]) -> int:
