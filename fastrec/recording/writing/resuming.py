@@ -24,6 +24,7 @@ from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.reader import Recording
 from fastrec.recording.segment import Segment
 from fastrec.recording.torn import TornFile
+from fastrec.recording.writing import files, rings
 from fastrec.recording.writing.spooling import Kept
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store

@@ -476,8 +476,8 @@ READER_BUGS = {
         (
             _reader(
                 "resuming",
-                "[content.end, *(_claimed(segment) for segment in content.segments if segment.problems)]",
-                "[content.end]",
+                "max(content.end, _claimed(content.segments))",
+                "content.end",
             ),
         ),
     ),
