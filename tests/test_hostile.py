@@ -145,7 +145,7 @@ with rec:
     def test_an_exit_of_several_recorders(self, tmp_path: Path) -> None:
         """One of them has lost its folder: the others are closed all the same, and it is told."""
         script = f"""{POLLING}
-import os
+import shutil
 more = [fr.Recorder(f"{{path}}.{{n}}") for n in range(4)]
 for n, one in enumerate(more):
     one.add("cpu", "linux:rusage", rate=500)
@@ -154,7 +154,7 @@ for n, one in enumerate(more):
 rec.start()
 pushed.push(bytes(8))
 until(lambda: cpu.stats.recorded > 10)
-os.rename(more[1].path, path + ".away")
+shutil.rmtree(more[1].path)
 del rec, more, one
 """
         path = tmp_path / "run.fastrec"
