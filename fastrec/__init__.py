@@ -16,13 +16,14 @@ from fastrec.recording.recovering.recover import recover
 from fastrec.records import Records
 from fastrec.replay import Player
 from fastrec.ring import Ring
-from fastrec.schema import Field, HResult, Masked, Schema
+from fastrec.schema import LOST, Field, HResult, Masked, Schema
 from fastrec.sources import INOUT, OUT, Call, ComMethod, PyCall, linux
 
 __version__ = "0.1.0"
 
 __all__ = [
     "INOUT",
+    "LOST",
     "OUT",
     "Call",
     "ComMethod",

@@ -18,6 +18,7 @@ from fastrec.errors import RecordingError, SchemaError, SourceError, shown
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 from fastrec.schema.gaps import GAP_DTYPE, Cause, gaps_of
+from fastrec.schema.texts import LOST, Text
 
 __all__ = ["ENTRY_DTYPE", "Clocked", "Ring", "Snapshot", "refuse_other"]
 
@@ -252,14 +253,11 @@ class Ring:
         behind = LossMark(entry, tuple(newest["totals"].tolist()), int(newest["t_last"]))
         return np.concatenate([earlier[earlier["count"] > 0], gaps]), behind
 
-    def texts(self) -> Callable[[int], str | None]:
-        """From an id in a record to its text; None for NULL and for what could not be read."""
-        known = (
-            [text.decode("utf-8", "surrogateescape") for text in self.core.texts()]
-            if self.schema.texts
-            else []
-        )
-        return lambda identifier: known[identifier - 1] if 0 < identifier <= len(known) else None
+    def texts(self) -> Callable[[int], Text]:
+        """From an id in a record to its text; None for NULL, LOST for what could not be read or kept."""
+        texts = self.core.texts() if self.schema.texts else []
+        known = [None, *(text.decode("utf-8", "surrogateescape") for text in texts)]
+        return lambda identifier: known[identifier] if identifier < len(known) else LOST
 
 
 class _Judge:

@@ -233,11 +233,11 @@ class TestWhatMakesAState:
                 == ("even" if first // 20 % 2 else "odd")
                 == ("even" if (first + polls - 1) // 20 % 2 else "odd")
             )
-            assert noted == (None if first % 2 else "noted")
+            assert noted == (fr.LOST if first % 2 else "noted")
             first += polls
         assert channel.stats.held > 50
         # It was followed where a record has it, and for no other poll.
-        assert channel.stats.texts_lost == found["noted"].tolist().count(None)
+        assert channel.stats.texts_lost == found["noted"].tolist().count(fr.LOST)
 
     def test_nothing_new_is_held(self) -> None:
         numbers = itertools.count()

@@ -215,11 +215,13 @@ def test_freed_under_the_poller(
         until(lambda: channel.stats.texts_lost > 200)
     stats = channel.stats
     for records in (channel.snapshot(), fr.open(path)["m"]):
-        lost = {"utf16": records.where(utf16=None), "low": records.where(low=None)}
+        lost = {"utf16": records.where(utf16=fr.LOST), "low": records.where(low=fr.LOST)}
         assert sum(map(len, lost.values())) == stats.texts_lost
         for name, gone in lost.items():
             assert gone.seq.tolist() == list(range(stats.recorded - len(gone), stats.recorded))
             assert (gone[name] == LOST.astype(gone[name].dtype)).all()
+            assert set(gone.decode(name)[name]) == {fr.LOST}
+            assert not len(records.where(**{name: None}))
             assert len(records.where(**{name: "hier"})) == stats.recorded - len(gone)
         assert len(records.where(narrow="bleibt")) == stats.recorded
     assert fr.open(path).verify().ok
@@ -227,7 +229,11 @@ def test_freed_under_the_poller(
     logged = json.loads((path / "stats.jsonl").read_text().splitlines()[-1])
     assert logged["texts_lost"] == stats.texts_lost
     found = json.loads(printed(capsys, "cat", path, "--json", "--last", "1"))
-    assert (found["narrow"], found["utf16"], found["low"]) == ("bleibt", None, None)
+    assert (found["narrow"], found["utf16"], found["low"]) == ("bleibt", {"lost": True}, {"lost": True})
+    assert source.read()["low"] is fr.LOST
+    told = printed(capsys, "cat", path, "--where", "low=LOST", "--limit", "1", "--fields", "narrow,low")
+    assert told.split()[-2:] == ["bleibt", "LOST"]
+    assert "LOST" not in printed(capsys, "cat", path, "--where", "low=NULL")
     assert (
         json.loads(printed(capsys, "info", path, "--json"))["channels"]["m"]["texts_lost"] == stats.texts_lost
     )
@@ -253,7 +259,8 @@ def test_more_texts_than_ids(getters: ctypes.CDLL, tmp_path: Path) -> None:
     assert len(records) == channel.stats.recorded
     gone = records["text"] == LOST
     assert (gone == (place(records, expected) >= count)).all() and gone.any()
-    assert channel.stats.texts_lost == gone.sum() == len(records.where(text=None))
+    assert channel.stats.texts_lost == gone.sum() == len(records.where(text=fr.LOST))
+    assert not len(records.where(text=None))
     found = records.decode("text")["text"]
     assert (found[~gone] == np.array(expected, dtype=object)[records["n"]][~gone]).all()
     del kept

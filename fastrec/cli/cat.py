@@ -23,6 +23,7 @@ from fastrec.records.merging import merge
 from fastrec.records.plain import date, headings, rows
 from fastrec.schema.gaps import Cause
 from fastrec.schema.paths import split
+from fastrec.schema.texts import Lost
 from fastrec.times import format_duration
 
 __all__ = ["add_arguments", "run"]
@@ -230,7 +231,7 @@ class _Table:
             return ""
         cells = ([cell(value) for value in row] for row in found)
         self._widths = [max(map(len, column)) for column in zip(self._headings, *cells, strict=True)]
-        self._left = [isinstance(value, str | list | None) for value in found[0]]
+        self._left = [isinstance(value, str | list | Lost | None) for value in found[0]]
         return self._aligned(self._headings)
 
     def text(self, stamp: int, row: tuple) -> str:

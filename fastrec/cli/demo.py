@@ -195,7 +195,7 @@ def _show(path: Path, records: Records, stats: Stats, error: Exception | None) -
     say(f"It ended with {visible(last['hr'])}, {int(records['hr'][-1]) & 0xFFFFFFFF:#010x}.")
     if error is not None:
         say(f"What the client says about it: {visible(str(error))}.")
-    if last["pszIndiRespUrl"] is not None:
+    if last["pszIndiRespUrl"]:
         say(f"The upgrade came from {visible(last['pszIndiRespUrl'])}.")
     for trip in wmdrm.progress(records).round_trips:
         if trip.number and trip.progress:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastrec.records.plain import to_json
+from fastrec.schema.texts import LOST
 
 __all__ = [
     "byte_count",
@@ -82,6 +83,8 @@ def cell(value: object) -> str:
         return visible(value) or '""'
     if value is None:
         return "NULL"
+    if value is LOST:
+        return "LOST"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

@@ -16,6 +16,7 @@ from fastrec.recording.reader import Mark
 from fastrec.records import Records
 from fastrec.records.columns import column_names, recorder_columns
 from fastrec.schema.paths import split
+from fastrec.schema.texts import LOST
 from fastrec.times import parse_duration, parse_time
 
 __all__ = [
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 _OPEN = ("start", "end")
-_NULL = "NULL"
+_NO_TEXTS = {"NULL": None, "LOST": LOST}
 _PROBLEMS = 3  # that are told one by one
 _WHOLE = re.compile(r"[0-9]{1,19}")
 
@@ -68,7 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> 
         action="append",
         type=_condition,
         default=[],
-        help="only records with this value or label; NULL for no text; may be given several times",
+        help="only records with this value or label; of a text NULL for none, LOST for one that could not be"
+        " read or kept; may be given several times",
     )
 
 
@@ -296,7 +298,7 @@ def _value(records: Records, name: str, text: str) -> object:
         return _number(text)
     field = records.schema.field(name)
     if field.text:
-        return None if text == _NULL else text
+        return _NO_TEXTS.get(text, text)
     if field.labels is not None or field.dtype.kind == "S":
         return text
     if field.dtype.kind == "V":

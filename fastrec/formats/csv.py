@@ -1,7 +1,8 @@
 """CSV: a line per record, for spreadsheets and for tools that read nothing else.
 
 UTF-8, LF, cells quoted only where they must be. An array has a column per element: ``pos[0]``, ``pos[1]``.
-NULL is an empty cell, an empty text ``""``.
+NULL is an empty cell, an empty text ``""``. CSV has nothing of its own for a text that was lost: it is an
+empty cell too, and ``raw=True`` tells them apart, by 0 and all ones.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from fastrec.formats.blocks import blocks
 from fastrec.formats.target import replacing
 from fastrec.records import Records
 from fastrec.records.columns import column_names, elements
+from fastrec.schema.texts import LOST
 
 __all__ = ["write"]
 
@@ -105,7 +107,7 @@ def _cells(values: np.ndarray, exact: bool) -> list[str]:
         return [value.strip("()") for value in values.astype("U64").tolist()]
     if kind == "V":
         return [bytes(value).hex() for value in values]
-    known: dict[object, str] = {None: ""}
+    known: dict[object, str] = {None: "", LOST: ""}
     return [
         known[value] if value in known else known.setdefault(value, _text(value, exact))
         for value in values.tolist()

@@ -31,8 +31,8 @@ def write(
     records : Records
     path : path
     raw : bool
-        False: label names, physical values, texts, NULL as ``null``. True: numbers as C stored them; a text
-        is its id.
+        False: label names, physical values, texts, NULL as ``null``, a text that was lost as
+        ``{"lost": true}``. True: numbers as C stored them; a text is its id.
     overwrite : bool
         Whether a file of this name may be replaced.
     progress : callable, optional

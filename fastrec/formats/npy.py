@@ -12,6 +12,7 @@ from fastrec.formats.blocks import blocks
 from fastrec.formats.target import replacing
 from fastrec.records import Records
 from fastrec.records.columns import column_names
+from fastrec.schema.texts import LOST
 
 __all__ = ["decoded", "decoded_dtype", "header", "write"]
 
@@ -34,8 +35,9 @@ def write(
     path : path
     decoded : bool
         False: the bytes as they were recorded, described by ``schema.storage(store)``; texts are ids. True: a
-        flat array with a column per leaf under its dotted name: ``U<n>`` for labels and texts (NULL is
-        empty), float64 where there is a scale.
+        flat array with a column per leaf under its dotted name: ``U<n>`` for labels and texts (empty for
+        NULL, and for one that was lost: their ids, 0 and all ones, tell them apart), float64 where there is a
+        scale.
     overwrite : bool
         Whether a file of this name may be replaced.
     progress : callable, optional
@@ -89,15 +91,17 @@ def decoded_dtype(records: Records, name: str) -> tuple[np.dtype, tuple[int, ...
         return values.dtype, values.shape[1:]
     width = 1
     for part in blocks(records):
-        texts = set(part.decode(name)[name].flat) - {None}
+        texts = set(part.decode(name)[name].flat) - {None, LOST}
         width = max(width, *map(len, texts), 1)
     return np.dtype(f"U{width}"), values.shape[1:]
 
 
 def decoded(part: Records, name: str) -> np.ndarray:
-    """Values of a column as people read them, but NULL is an empty text."""
+    """Values of a column as people read them, but NULL and what was lost are empty texts."""
     values = part.decode(name)[name]
-    return np.where(np.equal(values, None), "", values) if values.dtype == object else values
+    if values.dtype != object:
+        return values
+    return np.where(np.equal(values, None) | np.equal(values, LOST), "", values)
 
 
 def _decoded_dtype(records: Records) -> np.dtype:

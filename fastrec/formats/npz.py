@@ -39,8 +39,9 @@ def write(
     records : Records
     path : path
     decoded : bool
-        False: raw values as C stored them; texts are ids. True: ``U<n>`` for labels and texts (NULL is
-        empty), float64 where there is a scale, else the raw values in native byte order.
+        False: raw values as C stored them; texts are ids. True: ``U<n>`` for labels and texts (empty for
+        NULL, and for one that was lost: their ids, 0 and all ones, tell them apart), float64 where there is a
+        scale, else the raw values in native byte order.
     compress : bool
         Whether arrays are deflated; that takes many times as long.
     overwrite : bool

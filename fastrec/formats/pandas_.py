@@ -13,6 +13,7 @@ from fastrec.records.plain import plain, spare
 from fastrec.schema import Field
 from fastrec.schema.labels import Labels, Masked
 from fastrec.schema.readable import is_scaled, native, physical, words
+from fastrec.schema.texts import LOST
 
 try:
     import pandas as pd
@@ -57,7 +58,8 @@ def _index(records: Records) -> pd.Index:
 def _columns(records: Records, field: Field, raw: bool) -> Iterator[tuple[str, np.ndarray | pd.Categorical]]:
     """A field's columns, one per element."""
     if field.text and not raw:
-        yield field.name, records.decode(field.name)[field.name]
+        texts = records.decode(field.name)[field.name]
+        yield field.name, np.where(np.equal(texts, LOST), pd.NA, texts)
         return
     values = records[field.name]
     labelled = field.labels is not None and not raw

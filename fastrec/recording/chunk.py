@@ -13,6 +13,7 @@ from fastrec.recording import layout
 from fastrec.recording.segment import Segment
 from fastrec.records import Chunk
 from fastrec.schema.conversion import Conversion
+from fastrec.schema.texts import Text
 
 __all__ = ["EvolvedChunk", "SegmentChunk"]
 
@@ -60,7 +61,7 @@ class SegmentChunk(Chunk):
     def rows(self, start: int, stop: int) -> np.ndarray:
         return self.segment.rows(self.start + start, self.start + stop)
 
-    def text(self, identifier: int) -> str | None:
+    def text(self, identifier: int) -> Text:
         return self.segment.text(identifier)
 
     @property
@@ -149,7 +150,7 @@ class EvolvedChunk(Chunk):
     def rows(self, start: int, stop: int) -> np.ndarray:
         return self._conversion.rows(self._chunk.rows(start, stop))
 
-    def text(self, identifier: int) -> str | None:
+    def text(self, identifier: int) -> Text:
         return self._chunk.text(identifier)
 
     def polls(self, start: int, stop: int) -> int:

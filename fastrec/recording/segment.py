@@ -24,6 +24,7 @@ from fastrec.recording.outline import outline_of
 from fastrec.recording.stock import SegmentFiles, Stock
 from fastrec.recording.texts import StoredTexts
 from fastrec.recording.zones import summarise
+from fastrec.schema.texts import LOST, Text
 
 __all__ = ["Segment"]
 
@@ -331,16 +332,18 @@ class Segment(SegmentFiles):
 
     # Texts and zones
 
-    def text(self, identifier: int) -> str | None:
-        """Text of an id in this segment; None for 0 (NULL) and all ones (unreadable, or the table was full).
+    def text(self, identifier: int) -> Text:
+        """Text of an id in this segment; None for 0 (NULL), LOST for all ones (unreadable, or no room).
 
         Raises
         ------
         CorruptionError
             Its line is damaged, or the segment has no such id.
         """
-        if identifier == 0 or identifier in _UNREADABLE:
+        if identifier == 0:
             return None
+        if identifier in _UNREADABLE:
+            return LOST
         texts = self.texts()
         if not 0 < identifier <= len(texts):
             raise CorruptionError(f"{self.path('strings')}: has no text {identifier}, only 1 to {len(texts)}")

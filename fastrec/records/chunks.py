@@ -14,6 +14,8 @@ from typing import Protocol
 
 import numpy as np
 
+from fastrec.schema.texts import LOST, Text
+
 __all__ = ["BLOCK", "ArrayChunk", "Chunk", "Selection", "as_bytes", "join_rows"]
 
 BLOCK = 65_536
@@ -62,9 +64,9 @@ class Chunk(Protocol):
         checked.
         """
 
-    def text(self, identifier: int) -> str | None:
-        """Text of an id as its rows hold it; None for 0 (NULL) and for what could not be read."""
-        return None
+    def text(self, identifier: int) -> Text:
+        """Text of an id as its rows hold it; None for 0 (NULL), LOST for what could not be read or kept."""
+        return LOST if identifier else None
 
     def numbers(self, start: int, stop: int) -> np.ndarray:
         """Numbers of the rows ``start ... stop - 1``, u8, strictly increasing."""
@@ -119,7 +121,7 @@ class ArrayChunk(Chunk):
     """
 
     def __init__(
-        self, array: np.ndarray, first_seq: int = 0, text: Callable[[int], str | None] | None = None
+        self, array: np.ndarray, first_seq: int = 0, text: Callable[[int], Text] | None = None
     ) -> None:
         self._array = array.view()
         self._array.flags.writeable = False
@@ -133,8 +135,8 @@ class ArrayChunk(Chunk):
     def rows(self, start: int, stop: int) -> np.ndarray:
         return self._array[start:stop]
 
-    def text(self, identifier: int) -> str | None:
-        return self._text(identifier) if self._text else None
+    def text(self, identifier: int) -> Text:
+        return self._text(identifier) if self._text else super().text(identifier)
 
     @property
     def ordered(self) -> bool:
@@ -179,7 +181,7 @@ class Selection(Chunk):
         picked.flags.writeable = False
         return picked
 
-    def text(self, identifier: int) -> str | None:
+    def text(self, identifier: int) -> Text:
         return self._chunk.text(identifier)
 
     def numbers(self, start: int, stop: int) -> np.ndarray:

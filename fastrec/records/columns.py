@@ -12,6 +12,7 @@ from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import COLUMNS, Store
 from fastrec.schema.readable import readable
+from fastrec.schema.texts import Text
 
 __all__ = ["Columns", "Read", "Texts", "column_names", "elements", "recorder_columns"]
 
@@ -45,7 +46,7 @@ class Texts:
     """
 
     def __init__(self) -> None:
-        self._codes: dict[str | None, int] = {}
+        self._codes: dict[Text, int] = {}
 
     def codes(self, chunk: Chunk, identifiers: np.ndarray) -> np.ndarray:
         """Code of each text; equal texts have equal codes.
@@ -64,7 +65,7 @@ class Texts:
         codes = [self._codes.setdefault(chunk.text(one), len(self._codes)) for one in distinct.tolist()]
         return np.array(codes, dtype=np.int64)[inverse]
 
-    def code(self, text: str | None) -> int:
+    def code(self, text: Text) -> int:
         """Code of one text; -1 if no chunk had it."""
         return self._codes.get(text, -1)
 
@@ -74,7 +75,7 @@ class Texts:
         Returns
         -------
         ndarray of object, shape (n,)
-            str, or None for NULL and for what could not be read.
+            str, None for NULL, LOST for what could not be read or kept.
         """
         known = np.empty(len(self._codes), dtype=object)
         known[:] = list(self._codes)

@@ -11,6 +11,7 @@ from fastrec.records.columns import Read, Texts
 from fastrec.records.queries import equal
 from fastrec.schema import Field
 from fastrec.schema.readable import is_scaled, native, physical, words
+from fastrec.schema.texts import LOST
 
 __all__ = ["condition", "matches"]
 
@@ -27,7 +28,7 @@ def condition(field: Field, read: Read, wanted: object, texts: Texts) -> Read:
     read : Read
         From rows to the field's raw values; to codes of `texts`, if it is a text.
     wanted : object
-        See `matches`; of a text, a str or None.
+        See `matches`; of a text, a str, None (NULL) or `fastrec.LOST`.
     texts : Texts
 
     Raises
@@ -37,8 +38,10 @@ def condition(field: Field, read: Read, wanted: object, texts: Texts) -> Read:
     """
     if not field.text:
         return lambda block: matches(field, read(block), wanted)
-    if wanted is not None and not isinstance(wanted, str):
-        raise SchemaError(f"{field.name} is a text; compare it with a str or None, not {wanted!r:.60}")
+    if wanted is not None and wanted is not LOST and not isinstance(wanted, str):
+        raise SchemaError(
+            f"{field.name} is a text; compare it with a str, None or fastrec.LOST, not {wanted!r:.60}"
+        )
     return lambda block: read(block) == texts.code(wanted)
 
 

@@ -63,8 +63,9 @@ class Exits:
         Returns
         -------
         dict of str to ndarray, shape (n, *shape)
-            In the order asked: str objects for labels, float64 where there is a scale, str objects or None
-            for texts, else the raw values in native byte order.
+            In the order asked: str objects for labels, float64 where there is a scale, else the raw values in
+            native byte order. Of texts str objects, None for NULL, and `fastrec.LOST` for one that could not
+            be read or kept; raw it is all ones.
 
         Raises
         ------
@@ -111,7 +112,8 @@ class Exits:
                                in order of value (``"7?"``, ``"A|0x40"``). HRESULTs declare none, so
                                two frames of them agree after ``pandas.api.types.union_categoricals``
             a scale, a bias    float64
-            texts              object: str, None for NULL and for what could not be read
+            texts              object: str, None for NULL, ``pandas.NA`` for what was lost:
+                               both are ``isna()``, and ``is None`` tells them apart
             char arrays        object: str, to the first NUL
             raw bytes          object: bytes
             other numbers      as C stored them, in native byte order

@@ -11,13 +11,14 @@ import numpy as np
 from fastrec.errors import RecordingError
 from fastrec.records.columns import column_names
 from fastrec.records.records import Records
+from fastrec.schema.texts import LOST
 from fastrec.times import Clock
 
 __all__ = ["date", "headings", "plain", "rows", "spare", "to_json"]
 
 
 def plain(values: np.ndarray) -> list:
-    """A column as Python values that JSON has.
+    """A column as Python values that JSON has, or `to_json` knows.
 
     Of a char array the characters before its NUL, of raw bytes hexadecimal digits; floats narrower than a
     double get the fewest digits that tell them apart.
@@ -111,7 +112,9 @@ def date(clock: Clock | None, stamp: int | None, *, zoned: bool = True) -> str |
 
 
 def to_json(value: object, *, indent: int | None = None) -> str:
-    """JSON in ASCII, strict: a lone surrogate is its escape in text, ``NaN`` and ``Infinity`` are texts."""
+    """JSON in ASCII, strict: a lone surrogate is its escape, ``NaN`` and ``Infinity`` are texts, a text
+    that was lost is ``{"lost": true}``.
+    """
     return json.dumps(_sound(value), indent=indent, allow_nan=False).replace("\x7f", "\\u007f")
 
 
@@ -120,6 +123,8 @@ def _sound(value: object) -> object:
         return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if value is LOST:
+        return {"lost": True}
     if isinstance(value, dict):
         return {_sound(str(key)): _sound(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -275,8 +275,8 @@ class Records(Exits, Follows):
         ----------
         **wanted
             Field and value: a label (``mode="FAULT"``), a physical value, the characters of a char array, a
-            text or None. Dotted names and elements by ``where(**{"ru_utime.tv_sec": 1, "cells[3]": 5})``. NaN
-            finds NaN.
+            text, None for NULL, or `fastrec.LOST` for a text that could not be read or kept. Dotted names and
+            elements by ``where(**{"ru_utime.tv_sec": 1, "cells[3]": 5})``. NaN finds NaN.
 
         Returns
         -------
@@ -321,8 +321,8 @@ class Records(Exits, Follows):
         Returns
         -------
         structured ndarray, shape (n,)
-            ``seq`` u8, ``time`` i8 ns, ``from`` and ``to``: raw values in native byte order, str or None for
-            texts, of `fastrec.Masked` labels the first word seen of each state. What a gap hid is not in it.
+            ``seq`` u8, ``time`` i8 ns, ``from`` and ``to``: raw values in native byte order, of texts as in
+            `decode`, of `fastrec.Masked` labels the first word of each state. What a gap hid is not in it.
 
         Raises
         ------

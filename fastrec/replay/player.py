@@ -32,8 +32,8 @@ class Player:
         the callback takes them.
     decoded : bool
         Hand out a dict for each record, of plain Python values as people read them: label names, physical
-        values, texts; the recorder's columns (``mono_ns`` ...) first. Otherwise a `numpy.void` of the record
-        dtype, a copy, as iterating over `Records` gives.
+        values, texts as `Records.decode` has them; the recorder's columns (``mono_ns`` ...) first. Otherwise
+        a `numpy.void` of the record dtype, a copy, as iterating over `Records` gives.
 
     Attributes
     ----------

@@ -11,9 +11,11 @@ from fastrec.schema.labels import (
     register_kind,
 )
 from fastrec.schema.model import Field, Schema
+from fastrec.schema.texts import LOST
 
 __all__ = [
     "HRESULT",
+    "LOST",
     "Enumeration",
     "Field",
     "Flags",

@@ -1,7 +1,8 @@
-"""Texts behind pointers: what their characters are, and how they are read."""
+"""Texts behind pointers: what their characters are, how they are read, what stands for a lost one."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -11,7 +12,38 @@ from fastrec.errors import SchemaError, shown, suggest
 if TYPE_CHECKING:
     from fastrec.schema.field import Field
 
-__all__ = ["UNITS", "check_apart", "check_pointer", "encoding_of", "followed", "kind_of"]
+__all__ = [
+    "LOST",
+    "UNITS",
+    "Lost",
+    "Text",
+    "check_apart",
+    "check_pointer",
+    "encoding_of",
+    "followed",
+    "kind_of",
+]
+
+
+class Lost(enum.Enum):
+    """The type of `LOST`, which is its only member."""
+
+    LOST = "LOST"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return self.value
+
+    __str__ = __repr__
+
+
+LOST = Lost.LOST
+"""In the place of a text that was there, but could not be read or kept. False, as None, which is NULL."""
+
+Text = str | Lost | None
+"""What `decode` makes of the pointer to a text."""
 
 UNITS = {"utf-8": 1, "utf-16": 2, "utf-32": 4}
 """Bytes of a code unit by encoding, little endian."""

@@ -11,7 +11,7 @@ from fastrec.core.ring import read_text
 from fastrec.errors import SourceError
 from fastrec.schema import Schema
 from fastrec.schema.readable import readable
-from fastrec.schema.texts import UNITS
+from fastrec.schema.texts import LOST, UNITS
 
 __all__ = ["decoded", "payload_of"]
 
@@ -41,8 +41,10 @@ def decoded(schema: Schema, payload: bytes) -> dict[str, Any]:
     for field in schema.fields:
         raw = field.of(row)
         if field.text:
-            text = read_text(int(raw[0]), UNITS[field.encoding])
-            values[field.name] = None if text is None else text.decode("utf-8", "surrogateescape")
+            address = int(raw[0])
+            text = read_text(address, UNITS[field.encoding])
+            missing = LOST if address else None
+            values[field.name] = missing if text is None else text.decode("utf-8", "surrogateescape")
         else:
             values[field.name] = readable(field, raw).tolist()[0]
     return values

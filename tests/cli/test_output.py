@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastrec.cli import output
+from fastrec.schema import LOST
 
 
 @pytest.mark.parametrize(
@@ -44,12 +45,13 @@ def test_what_the_encoding_lacks_is_escaped(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_cells() -> None:
-    values = ["RUN", "", "a\nb", None, True, 7, -0.5, [1, [2, "x"]], float("nan")]
+    values = ["RUN", "", "a\nb", None, LOST, True, 7, -0.5, [1, [2, "x"]], float("nan")]
     assert [output.cell(value) for value in values] == [
         "RUN",
         '""',
         "a\\nb",
         "NULL",
+        "LOST",
         "true",
         "7",
         "-0.5",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fastrec.errors import FormatError
 from fastrec.formats import csv
 from fastrec.records import ArrayChunk, Records
-from fastrec.schema import Schema
+from fastrec.schema import LOST, Schema
 
 
 def build(array, schema=SCHEMA, store="every", text=None):
@@ -63,7 +63,7 @@ def test_raw_is_numbers(block, tmp_path):
     array = np.zeros(4, dtype=schema.record_dtype)
     array["mode"], array["ok"], array["t"], array["url"] = -1, True, 3, [1, 0, 2, 2**64 - 1]
     array["z"], array["opaque"] = 1 + 2j, b"\x01\xff"
-    records = build(array, schema, text={1: "one", 2: ""}.get)
+    records = build(array, schema, text={1: "one", 2: "", 2**64 - 1: LOST}.get)
     csv.write(records, tmp_path / "raw.csv", raw=True)
     csv.write(records, tmp_path / "text.csv")
     assert read(tmp_path / "raw.csv")[1:3] == [

@@ -5,7 +5,7 @@ from common import SCHEMA, gaps, raw, sample
 from fastrec.errors import CorruptionError, FormatError
 from fastrec.formats import npy
 from fastrec.records import ArrayChunk, Records
-from fastrec.schema import Schema
+from fastrec.schema import LOST, Schema
 
 
 def build(array, schema=SCHEMA, store="every", text=None):
@@ -58,9 +58,9 @@ def test_decoded(block, tmp_path):
     array = np.zeros(7, dtype=schema.record_dtype)
     array["mode"][6] = [1, 9]
     array["in"]["t"] = range(7)
-    array["url"] = [1, 0, 2, 0, 0, 0, 3]
+    array["url"] = [1, 0, 2, 2**64 - 1, 0, 0, 3]
     array["tag"] = b"ab"
-    texts = {1: "a", 2: "\udcff long", 3: ""}
+    texts = {1: "a", 2: "\udcff long", 3: "", 2**64 - 1: LOST}
     npy.write(build(array, schema, text=texts.get), tmp_path / "a.npy", decoded=True)
     loaded = np.load(tmp_path / "a.npy", allow_pickle=False)
     assert loaded.dtype.names == ("mono_ns", "mode", "in.t", "url", "tag")

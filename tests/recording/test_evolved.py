@@ -145,7 +145,7 @@ def test_a_capture_of_32_bits_as_the_struct_of_64(tmp_path: Path) -> None:
     records = run["s"]
     assert records.schema.abi == "msvc-x64" and records.schema.size == 32
     found = records.decode()
-    assert found["pszIndiRespUrl"].tolist() == [None, "http://a", "http://b", None]
+    assert found["pszIndiRespUrl"].tolist() == [None, "http://a", "http://b", fr.LOST]
     assert records["pszIndiRespUrl"].tolist() == [0, 1, 2, 2**64 - 1]
     assert records["dwHTTPRequest"].tolist() == [0, 1, 2, 3]
     assert found["enHTTPStatus"][3] == "HTTP_RECEIVING" and "CANNOT_CONNECT" in str(found["hr"][0])

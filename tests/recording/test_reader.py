@@ -16,6 +16,7 @@ from recording.samples import PERIOD, START_NS, is_status, status
 from fastrec.errors import CorruptionError, FormatError, RecordingError
 from fastrec.recording import layout, opening, reader
 from fastrec.records import Records
+from fastrec.schema import LOST
 from fastrec.schema.gaps import Cause
 
 
@@ -873,7 +874,7 @@ def test_text_ids_without_a_text(tmp_path: Path) -> None:
     folder, channel = samples.small(tmp_path / "r")
     channel.segments[0].commit(20, [status(20, url=2**64 - 1), status(21, url=9)])
     records = reader.open(folder.root)["status"]
-    assert records[17:18].decode()["url"].tolist() == [None]
+    assert records[17:18].decode()["url"].tolist() == [LOST]
     with pytest.raises(CorruptionError, match="no text 9"):
         records[18:].decode()
 

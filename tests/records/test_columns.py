@@ -1,10 +1,12 @@
+import pickle
+
 import numpy as np
 import pytest
 from common import gaps
 
 from fastrec.records import ArrayChunk, Records
 from fastrec.records.columns import Texts, recorder_columns
-from fastrec.schema import HRESULT, Field, Flags, Schema
+from fastrec.schema import HRESULT, LOST, Field, Flags, Schema
 from fastrec.schema.readable import native, physical, readable
 
 DTYPE = np.dtype(
@@ -59,6 +61,21 @@ def test_decode():
     assert columns["polls"].tolist() == [2, 2, 2]
     assert all(values.dtype.isnative for values in columns.values())
     assert all(isinstance(text, str) for text in columns["mode"])
+
+
+def test_a_lost_text_is_not_a_null_pointer():
+    array = np.zeros(4, dtype=SCHEMA.record("changes"))
+    array["url"] = [1, 0, 2**64 - 1, 0]
+    chunk = ArrayChunk(array, 0, {0: None, 1: "LOST", 2**64 - 1: LOST}.get)
+    found = Records("x", SCHEMA, [chunk], gaps=gaps(), clock=None, store="changes")
+    assert found.decode("url")["url"].tolist() == ["LOST", None, LOST, None]
+    asked = [found.where(url=one).seq.tolist() for one in ("LOST", None, LOST)]
+    assert asked == [[0], [1, 3], [2]] and len(found.transitions("url")) == 3
+    assert not LOST and str(LOST) == repr(LOST) == "LOST" and pickle.loads(pickle.dumps(LOST)) is LOST
+    assert [ArrayChunk(array).text(one) for one in (0, 7)] == [None, LOST]
+    frame = found.to_pandas()["url"]
+    assert frame.isna().tolist() == [False, True, True, True]
+    assert frame.map(lambda one: one is None, na_action=None).tolist() == [False, True, False, True]
 
 
 def test_raw_stays_raw():
