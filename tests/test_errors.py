@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import fastrec
 from fastrec import errors
 
 
@@ -48,3 +52,15 @@ def test_shown_is_one_short_line_whatever_the_value() -> None:
     assert errors.shown(10**10_000) == "<int>" and errors.shown(Rude()) == "<Rude>"
     for value in (np.zeros((9, 9)), "x" * 10_000, ["\n"] * 100):
         assert len(errors.shown(value)) == 80 and "\n" not in errors.shown(value)
+
+
+def test_nothing_asks_for_the_package_of_this_name_on_pypi() -> None:
+    """It is another project's; what is missing is named itself."""
+    package = Path(fastrec.__file__).parent
+    files = [path for suffix in ("py", "pyx", "pyi", "h", "md") for path in package.rglob(f"*.{suffix}")]
+    asked = re.compile(
+        r"pip3? install(?: -\S+)* ['\"]?fastrec\b|fastrec\[(?:cli|dwarf|pandas|test|bench|lint)\]"
+    )
+    assert len(files) > 100
+    for path in [*files, Path(__file__).parents[1] / "README.md"]:
+        assert not asked.search(path.read_text()), path

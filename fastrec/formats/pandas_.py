@@ -18,7 +18,7 @@ from fastrec.schema.texts import LOST
 try:
     import pandas as pd
 except ImportError as error:
-    raise FormatError(f"to_pandas() needs pandas: pip install fastrec[pandas] ({error})") from error
+    raise FormatError(f"to_pandas() needs pandas; run: pip install pandas ({error})") from error
 
 __all__ = ["convert"]
 

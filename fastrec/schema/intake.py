@@ -144,7 +144,7 @@ class Intake:
     ) -> Self:
         """Make a schema of a struct in a program compiled with ``-g``, for whichever machine.
 
-        Needs pyelftools: ``pip install "fastrec[dwarf]"``.
+        Needs pyelftools: ``pip install pyelftools``.
 
         Parameters
         ----------

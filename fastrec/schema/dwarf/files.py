@@ -42,7 +42,7 @@ def record_from_dwarf(path: str | os.PathLike[str], name: str) -> tuple[Record, 
         from fastrec.schema.dwarf.entries import Entries
         from fastrec.schema.dwarf.types import Types
     except ImportError:
-        raise SchemaError('from_dwarf needs pyelftools; run: pip install "fastrec[dwarf]"') from None
+        raise SchemaError("from_dwarf needs pyelftools; run: pip install pyelftools") from None
     where = os.fspath(path)
     try:
         with _opened(where) as stream:
