@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
-from fastrec.schema import Field
+from fastrec.cli.output import complain
+from fastrec.schema import Field, Schema
+from fastrec.schema.forms import COLUMNS
 
-__all__ = ["about_field", "meaning_of", "type_of"]
+__all__ = ["about_field", "meaning_of", "tell_renamed", "type_of"]
 
 _SHOWN_LABELS = 4
+_RENAMED = re.compile(rf"({'|'.join(name for name, _ in COLUMNS)})_+(?=[.\[]|$)")
 
 
 def about_field(field: Field) -> dict[str, Any]:
@@ -51,3 +56,13 @@ def meaning_of(field: Field, *, values: bool = False) -> str:
         named = [f"{name}={value}" if values else name for name, value in field.labels.enumerators]
         parts.append(", ".join(named[:_SHOWN_LABELS]) + (" ..." if len(named) > _SHOWN_LABELS else ""))
     return "; ".join(parts)
+
+
+def tell_renamed(schemas: Iterable[Schema]) -> None:
+    """Say on stderr which fields of a schema do not have the name that C gave them."""
+    new: dict[str, dict[str, None]] = {}
+    for schema in schemas:
+        for found in filter(None, (_RENAMED.match(field.name) for field in schema.fields)):
+            new.setdefault(found[1], {})[found[0]] = None
+    for old, names in new.items():
+        complain(f"{old} is a column of the recorder; a field of this name is called {' or '.join(names)}")

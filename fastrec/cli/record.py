@@ -15,6 +15,7 @@ from fastrec.cli import defaults, keeping, sources, values
 from fastrec.cli.bench import Bench
 from fastrec.cli.defaults import CommandRecorder
 from fastrec.cli.ending import Ending
+from fastrec.cli.fields import tell_renamed
 from fastrec.cli.output import complain, say, say_json, visible
 from fastrec.cli.progress import progress
 from fastrec.cli.sources import Wanted
@@ -92,6 +93,8 @@ def run(options: argparse.Namespace) -> int:
         bench = file and Bench(file, options.rest, ending, quiet=options.json, traced=options.traceback)
         try:
             _fill(recorder, wanted, bench)
+            if not options.quiet:
+                tell_renamed(channel.schema for channel in recorder.channels.values())
             recorder.start()
             ended_by = _watch(recorder, options, ending)
         except BaseException:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from fastrec.cli.fields import about_field, meaning_of, type_of
+from fastrec.cli.fields import about_field, meaning_of, tell_renamed, type_of
 from fastrec.cli.output import complain, plural, say, say_json, table, visible
 from fastrec.cli.structs import PLACE, NotDeclarations, add_text_arguments, schema_from, text_options
 from fastrec.errors import suggest
@@ -60,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
         complain("--as and --json do not go together; leave one out (--as json is the whole schema)")
         return 2
     schema = _found(places[0], options)
+    tell_renamed([schema])
     if options.form is not None:
         say(schema.to(options.form).removesuffix("\n"))
     elif options.json:

@@ -212,6 +212,14 @@ def test_what_cannot_be(refused: Run, code: int, given: tuple[str, ...], told: s
     assert told in refused(code, "record", *given, "--rate", "9")
 
 
+def test_a_field_that_has_another_name_here(capsys: pytest.CaptureFixture[str]) -> None:
+    file = bench("def setup(rec):\n    rec.add('a', schema=[('polls', '<i4')]).push(bytes(4))\n")
+    for more in ("--json", "--quiet"):
+        assert main(["record", file, "--duration", "0.01", more]) == 0
+        told = "fastrec: polls is a column of the recorder; a field of this name is called polls_\n"
+        assert capsys.readouterr().err == ("" if more == "--quiet" else told)
+
+
 def test_a_source_may_end_like_a_file(command: Run) -> None:
     command("record", f"linux:fstat:{bench()}", "--rate", "100", "--records", "2", "-o", "r")
     assert list(fr.open("r")) == ["fstat"]

@@ -126,3 +126,17 @@ def test_one_line_says_what_is_wrong(
     header: Path, refused: Run, code: int, arguments: list[str], message: str
 ) -> None:
     assert message in refused(code, "schema", *arguments)
+
+
+@pytest.mark.parametrize("form", [[], ["--as", "c"], ["--json"]])
+def test_a_field_that_has_another_name_here(
+    form: list[str], header: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("held.h").write_text(
+        "struct h { int mono_nso; struct { int x; } polls[2]; long until_ns, polls_; };"
+    )
+    assert main(["schema", "held.h:h", *form]) == 0
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        f"fastrec: {old} is a column of the recorder; a field of this name is called {new}"
+        for old, new in (("polls", "polls__ or polls_"), ("until_ns", "until_ns_"))
+    ]
