@@ -312,7 +312,10 @@ def check_name(name: str, others: Collection[str]) -> None:
         It is none, or taken; or there are too many channels.
     """
     if len(others) == MOST_CHANNELS:
-        raise SourceError(f"channel {name!r}: a recorder has at most {MOST_CHANNELS} channels")
+        raise SourceError(
+            f"channel {name!r}: a recorder has at most {MOST_CHANNELS} channels; give this one to a second"
+            " Recorder, with a folder of its own"
+        )
     if not isinstance(name, str) or not CHANNEL_NAME.fullmatch(name):
         raise SchemaError(
             f"channel {name!r}: a name is 1 to 64 letters, digits and '_.-', and begins with none of '.-'"

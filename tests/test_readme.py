@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 
 import fastrec
+from fastrec.core.poller import MOST_CHANNELS
+from fastrec.schema.forms import COLUMNS
+from fastrec.schema.gaps import GAP_DTYPE, Cause
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -92,6 +95,21 @@ def test_any_struct_is_recorded_as_it_says(tmp_path: Path) -> None:
     assert set(fastrec.open(tmp_path / "bench.fastrec")) == {"axis0", "axis1", "axis2"}
     motor = fastrec.open(tmp_path / "motor.fastrec")["get_status"]
     assert (motor["word"] == 0x27).all() and (motor["angle"] == 3).all()
+
+
+def test_what_it_counts_is_so() -> None:
+    text = README.read_text()
+    assert f"at most {MOST_CHANNELS} channels;" in text
+    assert "a row each: " + ", ".join(f"`{name}`" for name in GAP_DTYPE.names) in text
+    assert ", ".join(f"{cause.value} {cause.name.lower()}" for cause in Cause) in text
+    assert all(f"`{name}`" in text for name, _ in COLUMNS)
+
+
+def test_what_needs_an_extra_says_so_and_what_records_ends() -> None:
+    lines = "".join(blocks("sh")).splitlines()
+    assert all("needs pyelftools" in line for line in lines if "schema" in line and "libmotor.so" in line)
+    for line in re.findall(r"fastrec record .*\.py[^`\n]*", README.read_text()):
+        assert "--duration" in line, line
 
 
 def test_links_lead_somewhere() -> None:

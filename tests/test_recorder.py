@@ -861,7 +861,7 @@ def test_too_many(tmp_path: Path) -> None:
     with fr.Recorder(tmp_path / "run.fastrec") as rec:
         for n in range(64):
             rec.add(f"c{n}", schema=STATUS, capacity=64)
-        with pytest.raises(fr.SourceError, match="at most 64"):
+        with pytest.raises(fr.SourceError, match="at most 64 channels; give this one to a second Recorder"):
             rec.add("c64", schema=STATUS)
     assert fr.open(tmp_path / "run.fastrec").verify().ok
 
