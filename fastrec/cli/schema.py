@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from fastrec.cli.fields import about_field, meaning_of, tell_renamed, type_of
 from fastrec.cli.output import complain, plural, say, say_json, table, visible
 from fastrec.cli.structs import PLACE, NotDeclarations, add_text_arguments, schema_from, text_options
-from fastrec.errors import suggest
+from fastrec.errors import FastrecError, suggest
 from fastrec.schema import Schema
 from fastrec.schema.abi import ABIS
 from fastrec.schema.evolution import Change
@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "places",
         metavar="PLACE",
         nargs="+",
-        help=f"{PLACE}; after the word diff two of them: exit code 1: the bytes do not mean the same",
+        help=f"{PLACE}; after the word diff two of them: exit code 1: the bytes do not mean the same,"
+        " 2: trouble",
     )
     parser.add_argument("--as", dest="form", metavar="FORM", help=f"write it as {', '.join(FORMS)}")
     parser.add_argument("--name", help="call it this")
@@ -43,13 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a schema; or what differs: 1 where that is more than names, units and docs."""
+    """Print a schema; or what differs: 1 where that is more than names, units and docs, 2 for trouble."""
     places = options.places
     if places[0] == DIFF and len(places) > 1:
         if len(places) != 3 or options.form is not None:
             complain("diff needs two places and no --as; write fastrec schema diff A B")
             return 2
-        return _diff(*_pair(places[1:], options), as_json=options.json)
+        try:
+            return _diff(*_pair(places[1:], options), as_json=options.json)
+        except FastrecError as error:
+            complain(str(error))
+            return 2  # as of diff(1): 1 says that they differ
     if len(places) > 1:
         complain(f"one place at a time, not {len(places)}; fastrec schema diff A B compares two")
         return 2
