@@ -21,7 +21,7 @@ from fastrec.schema.states import fields_below, mask
 from fastrec.threads import check_thread
 from fastrec.times import named_duration
 
-__all__ = ["Options", "WhenFull", "as_options"]
+__all__ = ["Options", "WhenFull", "as_options", "hertz"]
 
 WhenFull = Literal["overwrite", "drop"]
 
@@ -130,9 +130,9 @@ def as_options(
     if isinstance(rate, str) and rate == "max":
         text = "max"
     elif rate is not None:
-        hertz = _hertz(rate)
-        fraction = 1_000_000_000 / hertz
-        period, text = (fraction.numerator, fraction.denominator), str(hertz)
+        frequency = hertz(rate)
+        fraction = 1_000_000_000 / frequency
+        period, text = (fraction.numerator, fraction.denominator), str(frequency)
     of_thread = as_thread_privileges(realtime, affinity)
     if of_thread and rate is None:
         raise SourceError(f"{next(iter(of_thread))}= is for the thread that polls; this channel is pushed")
@@ -191,7 +191,14 @@ def _heartbeat(heartbeat: Any) -> int:
     return length
 
 
-def _hertz(rate: Any) -> Fraction:
+def hertz(rate: Any) -> Fraction:
+    """A rate in Hz, a string or a number; see `Recorder.add`.
+
+    Raises
+    ------
+    SourceError
+        It is none, or out of range.
+    """
     number = rate.item() if isinstance(rate, np.generic) else rate
     try:
         if isinstance(number, str) and RATE.fullmatch(number):

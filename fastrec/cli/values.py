@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 
-from fastrec.errors import SchemaError
+from fastrec.errors import SchemaError, SourceError
+from fastrec.options import hertz
 from fastrec.recording.layout import RATE
 from fastrec.times import parse_duration
 
@@ -82,6 +83,11 @@ def rate(text: str) -> str:
     """Hz, or max, as it was written."""
     if text.strip() != "max" and not RATE.fullmatch(text.strip()):
         raise argparse.ArgumentTypeError(f"{text!r} is no rate; write Hz, such as 1000 or 1/3, or max")
+    if text.strip() != "max":
+        try:
+            hertz(text.strip())
+        except SourceError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
     return text.strip()
 
 

@@ -146,7 +146,7 @@ def test_options_of_channels(command: Run) -> None:
         (1, ("-D", "A"), "folders are for C declarations"),
         (2, ("get_status=linux:rusage",), "two channels are called 'get_status'"),
         (2, ("bench.py",), "bench.py says what is recorded; leave --lib ./libmotor.so out"),
-        (1, ("--rate", "0"), "rate="),
+        (2, ("--rate", "0"), "rate="),
         (1, ("--name", "a/b"), "a/b"),
     ],
 )  # fmt: skip
