@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
 import numpy as np
 
 from fastrec.core.push import STAMP_END
+from fastrec.errors import CorruptionError, FormatError
+from fastrec.recording import layout, opening
 from fastrec.times import CLOCK_PAIR_DTYPE, Clock
 
-__all__ = ["ClockEvent", "clock_of", "events_of", "is_stamp"]
+__all__ = ["ClockEvent", "clock_of", "events_of", "is_stamp", "readings_of"]
 
 _SLEW = 2_000  # one part in so many, 500 ppm: no clock is slewed by more
 _SLEEP_NS = 1_000_000  # less of a difference than this is no sleep
@@ -41,6 +45,15 @@ class ClockEvent:
     after: int
     before: int
     by_ns: int
+
+
+def readings_of(root: Path, uuid: bytes) -> np.ndarray:
+    """The rows of ``clocks.npy`` that are whole: ndarray of CLOCK_DTYPE."""
+    with suppress(FileNotFoundError, CorruptionError, FormatError):
+        data = opening.read_bytes(root, "clocks.npy")
+        rows, whole = layout.read_rows(data, layout.CLOCK_DTYPE, layout.place(uuid), "clocks.npy")
+        return rows[whole]
+    return np.empty(0, layout.CLOCK_DTYPE)
 
 
 def clock_of(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fastrec.errors import FastrecError
 from fastrec.recording import layout
 from fastrec.recording.channel import Channel
 from fastrec.recording.closing import published
 from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.segment import Segment
 
-__all__ = ["End", "end_of"]
+__all__ = ["End", "ends_of"]
 
 _WHOLE = "the recorder was killed; what was committed is whole"
 
@@ -39,17 +40,31 @@ class End:
     why: str
 
 
-def end_of(channel: Channel, state: str, closed: Mapping[str, Any] | None) -> End:
-    """Where a channel ends; no record is read.
+def ends_of(
+    names: Iterable[str], channel: Callable[[str], Channel], state: str, closed: Mapping[str, Any] | None
+) -> dict[str, End]:
+    """Where each channel ends; no record is read.
 
     Parameters
     ----------
-    channel : Channel
+    names : iterable of str
+    channel : callable
+        The channel of a name; what it raises is why that one ends at once.
     state : str
         Of the recording.
     closed : mapping or None
         The members of ``closed.json``.
     """
+    found = {}
+    for name in names:
+        try:
+            found[name] = _end_of(channel(name), state, closed)
+        except FastrecError as error:
+            found[name] = End(0, None, str(error))
+    return found
+
+
+def _end_of(channel: Channel, state: str, closed: Mapping[str, Any] | None) -> End:
     newest: Segment | None = None  # the last one in which there is something, or in which something is wrong
     end, time, begin, apart = published(closed, channel.name) or 0, None, None, 0
     for number in reversed(channel.numbers()):

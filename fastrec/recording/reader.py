@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +16,6 @@ import numpy as np
 
 from fastrec.errors import (
     CorruptionError,
-    FastrecError,
     FormatError,
     RecordingError,
     SchemaError,
@@ -26,9 +24,10 @@ from fastrec.errors import (
 )
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
-from fastrec.recording.clocks import ClockEvent, clock_of, events_of, is_stamp
+from fastrec.recording.clocks import ClockEvent, clock_of, events_of, is_stamp, readings_of
 from fastrec.recording.closing import all_retired, published, read_closed, totals
-from fastrec.recording.ends import End, end_of
+from fastrec.recording.ends import End, ends_of
+from fastrec.recording.gone import Gone, gone_channels, told_channels, undescribed
 from fastrec.recording.tail import ChannelTail
 from fastrec.recording.verify import Report, verify
 from fastrec.records import Records
@@ -260,10 +259,11 @@ class Recording(Mapping[str, Records]):
     def __repr__(self) -> str:
         state = self.state
         names = (
-            [f"{name} up to record {end.end:,}" for name, end in self.ends.items()]
+            [f"{name} up to record {end.end:,}" for name, end in self.ends.items() if name in self]
             if state == "unclean"
             else list(self)
         )
+        names += [f"{name} is gone" for name in self._gone()]
         return f"<Recording {self.path}: {state}, {', '.join(names) or 'no channels'}>"
 
     # The recording's own files
@@ -330,11 +330,7 @@ class Recording(Mapping[str, Records]):
     @property
     def readings(self) -> np.ndarray:
         """The readings of all clocks that are whole: ndarray of CLOCK_DTYPE."""
-        with suppress(FileNotFoundError, CorruptionError, FormatError):
-            data = opening.read_bytes(self.path, "clocks.npy")
-            rows, whole = layout.read_rows(data, layout.CLOCK_DTYPE, layout.place(self._uuid), "clocks.npy")
-            return rows[whole]
-        return np.empty(0, layout.CLOCK_DTYPE)
+        return readings_of(self.path, self._uuid)
 
     @property
     def clock(self) -> Clock:
@@ -359,22 +355,24 @@ class Recording(Mapping[str, Records]):
 
     @property
     def ends(self) -> dict[str, End]:
-        """Where each channel ends, and why; no record is read for that."""
+        """Where each channel ends, and why, those too that are gone; no record is read for that."""
         # Asked first: a recorder that lives now may commit more while we look.
         state, closed = self.state, self.closed
-        found = {}
-        for name in self:
-            try:
-                found[name] = end_of(self._channel(name), state, closed)
-            except FastrecError as error:
-                found[name] = End(0, None, str(error))
-        return found
+        gone = {name: End(one.records or 0, None, one.why) for name, one in self._gone().items()}
+        return gone | ends_of(self, self._channel, state, closed)
 
     def _start(self) -> int:
         starts = [session.get("start_ns") for session in self.sessions[:1]]
         return next(filter(is_stamp, starts), 0)
 
     # Damage
+
+    def _gone(self) -> dict[str, Gone]:
+        """Channels that there should be."""
+        closed = self.closed
+        # What tells of them is read before their folders are listed: a recorder may add some meanwhile.
+        told = told_channels(closed, *(((), {}) if closed else (self.sessions, self.stats)))
+        return gone_channels(self.path, told, self)
 
     @property
     def problems(self) -> list[str]:
@@ -387,7 +385,8 @@ class Recording(Mapping[str, Records]):
                 found.append(str(error))
         if closed is None and opening.has_file(self.path, "closed.json"):
             found.append(f"{self.path / 'closed.json'}: is damaged, so the recording counts as not closed")
-        return found
+        nowhere = {name: one.why for name, one in self._gone().items()} | undescribed(self.path, self)
+        return found + [f"{self.path / 'channels' / name}: {why}" for name, why in nowhere.items()]
 
     def verify(self) -> Report:
         """Read everything and check it: every checksum, every number present or named in a gap, every total.
@@ -396,4 +395,5 @@ class Recording(Mapping[str, Records]):
         -------
         Report
         """
-        return verify(self.path, self._uuid, list(self), state=self.state)
+        gone = self._gone()
+        return verify(self.path, self._uuid, list(self), state=self.state, gone=gone)

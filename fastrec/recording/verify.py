@@ -6,7 +6,7 @@ Unlike a query it does not stop at the first damage: it lists all there is.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import numpy as np
 from fastrec.errors import CorruptionError, FastrecError, RecordingError, shown
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
-from fastrec.recording.closing import all_retired, published, read_closed, totals
+from fastrec.recording.closing import all_retired, published, read_closed
+from fastrec.recording.gone import Gone, undescribed
 from fastrec.recording.holds import impossible
 from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.segment import Segment
@@ -74,12 +75,13 @@ class Report:
         return not self.problems
 
 
-def verify(root: Path, uuid: bytes, names: Sequence[str], *, state: str) -> Report:
+def verify(root: Path, uuid: bytes, names: Sequence[str], *, state: str, gone: Mapping[str, Gone]) -> Report:
     """Check a recording; see `Recording.verify`."""
     report = Report()
     closed = _check_own_files(report, root, uuid, names) if state == "closed" else None
     if state == "unclean" and opening.has_file(root, "closed.json"):
         report.problems.append(f"{root / 'closed.json'}: is damaged, so the recording counts as not closed")
+    report.problems += [f"{root / 'channels' / name}: {one.why}" for name, one in gone.items()]
     _check_ends(report, root, names)
     _check_lines(report, root, uuid, state)
     for name in names:
@@ -148,9 +150,6 @@ def _check_own_files(report: Report, root: Path, uuid: bytes, names: Sequence[st
             report.problems.append(
                 f"{root}/{path:.400}: {is_now}; {shown(size)} bytes when the recording was closed"
             )
-    for name in totals(closed):
-        if name not in names:
-            report.problems.append(f"{where}: counts channel {name!r:.80}, which is not there")
     for name in names:
         if published(closed, name) is None:
             report.problems.append(f"{where}: has no count of channel {name!r}")
@@ -168,13 +167,9 @@ def _check_ends(report: Report, root: Path, names: Sequence[str]) -> None:
         if not whole:
             report.problems.append(f"{root.joinpath(*parts)}: was cut off: it does not end in a newline")
     try:
-        for name in sorted(set(opening.subfolders(root, "channels")) - set(names)):
-            numbers = map(layout.segment_number, opening.folder_names(root, "channels", name))
-            # What cannot be a channel by its name is none of ours.
-            if layout.CHANNEL_NAME.fullmatch(name) and any(number is not None for number in numbers):
-                report.problems.append(
-                    f"{root / 'channels' / name}: has segments, but no channel.json that says what they are"
-                )
+        report.problems += [
+            f"{root / 'channels' / name}: {why}" for name, why in undescribed(root, names).items()
+        ]
     except RecordingError as error:
         report.problems.append(str(error))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -265,7 +266,7 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
     "shrunk": (shrink, "when the recording was closed"),
     "more published": (publish_more, "records 6000 to 6006 are in no block and no gap"),
     "fewer published": (publish_less, "numbers reach 6,000, but 5,990 records were published"),
-    "another channel": (count_a_channel_more, "counts channel 'ghost'"),
+    "another channel": (count_a_channel_more, "ghost: is gone"),
     "channel not counted": (count_a_channel_more, "has no count of channel 'held'"),
     "closed.json": (break_closed, "closed.json: is damaged"),
     "t_min": (index_row(0, t_min=START_NS - 1), "which are not those of its records"),
@@ -389,3 +390,34 @@ def test_a_hold_that_cannot_be(tmp_path: Path, length: int, polls: int, most: in
     samples.held_channel(folder).segment().commit(0, rows)
     problems = reader.open(folder.root).verify().problems
     assert not problems if fine else [f"row 1 holds {polls} polls" in one for one in problems] == [True]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_channels_that_are_gone_are_named(tmp_path: Path, closed: bool) -> None:
+    folder, _ = samples.large(tmp_path / "r", close=closed)
+    shutil.rmtree(folder.root / "channels" / "status")
+    known = "6,000 records, as closed.json counts" if closed else "nobody knows how many records it had"
+    run = reader.open(folder.root)
+    for problems in (run.problems, run.verify().problems):
+        assert any("status: is gone" in one and known in one for one in problems), problems
+    assert run.ends["status"].end == 6000 * closed and "is gone" in run.ends["status"].why
+    assert "status is gone" in repr(run)
+    assert run.ends["held"].end == 2048
+
+
+def test_segments_that_nothing_describes_are_named(tmp_path: Path) -> None:
+    folder, _ = samples.large(tmp_path / "r")
+    (folder.root / "channels" / "status" / "channel.json").unlink()
+    problems = reader.open(folder.root).problems
+    assert [one.partition(": ")[2] for one in problems] == [
+        "has segments, but no channel.json that says what they are; fastrec recover can save them"
+    ]
+
+
+def test_statistics_of_earlier_sessions_call_nothing_gone(tmp_path: Path) -> None:
+    """A channel that was gone when the recording was recovered is none of what was recorded since."""
+    folder, _ = samples.large(tmp_path / "r", close=False)
+    folder.line("stats.jsonl", mono_ns=START_NS, channel="ghost", published=7)
+    assert any("ghost: is gone, with 7 records, at least" in one for one in reader.open(folder.root).problems)
+    folder.session(1, start=START_NS + 10**9)
+    assert reader.open(folder.root).problems == []

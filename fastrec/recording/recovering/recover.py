@@ -17,6 +17,7 @@ from fastrec.errors import CorruptionError, FastrecError, FormatError, Recording
 from fastrec.recording import layout, opening
 from fastrec.recording.clocks import is_stamp
 from fastrec.recording.closing import all_retired, published, read_closed, totals
+from fastrec.recording.gone import gone_channels, told_channels
 from fastrec.recording.recovering.definition import define
 from fastrec.recording.recovering.findings import Findings
 from fastrec.recording.recovering.fresh import fresh_folder
@@ -177,7 +178,13 @@ def _save(
     start_ns = next(filter(is_stamp, (_start(sessions), clock)), 0)
     channels: dict[str, ChannelRecovery] = {}
     left = list(left_rings(source, sessions, names))
+    told = told_channels(closed, sessions, stats)
+    described = [name for name in names if opening.has_file(source, "channels", name, "channel.json")]
+    gone = gone_channels(source, told, described)
+    findings.problems += [f"channels/{name}: {one.why}" for name, one in gone.items()]
     for name in names:
+        if name in gone:
+            continue
         if not segments[name] and not opening.has_file(source, "channels", name, "channel.json"):
             findings.notes.append(f"channels/{name}: is empty, as a recorder leaves it that died early")
             continue

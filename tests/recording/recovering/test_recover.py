@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -853,3 +854,20 @@ def test_random_damage(tmp_path: Path, seed: int) -> None:
                 for n in range(first, end)
             }
             assert missing <= hit
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_channels_that_are_gone_are_no_success(tmp_path: Path, whole: bool) -> None:
+    root = samples.large(tmp_path / "r")[0].root
+    shutil.rmtree(root / "channels" / "status" if whole else root / "channels")
+    result = fr.recover(root, tmp_path / "saved")
+    assert not result.ok
+    wanted = ["channels/status: is gone, with 6,000 records, as closed.json counts"]
+    wanted += [] if whole else ["channels/held: is gone, with 2,048 records, as closed.json counts"]
+    assert sorted(result.problems) == sorted(wanted)
+    saved = fr.open(tmp_path / "saved")
+    assert (saved.problems, saved.verify().problems) == ([], [])
+    with fr.Recorder(tmp_path / "saved", resume=True):
+        pass
+    (tmp_path / "saved" / "closed.json").unlink()
+    assert fr.open(tmp_path / "saved").problems == []
