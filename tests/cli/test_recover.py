@@ -96,7 +96,7 @@ def test_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None
     program = (
         "import sys, time\n"
         "from fastrec.cli import main\n"
-        "from fastrec.recording import copying\n"
+        "from fastrec.recording.recovering import copying\n"
         "def slow(self, *piece):\n"
         "    print('copying', flush=True)\n"
         "    time.sleep(30)\n"
