@@ -445,7 +445,8 @@ def test_texts_and_holds_are_taken(path: Path, how: str) -> None:
         result = fr.recover(path, saved)
         assert result.ok and any("that were not written yet" in note for note in result.notes), result
     else:
-        fr.Recorder(path, resume=True).stop()
+        with fr.Recorder(path, resume=True):
+            pass
         assert rings_of(path) == []
     run = fr.open(saved)
     assert run.verify().ok, run.verify().problems
@@ -704,8 +705,41 @@ def test_every_byte_of_a_header(left: tuple[Path, Path]) -> None:
 def test_of_another_run_of_the_machine(left: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     path, ring = left
     monkeypatch.setattr(rings, "boot_id", lambda: "another")
-    resumed_with_warning(path, "its rings are gone")
+    resumed_with_warning(path, "left no ring of channel 'c'")
     assert ring.exists()
+
+
+def test_what_is_lost_with_a_ring_is_told_for_good(left: tuple[Path, Path], tmp_path: Path) -> None:
+    path, ring = left
+    ring.unlink()
+    said = (
+        "session 1 was not closed and left no ring of channel 'c': what was published after record 999 and"
+        " not written is lost; nobody knows how many"
+    )
+    result = fr.recover(path, tmp_path / "saved")
+    assert result.ok and said in result.notes
+    resumed_with_warning(path, said)  # one that does not start leaves it to the next
+    with pytest.warns(RuntimeWarning, match=said):
+        rec = fr.Recorder(path, resume=True)
+    with rec:
+        push(rec, 1000, 1010)
+    fr.Recorder(path, resume=True).stop()
+    check(path, 1010)
+    for folder in (path, tmp_path / "saved"):
+        assert [(mark.kind, mark.text) for mark in fr.open(folder).marks] == [("lost", said)]
+
+
+def test_what_was_taken_is_not_lost(left: tuple[Path, Path]) -> None:
+    """Not even where the recorder that took it never started."""
+    path, ring = left
+    for _ in range(2):
+        fr.Recorder(path, resume=True).stop()
+        assert ring.exists()
+    with fr.Recorder(path, resume=True) as rec:
+        assert not ring.exists()
+        push(rec, 2000, 2010)
+    check(path, 2010)
+    assert fr.open(path).marks == ()
 
 
 def test_shared_memory_that_is_full(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from fastrec.recording.recovering.saving import save_channel
 from fastrec.recording.recovery import ChannelRecovery, Recovery
 from fastrec.recording.writing.files import create_closed, take_back
 from fastrec.recording.writing.journals import Lines
+from fastrec.recording.writing.remains import LOST, lost_with, ringless
 from fastrec.recording.writing.rings import left_rings
 
 __all__ = ["recover"]
@@ -209,7 +210,15 @@ def _save(
         )
     if names and not channels and any(segments.values()):
         raise RecordingError(f"{source}: no channel could be saved: {'; '.join(findings.problems)}")
-    _mark_salvaged(hidden, uuid, channels, start_ns)
+    lost = []
+    if closed is None and not opening.has_file(source, "closed.json"):
+        found = {ring.channel for ring in left if ring.session is sessions[-1]}
+        lost = [
+            lost_with(sessions[-1], name, channels[name].end)
+            for name in ringless(source, sessions, stats, channels, found)
+        ]
+        findings.notes += lost
+    _add_marks(hidden, uuid, channels, lost, start_ns)
     windows = _windows(source, hidden, path, salvage=salvage, meter=meter, findings=findings, levels=levels)
     finals = totals(closed)
     create_closed(
@@ -312,15 +321,20 @@ def _stats(final: object, newest: dict[str, Any] | None) -> dict[str, Any]:
     return {key: value for key, value in (newest or {}).items() if key != "mono_ns"}
 
 
-def _mark_salvaged(hidden: Path, uuid: bytes, channels: dict[str, ChannelRecovery], start_ns: int) -> None:
+def _add_marks(
+    hidden: Path, uuid: bytes, channels: dict[str, ChannelRecovery], lost: list[str], start_ns: int
+) -> None:
+    """What the new recording must tell of itself: what is unproven, and what nobody can count."""
     spans = [(name, *span) for name, one in channels.items() for span in one.unproven]
-    if not spans:
+    if not spans and not lost:
         return
     lines = Lines(hidden, "marks.jsonl", uuid)
     try:
         for name, first, last in spans:
             text = f"{name}: records {first} to {last} were salvaged: no checksum proved them"
             lines.append({"mono_ns": start_ns, "text": text, "kind": "salvaged"})
+        for text in lost:
+            lines.append({"mono_ns": start_ns, "text": text, "kind": LOST})
     finally:
         lines.close()
 

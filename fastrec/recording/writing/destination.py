@@ -122,6 +122,11 @@ class Destination:
         if self.path is not None:
             self._writer = Writer(self.path, self._metadata, self._storing, self._resumed, self._held)
             self._writer.begin()
+        if self._resumed is not None:
+            for mark in self._resumed.lost:
+                self._writer.marks.append(mark._asdict())
+            while self._resumed.taken:
+                self._resumed.taken.pop().unlink()
 
     def add(self, name: str, ring: Ring, options: Mapping[str, Any]) -> SpoolChannel | None:
         """Make room for a channel in it; see `Writer.add`. None: it stays in memory."""

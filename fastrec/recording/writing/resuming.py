@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastrec.core.ring import Ring
 from fastrec.core.spooler import sync_file_system
 from fastrec.errors import RecordingError, SchemaError
 from fastrec.recording import layout
@@ -21,10 +22,11 @@ from fastrec.recording.closing import totals
 from fastrec.recording.committed import NUMBER_LIMIT, sensible_gaps
 from fastrec.recording.opening import open_file, refusal, subfolders
 from fastrec.recording.precedence import spans_of_gaps
-from fastrec.recording.reader import Recording
+from fastrec.recording.reader import Mark, Recording
 from fastrec.recording.segment import Segment
 from fastrec.recording.torn import TornFile
 from fastrec.recording.writing import files, rings
+from fastrec.recording.writing.remains import LOST, lost_with, ringless
 from fastrec.recording.writing.spooling import Kept
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
@@ -127,6 +129,10 @@ class Resumed:
     channels : dict of str to ChannelEnd
     notes : tuple of str
         What was found that is not as it should be.
+    taken : list of Ring
+        In shared memory still; all of them is in the recording. Once the session to come is, too, they go.
+    lost : tuple of Mark
+        To be put into it then: of what was published and lost, nobody knows how many.
     """
 
     root: Path
@@ -136,6 +142,8 @@ class Resumed:
     closed: bool
     channels: Mapping[str, ChannelEnd]
     notes: tuple[str, ...]
+    taken: list[Ring]
+    lost: tuple[Mark, ...]
 
 
 def resume(root: Path, segment_bytes: int, held: list[int]) -> Resumed:
@@ -165,10 +173,12 @@ def resume(root: Path, segment_bytes: int, held: list[int]) -> Resumed:
         sync_file_system(lock)  # what was written by a session that died is durable only now
         _check_described(recording)
         contents = list(recording.contents())
-        notes, taken = _take_rings(recording, contents, segment_bytes)
+        sessions, closed, newest = recording.sessions, totals(recording.closed), recording.stats
+        notes, taken, found = _take_rings(recording, contents, segment_bytes)
         if taken:
             contents = list(recording.contents())
-        sessions, closed, newest = recording.sessions, totals(recording.closed), recording.stats
+        lost = () if closed else _lost(recording, sessions, newest, contents, found)
+        notes += [mark.text for mark in lost]
         ends, last = {}, [0]
         for name, channel, content in contents:
             total = closed.get(name) or {"records": content.end, "stats": newest.get(name, {})}
@@ -184,6 +194,8 @@ def resume(root: Path, segment_bytes: int, held: list[int]) -> Resumed:
             recording.closed is not None,
             ends,
             tuple(notes),
+            taken,
+            lost,
         )
     except RecordingError:
         raise
@@ -203,26 +215,26 @@ def _check_described(recording: Recording) -> None:
 
 def _take_rings(
     recording: Recording, contents: Sequence[tuple[str, Channel, Content]], segment_bytes: int
-) -> tuple[list[str], bool]:
-    """Bring to the disk what dead sessions left in shared memory, and remove it there.
+) -> tuple[list[str], list[Ring], set[str]]:
+    """Bring to the disk what dead sessions left in shared memory.
 
     Returns
     -------
     notes : list of str
         What was not taken.
-    taken : bool
-        There is more in the recording than `contents`.
+    taken : list of Ring
+        What was. A ring stays until the session to come is in the recording: that there is none is what tells
+        of a loss. Taken twice it adds nothing.
+    found : set of str
+        Channels of the newest session that have a ring.
     """
-    notes, taken, uuid = [], False, bytes.fromhex(recording.uuid)
+    notes, taken, found, uuid = [], [], set(), bytes.fromhex(recording.uuid)
     closed, sessions = recording.closed is not None, recording.sessions
     known = {name: (channel, content) for name, channel, content in contents}
-    if not closed and known and sessions and sessions[-1].get("boot_id") != rings.boot_id():
-        notes.append(
-            f"{recording.path}: the last recorder did not stop cleanly, and its rings are gone:"
-            " what it had not written yet is lost"
-        )
     for left in list(rings.left_rings(recording.path, sessions, list(known))):
         channel, content = known[left.channel]
+        if left.session is sessions[-1]:
+            found.add(left.channel)
         if rings.is_of_original(left, content.end):
             continue
         if closed and left.ring is not None and left.ring.head <= content.end:
@@ -234,10 +246,26 @@ def _take_rings(
             continue
         files.remove_closed(recording.path)
         rings.take_over(left, recording.path, uuid, channel, content, segment_bytes=segment_bytes)
-        left.ring.unlink()
+        taken.append(left.ring)
         known[left.channel] = channel, channel.read()
-        taken = True
-    return notes, taken
+    return notes, taken, found
+
+
+def _lost(
+    recording: Recording,
+    sessions: Sequence[Mapping[str, Any]],
+    stats: Mapping[str, Mapping[str, Any]],
+    contents: Sequence[tuple[str, Channel, Content]],
+    found: set[str],
+) -> tuple[Mark, ...]:
+    """A mark for each channel of a session that was not closed and left no ring of it."""
+    ends = {name: content for name, _, content in contents}
+    start = sessions[-1].get("start_ns") if sessions else 0
+    marks = []
+    for name in ringless(recording.path, sessions, stats, ends, found):
+        last = max((chunk.index_last for chunk in ends[name].chunks[-1:]), default=start)
+        marks.append(Mark(last if is_stamp(last) else 0, lost_with(sessions[-1], name, ends[name].end), LOST))
+    return tuple(marks)
 
 
 def _end(root: Path, channel: Channel, content: Content, total: Any) -> ChannelEnd:

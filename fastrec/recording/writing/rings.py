@@ -34,6 +34,7 @@ __all__ = [
     "home_of",
     "is_of_original",
     "left_rings",
+    "mismatch",
     "new_prefix",
     "next_segment",
     "not_kept",
@@ -198,6 +199,19 @@ def refusal(left: Left, channel: Channel, end: int) -> str:
     OSError
         The system lacks what is needed to look at it: it may be the one.
     """
+    why = mismatch(left, channel, end)
+    if not why:
+        try:
+            left.ring.fetch()
+        except OSError as error:
+            if error.errno in _PASSING:
+                raise
+            why = f"ring {left.name} is left alone: {error.strerror}"
+    return why
+
+
+def mismatch(left: Left, channel: Channel, end: int) -> str:
+    """Why a ring does not go on where its channel ends, as far as its header tells; empty: it does."""
     if left.ring is None:
         return left.why
     about = left.ring.about
@@ -213,13 +227,6 @@ def refusal(left: Left, channel: Channel, end: int) -> str:
         why = f"it begins with record {about['first']:,}, but channel {left.channel!r} ends at {end:,}"
     elif left.behind is not None and next_segment(left.root, left.channel) > left.behind:
         why = f"channel {left.channel!r} was gone on with in the meantime"
-    else:
-        try:
-            left.ring.fetch()
-        except OSError as error:
-            if error.errno in _PASSING:
-                raise
-            why = error.strerror
     return f"ring {left.name} is left alone: {why}" if why else ""
 
 

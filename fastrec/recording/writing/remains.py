@@ -1,0 +1,124 @@
+"""What a recorder left behind that did not close its recording: records in memory, or nobody knows what.
+
+A ring holds what was published and not written. Where the newest session was not closed and a channel of it
+has no ring any more, as after a new start of the machine, that is lost, and no number tells how much it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastrec.recording.channel import Channel
+from fastrec.recording.reader import Recording
+from fastrec.recording.writing.rings import is_of_original, left_rings, mismatch, next_segment
+
+__all__ = ["LOST", "Remains", "lost_with", "remains", "ringless"]
+
+LOST = "lost"
+"""Kind of the mark that keeps the memory of such a loss when the recording is gone on with."""
+
+
+class Remains(NamedTuple):
+    """What is known of a recording that was not closed, beside what was committed.
+
+    Attributes
+    ----------
+    waiting : dict of str to int
+        How many records of a channel are in shared memory alone.
+    notes : tuple of str
+        The same, and what was lost or cannot be had, for people.
+    """
+
+    waiting: dict[str, int]
+    notes: tuple[str, ...]
+
+
+def remains(recording: Recording) -> Remains:
+    """Look at the rings of a recording; there is nothing to say of one that is closed or being written.
+
+    Raises
+    ------
+    OSError
+        The system has no descriptor or memory to look at one.
+    """
+    if recording.state != "unclean":
+        return Remains({}, ())
+    names, sessions = list(recording), recording.sessions
+    ends = {name: recording.ends[name].end for name in names}
+    waiting: dict[str, int] = {}
+    notes, found = [], set()
+    for left in left_rings(recording.path, sessions, names):
+        name = left.channel
+        if left.session is sessions[-1]:
+            found.add(name)
+        if is_of_original(left, ends[name]):
+            continue
+        why = mismatch(left, Channel(recording.path, bytes.fromhex(recording.uuid), name), ends[name])
+        if why:
+            notes.append(why)
+        elif left.ring.head > ends[name]:
+            waiting[name] = waiting.get(name, 0) + left.ring.head - ends[name]
+            ends[name] = left.ring.head
+    notes += [
+        f"{count:,} record{'' if count == 1 else 's'} of channel {name!r} wait in shared memory until the"
+        " machine is started anew: fastrec recover, or --resume, takes them"
+        for name, count in waiting.items()
+    ]
+    lost = ringless(recording.path, sessions, recording.stats, names, found)
+    notes += [lost_with(sessions[-1], name, ends[name]) for name in lost]
+    return Remains(waiting, tuple(notes))
+
+
+def ringless(
+    root: Path,
+    sessions: Sequence[Mapping[str, Any]],
+    stats: Mapping[str, Mapping[str, Any]],
+    names: Iterable[str],
+    found: Iterable[str],
+) -> list[str]:
+    """Channels of the newest session that have no ring in shared memory, though it was not closed.
+
+    Parameters
+    ----------
+    root : Path
+        Of the recording.
+    sessions : sequence of mapping
+        The lines of ``sessions.jsonl``.
+    stats : mapping of str to mapping
+        The newest counters of each channel.
+    names : iterable of str
+        The channels.
+    found : iterable of str
+        Those that have one.
+    """
+    newest = sessions[-1] if sessions else None
+    if newest is None:
+        return []
+    segments, since = newest.get("segments"), newest.get("start_ns")
+
+    def was_recorded(name: str) -> bool:
+        first = segments.get(name) if isinstance(segments, dict) else None
+        told = stats.get(name, {}).get("mono_ns")
+        # One that was there before the session may have rested in it.
+        return (
+            type(first) is not int
+            or next_segment(root, name) > first
+            or (type(told) is int and type(since) is int and told >= since)
+        )
+
+    found = set(found)
+    without = [name for name in names if name not in found]
+    recorded = [name for name in without if was_recorded(name)]
+    # Where nothing tells of any, the session died before its first commit: then it may be all of them.
+    return recorded or ([] if found else without)
+
+
+def lost_with(session: Mapping[str, Any], name: str, end: int) -> str:
+    """What to say of a channel of a session that left no ring, and of which `end` numbers were written."""
+    after = f" after record {end - 1:,}" if end else ""
+    return (
+        f"session {session.get('session')!r:.20} was not closed and left no ring of channel {name!r}: what"
+        f" was published{after} and not written is lost; nobody knows how many"
+    )
