@@ -17,6 +17,7 @@ import pytest
 
 import fastrec as fr
 from fastrec.channel import Channel
+from fastrec.cli import main
 from fastrec.core.ring import Ring as CoreRing
 from fastrec.recording.writing import resuming, rings
 from fastrec.recording.writing.resuming import Moment
@@ -727,6 +728,29 @@ def test_what_is_lost_with_a_ring_is_told_for_good(left: tuple[Path, Path], tmp_
     check(path, 1010)
     for folder in (path, tmp_path / "saved"):
         assert [(mark.kind, mark.text) for mark in fr.open(folder).marks] == [("lost", said)]
+
+
+def test_what_waits_in_shared_memory_is_told(
+    left: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, ring = left
+    waits = (
+        "note: 1,000 records of channel 'c' wait in shared memory until the machine is started anew: fastrec"
+        " recover, or --resume, takes them"
+    )
+    for verb in ("info", "verify"):
+        assert main([verb, str(path)]) == 0
+        assert [line for line in capsys.readouterr().out.splitlines() if "shared memory" in line] == [waits]
+        assert main([verb, str(path), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["waiting"] == {"c": 1000}
+    ring.unlink()
+    for verb in ("info", "verify"):
+        assert main([verb, str(path)]) == 0
+        out = capsys.readouterr().out
+        assert (
+            "shared memory" not in out
+            and "after record 999 and not written is lost; nobody knows how many" in out
+        )
 
 
 def test_what_was_taken_is_not_lost(left: tuple[Path, Path]) -> None:

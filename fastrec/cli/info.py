@@ -12,6 +12,7 @@ from fastrec.errors import FastrecError
 from fastrec.recording import Recording, open
 from fastrec.recording.channel import Channel
 from fastrec.recording.ends import End
+from fastrec.recording.writing.remains import remains
 from fastrec.records import Records
 from fastrec.records.plain import date
 from fastrec.schema import Field
@@ -48,7 +49,7 @@ def _about(recording: Recording) -> dict[str, Any]:
         except FastrecError as error:
             if str(error) not in problems:
                 problems.append(str(error))
-    clock, info = recording.clock, recording.info
+    clock, info, left = recording.clock, recording.info, remains(recording)
     starts = [one["start_ns"] for one in channels.values() if one["start_ns"] is not None]
     ends = [one["end_ns"] for one in channels.values() if one["end_ns"] is not None]
     return {
@@ -81,6 +82,8 @@ def _about(recording: Recording) -> dict[str, Any]:
             for mark in recording.marks
         ],
         "problems": problems,
+        "waiting": left.waiting,
+        "notes": left.notes,
         "channels": channels,
     }
 
@@ -153,6 +156,8 @@ def _show(about: dict[str, Any], recording: Recording) -> None:
         _show_channel(name, channel, recording[name].schema.fields, unclean=about["state"] == "unclean")
     for problem in about["problems"]:
         say(f"damaged: {visible(problem)}")
+    for note in about["notes"]:
+        say(f"note: {visible(note)}")
 
 
 def _told_session(one: Mapping[str, Any]) -> str:

@@ -7,6 +7,8 @@ from dataclasses import asdict
 
 from fastrec.cli.output import byte_count, plural, say, say_json, visible
 from fastrec.recording import Report, open
+from fastrec.recording.ends import NOT_CLOSED
+from fastrec.recording.writing.remains import remains
 
 __all__ = ["add_arguments", "run"]
 
@@ -20,9 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Verify; 1 if there is a problem."""
     recording = open(options.run)
-    report = recording.verify()
+    report, state = recording.verify(), recording.state
+    left = remains(recording)
+    report.notes += [f"{recording.path}: {NOT_CLOSED}"] if state == "unclean" else []
+    report.notes += left.notes
     if options.json:
-        say_json({"path": options.run, "state": recording.state, "ok": report.ok, **asdict(report)})
+        about = {"path": options.run, "state": state, "ok": report.ok, **asdict(report)}
+        say_json(about | {"waiting": left.waiting})
     else:
         _show(options.run, report)
     return 0 if report.ok else 1

@@ -16,9 +16,9 @@ from fastrec.recording.closing import published
 from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.segment import Segment
 
-__all__ = ["End", "ends_of"]
+__all__ = ["NOT_CLOSED", "End", "ends_of"]
 
-_WHOLE = "the recorder was killed; what was committed is whole"
+NOT_CLOSED = "it was not closed: killed, or its disk took no more; what was committed is whole"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _why(newest: Segment | None, state: str) -> str:
         byte = layout.header_size(layout.INDEX_DTYPE) + row * layout.INDEX_DTYPE.itemsize
         return f"{_short(said[0], newest)} (byte {byte})"
     ahead = [line for line in newest.problems if "loss of power" in line]
-    return _short(ahead[0], newest) if ahead else _WHOLE
+    return _short(ahead[0], newest) if ahead else NOT_CLOSED
 
 
 def _short(line: str, segment: Segment) -> str:

@@ -14,7 +14,7 @@ from fastrec.recording.ends import End
 from fastrec.recording.segment import Segment
 
 HEADER = layout.header_size(layout.INDEX_DTYPE)
-KILLED = "the recorder was killed; what was committed is whole"
+KILLED = "it was not closed: killed, or its disk took no more; what was committed is whole"
 
 
 def ends(root: Path) -> End:

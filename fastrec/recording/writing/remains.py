@@ -62,8 +62,9 @@ def remains(recording: Recording) -> Remains:
             waiting[name] = waiting.get(name, 0) + left.ring.head - ends[name]
             ends[name] = left.ring.head
     notes += [
-        f"{count:,} record{'' if count == 1 else 's'} of channel {name!r} wait in shared memory until the"
-        " machine is started anew: fastrec recover, or --resume, takes them"
+        f"{count:,} record{' ' if count == 1 else 's '}of channel {name!r} wait{'s' if count == 1 else ''} in"
+        " shared memory until the machine is started anew: fastrec recover, or --resume, takes"
+        f" {'it' if count == 1 else 'them'}"
         for name, count in waiting.items()
     ]
     lost = ringless(recording.path, sessions, recording.stats, names, found)
