@@ -63,9 +63,11 @@ def _show(recovery: Recovery, place: str) -> None:
         numbers = f"numbers {channel.first:,} to {channel.end:,}" if channel.end else "no numbers"
         gone = sum(lost.last - lost.first + 1 for lost in channel.lost)
         unproven = sum(last - first + 1 for first, last in channel.unproven)
+        losses = ", ".join(f"{cause} {count:,}" for cause, count in channel.losses.items())
         say(
-            f"{place}{name}: {plural(channel.records, 'record')}, {numbers}, lost {gone:,}"
+            f"{place}{name}: {plural(channel.records, 'record')}, {numbers}, gone {gone:,}"
             + (f", unproven {unproven:,}" if unproven else "")
+            + (f"; losses of the recording itself: {losses}" if losses else "")
         )
     for name, window in recovery.windows.items():
         _show(window, f"{place}windows/{visible(name)}/")
@@ -95,7 +97,7 @@ def _verdict(target: str, recovery: Recovery) -> str:
     if recovery.ok:
         return f"{visible(target)}: everything was saved, {plural(saved, 'record')}"
     gone = sum(lost.last - lost.first + 1 for channel in channels for lost in channel.lost)
-    lost = f"{plural(gone, 'record')} lost" if gone else "not everything could be saved"
+    lost = f"{plural(gone, 'record')} gone" if gone else "not everything could be saved"
     return f"{visible(target)}: {plural(saved, 'record')} saved, {lost}"
 
 

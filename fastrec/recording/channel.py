@@ -58,6 +58,12 @@ class Content:
     tail: list[str]
     missing: np.ndarray
 
+    @property
+    def lost(self) -> dict[str, int]:
+        """How many were lost, by cause, in lower case."""
+        counts = {cause: int(self.gaps["count"][self.gaps["cause"] == cause].sum()) for cause in Cause}
+        return {cause.name.lower(): count for cause, count in counts.items() if count}
+
 
 def period_of(rate: object) -> int | None:
     """Nanoseconds from poll to poll, of the rate of a channel's options.

@@ -63,6 +63,8 @@ class ChannelRecovery:
     lost : tuple of Lost
     unproven : tuple of (int, int)
         Numbers of the first and last of each stretch of records that were salvaged: no checksum proves them.
+    losses : dict of str to int
+        What the recording itself says that it lost, by cause, in lower case: ``{"missed": 3}``.
     """
 
     records: int
@@ -70,6 +72,7 @@ class ChannelRecovery:
     end: int
     lost: tuple[Lost, ...] = ()
     unproven: tuple[tuple[int, int], ...] = ()
+    losses: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

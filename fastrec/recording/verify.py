@@ -22,7 +22,6 @@ from fastrec.recording.holds import impossible
 from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.segment import Segment
 from fastrec.recording.zones import same_zone, summarise
-from fastrec.schema.gaps import Cause
 
 __all__ = ["ChannelReport", "Report", "verify"]
 
@@ -368,11 +367,6 @@ def _check_numbers(report: Report, channel: Channel, content: Content, total: in
 
 
 def _summary(content: Content, damaged: int) -> ChannelReport:
-    lost = {}
-    for cause in Cause:
-        count = int(content.gaps["count"][content.gaps["cause"] == cause].sum())
-        if count:
-            lost[cause.name.lower()] = count
     held = sum(len(chunk) for chunk in content.chunks)
     first = content.chunks[0].first_seq if content.chunks else content.end
-    return ChannelReport(held - damaged, first, content.end, len(content.segments), lost)
+    return ChannelReport(held - damaged, first, content.end, len(content.segments), content.lost)

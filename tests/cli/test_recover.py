@@ -19,6 +19,8 @@ from fastrec.cli import main
 
 Run = Callable[..., str]
 
+OWN = "; losses of the recording itself: overwritten 3, failed 1"
+
 
 def damage(bench: Path) -> None:
     flip(bench / "small.fastrec/channels/status/records.000000.npy", 192 + 6 * 32)
@@ -27,7 +29,7 @@ def damage(bench: Path) -> None:
 def test_whole_is_0(bench: Path, command: Run) -> None:
     text = command("recover", "small.fastrec", "saved.fastrec").splitlines()
     assert text == [
-        "status: 17 records, numbers 0 to 20, lost 0",
+        "status: 17 records, numbers 0 to 20, gone 0" + OWN,
         "saved.fastrec: everything was saved, 17 records",
     ]
     assert fr.open("saved.fastrec").verify().ok
@@ -46,8 +48,8 @@ def test_lossy_is_3(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "torn: channels/status/records.000000.npy: bytes 352 to 480, records 8 to 11:"
         " does not match its checksum",
         "gone: status: records 8 to 11: does not match its checksum",
-        "status: 13 records, numbers 0 to 20, lost 4",
-        "saved.fastrec: 13 records saved, 4 records lost",
+        "status: 13 records, numbers 0 to 20, gone 4" + OWN,
+        "saved.fastrec: 13 records saved, 4 records gone",
     ]
     assert main(["recover", "small.fastrec", "json.fastrec", "--json"]) == 3
     report = json.loads(capsys.readouterr().out)
@@ -63,6 +65,7 @@ def test_lossy_is_3(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "saved": False,
         }
     ]
+    assert report["channels"]["status"]["losses"] == {"overwritten": 3, "failed": 1}
     assert report["channels"]["status"]["lost"] == [
         {"first": 8, "last": 11, "why": "does not match its checksum"}
     ]
@@ -73,7 +76,7 @@ def test_salvage(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recover", "small.fastrec", "saved.fastrec", "--salvage"]) == 3
     lines = capsys.readouterr().out.splitlines()
     assert "unproven: status: records 0 to 4" in lines
-    assert "status: 17 records, numbers 0 to 20, lost 0, unproven 17" in lines
+    assert "status: 17 records, numbers 0 to 20, gone 0, unproven 17" + OWN in lines
 
 
 def test_failed_is_1(bench: Path, refused: Callable[..., str]) -> None:
@@ -118,6 +121,6 @@ def test_of_a_window(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flip(bench / "small.fastrec/windows/fault/channels/status/records.000000.npy", 192)
     assert main(["recover", "small.fastrec", "saved.fastrec"]) == 3
     lines = capsys.readouterr().out.splitlines()
-    assert "windows/fault/status: 12 records, numbers 8 to 20, lost 5" in lines
+    assert "windows/fault/status: 12 records, numbers 8 to 20, gone 5" + OWN in lines
     assert "gone: windows/fault/status: records 0 to 4: does not match its checksum" in lines
-    assert lines[-1] == "saved.fastrec: 29 records saved, 5 records lost"
+    assert lines[-1] == "saved.fastrec: 29 records saved, 5 records gone"

@@ -135,6 +135,7 @@ def save_channel(
         end=content.end,
         lost=tuple(Lost(one.start, one.stop - 1, one.why) for one in missing),
         unproven=tuple((start, stop - 1) for start, stop in unproven),
+        losses=_own_losses(content, missing),
     )
 
 
@@ -267,6 +268,13 @@ def _missing(content: Content, losses: Sequence[Loss]) -> list[Loss]:
         if start < stop:
             found.append(Loss(start, stop, *times, _HOLE))
     return _joined(sorted(found))
+
+
+def _own_losses(content: Content, missing: Sequence[Loss]) -> dict[str, int]:
+    """The losses that were recorded, without those of damage, which stand among them by now."""
+    own = content.lost
+    own["disk"] = own.get("disk", 0) - sum(one.stop - one.start for one in missing)
+    return {cause: count for cause, count in own.items() if count > 0}
 
 
 def _joined(losses: list[Loss]) -> list[Loss]:

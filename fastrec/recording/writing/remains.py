@@ -46,7 +46,7 @@ def remains(recording: Recording) -> Remains:
     if recording.state != "unclean":
         return Remains({}, ())
     names, sessions = list(recording), recording.sessions
-    ends = {name: recording.ends[name].end for name in names}
+    ends = {name: end.end for name, end in recording.ends.items()}
     waiting: dict[str, int] = {}
     notes, found = [], set()
     for left in left_rings(recording.path, sessions, names):
