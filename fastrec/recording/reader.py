@@ -395,5 +395,5 @@ class Recording(Mapping[str, Records]):
         -------
         Report
         """
-        gone = self._gone()
-        return verify(self.path, self._uuid, list(self), state=self.state, gone=gone)
+        gone, found = self._gone(), self.sessions
+        return verify(self.path, self._uuid, list(self), state=self.state, gone=gone, sessions=found)

@@ -74,7 +74,15 @@ class Report:
         return not self.problems
 
 
-def verify(root: Path, uuid: bytes, names: Sequence[str], *, state: str, gone: Mapping[str, Gone]) -> Report:
+def verify(
+    root: Path,
+    uuid: bytes,
+    names: Sequence[str],
+    *,
+    state: str,
+    gone: Mapping[str, Gone],
+    sessions: Sequence[Mapping[str, Any]],
+) -> Report:
     """Check a recording; see `Recording.verify`."""
     report = Report()
     closed = _check_own_files(report, root, uuid, names) if state == "closed" else None
@@ -103,10 +111,14 @@ def verify(root: Path, uuid: bytes, names: Sequence[str], *, state: str, gone: M
             if state == "live" and not opening.has_file(root, *segment.parts("records")):
                 del report.problems[known:]
                 report.notes.append(f"{segment.path('records')}: went while this was checked: it is retired")
+        begin = _first_segment(sessions, name)
         for segment in content.segments:
             # Counts of older segments may be behind, if their recorder was killed or their disk failed.
-            wrong = report.problems if segment is content.segments[-1] else report.notes
-            _check_headers(report, segment, wrong if state == "closed" else None)
+            newest = segment is content.segments[-1] and segment.number >= begin
+            wrong = report.problems if newest else report.notes
+            _check_headers(
+                report, segment, wrong if state == "closed" else None, earlier=segment.number < begin
+            )
         _check_numbers(report, channel, content, published(closed, name))
         report.channels[name] = _summary(content, damaged)
     return report
@@ -266,8 +278,19 @@ def _note_unproven(report: Report, segment: Segment) -> None:
         )
 
 
-def _check_headers(report: Report, segment: Segment, wrong: list[str] | None) -> None:
-    """Headers, those too that loading a segment does not need; and its counts, if it was closed."""
+def _first_segment(sessions: Sequence[Mapping[str, Any]], name: str) -> int:
+    """Number of a channel's first segment that is of the newest session."""
+    segments = sessions[-1].get("segments") if sessions else None
+    first = segments.get(name) if isinstance(segments, dict) else None
+    return first if type(first) is int else 0
+
+
+def _check_headers(report: Report, segment: Segment, wrong: list[str] | None, *, earlier: bool) -> None:
+    """Headers, those too that loading a segment does not need; and its counts, if it was closed.
+
+    What was killed in an earlier session leaves the counts of its side files behind for ever: they are raised
+    at a sync, a rotation and a close, and nothing needs them.
+    """
     gap_rows = int(segment.index["gap_rows"][-1]) if len(segment.index) else 0
     for kind, header, rows in (
         ("records", segment.stock.header, segment.length),
@@ -284,7 +307,8 @@ def _check_headers(report: Report, segment: Segment, wrong: list[str] | None) ->
             if str(error) not in report.problems:
                 report.problems.append(str(error))
             continue
-        if count != rows and wrong is not None:
+        behind = earlier and kind != "records" and count < rows
+        if count != rows and wrong is not None and not behind:
             wrong.append(f"{segment.path(kind)}: the header counts {count:,} rows of {rows:,}, though closed")
 
 

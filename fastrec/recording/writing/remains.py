@@ -102,18 +102,14 @@ def ringless(
     def was_recorded(name: str) -> bool:
         first = segments.get(name) if isinstance(segments, dict) else None
         told = stats.get(name, {}).get("mono_ns")
-        # One that was there before the session may have rested in it.
+        # One that was there before the session rested in it, as far as is known, if nothing was committed.
         return (
             type(first) is not int
             or next_segment(root, name) > first
             or (type(told) is int and type(since) is int and told >= since)
         )
 
-    found = set(found)
-    without = [name for name in names if name not in found]
-    recorded = [name for name in without if was_recorded(name)]
-    # Where nothing tells of any, the session died before its first commit: then it may be all of them.
-    return recorded or ([] if found else without)
+    return [name for name in names if name not in set(found) and was_recorded(name)]
 
 
 def lost_with(session: Mapping[str, Any], name: str, end: int) -> str:
