@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from fastrec import __version__
 from fastrec.cli.output import complain, visible
-from fastrec.errors import FastrecError
+from fastrec.errors import CorruptionError, FastrecError
 
 __all__ = ["VERBS", "main"]
 
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             code, reason = 130, "interrupted"
         except (FastrecError, OSError) as error:
-            code, reason = 1, _told(error)
+            code, reason = 1, _told(error, mends=arguments[:1] == ["recover"])
         _part_with_stdout()
         if reason:
             complain(reason)
@@ -129,7 +129,9 @@ def _shielded(argument: str) -> str:
     return f" {argument}" if _FROM_THE_END.match(argument) else argument
 
 
-def _told(error: Exception) -> str:
+def _told(error: Exception, *, mends: bool) -> str:
+    if isinstance(error, CorruptionError) and not mends:
+        return f"{error}; fastrec recover saves all that is whole in a new recording"
     if isinstance(error, OSError) and not isinstance(error, FastrecError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error) or type(error).__name__

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastrec.cli.fields import about_field, meaning_of, type_of
-from fastrec.cli.output import byte_count, folder_bytes, plural, say, say_json, table, visible
+from fastrec.cli.output import byte_count, folder_bytes, mendable, plural, say, say_json, table, visible
 from fastrec.errors import FastrecError
 from fastrec.recording import Recording, open
 from fastrec.recording.channel import Channel
@@ -156,6 +156,8 @@ def _show(about: dict[str, Any], recording: Recording) -> None:
         _show_channel(name, channel, recording[name].schema.fields, unclean=about["state"] == "unclean")
     for problem in about["problems"]:
         say(f"damaged: {visible(problem)}")
+    if about["problems"]:
+        say(visible(mendable(about["path"])))
     for note in about["notes"]:
         say(f"note: {visible(note)}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import sys
 import unicodedata
@@ -19,6 +20,7 @@ __all__ = [
     "cell",
     "complain",
     "folder_bytes",
+    "mendable",
     "plural",
     "say",
     "say_json",
@@ -107,6 +109,11 @@ def table(rows: Iterable[Sequence[str]], *, indent: str = "", right: Collection[
 def plural(count: int, what: str) -> str:
     """``1 record``, ``3,000 records``."""
     return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
+def mendable(run: object) -> str:
+    """What to do about damage: the command to paste."""
+    return f"save what is whole: fastrec recover {shlex.quote(str(run))} NEW-FOLDER"
 
 
 def folder_bytes(folder: Path) -> int:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrec.cli.output import complain, plural
+from fastrec.cli.output import complain, mendable, plural
 from fastrec.errors import RecordingError, SchemaError, suggest
 from fastrec.recording import Recording, open
 from fastrec.recording.reader import Mark
@@ -141,6 +141,8 @@ def tell_damage(run: Recording) -> int:
         complain(problem)
     if len(problems) > _PROBLEMS:
         complain(f"and {plural(len(problems) - _PROBLEMS, 'more problem')}; fastrec verify tells them all")
+    if problems:
+        complain(mendable(run.path))
     return 1 if problems else 0
 
 

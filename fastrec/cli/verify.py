@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from fastrec.cli.output import byte_count, plural, say, say_json, visible
+from fastrec.cli.output import byte_count, mendable, plural, say, say_json, visible
 from fastrec.recording import Report, open
 from fastrec.recording.ends import NOT_CLOSED
 from fastrec.recording.writing.remains import remains
@@ -44,4 +44,6 @@ def _show(path: str, report: Report) -> None:
         numbers = f"numbers {channel.first:,} to {channel.end:,}" if channel.end else "no numbers"
         say(f"{name}: {plural(channel.records, 'record')}, {numbers}, lost {losses or 'nothing'}")
     verdict = "whole" if report.ok else plural(len(report.problems), "problem")
+    if not report.ok:
+        say(visible(mendable(path)))
     say(f"{visible(path)}: {verdict}, {byte_count(report.checked)} checked")

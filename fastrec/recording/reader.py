@@ -124,6 +124,7 @@ class Recording(Mapping[str, Records]):
             self.info = opening.read_json(path, "recording.json", seed=0)
         except FileNotFoundError as error:
             what = "holds no recording (no recording.json)" if path.is_dir() else "there is no such folder"
+            what += "; fastrec recover can save its channels" if opening.has_file(path, "channels") else ""
             raise RecordingError(f"{path}: {what}") from error
         if self.info.get("format") != layout.FORMAT_VERSION:
             raise FormatError(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -171,3 +172,26 @@ def test_closed_streams_are_no_traceback(bench: Path, verb: str) -> None:
     assert done.returncode == 0 and "Traceback" not in done.stderr
     done = subprocess.run(["sh", "-c", f"{command} 2>&-"], cwd=bench, check=False)
     assert done.returncode in (0, 1)  # the file of `export` is there already
+
+
+def test_what_recover_would_mend_names_it(
+    bench: Path, capsys: pytest.CaptureFixture[str], refused: Run
+) -> None:
+    run = bench / "small.fastrec"
+    (run / "channels/status/strings.000000.jsonl").unlink()
+    for verb in ("info", "verify"):
+        assert cli.main([verb, "small.fastrec"]) == 1
+        out = capsys.readouterr().out.splitlines()
+        assert any("texts that are not there" in line for line in out)
+        assert any(line.startswith("save what is whole: fastrec recover ") for line in out)
+    assert cli.main(["cat", "small.fastrec", "--fields", "tick"]) == 1
+    assert "fastrec: save what is whole: fastrec recover " in capsys.readouterr().err
+    records = run / "channels/status/records.000000.npy"
+    records.write_bytes(b"\x00" + records.read_bytes()[1:])
+    channel = run / "channels/status/channel.json"
+    channel.write_bytes(channel.read_bytes().replace(b"status", b"stetus"))
+    assert "; fastrec recover saves all that is whole" in refused(1, "cat", "small.fastrec", "status")
+    (run / "recording.json").unlink()
+    assert "no recording.json); fastrec recover can save its channels" in refused(1, "info", "small.fastrec")
+    shutil.rmtree(run / "channels")
+    assert "no recording.json)\n" in refused(1, "info", "small.fastrec")
