@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--follow",
         action="store_true",
-        help="go on with what a recorder commits, until it ends or Ctrl-C; with --last 0 only that",
+        help="go on with what a recorder commits, until it ends or is killed, or Ctrl-C; --last 0: only that",
     )
 
 
@@ -72,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
                 sys.stdout.flush()
                 if not wanted.more:
                     break
+            else:
+                following.tell_end(chosen.run)
     except KeyboardInterrupt:
         if not options.follow:
             raise

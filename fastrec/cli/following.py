@@ -8,11 +8,14 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from fastrec.cli.output import complain
 from fastrec.recording import Recording
+from fastrec.recording.ends import NOT_CLOSED
 from fastrec.recording.reader import Mark
+from fastrec.recording.writing.remains import remains
 from fastrec.records import Records
 
-__all__ = ["Round", "rounds"]
+__all__ = ["Round", "rounds", "tell_end"]
 
 _POLL_S = 0.1
 
@@ -49,6 +52,14 @@ def rounds(run: Recording, channels: Mapping[str, Records], made: int) -> Iterat
             raise BrokenPipeError
         else:
             time.sleep(_POLL_S)
+
+
+def tell_end(run: Recording) -> None:
+    """Say on stderr why nothing more comes, where that was not a clean close, and what is not in it yet."""
+    if run.state == "unclean":
+        complain(f"{run.path}: nothing more comes: {NOT_CLOSED}")
+        for note in remains(run).notes:
+            complain(note)
 
 
 def _deserted() -> bool:

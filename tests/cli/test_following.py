@@ -15,7 +15,8 @@ from recording import samples, writer
 from recording.samples import PERIOD, START_NS, held, status
 
 import fastrec as fr
-from fastrec.cli import main
+from fastrec.cli import following, main
+from fastrec.recording.writing.remains import Remains
 
 Run = Callable[..., str]
 
@@ -32,6 +33,7 @@ class Live:
         self.lock = writer.hold(root)
         self.steps: list[Callable[[], object]] = []
         self.waited = 0
+        self.clean = True
         monkeypatch.setattr(time, "sleep", self.step)
 
     def step(self, seconds: float) -> None:
@@ -40,6 +42,8 @@ class Live:
         if self.steps:
             self.steps.pop(0)()
         else:
+            if self.clean:
+                self.folder.close({"status": self.status, "held": self.held})
             os.close(self.lock)
 
     def rows(self, start: int, stop: int, **more: object) -> Callable[[], object]:
@@ -164,6 +168,22 @@ def test_a_reader_that_has_gone_ends_it_though_nothing_comes(recorder: fr.Record
         process.stdout.close()
         assert process.wait(60) == 0
         assert process.stderr.read() == ""
+
+
+def test_why_it_ends_is_told_where_the_recording_was_not_closed(
+    live: Live, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.clean, live.steps = False, [live.rows(20, 22)]
+    notes = ("7 records of channel 'status' wait in shared memory",)
+    monkeypatch.setattr(following, "remains", lambda run: Remains({"status": 7}, notes))
+    assert main(["cat", "live.fastrec", "status", "--follow", "--json", "--last", "0"]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2
+    assert err.splitlines() == [
+        f"fastrec: {Path.cwd() / 'live.fastrec'}: nothing more comes: it was not closed: killed, or its"
+        " disk took no more; what was committed is whole",
+        "fastrec: 7 records of channel 'status' wait in shared memory",
+    ]
 
 
 def test_a_stop_ends_it(recorder: fr.Recorder) -> None:
