@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -646,10 +647,15 @@ def test_what_others_can_reach_is_left_alone(left: tuple[Path, Path], mode: int)
     resumed_with_warning(path, "left alone")
 
 
-def test_what_is_of_somebody_else_is_left_alone(left: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("uid", [12345, pwd.getpwnam("nobody").pw_uid])
+def test_what_is_of_somebody_else_is_left_alone(left: tuple[Path, Path], tmp_path: Path, uid: int) -> None:
     path, ring = left
-    os.chown(ring, 12345, 12345)
-    resumed_with_warning(path, "left alone")
+    os.chown(ring, uid, uid)
+    user = "12345" if uid == 12345 else "nobody"
+    said = f"{ring.name} is left alone: it belongs to user {user}, .* run this as user {user}"
+    result = fr.recover(path, tmp_path / "saved")
+    assert any(re.search(said, problem) for problem in result.problems) and not result.ok
+    resumed_with_warning(path, said)
 
 
 def test_a_second_name_is_left_alone(left: tuple[Path, Path]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -157,10 +158,24 @@ def left_rings(root: Path, sessions: Sequence[Mapping[str, Any]], channels: Sequ
             except OSError as error:
                 if error.errno in _PASSING:
                     raise
-                why = f"ring {name} is left alone: {error.strerror}"
+                why = f"ring {name} is left alone: {_of_another(name) or error.strerror}"
                 yield Left(name, channel, session, None, why, root, None)
                 continue
             yield Left(name, channel, session, ring, "", root, _behind(sessions[place + 1 :], channel))
+
+
+def _of_another(name: str) -> str:
+    """Whose a ring is that is not ours, and what to do; empty: it is ours, or has gone."""
+    try:
+        uid = os.lstat(_SHARED / name).st_uid
+    except OSError:
+        return ""
+    if uid == os.geteuid():
+        return ""
+    user = str(uid)
+    with suppress(KeyError):
+        user = pwd.getpwuid(uid).pw_name
+    return f"it belongs to user {user}, who alone can take what is in it: run this as user {user}"
 
 
 def _behind(later: Sequence[Mapping[str, Any]], channel: str) -> int | None:
