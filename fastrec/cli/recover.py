@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--salvage",
         action="store_true",
-        help="take rows that no checksum proves, too, as those behind the last index row, and mark them",
+        help="take, and mark, whole rows that no index row tells of, too: those beyond the last index row, or"
+        " of one that is damaged; never those of a block that does not match its checksum",
     )
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")

@@ -79,6 +79,16 @@ def test_salvage(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "status: 17 records, numbers 0 to 20, gone 0, unproven 17" + OWN in lines
 
 
+def test_a_damaged_block_is_not_salvaged(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recover", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "beyond the last index row" in told
+    assert "never those of a block that does not match its checksum" in told
+    damage(bench)
+    assert main(["recover", "small.fastrec", "saved.fastrec", "--salvage"]) == 3
+    assert "status: 13 records, numbers 0 to 20, gone 4" + OWN in capsys.readouterr().out.splitlines()
+
+
 def test_failed_is_1(bench: Path, refused: Callable[..., str]) -> None:
     assert "exists" in refused(1, "recover", "small.fastrec", "small.fastrec")
     assert "no such folder" in refused(1, "recover", "nothing", "saved.fastrec")
