@@ -140,8 +140,9 @@ def tell_damage(run: Recording) -> int:
     for problem in problems[:_PROBLEMS]:
         complain(problem)
     if len(problems) > _PROBLEMS:
-        complain(f"and {plural(len(problems) - _PROBLEMS, 'more problem')}; fastrec verify tells them all")
-    if problems:
+        more = plural(len(problems) - _PROBLEMS, "more problem")
+        complain(f"and {more}; fastrec verify tells them all; {mendable(run.path)}")
+    elif problems:
         complain(mendable(run.path))
     return 1 if problems else 0
 
