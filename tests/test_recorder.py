@@ -7,6 +7,7 @@ import ctypes
 import errno
 import gc
 import itertools
+import json
 import os
 import resource
 import shutil
@@ -956,6 +957,43 @@ class TestMoved:
         with fr.Recorder(tmp_path / "r"):
             shutil.rmtree(tmp_path / "r")
         assert os.listdir(tmp_path) == []
+
+    def test_what_went_with_the_folder_is_not_durable(self, tmp_path: Path) -> None:
+        rec = fr.Recorder(tmp_path / "r", flush="10ms", durability="20ms")
+        channel = rec.add("a", schema=STATUS)
+        rec.start()
+        channel.extend(np.zeros(3000, STATUS))
+        until(lambda: channel.stats.durable == 3000)
+        ring = json.loads((tmp_path / "r/sessions.jsonl").read_text())["rings"] + ".a"
+        assert ring in os.listdir("/dev/shm")
+        shutil.rmtree(tmp_path / "r")
+        until(lambda: channel.spooling.marks()["error"] == errno.ENOENT)
+        channel.extend(np.zeros(500, STATUS))
+        assert (channel.stats.written, channel.stats.durable, len(channel.last(3500))) == (0, 0, 3500)
+        with pytest.raises(
+            fr.RecordingError, match=r"r: was removed .*; 3,500 records of channel 'a' are not"
+        ):
+            rec.stop()
+        assert os.listdir(tmp_path) == [] and ring not in os.listdir("/dev/shm")
+
+    @pytest.mark.parametrize("file", ["index", "records", "gaps"])
+    @pytest.mark.parametrize("idle", [False, True])
+    def test_a_file_that_was_removed_is_written_again(self, tmp_path: Path, file: str, idle: bool) -> None:
+        path = tmp_path / "r"
+        rec = fr.Recorder(path, flush="10ms", durability="20ms" if not idle else "1h")
+        channel = rec.add("a", schema=STATUS, capacity=2000)
+        rec.start()
+        rows = np.zeros(1000, STATUS)
+        for count in range(5):
+            rows["count"] = np.arange(1000) + count * 1000
+            channel.extend(rows)
+            until(lambda: channel.stats.written == channel.stats.published)
+        (path / "channels/a" / f"{file}.000000.npy").unlink()
+        rec.stop()
+        run = fr.open(path)
+        assert run.state == "closed" and run.verify().ok
+        assert run["a"]["count"].tolist() == list(range(5000)) and not len(run["a"].gaps)
+        assert sorted(path.glob("channels/a/*.000000.*")) == []
 
 
 def test_exit_without_stop(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from fastrec.cli.bench import Bench
 from fastrec.cli.defaults import CommandRecorder
 from fastrec.cli.ending import Ending
 from fastrec.cli.fields import tell_renamed
-from fastrec.cli.output import complain, say, say_json, visible
+from fastrec.cli.output import complain, folder_identity, say, say_json, visible
 from fastrec.cli.progress import progress
 from fastrec.cli.sources import Wanted
 from fastrec.cli.summary import late, lost, show_channel, show_next, show_place
@@ -96,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
             if not options.quiet:
                 tell_renamed(channel.schema for channel in recorder.channels.values())
             recorder.start()
+            made = folder_identity(path)
             ended_by = _watch(recorder, options, ending)
         except BaseException:
             for failure in _ended(recorder, bench):
@@ -111,7 +112,8 @@ def run(options: argparse.Namespace) -> int:
         }
         say_json({"path": str(path), "closed": closed, "ended_by": ended_by, "channels": channels})
     elif not options.quiet:
-        _show(path, wanted, recorder, outcomes, closed=closed)
+        there = folder_identity(path) == made
+        _show(path, wanted, recorder, outcomes, closed=closed, there=there)
     for failure in failures[1:]:
         complain(str(failure) or "interrupted")
     if failures:
@@ -151,14 +153,16 @@ def _show(
     outcomes: Mapping[str, str],
     *,
     closed: bool,
+    there: bool,
 ) -> None:
     stats = recorder.stats
-    show_place(path, closed=closed)
+    show_place(path, closed=closed, there=there)
     for name, channel in recorder.channels.items():
         show_channel(name, _what(channel, wanted.get(name)), stats[name], channel.ring.first)
         if name in outcomes:
             say(f"  outcome   {visible(outcomes[name])}")
-    show_next(path, next((name for name, one in stats.items() if one.written), None))
+    if there:
+        show_next(path, next((name for name, one in stats.items() if one.written), None))
 
 
 def _what(channel: Channel, wanted: Wanted | None) -> str:

@@ -25,10 +25,11 @@ def late(ns: int) -> str:
     return "unknown" if ns < 0 else format_duration(ns)
 
 
-def show_place(path: Path, *, closed: bool) -> None:
-    """Print where the recording lies."""
+def show_place(path: Path, *, closed: bool, there: bool = True) -> None:
+    """Print where the recording lies; not `there`: it was moved or removed, and what is there is another."""
     state = "closed" if closed else "not closed"
-    say(f"{visible(str(path))}: {state}, {byte_count(folder_bytes(path))}")
+    size = byte_count(folder_bytes(path)) if there else "no longer at this path"
+    say(f"{visible(str(path))}: {state}, {size}")
 
 
 def show_channel(name: str, what: str, stats: Stats, first: int = 0) -> None:

@@ -390,6 +390,13 @@ static int d_begin(int fd, uint64_t offset, uint64_t size)
     return fails() ? -EIO : 0;
 }
 
+/* Nobody else is in the folder. */
+static int d_removed(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
 static const fr_io disk = {
     .create = d_create,
     .write = d_write,
@@ -402,6 +409,7 @@ static const fr_io disk = {
     .read = d_read,
     .space = d_space,
     .begin = d_begin,
+    .removed = d_removed,
 };
 
 /* ---- a run ---- */

@@ -232,8 +232,8 @@ static int disk_begin(int fd, uint64_t offset, uint64_t size)
     return 0;
 }
 
-static const fr_io disk = {disk_create, disk_write, fr_publish_name, fr_remove, disk_sync, disk_sync,
-                           disk_sync,   fr_close,   fr_pread,        fr_space,  disk_begin};
+static const fr_io disk = {disk_create, disk_write, fr_publish_name, fr_remove, disk_sync,  disk_sync,
+                           disk_sync,   fr_close,   fr_pread,        fr_space,  disk_begin, fr_removed};
 
 /* ---- the getters ---- */
 

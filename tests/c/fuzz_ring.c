@@ -71,8 +71,8 @@ static int f_begin(int fd, uint64_t offset, uint64_t size)
     (void)fd, (void)offset, (void)size;
     return 0;
 }
-static const fr_io memory_io = {f_create, f_write, f_publish, f_remove, f_sync, f_sync,
-                                f_sync,   f_sync,  f_read,    f_space,  f_begin};
+static const fr_io memory_io = {f_create, f_write, f_publish, f_remove, f_sync,  f_sync,
+                                f_sync,   f_sync,  f_read,    f_space,  f_begin, f_sync};
 
 static char npy[128];
 

@@ -195,8 +195,8 @@ static int t_space(int folder_fd, uint64_t *bytes)
     return 0;
 }
 
-static const fr_io faulty = {t_create,   t_write, t_publish, t_remove, t_sync, t_sync_all,
-                             t_sync_dir, t_close, t_read,    t_space,  t_begin};
+static const fr_io faulty = {t_create,   t_write, t_publish, t_remove, t_sync,  t_sync_all,
+                             t_sync_dir, t_close, t_read,    t_space,  t_begin, fr_removed};
 
 static int64_t fake_now(void) { return fake; }
 static void fake_wait(const uint32_t *w, uint32_t e, int64_t d)
@@ -651,6 +651,46 @@ static void behind(void)
     free(records), no_rows = 0;
 }
 
+/* Somebody removes one file of a segment that is durable, and of which the ring has lost most: all of it,
+ * losses too, is written again out of what is still open, and no sooner durable. */
+static void removed(void)
+{
+    static const char *const names[] = {"index.000002.npy", "records.000002.npy", "gaps.000002.npy",
+                                        "strings.000002.jsonl"};
+    uint64_t told[8], i;
+    int file, spooled;
+    for (file = 0; file < 8; file++) {
+        memset(told, 0, sizeof told);
+        published = 0;
+        set_up(256);
+        for (i = 0; i < 24; i++) {
+            publish(100), drain();
+            fr_ring_lose(&ring, FR_GAP_MISSED, 0, 3, (int64_t)published, (int64_t)published);
+            told[FR_GAP_MISSED] += 3;
+            spooled = channel.segment.number == 2 && channel.segment.rows[FR_RECORDS] > 200;
+            if (file < 4 || !spooled)
+                fr_sync_round(&spooler); /* else the rest of it is not durable */
+        }
+        unlinkat(dir, names[file % 4], 0);
+        fr_sync_round(&spooler);
+        if (channel.sync_error != ENOENT)
+            PROBLEM("that %s was removed goes unnoticed", names[file % 4]);
+        publish(1), drain();
+        if (channel.durable > 2 * SEGMENT)
+            PROBLEM("durable %llu, of what was removed", (unsigned long long)channel.durable);
+        for (i = 0; i < 3; i++) {
+            publish(100), drain();
+            fr_sync_round(&spooler);
+        }
+        if (channel.sync_error || channel.given_up_count || channel.disk || channel.overwritten)
+            PROBLEM("of %s not all was written again", names[file % 4]);
+        all_told(told);
+        if (!faccessat(dir, "zones.000002.npy", F_OK, 0))
+            PROBLEM("of what is needless something stays");
+        fr_channel_close(&faulty, &channel, &spooler.lock);
+    }
+}
+
 /* As many losses wait as may, when numbers are found missing on both sides of some that were told before. */
 static void losses_full(void)
 {
@@ -754,7 +794,7 @@ int main(int argc, char **argv)
                  {"anchored", anchored}, {"parted", parted},   {"losses", losses_full},
                  {"counted", counted},   {"growing", growing}, {"crowded", crowded_again},
                  {"turns", turns},       {"large", too_large}, {"told", told_full},
-                 {"behind", behind}};
+                 {"behind", behind},     {"removed", removed}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;

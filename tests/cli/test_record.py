@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,6 +208,25 @@ def test_what_the_disk_did_not_take_is_told(small_disk: Path, capsys: pytest.Cap
     records = fr.open(path)["rusage"]
     assert int(records.seq[-1]) < int(written.replace(",", "")) < int(records.seq[-1]) + 1_000_000
     assert "No space left on device" in err
+
+
+def test_another_in_its_place_is_not_measured(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop = Recorder.stop
+
+    def removed(recorder: Recorder) -> None:
+        monkeypatch.setattr(Recorder, "stop", stop)
+        shutil.rmtree("run.fastrec")
+        with fr.Recorder("run.fastrec") as other:
+            other.mark("another")
+        stop(recorder)
+
+    monkeypatch.setattr(Recorder, "stop", removed)
+    assert main(["record", "linux:rusage@500", "--records", "3", "-o", "run.fastrec"]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("run.fastrec: not closed, no longer at this path\n") and "next" not in out
+    assert re.fullmatch(r"fastrec: /.*: was removed .*; \d+ records of channel 'rusage' are not .*\n", err)
 
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:

@@ -4,7 +4,8 @@
  * a second flush that succeeds proves nothing. So its segment is given up, with all that are not durable yet:
  * the cursor goes back to what is durable, and a new segment takes what follows from the ring, or, where that
  * has lost it, from the segments given up, whose checksums tell what is still right. What neither has is a
- * loss. */
+ * loss. One of which somebody removed a file is given up too, and written again from its first record on, out
+ * of its files, which are still open. */
 #ifndef FASTREC_AGAIN_H
 #define FASTREC_AGAIN_H
 
@@ -21,20 +22,60 @@ static inline int fr_again_index(const fr_io *io, const fr_spool_channel *c, con
            && to->crc == fr_crc32c(fr_seed(c->seed_base, s->number, row), to, offsetof(fr_index_row, crc));
 }
 
+/* ---- what was removed ---- */
+
+/* The first of some segments that somebody removed a file of, and of which something is to be written again;
+ * `count`: of none. Its first index row tells from where. */
+static inline uint32_t fr_again_first(const fr_io *io, const fr_spool_channel *c, const fr_segment *segments,
+                                      uint32_t count, fr_index_row *row)
+{
+    uint32_t i = 0;
+    while (i < count
+           && !(fr_segment_removed(io, &segments[i]) && fr_again_index(io, c, &segments[i], 0, row)))
+        i++;
+    return i;
+}
+
+/* Losses that were committed in some segments with records below `safe`, which nobody has kept, into `to`;
+ * how many. */
+static inline uint64_t fr_again_told(const fr_io *io, const fr_spool_channel *c, const fr_segment *segments,
+                                     uint32_t count, uint64_t safe, fr_gap *to)
+{
+    fr_index_row row;
+    fr_gap_row gap;
+    uint64_t n = 0, at, known;
+    uint32_t i;
+    for (; count--; segments++)
+        for (i = 0, at = 0; fr_again_index(io, c, segments, i, &row) && row.first_seq < safe; i++)
+            for (known = row.gap_rows; at < known && at < segments->rows[FR_GAPS]; at++)
+                if (fr_read_all(io, segments->fd[FR_GAPS], &gap, sizeof gap,
+                                c->kinds[FR_GAPS].header_size + at * sizeof gap)
+                    && gap.crc
+                           == fr_crc32c(fr_seed(c->seed_base, segments->number, at), &gap,
+                                        offsetof(fr_gap_row, crc)))
+                    to[n++] = gap.gap;
+    return n;
+}
+
 /* ---- giving up ---- */
 
 /* Losses that were committed with what is given up wait for a commit again, with those that do anyway. Where
  * they are too many, those with numbers keep theirs: found missing again, they would be counted twice. The
- * others are added up, as ever. */
-static inline int fr_again_gaps(fr_spool_channel *c, uint64_t from)
+ * others are added up, as ever. `removed`: segments of which all is to be written again. */
+static inline int fr_again_gaps(const fr_io *io, fr_spool_channel *c, uint64_t safe,
+                                const fr_segment *removed, uint32_t count)
 {
-    fr_gap *all = (fr_gap *)malloc((c->told_count + c->own_count + c->gap_count + 1) * sizeof *all);
-    uint64_t n = 0, named = 0, over = 0, i;
+    fr_gap *all;
+    uint64_t n = c->told_count + c->own_count + c->gap_count + 1, named = 0, over = 0, i;
+    for (i = 0; i < count; i++)
+        n += removed[i].rows[FR_GAPS];
+    all = (fr_gap *)malloc(n * sizeof *all);
     if (!all)
         return -ENOMEM;
-    fr_told_forget(c, from);
-    for (; n < c->told_count; n++)
-        all[n] = c->told[n].gap;
+    n = fr_again_told(io, c, removed, count, safe, all);
+    fr_told_forget(c, safe);
+    for (i = 0; i < c->told_count; i++)
+        all[n++] = c->told[i].gap;
     memcpy(all + n, c->own, c->own_count * sizeof *all);
     n += c->own_count;
     memcpy(all + n, c->gaps, c->gap_count * sizeof *all);
@@ -69,13 +110,19 @@ static inline void fr_again_tell(fr_spool_channel *c, pthread_mutex_t *lock, int
     pthread_mutex_unlock(lock);
 }
 
-/* One of the segments given up is left as it is. */
+/* One of the segments given up is left as it is; what remains of one that was removed is removed, too, once
+ * another has all of it. */
 static inline void fr_again_part(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock, uint32_t at)
 {
-    pthread_mutex_lock(lock);
-    fr_keep(c, &c->given_up[at].segment);
-    pthread_mutex_unlock(lock);
-    fr_segment_close(io, &c->given_up[at].segment);
+    fr_segment *s = &c->given_up[at].segment;
+    const int needless =
+        c->given_up[at].removed && fr_load_acquire(c->never ? &c->placed : &c->durable) >= s->end;
+    fr_segment_close(io, s);
+    if (!needless || fr_segment_remove(io, c->dir, s->number)) {
+        pthread_mutex_lock(lock);
+        fr_keep(c, s);
+        pthread_mutex_unlock(lock);
+    }
     memmove(c->given_up + at, c->given_up + at + 1, (--c->given_up_count - at) * sizeof *c->given_up);
     fr_again_tell(c, lock, 0);
 }
@@ -111,9 +158,10 @@ static inline int fr_again_spare(const fr_io *io, fr_segment *s)
 static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex_t *lock)
 {
     fr_segment segments[FR_RETIRED + 1];
+    fr_index_row first;
     uint64_t from;
-    uint32_t count, i;
-    int error, ahead, behind = 0;
+    uint32_t count, removed, i;
+    int error, ahead, behind = 0, gone;
     fr_segment unneeded;
     pthread_mutex_lock(lock);
     error = c->syncing ? FR_COMMIT_WAIT : 0;
@@ -123,11 +171,24 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     if (c->open)
         segments[count++] = c->segment;
     pthread_mutex_unlock(lock);
-    if (!error) /* while it is broken nobody begins a flush */
-        error = fr_again_gaps(c, from);
+    if (error) /* else nobody begins one while it is broken */
+        return error;
+    removed = fr_again_first(io, c, segments, count, &first);
+    gone = io->removed(c->dir);
+    error = fr_again_gaps(io, c, from, segments + removed, count - removed);
     if (error)
         return error;
     pthread_mutex_lock(lock);
+    if (removed < count && first.first_seq < from) {
+        from = first.first_seq;
+        c->safe_last = first.t_min;
+    }
+    if (from < c->durable)
+        fr_store_release(&c->durable, from);
+    if (gone) { /* with the folder, and for good: nothing can be written again there */
+        fr_store_release(&c->durable, c->ring.header->first);
+        fr_store_release(&c->written, c->ring.header->first);
+    }
     c->again_error = (int)c->broken;
     c->retired_count = 0;
     c->open = 0;
@@ -161,7 +222,7 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     for (i = 0; i < c->given_up_count; i++)
         c->given_up[i].index_at = c->given_up[i].row_at = 0;
     for (i = 0; i < count; i++) {
-        fr_given_up one = {segments[i], 0, 0};
+        fr_given_up one = {segments[i], 0, 0, i >= removed && fr_segment_removed(io, &segments[i])};
         c->given_up[c->given_up_count++] = one;
         error = fr_again_spare(io, &c->given_up[c->given_up_count - 1].segment);
         behind = error ? error : behind;

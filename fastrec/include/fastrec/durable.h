@@ -15,6 +15,7 @@ typedef struct fr_dirty {
     fr_spool_channel *channel;
     fr_segment segments[FR_RETIRED + 1];
     uint32_t count, retired; /* of the segments, the first `retired` are to be closed */
+    uint32_t looked_at;      /* of these is seen whether they are there: the open one, flushed or not */
     int side, behind;        /* why the count of a side file stays too low: of any, of one to be closed */
     int names;               /* files were created */
     uint64_t placed;         /* the mark, before anything is flushed */
@@ -25,7 +26,7 @@ typedef struct fr_dirty {
 static inline uint32_t fr_sync_collect(fr_spool_channel *c, pthread_mutex_t *lock, fr_dirty *d)
 {
     d->channel = c;
-    d->count = d->retired = 0;
+    d->count = d->retired = d->looked_at = 0;
     d->side = d->behind = 0;
     d->names = 0;
     d->placed = 0;
@@ -35,14 +36,16 @@ static inline uint32_t fr_sync_collect(fr_spool_channel *c, pthread_mutex_t *loc
         d->last = c->open ? c->segment.last : c->safe_last;
         memcpy(d->segments, c->retired, c->retired_count * sizeof *d->segments);
         d->count = d->retired = c->retired_count;
+        d->segments[d->count] = c->segment;
+        d->looked_at = d->count + (uint32_t)c->open;
         if (c->open
             && ((d->placed != c->durable && !c->never) || c->segment.number != c->synced_segment
                 || c->segment.rows[FR_INDEX] != c->synced_index))
-            d->segments[d->count++] = c->segment;
+            d->count++;
         d->names = c->unsynced_names;
         c->unsynced_names = 0;
     }
-    c->syncing = d->count || d->names;
+    c->syncing = d->looked_at || d->names;
     pthread_mutex_unlock(lock);
     return d->count * (FR_FILES - 1) + (uint32_t)(d->names != 0);
 }
@@ -57,6 +60,17 @@ static inline int fr_sync_each(const fr_io *io, const fr_dirty *d)
             if (file != FR_ZONES && (d->segments[i].rows[file] || file == FR_RECORDS))
                 error = io->sync(d->segments[i].fd[file]);
     return error || !d->names ? error : io->sync_dir(d->channel->dir);
+}
+
+/* Whoever removes a file that is open is told nothing, and a flush of it succeeds: for nothing. 0 or -ENOENT.
+ */
+static inline int fr_sync_look(const fr_io *io, const fr_dirty *d)
+{
+    uint32_t i;
+    for (i = 0; i < d->looked_at; i++)
+        if (fr_segment_removed(io, &d->segments[i]))
+            return -ENOENT;
+    return 0;
 }
 
 /* The flush is over: raise the mark, and close the full segments, which nobody else does. After one that
@@ -178,6 +192,7 @@ static inline void fr_sync_all_of(const fr_io *io, pthread_mutex_t *lock, fr_spo
         int own = error; /* of those that had nothing to flush, too: they may have written since */
         if (files <= FR_SYNC_MANY && durability != FR_DURABLE_NEVER)
             own = fr_sync_each(io, d);
+        own = own ? own : fr_sync_look(io, d);
         fr_sync_finish(io, lock, d, own, durability);
     }
 }

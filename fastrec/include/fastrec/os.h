@@ -412,6 +412,7 @@ typedef struct fr_io {
     int (*space)(int dir, uint64_t *bytes); /* that are free for us on its file system */
     /* Begin to write out what was written, and wait for nothing. A hint: what fails, `sync` will say. */
     int (*begin)(int fd, uint64_t offset, uint64_t size);
+    int (*removed)(int fd); /* has an open file, or folder, no name any more? */
 } fr_io;
 
 static inline int fr_create(int dir, const char *name)
@@ -489,8 +490,15 @@ static inline int fr_begin(int fd, uint64_t offset, uint64_t size)
 #endif
 }
 
-static const fr_io fr_system_io = {fr_create,   fr_pwrite, fr_publish_name, fr_remove, fr_sync, fr_sync_all,
-                                   fr_sync_dir, fr_close,  fr_pread,        fr_space,  fr_begin};
+/* What cannot be asked counts as there. */
+static inline int fr_removed(int fd)
+{
+    struct stat about;
+    return !fstat(fd, &about) && !about.st_nlink;
+}
+
+static const fr_io fr_system_io = {fr_create,   fr_pwrite, fr_publish_name, fr_remove, fr_sync,  fr_sync_all,
+                                   fr_sync_dir, fr_close,  fr_pread,        fr_space,  fr_begin, fr_removed};
 
 /* Is the disk full, or out of reach for a moment? Then the same call may be made again later. Any other error
  * leaves it open what became of the file. */

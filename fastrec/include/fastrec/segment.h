@@ -159,6 +159,16 @@ static inline int fr_npy_count(const fr_io *io, int fd, uint64_t rows)
     return error;
 }
 
+/* Did somebody remove one of its files while it is written? Zones are derived: without them it is whole. */
+static inline int fr_segment_removed(const fr_io *io, const fr_segment *s)
+{
+    int i;
+    for (i = 0; i < FR_FILES; i++)
+        if (i != FR_ZONES && s->fd[i] >= 0 && io->removed(s->fd[i]))
+            return 1;
+    return 0;
+}
+
 /* Bring the counts of the side files up to what is committed. */
 static inline int fr_segment_raise(const fr_io *io, const fr_segment *s)
 {

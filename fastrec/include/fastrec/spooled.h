@@ -58,6 +58,7 @@ typedef struct fr_given_up {
     fr_segment segment;
     uint64_t index_at; /* row of the index */
     uint64_t row_at;   /* at which its block begins */
+    int removed;       /* somebody removed a file of it: all of it is written again */
 } fr_given_up;
 
 typedef struct fr_spool_channel {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 from fastrec.core.spooler import SpoolChannel, Spooler
 from fastrec.errors import RecordingError
 from fastrec.recording.writing.journals import Lines
+from fastrec.recording.writing.storing import Storing
 from fastrec.ring import Ring
 
-__all__ = ["Spooling", "check_counts", "check_written", "close_marks", "unanswered"]
+__all__ = ["Spooling", "check_end", "unanswered"]
 
 Spooling = dict[str, tuple[Ring, SpoolChannel]]
 """By channel name, what is written and who writes it."""
@@ -30,7 +32,28 @@ def unanswered(spooling: Spooling) -> str:
     return said
 
 
-def close_marks(root: Path, marks: Lines, spooler: Spooler) -> None:
+def check_end(
+    root: Path, folder: int, marks: Lines, spooler: Spooler, spooling: Spooling, storing: Storing
+) -> None:
+    """Whether all is on the disk that is to be, now that the spooler has stopped.
+
+    Parameters
+    ----------
+    folder : int
+        Descriptor of the recording.
+
+    Raises
+    ------
+    RecordingError
+        Something is not; the message says how much, and why.
+    """
+    _check_there(root, folder, spooling)
+    _close_marks(root, marks, spooler)
+    _check_written(root, spooling, durable=storing.durability != "never")
+    _check_counts(root, spooling)
+
+
+def _close_marks(root: Path, marks: Lines, spooler: Spooler) -> None:
     """Close marks.jsonl, which the spooler has flushed.
 
     Raises
@@ -48,7 +71,27 @@ def close_marks(root: Path, marks: Lines, spooler: Spooler) -> None:
         ) from error
 
 
-def check_written(root: Path, spooling: Spooling, *, durable: bool) -> None:
+def _check_there(root: Path, folder: int, spooling: Spooling) -> None:
+    """Whether the folder, a descriptor, is still in any place; if not, nobody could take over its rings.
+
+    Raises
+    ------
+    RecordingError
+        It was removed; the message says how much is lost.
+    """
+    if os.fstat(folder).st_nlink:
+        return
+    for ring, _ in spooling.values():
+        ring.core.unlink()
+    lost = (
+        f"{ring.core.head - ring.first:,} records of channel {name!r}" for name, (ring, _) in spooling.items()
+    )
+    raise RecordingError(
+        f"{root}: was removed while it was recorded to; {', '.join(lost) or 'its marks'} are not on the disk"
+    )
+
+
+def _check_written(root: Path, spooling: Spooling, *, durable: bool) -> None:
     """Whether all is on the disk, and durable if it is to be.
 
     Raises
@@ -58,6 +101,11 @@ def check_written(root: Path, spooling: Spooling, *, durable: bool) -> None:
     """
     for name, (ring, channel) in spooling.items():
         marks, head = channel.marks(), ring.core.head
+        if marks["error"] == errno.ENOENT:
+            raise RecordingError(
+                f"{root}: the folder of channel {name!r} was removed while it was recorded to;"
+                f" {head - marks['written']:,} records of it are not on the disk"
+            )
         if marks["error"]:
             missing, why = head - marks["written"], os.strerror(marks["error"])
             raise RecordingError(
@@ -72,7 +120,7 @@ def check_written(root: Path, spooling: Spooling, *, durable: bool) -> None:
             )
 
 
-def check_counts(root: Path, spooling: Spooling) -> None:
+def _check_counts(root: Path, spooling: Spooling) -> None:
     """Warn of headers that count too few rows."""
     for name, (_, channel) in spooling.items():
         why = channel.marks()["side_error"]
@@ -82,5 +130,5 @@ def check_counts(root: Path, spooling: Spooling) -> None:
                 f" files count too few rows: {os.strerror(why)}; fastrec reads all of them, numpy.load"
                 " does not",
                 RuntimeWarning,
-                stacklevel=5,
+                stacklevel=6,
             )

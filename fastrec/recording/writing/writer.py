@@ -21,7 +21,7 @@ from fastrec.recording import layout
 from fastrec.recording.opening import FOLDER, has_file, refusal
 from fastrec.recording.writing import files
 from fastrec.recording.writing.journals import Lines, open_readings
-from fastrec.recording.writing.outcome import Spooling, check_counts, check_written, close_marks, unanswered
+from fastrec.recording.writing.outcome import Spooling, check_end, unanswered
 from fastrec.recording.writing.resuming import ChannelEnd, Moment, Resumed
 from fastrec.recording.writing.rings import home_of, new_prefix, not_kept, sweep
 from fastrec.recording.writing.spooling import open_channel, rest, spool
@@ -305,9 +305,7 @@ class Writer:
                 " what is not written is in shared memory, and as long as this process lives, it is tried on"
             )
         try:
-            close_marks(self._root, self.marks, self._spooler)
-            check_written(self._root, self._spooling, durable=self._storing.durability != "never")
-            check_counts(self._root, self._spooling)
+            check_end(self._root, self._folder, self.marks, self._spooler, self._spooling, self._storing)
             totals, final = {}, stats()
             for name, (ring, spooling) in self._spooling.items():
                 before = self._ends[name].segment if name in self._ends else 0
