@@ -15,8 +15,10 @@ from fastrec.errors import RecordingError, SchemaError
 from fastrec.recording.opening import absolute
 from fastrec.recording.reader import Mark, Recording
 from fastrec.recording.writing.files import checked_metadata, let_go, take_back_unborn
+from fastrec.recording.writing.outcome import reason
 from fastrec.recording.writing.resuming import Resumed, resume
 from fastrec.recording.writing.storing import Storing
+from fastrec.recording.writing.watching import Watch
 from fastrec.recording.writing.writer import Writer
 from fastrec.ring import Ring
 from fastrec.schema import Schema
@@ -63,6 +65,7 @@ class Destination:
         self._resumed: Resumed | None = None
         self._held: list[int] = []  # descriptors, the writer's too; the one that holds the lock is the last
         self._writer: Writer | None = None
+        self._watch: Watch | None = None
         self._marks: deque[Mark] = deque(maxlen=_MARKS)
         self.offset_ns = 0
 
@@ -122,6 +125,8 @@ class Destination:
         if self.path is not None:
             self._writer = Writer(self.path, self._metadata, self._storing, self._resumed, self._held)
             self._writer.begin()
+            self._watch = Watch(self.path, self._storing.sync_ns, reason)
+            self._watch.start()
         if self._resumed is not None:
             for mark in self._resumed.lost:
                 self._writer.marks.append(mark._asdict())
@@ -130,7 +135,11 @@ class Destination:
 
     def add(self, name: str, ring: Ring, options: Mapping[str, Any]) -> SpoolChannel | None:
         """Make room for a channel in it; see `Writer.add`. None: it stays in memory."""
-        return self._writer.add(name, ring, options) if self._writer else None
+        if self._writer is None:
+            return None
+        spooling = self._writer.add(name, ring, options)
+        self._watch.add(name, ring, spooling)
+        return spooling
 
     def drain(self, name: str) -> None:
         """From now on what is in the ring of a channel goes there."""
@@ -140,6 +149,7 @@ class Destination:
     def drop(self, name: str, ring: Ring) -> None:
         """Take back an `add`, before `drain`."""
         if self._writer is not None:
+            self._watch.drop(name)
             self._writer.drop(name, ring)
 
     def mark(self, text: object, kind: str) -> int:
@@ -162,15 +172,21 @@ class Destination:
 
     def end(self, stats: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
         """Drain what is left, and close it; see `Writer.close`."""
+        self._look_no_more()
         if self._writer is not None:
             self._writer.close(stats)
         self.release()
 
     def discard(self) -> None:
         """Leave nothing behind of what never held anything, and what was there as it was."""
+        self._look_no_more()
         if self._writer is not None:
             self._writer.discard()
         self.release()
+
+    def _look_no_more(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
 
     def forget(self) -> None:
         """Let go of them in a forked child: all of it is the parent's."""

@@ -13,10 +13,15 @@ from fastrec.recording.writing.journals import Lines
 from fastrec.recording.writing.storing import Storing
 from fastrec.ring import Ring
 
-__all__ = ["Spooling", "check_end", "unanswered"]
+__all__ = ["Spooling", "check_end", "reason", "unanswered"]
 
 Spooling = dict[str, tuple[Ring, SpoolChannel]]
 """By channel name, what is written and who writes it."""
+
+
+def reason(error: int) -> str:
+    """What an errno of the spooler means."""
+    return "its folder was removed" if error == errno.ENOENT else os.strerror(error)
 
 
 def unanswered(spooling: Spooling) -> str:

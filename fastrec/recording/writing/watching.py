@@ -1,0 +1,133 @@
+"""Says while a recorder runs that a disk takes nothing, and later that it does again: a stop may be far."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastrec.core.spooler import SpoolChannel
+from fastrec.ring import Ring
+from fastrec.times import format_duration
+
+__all__ = ["Watch"]
+
+_EVERY = 0.25  # s between two looks
+_PATIENCE = 1.0  # s that an error may last before anything is said: most are over at once
+
+
+@dataclass
+class _Watched:
+    """A channel, and what was seen of it at the look before."""
+
+    ring: Ring
+    spooling: SpoolChannel
+    head: int
+    at: float  # time.monotonic
+    since: float | None = None  # an error was there at every look
+    told: bool = False
+    lost: int = 0  # when there was none
+
+    def count_lost(self) -> int:
+        marks = self.spooling.marks()
+        return marks["disk"] + marks["overwritten"] + self.ring.core.account()["dropped"]
+
+
+class Watch:
+    """Looks at channels, and warns once of an error that lasts, and once when it is over.
+
+    Its thread runs from `start` to `stop`.
+
+    Parameters
+    ----------
+    root : Path
+        The recording, as a message calls it.
+    sync_ns : int
+        Between two flushes: an error of one is told of once another had its turn.
+    reason : callable
+        What an errno of the spooler means.
+    """
+
+    def __init__(self, root: Path, sync_ns: int, reason: Callable[[int], str]) -> None:
+        self._root = root
+        self._sync = sync_ns / 1e9
+        self._reason = reason
+        self._channels: dict[str, _Watched] = {}
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, name: str, ring: Ring, spooling: SpoolChannel) -> None:
+        """Look at this channel, too."""
+        self._channels[name] = _Watched(ring, spooling, ring.core.head, time.monotonic())
+
+    def drop(self, name: str) -> None:
+        """Look at it no more."""
+        self._channels.pop(name, None)
+
+    def start(self) -> None:
+        """Begin to look; no thread to be had is no reason not to record."""
+        thread = threading.Thread(target=self._run, name="fastrec-watch", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            warnings.warn(f"{self._root}: nobody looks whether the disk takes all: {error}", stacklevel=4)
+        else:
+            self._thread = thread
+
+    def stop(self) -> None:
+        """Look no more, from any thread; what is wrong then, the end of the recording tells."""
+        self._over.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(_EVERY):
+            for message in self.look(time.monotonic()):
+                if not self._over.is_set():
+                    warnings.warn(message, RuntimeWarning, stacklevel=1)
+
+    def look(self, now: float) -> list[str]:
+        """What is to be said at this time (s, of `time.monotonic`)."""
+        said = (self._look(name, one, now) for name, one in list(self._channels.items()))
+        return [f"{self._root}: {message}" for message in said if message]
+
+    def _look(self, name: str, one: _Watched, now: float) -> str:
+        marks, head = one.spooling.marks(), one.ring.core.head
+        rate = (head - one.head) / (now - one.at) if now > one.at else 0.0
+        one.head, one.at = head, now
+        error, patience = marks["error"], _PATIENCE
+        if not error:
+            error, patience = marks["sync_error"], _PATIENCE + self._sync
+        if error:
+            if one.since is None:
+                one.since = now
+            if one.told or now - one.since < patience:
+                return ""
+            one.told = True
+            what = "the disk takes no records" if marks["error"] else "a flush failed, and none after it"
+            left = max(0, one.ring.capacity - (head - marks["written"]))
+            return (
+                f"channel {name!r}: {what}: {self._reason(error)}; recording goes on in memory"
+                f"{_lasting(left, rate)}"
+            )
+        began, told, lost = one.since, one.told, one.count_lost() - one.lost
+        one.since, one.told, one.lost = None, False, one.lost + lost
+        if not told:
+            return ""
+        lasted = format_duration(round((now - began) * 1e9))
+        return (
+            f"channel {name!r}: the disk takes records again, after {lasted};"
+            f" {f'{lost:,} records were' if lost != 1 else '1 record was'} lost meanwhile"
+        )
+
+
+def _lasting(left: int, rate: float) -> str:
+    """How long a ring with room for so many more lasts, as the end of a message."""
+    if not left:
+        return ", whose room is used up: records are being lost"
+    if not rate:
+        return f", which has room for {left:,} records more"
+    return f", which has room for {format_duration(round(left / rate * 10) * 100_000_000)} more at this rate"

@@ -1,0 +1,88 @@
+"""What is said of a disk while a recorder runs: once that it fails, once that it is well again."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from waiting import until
+
+import fastrec as fr
+from fastrec.recording.writing.watching import Watch
+
+ROW = np.dtype([("count", "<u8"), ("state", "<i4"), ("level", "<i4")])
+
+
+class Disk:
+    """A channel of a ring of 1,000 whose spooler says what it is told to."""
+
+    def __init__(self) -> None:
+        self.marks = {"error": 0, "sync_error": 0, "written": 0, "disk": 0, "overwritten": 0}
+        self.core = SimpleNamespace(head=0, account=lambda: {"dropped": 0})
+        self.watch = Watch(Path("/run"), 2_000_000_000, os.strerror)
+        self.watch.add(
+            "c", SimpleNamespace(core=self.core, capacity=1000), SimpleNamespace(marks=lambda: self.marks)
+        )
+        self.now = self.watch._channels["c"].at
+
+    def look(self, seconds: float, **marks: int) -> list[str]:
+        """What is said that much later."""
+        self.now += seconds
+        self.core.head += round(seconds * 100)
+        self.marks |= marks
+        return self.watch.look(self.now)
+
+
+def test_what_lasts_is_told_once() -> None:
+    disk = Disk()
+    assert disk.look(1) == []
+    assert disk.look(1, error=28, written=200) == [] == disk.look(0.5)
+    assert disk.look(0.5) == [
+        "/run: channel 'c': the disk takes no records: No space left on device; recording goes on in memory,"
+        " which has room for 9 s more at this rate"
+    ]
+    assert disk.look(10) == [] == disk.look(100)
+    assert disk.look(2, error=0, disk=1500) == [
+        "/run: channel 'c': the disk takes records again, after 1 min 53 s; 1,500 records were lost meanwhile"
+    ]
+    assert disk.look(1) == [] == disk.look(1, error=5)
+    assert disk.look(10)[0].endswith(
+        "Input/output error; recording goes on in memory, whose room is used up: records are being lost"
+    )
+
+
+def test_what_heals_is_not_told() -> None:
+    disk = Disk()
+    for error in (28, 0, 28, 0, 5):
+        assert disk.look(0.9, error=error) == []
+
+
+def test_a_flush_that_failed_is_told_when_the_next_one_has() -> None:
+    disk = Disk()
+    assert disk.look(1, sync_error=5) == [] == disk.look(2.5)
+    assert "'c': a flush failed, and none after it: Input/output error; " in disk.look(0.5)[0]
+
+
+def test_a_disk_that_fills_up_and_has_room_again(small_disk: Path) -> None:
+    (small_disk / "ballast").write_bytes(bytes(3 << 20))
+    rec = fr.Recorder(small_disk / "run.fastrec", flush="10ms")
+    channel = rec.add("c", schema=ROW, capacity=20_000)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        rec.start()
+        while not channel.spooling.marks()["error"]:
+            channel.extend(np.zeros(1000, ROW))
+            time.sleep(0.002)
+        channel.extend(np.zeros(30_000, ROW))
+        until(lambda: caught)
+        (small_disk / "ballast").unlink()
+        until(lambda: len(caught) == 2)
+        rec.stop()
+    begun, over = (str(one.message) for one in caught)
+    assert {one.category for one in caught} == {RuntimeWarning}
+    assert "run.fastrec: channel 'c': the disk takes no records: No space left on device; " in begun
+    assert f"; {channel.stats.disk + channel.stats.overwritten:,} records were lost meanwhile" in over
