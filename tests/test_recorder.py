@@ -432,7 +432,9 @@ class TestRefused:
 
 
 class TestFullDisk:
-    def test_what_was_written_is_whole(self, small_disk: Path) -> None:
+    @pytest.mark.parametrize("left", [True, False])
+    @pytest.mark.filterwarnings("ignore:.*the disk takes no records")
+    def test_what_was_written_is_whole(self, small_disk: Path, left: bool) -> None:
         path = small_disk / "run.fastrec"
         rec = fr.Recorder(path, flush="10ms")
         channel = rec.add("s", schema=STATUS, capacity=20_000)
@@ -443,8 +445,13 @@ class TestFullDisk:
             channel.extend(rows)
             if i % 10 == 9:
                 time.sleep(0.01)
-        with pytest.raises(fr.RecordingError, match="No space left on device"):
+        prefix = json.loads((path / "sessions.jsonl").read_text())["rings"]
+        if not left:
+            Path("/dev/shm", f"{prefix}.s").unlink()
+        with pytest.raises(fr.RecordingError, match="No space left on device; what was written") as caught:
             rec.stop()
+        waits = "and 20,000 records wait in shared memory until the machine is started anew: free space, then"
+        assert (waits in str(caught.value)) == left and str(caught.value).endswith("is whole") != left
         run = fr.open(path)
         assert run.state == "unclean"
         records = run["s"]

@@ -12,6 +12,7 @@ cdef extern from "fastrec/os.h" nogil:
     long fr_pread(int fd, void *data, size_t size, uint64_t offset) noexcept  # bytes, or -errno
     int64_t fr_process_start() noexcept            # clock ticks since boot; 0: nobody tells
     int fr_map_used(int fd) noexcept
+    int fr_removed(int fd) noexcept
     int fr_map_unlink(int fd, const char *name) noexcept
     long fr_read_text(const char *path, char *text, size_t size) noexcept
     void fr_map_free(void *memory, size_t size, int fd) noexcept

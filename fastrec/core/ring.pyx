@@ -147,6 +147,11 @@ cdef class Ring:
         self.name = None
 
     @property
+    def linked(self):
+        """It has a name in shared memory, and nobody else took it away."""
+        return self.name is not None and not fr_removed(self.fd)
+
+    @property
     def used(self):
         """The process that gave it its name, or a child of it, lives."""
         return fr_map_used(self.fd) != 0

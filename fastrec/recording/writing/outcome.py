@@ -111,18 +111,38 @@ def _check_written(root: Path, spooling: Spooling, *, durable: bool) -> None:
                 f"{root}: the folder of channel {name!r} was removed while it was recorded to;"
                 f" {head - marks['written']:,} records of it are not on the disk"
             )
-        if marks["error"]:
-            missing, why = head - marks["written"], os.strerror(marks["error"])
-            raise RecordingError(
-                f"{root}: {missing:,} records of channel {name!r} could not be written: {why}; "
-                f"what was written before is whole"
-            )
+    unwritten = {
+        name: (ring, channel) for name, (ring, channel) in spooling.items() if channel.marks()["error"]
+    }
+    if unwritten:
+        raise RecordingError(f"{root}: {_unwritten(unwritten)}")
+    for name, (ring, channel) in spooling.items():
+        marks, head = channel.marks(), ring.core.head
         if durable and marks["durable"] < head:
             why = f" ({os.strerror(marks['sync_error'])})" if marks["sync_error"] else ""
             raise RecordingError(
                 f"{root}: channel {name!r} is whole, but a flush failed{why}: from record"
                 f" {marks['durable']:,} on it may not survive a loss of power"
             )
+
+
+def _unwritten(spooling: Spooling) -> str:
+    """What the disk would not have, what is to become of it, and what to do."""
+    missing, waiting = [], 0
+    for name, (ring, channel) in spooling.items():
+        marks = channel.marks()
+        count = ring.core.head - marks["written"]
+        missing.append(
+            f"{count:,} records of channel {name!r} could not be written: {reason(marks['error'])}"
+        )
+        waiting += min(count, ring.capacity) if ring.core.linked else 0
+    text = f"{'; '.join(missing)}; what was written before is whole"
+    if not waiting:
+        return text
+    return (
+        f"{text}, and {waiting:,} records wait in shared memory until the machine is started anew: free"
+        " space, then go on with resume=True (fastrec record --resume), or save all with fastrec recover"
+    )
 
 
 def _check_counts(root: Path, spooling: Spooling) -> None:
