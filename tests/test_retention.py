@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import suppress
@@ -14,6 +15,7 @@ from waiting import until
 
 import fastrec as fr
 from fastrec.channel import Channel
+from fastrec.recording.writing import journals
 from fastrec.schema.gaps import Cause
 
 STATUS = np.dtype([("count", "<u8"), ("pad", "V56")])
@@ -161,6 +163,56 @@ def test_a_resumed_recorder_keeps_to_the_budget(tmp_path: Path) -> None:
         push(rec.add("c", schema=STATUS, capacity=32_768), 30_000, 30_100)
         until(lambda: size(path) <= keep)
     check(path, 30_100)
+
+
+def fill(folder: Path) -> Path:
+    """Nothing more has room there."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    return filler
+
+
+def test_a_resume_makes_room_before_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, write = tmp_path / "run", journals.write_all
+    with fr.Recorder(path, segment_bytes=800_000, flush="1ms") as rec:
+        push(rec.add("c", schema=STATUS, capacity=65_536), 0, 34_000)
+
+    def full(descriptor: int, data: bytes, offset: int) -> None:
+        if size(path) > 2_000_000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(descriptor, data, offset)
+
+    monkeypatch.setattr(journals, "write_all", full)
+    before = segments(path)
+    cure = r"No space left .*; free space, or let its oldest segments make way: keep_bytes="
+    with pytest.raises(fr.RecordingError, match=cure):
+        fr.Recorder(path, resume=True).start()
+    assert segments(path) == before and fr.open(path).state == "closed"
+    with fr.Recorder(path, resume=True, keep_bytes=2_000_000, flush="1ms") as rec:
+        push(rec.add("c", schema=STATUS, capacity=65_536), 34_000, 35_000)
+    check(path, 35_000)
+    assert segments(path)[0] > before[0]
+
+
+def test_what_waits_in_memory_has_room_made_for_it(small_disk: Path) -> None:
+    path = small_disk / "run"
+    rec = fr.Recorder(path, segment_bytes=400_000, flush="1ms")
+    rec.start()
+    channel = rec.add("c", schema=STATUS, capacity=32_768)
+    push(channel, 0, 20_000)
+    fill(small_disk)
+    rows = np.zeros(10_000, STATUS)
+    rows["count"] = np.arange(20_000, 30_000)
+    channel.extend(rows)
+    with pytest.raises(fr.RecordingError, match="wait in shared memory"):
+        rec.stop()
+    with pytest.raises(fr.RecordingError, match=r"No space left .* make way"):
+        fr.Recorder(path, resume=True)
+    with fr.Recorder(path, resume=True, min_free=1 << 20, segment_bytes=400_000) as rec:
+        pass
+    check(path, 30_000)
 
 
 SMALL = np.dtype([("count", "<u8")])

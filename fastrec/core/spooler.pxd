@@ -7,6 +7,8 @@ from fastrec.core.ring cimport Ring, fr_ring_view
 cdef extern from "<pthread.h>" nogil:
     ctypedef struct pthread_mutex_t:
         pass
+    int pthread_mutex_init(pthread_mutex_t *lock, const void *attributes) noexcept
+    int pthread_mutex_destroy(pthread_mutex_t *lock) noexcept
 
 cdef extern from "fastrec/os.h" nogil:
     ctypedef struct fr_io:
@@ -128,8 +130,12 @@ cdef extern from "fastrec/retention.h" nogil:
         uint64_t keep_bytes                        # of all segments; 0: no limit
         int64_t keep_ns                            # 0: no limit
         uint64_t min_free                          # bytes left on the file system
+        int more                                   # to be removed, after the next flush
+        uint64_t full                              # nothing is left to be, and too little is free
         fr_spool_channel **resting                 # that nobody writes
         uint64_t resting_count
+    void fr_retention_round(fr_retention *r, const fr_io *io, int dir, fr_spool_channel **channels,
+                            uint64_t count, pthread_mutex_t *lock, int64_t now) noexcept
     void fr_retention_wake(const fr_retention *r, fr_spool_channel *c, pthread_mutex_t *lock) noexcept
 
 cdef extern from "fastrec/spool.h" nogil:
@@ -151,6 +157,7 @@ cdef extern from "fastrec/spool.h" nogil:
     int fr_spooler_stop(fr_spooler *s, int64_t deadline) noexcept
 
 cdef extern from "fastrec/atomic.h" nogil:
+    uint64_t fr_load_relaxed(const uint64_t *p) noexcept
     uint64_t fr_load_acquire(const uint64_t *p) noexcept
     void fr_store_release(uint64_t *p, uint64_t v) noexcept
 

@@ -254,9 +254,43 @@ cdef class Spooler:
         return True
 
     @property
+    def scarce(self):
+        """Nothing is written because less than `min_free` bytes are left, and nothing is to be removed."""
+        return fr_load_relaxed(&self.s.retention.full) != 0
+
+    @property
     def marks_error(self):
         """Why marks.jsonl could not be made durable at the end, errno; 0: it was."""
         return -self.s.log.marks_error
+
+
+def make_room(int dir, resting, *, uint64_t keep_bytes, int64_t keep_ns, uint64_t min_free, int64_t now):
+    """Remove segments of `resting` channels in the folder `dir` that are beyond the budget; see `Spooler`.
+
+    `now` is on the clock of the stamps. Only as long as they are in no `Spooler`.
+    """
+    cdef fr_retention *r = <fr_retention *> calloc(1, sizeof(fr_retention))
+    cdef RestingChannel channel
+    cdef pthread_mutex_t lock
+    if r == NULL:
+        raise MemoryError
+    try:
+        r.keep_bytes, r.keep_ns, r.min_free = keep_bytes, keep_ns, min_free
+        r.resting = <fr_spool_channel **> calloc(len(resting) + 1, sizeof(fr_spool_channel *))
+        if r.resting == NULL:
+            raise MemoryError
+        for channel in resting:
+            r.resting[r.resting_count] = channel.c
+            r.resting_count += 1
+        with nogil:
+            pthread_mutex_init(&lock, NULL)
+            r.more = 1
+            while r.more:
+                fr_retention_round(r, &fr_system_io, dir, NULL, 0, &lock, now)
+            pthread_mutex_destroy(&lock)
+    finally:
+        free(r.resting)
+        free(r)
 
 
 def start_writing(int fd, uint64_t offset, uint64_t size):

@@ -92,7 +92,7 @@ class Destination:
             if self._metadata and self._metadata != Recording(self.path).info.get("metadata"):
                 raise RecordingError(f"{self.path}: exists, and has other metadata for good; leave them out")
             try:
-                self._resumed = resume(self.path, self._storing.segment_bytes, self._held)
+                self._resumed = resume(self.path, self._storing, self._held)
                 self.offset_ns = self._resumed.offset_ns
                 for note in self._resumed.notes:
                     warnings.warn(note, RuntimeWarning, stacklevel=3)

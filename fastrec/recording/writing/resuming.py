@@ -14,7 +14,7 @@ import numpy as np
 
 from fastrec.core.ring import Ring
 from fastrec.core.spooler import sync_file_system
-from fastrec.errors import RecordingError, SchemaError
+from fastrec.errors import RecordingError
 from fastrec.recording import layout
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.clocks import is_stamp
@@ -26,12 +26,13 @@ from fastrec.recording.reader import Mark, Recording
 from fastrec.recording.segment import Segment
 from fastrec.recording.torn import TornFile
 from fastrec.recording.writing import files, rings
+from fastrec.recording.writing.ends import ChannelEnd
 from fastrec.recording.writing.remains import LOST, lost_with, ringless
+from fastrec.recording.writing.room import is_full, make_room, no_room, resting
 from fastrec.recording.writing.spooling import Kept
-from fastrec.schema import Schema
-from fastrec.schema.forms import Store
+from fastrec.recording.writing.storing import Storing
 
-__all__ = ["ChannelEnd", "Moment", "Resumed", "resume"]
+__all__ = ["Moment", "Resumed", "resume"]
 
 _LEAP_NS = 1_000_000  # what stamps move on by where the clock of dates does not tell how long it was
 
@@ -51,65 +52,6 @@ class Moment(NamedTuple):
         with suppress(FileNotFoundError):
             namespace = os.stat("/proc/self/ns/time").st_ino
         return cls(rings.boot_id(), namespace, time.monotonic_ns(), time.time_ns())
-
-
-@dataclass(frozen=True)
-class ChannelEnd:
-    """Where a channel ends that is to go on.
-
-    Attributes
-    ----------
-    schema, store, rate, ignore, options
-        As its ``channel.json`` says.
-    number : int
-        Of the next record.
-    last : int
-        Stamp of the latest one; 0: there is none.
-    segment : int
-        Number of the next segment.
-    kept : tuple of Kept
-        The segments that are there, oldest first.
-    total : dict
-        What ``closed.json`` says of it, if nothing is recorded in the session to come.
-    """
-
-    schema: Schema
-    store: Store
-    rate: str | None
-    ignore: tuple[str, ...]
-    options: Mapping[str, Any]
-    number: int
-    last: int
-    segment: int
-    kept: tuple[Kept, ...]
-    total: Mapping[str, Any]
-
-    def check(
-        self, name: str, schema: Schema, store: Store, rate: str | None, ignore: tuple[str, ...]
-    ) -> None:
-        """Refuse to go on with other records than those that are there.
-
-        Raises
-        ------
-        SchemaError
-            The message names the first difference.
-        """
-        what = ""
-        if schema.digest != self.schema.digest:
-            ours = {field.name: field for field in schema.fields}
-            names = [field.name for field in self.schema.fields if ours.get(field.name) != field]
-            added = [name for name in ours if name not in {field.name for field in self.schema.fields}]
-            what = f"field {(names + added)[0]!r} differs" if names or added else "its layout differs"
-        elif store != self.store:
-            what = f"store is {store!r}, and was {self.store!r}"
-        elif rate != self.rate:
-            what = f"rate is {rate}, and was {self.rate}"
-        elif set(ignore) != set(self.ignore):
-            what = f"ignored are {', '.join(ignore) or 'none'}, and were {', '.join(self.ignore) or 'none'}"
-        if what:
-            raise SchemaError(
-                f"channel {name!r} cannot go on: {what}; record under another name, or into another folder"
-            )
 
 
 @dataclass(frozen=True)
@@ -146,15 +88,15 @@ class Resumed:
     lost: tuple[Mark, ...]
 
 
-def resume(root: Path, segment_bytes: int, held: list[int]) -> Resumed:
+def resume(root: Path, storing: Storing, held: list[int]) -> Resumed:
     """Lock a recording, and take over what the rings of sessions that died still hold.
 
     Parameters
     ----------
     held : list of int
         The descriptor that holds the lock is put there as soon as there is one, and is the caller's.
-    segment_bytes : int
-        Of the segments into which that is written.
+    storing : Storing
+        How it is written. What is beyond the budget makes way where the disk is full.
 
     Raises
     ------
@@ -174,7 +116,7 @@ def resume(root: Path, segment_bytes: int, held: list[int]) -> Resumed:
         _check_described(recording)
         contents = list(recording.contents())
         sessions, closed, newest = recording.sessions, totals(recording.closed), recording.stats
-        notes, taken, found = _take_rings(recording, contents, segment_bytes)
+        notes, taken, found = _take_rings(recording, contents, storing)
         if taken:
             contents = list(recording.contents())
         lost = () if closed else _lost(recording, sessions, newest, contents, found)
@@ -200,7 +142,9 @@ def resume(root: Path, segment_bytes: int, held: list[int]) -> Resumed:
     except RecordingError:
         raise
     except OSError as error:
-        raise refusal(root, (), error) from error
+        raise (
+            no_room(root, storing, goes_on=True) if is_full(error) else refusal(root, (), error)
+        ) from error
 
 
 def _check_described(recording: Recording) -> None:
@@ -214,7 +158,7 @@ def _check_described(recording: Recording) -> None:
 
 
 def _take_rings(
-    recording: Recording, contents: Sequence[tuple[str, Channel, Content]], segment_bytes: int
+    recording: Recording, contents: Sequence[tuple[str, Channel, Content]], storing: Storing
 ) -> tuple[list[str], list[Ring], set[str]]:
     """Bring to the disk what dead sessions left in shared memory.
 
@@ -245,7 +189,16 @@ def _take_rings(
             notes.append(why)
             continue
         files.remove_closed(recording.path)
-        rings.take_over(left, recording.path, uuid, channel, content, segment_bytes=segment_bytes)
+        size = storing.segment_bytes
+        try:
+            rings.take_over(left, recording.path, uuid, channel, content, segment_bytes=size)
+        except OSError as error:
+            if not storing.limited or not is_full(error):
+                raise
+            _make_room(recording, storing)
+            content = channel.read()
+            left.ring.fetch()
+            rings.take_over(left, recording.path, uuid, channel, content, segment_bytes=size)
         taken.append(left.ring)
         known[left.channel] = channel, channel.read()
     return notes, taken, found
@@ -266,6 +219,19 @@ def _lost(
         last = max((chunk.index_last for chunk in ends[name].chunks[-1:]), default=start)
         marks.append(Mark(last if is_stamp(last) else 0, lost_with(sessions[-1], name, ends[name].end), LOST))
     return tuple(marks)
+
+
+def _make_room(recording: Recording, storing: Storing) -> None:
+    held: list[int] = []
+    uuid = bytes.fromhex(recording.uuid)
+    try:
+        ends = {name: _end(recording.path, channel, read, {}) for name, channel, read in recording.contents()}
+        session = recording.sessions[-1] if recording.sessions else {}
+        last = max((end.last for end in ends.values()), default=0)
+        offset = _offset(recording, session, last, Moment.now())
+        make_room(recording.path, resting(recording.path, uuid, ends, held), storing, offset)
+    finally:
+        files.let_go(held)
 
 
 def _end(root: Path, channel: Channel, content: Content, total: Any) -> ChannelEnd:

@@ -15,16 +15,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fastrec.core.spooler import RestingChannel, SpoolChannel, Spooler
+from fastrec.core.spooler import SpoolChannel, Spooler
 from fastrec.errors import RecordingError
 from fastrec.recording import layout
 from fastrec.recording.opening import FOLDER, has_file, refusal
 from fastrec.recording.writing import files
+from fastrec.recording.writing.ends import ChannelEnd
 from fastrec.recording.writing.journals import Lines, open_readings
 from fastrec.recording.writing.outcome import Spooling, check_end, unanswered
-from fastrec.recording.writing.resuming import ChannelEnd, Moment, Resumed
+from fastrec.recording.writing.resuming import Moment, Resumed
 from fastrec.recording.writing.rings import home_of, new_prefix, not_kept, sweep
-from fastrec.recording.writing.spooling import open_channel, rest, spool
+from fastrec.recording.writing.room import is_full, make_room, no_room, resting
+from fastrec.recording.writing.spooling import open_channel, spool
 from fastrec.recording.writing.storing import Storing
 from fastrec.ring import Ring
 from fastrec.timezones import local_zone_name
@@ -127,6 +129,8 @@ class Writer:
         self._held.insert(0, stats.descriptor)
         self.marks = Lines(self._root, "marks.jsonl", self._uuid)
         sweep()
+        rests = resting(self._root, self._uuid, self._ends, self._held) if self._storing.limited else []
+        make_room(self._root, rests, self._storing, self._offset_ns)
         self._begin_session()
         self._spooler = Spooler(
             dir=self._folder,
@@ -145,7 +149,7 @@ class Writer:
             keep_bytes=self._storing.keep_bytes,
             keep_ns=self._storing.keep_ns,
             min_free=self._storing.min_free,
-            resting=list(self._resting()) if self._storing.limited else (),
+            resting=rests,
         )
         try:
             self._spooler.begin()
@@ -174,23 +178,6 @@ class Writer:
         finally:
             sessions.close()
 
-    def _resting(self) -> Iterator[RestingChannel]:
-        """What is there already counts, whether its channels are written again or not."""
-        for name, end in self._ends.items():
-            if end.kept:
-                folder = open_channel(self._root, name)
-                self._held.insert(0, folder)
-                yield rest(
-                    folder,
-                    self._uuid,
-                    name,
-                    end.schema,
-                    end.store,
-                    number=end.number,
-                    segment=end.segment,
-                    kept=end.kept,
-                )
-
     @property
     def _place(self) -> Path:
         """The folder, wherever it was moved to: what has its old path may be somebody else's."""
@@ -206,6 +193,8 @@ class Writer:
         try:
             yield
         except OSError as error:
+            if is_full(error):
+                raise no_room(self._root, self._storing, goes_on=self._resumed is not None) from error
             raise refusal(self._root, (), error) from error
         except MemoryError as error:
             raise RecordingError(f"{self._root}: no memory to record with; free some") from error
