@@ -154,6 +154,31 @@ def test_no_room_and_nothing_to_remove_is_a_full_disk(small_disk: Path) -> None:
     assert fr.open(path).verify().ok
 
 
+@pytest.mark.filterwarnings("ignore:.*the disk takes no records. less than min_free=2,097,152 bytes")
+def test_a_stop_names_min_free(small_disk: Path) -> None:
+    (small_disk / "filler").write_bytes(bytes(3 << 20))
+    rec = fr.Recorder(small_disk / "run", min_free=2 << 20, flush="1ms", durability="5ms")
+    rec.start()
+    channel = rec.add("c", schema=STATUS, capacity=4096)
+    until(lambda: channel.extend(np.zeros(64, STATUS)) or channel.spooling.marks()["error"])
+    channel.extend(np.zeros(64, STATUS))
+    with pytest.raises(fr.RecordingError) as caught:
+        rec.stop()
+    said = str(caught.value)
+    assert "could not be written: less than min_free=2,097,152 bytes are free, and nothing is left to" in said
+    assert ": free space, or lower min_free, then" in said and "No space left" not in said
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_more_than_can_ever_be_free_is_refused(small_disk: Path, resume: bool) -> None:
+    path = small_disk / "run"
+    for least in (4 << 20, 100 * 10**12):
+        with pytest.raises(fr.RecordingError, match=rf"^min_free={least:,}: .*disk/run 4,194,304 bytes can"):
+            fr.Recorder(path, resume=resume, min_free=least)
+    assert not path.exists()
+    fr.Recorder(path, resume=resume, min_free=3 << 20).stop()
+
+
 def test_a_resumed_recorder_keeps_to_the_budget(tmp_path: Path) -> None:
     path, keep = tmp_path / "run", 10 * SEGMENT
     with fr.Recorder(path, segment_bytes=SEGMENT, flush="1ms") as rec:

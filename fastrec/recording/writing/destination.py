@@ -15,8 +15,8 @@ from fastrec.errors import RecordingError, SchemaError
 from fastrec.recording.opening import absolute
 from fastrec.recording.reader import Mark, Recording
 from fastrec.recording.writing.files import checked_metadata, let_go, take_back_unborn
-from fastrec.recording.writing.outcome import reason
 from fastrec.recording.writing.resuming import Resumed, resume
+from fastrec.recording.writing.room import check_min_free
 from fastrec.recording.writing.storing import Storing
 from fastrec.recording.writing.watching import Watch
 from fastrec.recording.writing.writer import Writer
@@ -84,6 +84,8 @@ class Destination:
         """
         if self.path is None and again:
             raise RecordingError("resume=True needs a path: without one there is nothing to go on with")
+        if self.path is not None and self._storing.min_free:
+            check_min_free(self.path, self._storing.min_free)
         if again:
             take_back_unborn(self.path)
         if self.path is not None and os.path.lexists(self.path):
@@ -125,7 +127,7 @@ class Destination:
         if self.path is not None:
             self._writer = Writer(self.path, self._metadata, self._storing, self._resumed, self._held)
             self._writer.begin()
-            self._watch = Watch(self.path, self._storing.sync_ns, reason)
+            self._watch = Watch(self.path, self._storing.sync_ns, self._writer.reason)
             self._watch.start()
         if self._resumed is not None:
             for mark in self._resumed.lost:

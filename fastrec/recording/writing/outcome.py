@@ -19,8 +19,10 @@ Spooling = dict[str, tuple[Ring, SpoolChannel]]
 """By channel name, what is written and who writes it."""
 
 
-def reason(error: int) -> str:
+def reason(error: int, storing: Storing, spooler: Spooler) -> str:
     """What an errno of the spooler means."""
+    if error == errno.ENOSPC and spooler.scarce:
+        return f"less than min_free={storing.min_free:,} bytes are free, and nothing is left to be removed"
     return "its folder was removed" if error == errno.ENOENT else os.strerror(error)
 
 
@@ -54,7 +56,7 @@ def check_end(
     """
     _check_there(root, folder, spooling)
     _close_marks(root, marks, spooler)
-    _check_written(root, spooling, durable=storing.durability != "never")
+    _check_written(root, spooling, storing, spooler)
     _check_counts(root, spooling)
 
 
@@ -96,7 +98,7 @@ def _check_there(root: Path, folder: int, spooling: Spooling) -> None:
     )
 
 
-def _check_written(root: Path, spooling: Spooling, *, durable: bool) -> None:
+def _check_written(root: Path, spooling: Spooling, storing: Storing, spooler: Spooler) -> None:
     """Whether all is on the disk, and durable if it is to be.
 
     Raises
@@ -115,10 +117,10 @@ def _check_written(root: Path, spooling: Spooling, *, durable: bool) -> None:
         name: (ring, channel) for name, (ring, channel) in spooling.items() if channel.marks()["error"]
     }
     if unwritten:
-        raise RecordingError(f"{root}: {_unwritten(unwritten)}")
+        raise RecordingError(f"{root}: {_unwritten(unwritten, storing, spooler)}")
     for name, (ring, channel) in spooling.items():
         marks, head = channel.marks(), ring.core.head
-        if durable and marks["durable"] < head:
+        if storing.durability != "never" and marks["durable"] < head:
             why = f" ({os.strerror(marks['sync_error'])})" if marks["sync_error"] else ""
             raise RecordingError(
                 f"{root}: channel {name!r} is whole, but a flush failed{why}: from record"
@@ -126,22 +128,21 @@ def _check_written(root: Path, spooling: Spooling, *, durable: bool) -> None:
             )
 
 
-def _unwritten(spooling: Spooling) -> str:
+def _unwritten(spooling: Spooling, storing: Storing, spooler: Spooler) -> str:
     """What the disk would not have, what is to become of it, and what to do."""
     missing, waiting = [], 0
     for name, (ring, channel) in spooling.items():
         marks = channel.marks()
-        count = ring.core.head - marks["written"]
-        missing.append(
-            f"{count:,} records of channel {name!r} could not be written: {reason(marks['error'])}"
-        )
+        count, why = ring.core.head - marks["written"], reason(marks["error"], storing, spooler)
+        missing.append(f"{count:,} records of channel {name!r} could not be written: {why}")
         waiting += min(count, ring.capacity) if ring.core.linked else 0
     text = f"{'; '.join(missing)}; what was written before is whole"
     if not waiting:
         return text
+    cure = "free space, or lower min_free" if spooler.scarce else "free space"
     return (
-        f"{text}, and {waiting:,} records wait in shared memory until the machine is started anew: free"
-        " space, then go on with resume=True (fastrec record --resume), or save all with fastrec recover"
+        f"{text}, and {waiting:,} records wait in shared memory until the machine is started anew: {cure},"
+        " then go on with resume=True (fastrec record --resume), or save all with fastrec recover"
     )
 
 

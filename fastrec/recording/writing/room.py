@@ -16,7 +16,25 @@ from fastrec.recording.writing.ends import ChannelEnd
 from fastrec.recording.writing.spooling import open_channel, rest
 from fastrec.recording.writing.storing import Storing
 
-__all__ = ["is_full", "make_room", "no_room", "resting"]
+__all__ = ["check_min_free", "is_full", "make_room", "no_room", "resting"]
+
+
+def check_min_free(path: Path, min_free: int) -> None:
+    """Refuse to leave so many bytes free where there can never be as many: nothing would be written.
+
+    Raises
+    ------
+    RecordingError
+        The message says how many that are.
+    """
+    place = next(one for one in (path, *path.parents) if os.path.exists(one))
+    about = os.statvfs(place)
+    most = (about.f_blocks - (about.f_bfree - about.f_bavail)) * about.f_frsize  # but what root keeps back
+    if about.f_blocks and min_free >= most:
+        raise RecordingError(
+            f"min_free={min_free:,}: of the file system of {path} {most:,} bytes can be free at most, so"
+            " nothing would ever be written; say less"
+        )
 
 
 def is_full(error: BaseException | None) -> bool:

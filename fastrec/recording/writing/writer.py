@@ -22,7 +22,7 @@ from fastrec.recording.opening import FOLDER, has_file, refusal
 from fastrec.recording.writing import files
 from fastrec.recording.writing.ends import ChannelEnd
 from fastrec.recording.writing.journals import Lines, open_readings
-from fastrec.recording.writing.outcome import Spooling, check_end, unanswered
+from fastrec.recording.writing.outcome import Spooling, check_end, reason, unanswered
 from fastrec.recording.writing.resuming import Moment, Resumed
 from fastrec.recording.writing.rings import home_of, new_prefix, not_kept, sweep
 from fastrec.recording.writing.room import is_full, make_room, no_room, resting
@@ -322,6 +322,10 @@ class Writer:
             mono_ns=time.monotonic_ns() + self._offset_ns,
             channels={name: dict(end.total) for name, end in self._ends.items()} | dict(totals),
         )
+
+    def reason(self, error: int) -> str:
+        """What an errno of a channel's spooler means."""
+        return reason(error, self._storing, self._spooler)
 
     def discard(self) -> None:
         """Remove a recording that never held anything; one that was there before stays.
