@@ -40,6 +40,7 @@ class Stats:
     published, written, durable : int
         Every record below the number is visible to readers; survives ``kill -9``; survives a loss of power.
         With ``store="changes"`` more are published than `recorded`: what is held is told by records too.
+        The last two go back where somebody removes the files, until they are written again.
     lateness, duration : Quantiles
         Of calls after their intended time (missed slots included); of the calls themselves. ns.
     rate : float

@@ -357,7 +357,28 @@ FAULT_BUGS = {
     "losses told again are those of one": Bug(
         faults("eio"),
         r"\(write rows\): losses in the folder: missed 51 of 48, failed 15 of 16",
-        (_header("again.h", "all[n] = c->told[n].gap;", "all[n] = c->told[0].gap;"),),
+        (_header("again.h", "all[n++] = c->told[i].gap;", "all[n++] = c->told[0].gap;"),),
+    ),
+    "a file that was removed goes unnoticed": Bug(
+        alone("removed"),
+        r"that index\.000002\.npy was removed goes unnoticed",
+        (_header("durable.h", "own = own ? own : fr_sync_look(io, d);", ""),),
+    ),
+    "what was durable of a removed file is not written again": Bug(
+        alone("removed"),
+        r"durable 2400, of what was removed",
+        (_header("again.h", "from = first.first_seq;", ""),),
+    ),
+    "losses in a removed file are not told again": Bug(
+        alone("removed"),
+        r"63 losses of cause 3, not 72",
+        (
+            _header(
+                "again.h",
+                "n = fr_again_told(io, c, removed, count, safe, all);",
+                "n = 0 * fr_again_told(io, c, removed, count, safe, all);",
+            ),
+        ),
     ),
     "a loss is told before all its numbers": Bug(
         faults("eio"),
