@@ -52,7 +52,7 @@ def told_channels(
     """
     told: dict[str, Gone] = {}
     if closed is not None:
-        for name in totals(closed):
+        for name in filter(layout.CHANNEL_NAME.fullmatch, totals(closed)):
             count = published(closed, name)
             told[name] = Gone(count, _why(count, "as closed.json counts"))
         return told

@@ -16,7 +16,7 @@ import numpy as np
 from fastrec.errors import CorruptionError, FastrecError, RecordingError, shown
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
-from fastrec.recording.closing import all_retired, published, read_closed
+from fastrec.recording.closing import all_retired, published, read_closed, totals
 from fastrec.recording.gone import Gone, undescribed
 from fastrec.recording.holds import impossible
 from fastrec.recording.precedence import spans_of_gaps
@@ -161,6 +161,9 @@ def _check_own_files(report: Report, root: Path, uuid: bytes, names: Sequence[st
             report.problems.append(
                 f"{root}/{path:.400}: {is_now}; {shown(size)} bytes when the recording was closed"
             )
+    for name in totals(closed):
+        if not layout.CHANNEL_NAME.fullmatch(name):
+            report.problems.append(f"{where}: counts {name!r:.80}, which is no name of a channel")
     for name in names:
         if published(closed, name) is None:
             report.problems.append(f"{where}: has no count of channel {name!r}")

@@ -190,6 +190,12 @@ def count_a_channel_more(root: Path, channels: dict[str, writer.Channel]) -> Non
     rewrite_closed(root, members)
 
 
+def count_what_has_no_name(root: Path, channels: dict[str, writer.Channel]) -> None:
+    members = closed(root)
+    members["channels"]["../" * 1000] = members["channels"]["held"]
+    rewrite_closed(root, members)
+
+
 def break_closed(root: Path, channels: dict[str, writer.Channel]) -> None:
     flip(root / "closed.json", 30)
 
@@ -267,6 +273,7 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
     "more published": (publish_more, "records 6000 to 6006 are in no block and no gap"),
     "fewer published": (publish_less, "numbers reach 6,000, but 5,990 records were published"),
     "another channel": (count_a_channel_more, "ghost: is gone"),
+    "no name of a channel": (count_what_has_no_name, "which is no name of a channel"),
     "channel not counted": (count_a_channel_more, "has no count of channel 'held'"),
     "closed.json": (break_closed, "closed.json: is damaged"),
     "t_min": (index_row(0, t_min=START_NS - 1), "which are not those of its records"),
