@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +52,12 @@ def check(path: Path, count: int, name: str = "c") -> fr.Records:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "run.fastrec"
+def path(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "run.fastrec"
+    yield path
+    with suppress(fr.RecordingError):  # there is none, or not any more
+        for ring in rings_of(path):
+            ring.unlink()
 
 
 @pytest.fixture
@@ -738,7 +743,6 @@ def test_of_another_run_of_the_machine(recorded: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(rings, "boot_id", lambda: "another")
     resumed_with_warning(recorded, "left no ring of channel 'c'", 1100)
     assert ring.exists()
-    ring.unlink()
 
 
 def test_what_is_lost_with_a_ring_is_told_for_good(
