@@ -31,6 +31,7 @@ static int
     counts; /* 1: the counts of index files cannot be written, however often it is tried; 2: they can again */
 static int steps = STEPS;
 static int flush_fails;             /* once */
+static int nameless;                /* as where a file system counts no names */
 static uint64_t space = 1ULL << 40; /* bytes that the disk has left for others */
 static int no_rows;         /* a full disk: it takes counts and empty files, no rows; 2: no losses either */
 static int no_reads;        /* nothing can be read back */
@@ -194,9 +195,10 @@ static int t_space(int folder_fd, uint64_t *bytes)
     *bytes = space;
     return 0;
 }
+static int t_removed(int fd) { return nameless || fr_removed(fd); }
 
 static const fr_io faulty = {t_create,   t_write, t_publish, t_remove, t_sync,  t_sync_all,
-                             t_sync_dir, t_close, t_read,    t_space,  t_begin, fr_removed};
+                             t_sync_dir, t_close, t_read,    t_space,  t_begin, t_removed};
 
 static int64_t fake_now(void) { return fake; }
 static void fake_wait(const uint32_t *w, uint32_t e, int64_t d)
@@ -691,6 +693,24 @@ static void removed(void)
     }
 }
 
+/* A file system that counts no names is none whose files are removed. */
+static void uncounted(void)
+{
+    nameless = 1;
+    set_up(CAPACITY);
+    publish(100), drain();
+    fr_sync_round(&spooler);
+    if (channel.sync_error || channel.durable != 100)
+        PROBLEM("durable %llu where files have no names", (unsigned long long)channel.durable);
+    flush_fails = 1;
+    publish(100), drain();
+    fr_sync_round(&spooler);
+    drain();
+    if (channel.durable < 100)
+        PROBLEM("durable fell to %llu where files have no names", (unsigned long long)channel.durable);
+    nameless = 0;
+}
+
 /* As many losses wait as may, when numbers are found missing on both sides of some that were told before. */
 static void losses_full(void)
 {
@@ -794,7 +814,7 @@ int main(int argc, char **argv)
                  {"anchored", anchored}, {"parted", parted},   {"losses", losses_full},
                  {"counted", counted},   {"growing", growing}, {"crowded", crowded_again},
                  {"turns", turns},       {"large", too_large}, {"told", told_full},
-                 {"behind", behind},     {"removed", removed}};
+                 {"behind", behind},     {"removed", removed}, {"uncounted", uncounted}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;

@@ -10,7 +10,10 @@ from programs import build, run
 pytestmark = pytest.mark.once  # programs of the headers, however they are installed
 
 MODES = ["eio", "enospc", "eintr", "short", "zero", "halflink", "lie"]
-ALONE = "stop scarce woken anchored parted losses counted growing crowded turns large told behind removed"
+ALONE = (
+    "stop scarce woken anchored parted losses counted growing crowded turns large told behind removed"
+    " uncounted"
+)
 CALLS = 400  # about as many as a run makes
 
 

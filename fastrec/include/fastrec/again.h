@@ -174,7 +174,7 @@ static inline int fr_give_up(const fr_io *io, fr_spool_channel *c, pthread_mutex
     if (error) /* else nobody begins one while it is broken */
         return error;
     removed = fr_again_first(io, c, segments, count, &first);
-    gone = io->removed(c->dir);
+    gone = removed < count && io->removed(c->dir);
     error = fr_again_gaps(io, c, from, segments + removed, count - removed);
     if (error)
         return error;

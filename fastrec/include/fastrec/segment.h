@@ -46,6 +46,7 @@ typedef struct fr_segment {
     int64_t born;            /* when it was opened */
     int64_t last;            /* latest stamp in it */
     uint64_t end;            /* number after its last */
+    int named;               /* its file system tells whether a file has a name */
     fr_line_ids *lines;      /* the spooling thread's */
 } fr_segment;
 
@@ -93,6 +94,22 @@ static inline int fr_segment_remove(const fr_io *io, int dir, uint32_t number)
     return error;
 }
 
+/* Has one of its files no name? Zones are derived: without them it is whole. */
+static inline int fr_segment_nameless(const fr_io *io, const fr_segment *s)
+{
+    int i;
+    for (i = 0; i < FR_FILES; i++)
+        if (i != FR_ZONES && s->fd[i] >= 0 && io->removed(s->fd[i]))
+            return 1;
+    return 0;
+}
+
+/* Did somebody remove one of its files while it is written? */
+static inline int fr_segment_removed(const fr_io *io, const fr_segment *s)
+{
+    return s->named && fr_segment_nameless(io, s);
+}
+
 /* 0, or -errno with nothing left behind, as far as the disk lets itself be cleaned: `again` says that an
  * attempt at this number failed before, so that what lies there under its names is ours. */
 static inline int fr_segment_open(const fr_io *io, int dir, fr_segment *s, uint32_t number,
@@ -132,6 +149,7 @@ static inline int fr_segment_open(const fr_io *io, int dir, fr_segment *s, uint3
             io->remove(dir, name[i]);
         fr_segment_close(io, s);
     }
+    s->named = !fr_segment_nameless(io, s); /* where nobody counts names, even now there is none */
     return error;
 }
 
@@ -157,16 +175,6 @@ static inline int fr_npy_count(const fr_io *io, int fd, uint64_t rows)
     snprintf(digits, sizeof digits, "%*u", FR_NPY_COUNT_DIGITS, (uint32_t)rows);
     fr_write_all(io, fd, digits, FR_NPY_COUNT_DIGITS, FR_NPY_COUNT_OFFSET, &error);
     return error;
-}
-
-/* Did somebody remove one of its files while it is written? Zones are derived: without them it is whole. */
-static inline int fr_segment_removed(const fr_io *io, const fr_segment *s)
-{
-    int i;
-    for (i = 0; i < FR_FILES; i++)
-        if (i != FR_ZONES && s->fd[i] >= 0 && io->removed(s->fd[i]))
-            return 1;
-    return 0;
 }
 
 /* Bring the counts of the side files up to what is committed. */

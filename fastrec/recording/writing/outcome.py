@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from fastrec.core.spooler import SpoolChannel, Spooler
 from fastrec.errors import RecordingError
+from fastrec.recording.writing.files import place_of
 from fastrec.recording.writing.journals import Lines
 from fastrec.recording.writing.storing import Storing
 from fastrec.ring import Ring
 
-__all__ = ["Spooling", "check_end", "reason", "unanswered"]
+__all__ = ["Spooling", "check_end", "check_there", "reason", "unanswered"]
 
 Spooling = dict[str, tuple[Ring, SpoolChannel]]
 """By channel name, what is written and who writes it."""
@@ -39,22 +41,14 @@ def unanswered(spooling: Spooling) -> str:
     return said
 
 
-def check_end(
-    root: Path, folder: int, marks: Lines, spooler: Spooler, spooling: Spooling, storing: Storing
-) -> None:
+def check_end(root: Path, marks: Lines, spooler: Spooler, spooling: Spooling, storing: Storing) -> None:
     """Whether all is on the disk that is to be, now that the spooler has stopped.
-
-    Parameters
-    ----------
-    folder : int
-        Descriptor of the recording.
 
     Raises
     ------
     RecordingError
         Something is not; the message says how much, and why.
     """
-    _check_there(root, folder, spooling)
     _close_marks(root, marks, spooler)
     _check_written(root, spooling, storing, spooler)
     _check_counts(root, spooling)
@@ -78,8 +72,13 @@ def _close_marks(root: Path, marks: Lines, spooler: Spooler) -> None:
         ) from error
 
 
-def _check_there(root: Path, folder: int, spooling: Spooling) -> None:
-    """Whether the folder, a descriptor, is still in any place; if not, nobody could take over its rings.
+def check_there(root: Path, folder: int, lock: int, spooling: Spooling) -> None:
+    """Whether a recording is still in any place; if not, nobody could take over its rings.
+
+    Parameters
+    ----------
+    folder, lock : int
+        Descriptors, of it and of its ``recording.json``.
 
     Raises
     ------
@@ -87,6 +86,9 @@ def _check_there(root: Path, folder: int, spooling: Spooling) -> None:
         It was removed; the message says how much is lost.
     """
     if os.fstat(folder).st_nlink:
+        return
+    with suppress(RecordingError):
+        place_of(lock, root)  # not every file system counts names
         return
     for ring, _ in spooling.values():
         ring.core.unlink()

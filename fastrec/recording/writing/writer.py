@@ -22,7 +22,7 @@ from fastrec.recording.opening import FOLDER, has_file, refusal
 from fastrec.recording.writing import files
 from fastrec.recording.writing.ends import ChannelEnd
 from fastrec.recording.writing.journals import Lines, open_readings
-from fastrec.recording.writing.outcome import Spooling, check_end, reason, unanswered
+from fastrec.recording.writing.outcome import Spooling, check_end, check_there, reason, unanswered
 from fastrec.recording.writing.resuming import Moment, Resumed
 from fastrec.recording.writing.rings import home_of, new_prefix, not_kept, sweep
 from fastrec.recording.writing.room import is_full, make_room, no_room, resting
@@ -294,7 +294,8 @@ class Writer:
                 " what is not written is in shared memory, and as long as this process lives, it is tried on"
             )
         try:
-            check_end(self._root, self._folder, self.marks, self._spooler, self._spooling, self._storing)
+            check_there(self._root, self._folder, self._held[-1], self._spooling)
+            check_end(self._root, self.marks, self._spooler, self._spooling, self._storing)
             totals, final = {}, stats()
             for name, (ring, spooling) in self._spooling.items():
                 before = self._ends[name].segment if name in self._ends else 0
