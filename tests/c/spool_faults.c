@@ -31,6 +31,7 @@ static int
     counts; /* 1: the counts of index files cannot be written, however often it is tried; 2: they can again */
 static int steps = STEPS;
 static int flush_fails;             /* once */
+static long flushes;                /* one a round in which a segment is new */
 static int nameless;                /* as where a file system counts no names */
 static uint64_t space = 1ULL << 40; /* bytes that the disk has left for others */
 static int no_rows;         /* a full disk: it takes counts and empty files, no rows; 2: no losses either */
@@ -140,6 +141,7 @@ static int t_sync_all(int fd)
 {
     int i;
     (void)fd;
+    flushes++;
     if (failing("sync_all"))
         return code();
     for (i = 0; i < FDS; i++)
@@ -149,6 +151,7 @@ static int t_sync_all(int fd)
 static int t_sync_dir(int dir)
 {
     (void)dir;
+    flushes++;
     return failing("sync_dir") ? code() : 0;
 }
 /* Of a segment that was given up: its rows are written again elsewhere. */
@@ -581,6 +584,14 @@ static void turns(void)
     if (longest > 2 * FR_SPOOL_TURN || channel.cursor != published)
         PROBLEM("a round takes %lld ms, %llu of %llu are written again", (long long)longest / 1000000,
                 (unsigned long long)channel.cursor, (unsigned long long)published);
+    /* At a stop, too, and a turn that is over is no reason to flush. */
+    publish(4096);
+    write_takes = 5000000, flushes = 0;
+    fr_spool_rest(&spooler);
+    write_takes = 0;
+    if (flushes > 1 || channel.durable != published)
+        PROBLEM("%ld flushes, durable %llu of %llu", flushes, (unsigned long long)channel.durable,
+                (unsigned long long)published);
 }
 
 /* No file may be as large as a segment would be: the next one takes what follows. */

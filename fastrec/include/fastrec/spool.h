@@ -131,8 +131,14 @@ static inline int fr_spool_give_up(fr_spooler *s, fr_spool_channel *c, int64_t n
     return error;
 }
 
-/* Bring one channel to the disk up to where its head is now. Returns the records of the round; *waits becomes
- * 1 when others have to do something first, or have waited long enough: there may be much to write again. */
+/* Why a channel was not brought to where its head was. */
+enum {
+    FR_SPOOL_WAITS = 1, /* others have to do something first */
+    FR_SPOOL_MORE = 2   /* others have waited long enough: there may be much to write again */
+};
+
+/* Bring one channel to the disk up to where its head is now. Returns the records of the round; adds to *waits
+ * why there are not more. */
 static inline uint64_t fr_spool_drain(fr_spooler *s, fr_spool_channel *c, int last, int *waits)
 {
     uint64_t head = fr_load_acquire(&c->ring.header->head), before = c->cursor;
@@ -153,10 +159,10 @@ static inline uint64_t fr_spool_drain(fr_spooler *s, fr_spool_channel *c, int la
             fr_wake(&s->sync_bell);
     } while (result > 0 && s->clock->now() - now < FR_SPOOL_TURN);
     c->due = result > 0 ? now : now + s->flush;
-    *waits |= result > 0;
+    *waits |= result > 0 ? FR_SPOOL_MORE : 0;
     if (result == FR_COMMIT_WAIT) {
         c->due = now + FR_SPOOL_LEAST;
-        *waits = 1;
+        *waits |= FR_SPOOL_WAITS;
         return 0;
     }
     fr_store_relaxed(&c->error, result < 0 ? (uint64_t)-result : 0);
@@ -176,7 +182,7 @@ static inline int fr_spool_wanted(const fr_spool_channel *c, int64_t now)
     return now >= c->due || fr_load_relaxed(&c->ring.header->head) - c->cursor > fr_spool_eighth(c);
 }
 
-/* One round over the channels; whether one was found fuller than an eighth, and whether one has to wait. */
+/* One round over the channels; whether one was found fuller than an eighth, and why one has to wait. */
 static inline void fr_spool_round(fr_spooler *s, int last, int *behind, int *waits)
 {
     uint64_t count = fr_load_acquire(&s->count), i;
@@ -198,6 +204,8 @@ static inline void fr_spool_rest(fr_spooler *s)
     do {
         uint32_t bell = fr_word(&s->bell);
         fr_spool_round(s, 1, &behind, &waits);
+        if (waits == FR_SPOOL_MORE)
+            continue;
         fr_sync_round(s);
         if (waits)
             s->clock->wait(&s->bell, bell, s->clock->now() + FR_SPOOL_LEAST);
@@ -246,6 +254,8 @@ static inline void fr_spooling_run(void *arg)
             fr_word(&s->stop) != 0; /* writers have ended before stop is said: one more round is the last */
         fr_spool_round(s, last, &behind, &waits);
         fr_log_write(&s->log, s->io, s->clock, s->channels, fr_load_acquire(&s->count), now, last && !waits);
+        if (waits == FR_SPOOL_MORE)
+            continue;
         if (s->durability != FR_DURABLE_TIMED)
             fr_sync_round(s);
         else if (waits || fr_sync_crowded(s))
