@@ -17,6 +17,7 @@ __all__ = ["Watch"]
 
 _EVERY = 0.25  # s between two looks
 _PATIENCE = 1.0  # s that an error may last before anything is said: most are over at once
+_LINGER = 1.0  # s that a stop waits for a warning that is being shown: its reader may wait for the stop
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Watch:
         """Look no more, from any thread; what is wrong then, the end of the recording tells."""
         self._over.set()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(_LINGER)
 
     def _run(self) -> None:
         while not self._over.wait(_EVERY):

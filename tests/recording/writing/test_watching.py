@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from waiting import until
+import pytest
+from waiting import PATIENCE, until
 
 import fastrec as fr
+from fastrec.recording.writing import watching
 from fastrec.recording.writing.watching import Watch
 
 ROW = np.dtype([("count", "<u8"), ("state", "<i4"), ("level", "<i4")])
@@ -86,3 +89,28 @@ def test_a_disk_that_fills_up_and_has_room_again(small_disk: Path) -> None:
     assert {one.category for one in caught} == {RuntimeWarning}
     assert "run.fastrec: channel 'c': the disk takes no records: No space left on device; " in begun
     assert f"; {channel.stats.disk + channel.stats.overwritten:,} records were lost meanwhile" in over
+
+
+def test_a_warning_whose_reader_stops_holds_up_no_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_LINGER", 0.01)
+    monkeypatch.setattr(Watch, "look", lambda watch, now: ["full"])
+    rec = fr.Recorder(tmp_path / "run.fastrec")
+    rec.add("c", schema=ROW)
+    shown = threading.Event()
+
+    def show(*_: object) -> None:
+        shown.set()
+        until(rec._last_turn.locked)  # somebody else stops it
+        rec.stop()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", show)
+        rec.start()
+        assert shown.wait(PATIENCE)
+        stopping = threading.Thread(target=rec.stop, daemon=True)
+        stopping.start()
+        stopping.join(PATIENCE)
+    assert not stopping.is_alive()
