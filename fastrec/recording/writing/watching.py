@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 import warnings
@@ -71,12 +72,15 @@ class Watch:
     def start(self) -> None:
         """Begin to look; no thread to be had is no reason not to record."""
         thread = threading.Thread(target=self._run, name="fastrec-watch", daemon=True)
-        try:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        try:  # as of all our threads: a signal that others block, to wait for it, is not for this one
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             thread.start()
+            self._thread = thread
         except RuntimeError as error:
             warnings.warn(f"{self._root}: nobody looks whether the disk takes all: {error}", stacklevel=4)
-        else:
-            self._thread = thread
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def stop(self) -> None:
         """Look no more, from any thread; what is wrong then, the end of the recording tells."""

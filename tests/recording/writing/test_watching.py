@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import threading
 import time
 import warnings
@@ -114,3 +116,14 @@ def test_a_warning_whose_reader_stops_holds_up_no_stop(
         stopping.start()
         stopping.join(PATIENCE)
     assert not stopping.is_alive()
+
+
+def test_it_takes_no_signals(tmp_path: Path) -> None:
+    """Of those that the program blocks once it runs, to wait for them: taken here, they would end it."""
+    with fr.Recorder(tmp_path / "run.fastrec") as rec:
+        rec.add("c", schema=ROW)
+        (watch,) = [one for one in threading.enumerate() if one.name == "fastrec-watch"]
+        status = Path(f"/proc/self/task/{watch.native_id}/status").read_text(encoding="ascii")
+    blocked = int(re.search(r"SigBlk:\t(\w+)", status)[1], 16)
+    assert all(blocked >> number - 1 & 1 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1))
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
