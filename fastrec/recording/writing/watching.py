@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -92,7 +93,17 @@ class Watch:
         while not self._over.wait(_EVERY):
             for message in self.look(time.monotonic()):
                 if not self._over.is_set():
-                    warnings.warn(message, RuntimeWarning, stacklevel=1)
+                    self._say(message)
+
+    def _say(self, message: str) -> None:
+        """Warn, however often it was said before: without a registry a second full disk is one, too."""
+        code = self._say.__code__
+        try:
+            warnings.warn_explicit(
+                message, RuntimeWarning, code.co_filename, code.co_firstlineno, module=__name__
+            )
+        except Exception:  # of a filter: nobody could catch it, and there is more to say
+            threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
 
     def look(self, now: float) -> list[str]:
         """What is to be said at this time (s, of `time.monotonic`)."""

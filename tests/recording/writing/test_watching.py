@@ -127,3 +127,27 @@ def test_it_takes_no_signals(tmp_path: Path) -> None:
     blocked = int(re.search(r"SigBlk:\t(\w+)", status)[1], 16)
     assert all(blocked >> number - 1 & 1 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1))
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def shown_of_two(monkeypatch: pytest.MonkeyPatch, action: str) -> list[str]:
+    """What is seen of the same message twice, where warnings are filtered so."""
+    seen: list[str] = []
+    monkeypatch.setattr(watching, "_EVERY", 0.001)
+    monkeypatch.setattr(Watch, "look", lambda watch, now: ["full"])
+    monkeypatch.setattr(threading, "excepthook", lambda hooked: seen.append(str(hooked.exc_value)))
+    with warnings.catch_warnings():
+        warnings.simplefilter(action)
+        monkeypatch.setattr(warnings, "showwarning", lambda message, *_: seen.append(str(message)))
+        watch = Watch(Path("/run"), 1, os.strerror)
+        watch.start()
+        until(lambda: len(seen) > 1)
+        watch.stop()
+    return seen[:2]
+
+
+def test_the_same_again_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown_of_two(monkeypatch, "default") == ["full", "full"]
+
+
+def test_warnings_that_are_errors_end_no_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown_of_two(monkeypatch, "error") == ["full", "full"]
