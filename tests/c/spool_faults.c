@@ -41,6 +41,7 @@ static int64_t write_takes; /* ns, of rows */
 static uint64_t file_most;  /* bytes of a file; 0: any */
 static int no_index;        /* so many writes of index rows fail */
 static void (*during_flush)(void); /* what another thread does meanwhile, once */
+static void (*during_write)(void); /* and while rows of records are written, each time */
 static int failing(const char *what)
 {
     int now = flush_fails && !strncmp(what, "sync", 4) ? flush_fails--
@@ -89,6 +90,8 @@ static long t_write(int fd, const void *data, size_t size, uint64_t offset)
         return -EIO;
     }
     fake += size > 128 ? write_takes : 0;
+    if (during_write && size > 1000)
+        during_write();
     if (file_most && offset + size > file_most)
         return offset < file_most ? fr_pwrite(fd, data, file_most - offset, offset) : -EFBIG;
     if (full_after && size > 128 && !--full_after)
@@ -594,6 +597,32 @@ static void turns(void)
                 (unsigned long long)published);
 }
 
+static uint64_t not_durable; /* at most */
+static void keep_up(void)
+{
+    const uint64_t lag = channel.written - channel.durable;
+    not_durable = lag > not_durable ? lag : not_durable;
+    if (published < 65536)
+        publish(SEGMENT);
+    else
+        spooler.stop = 1;
+}
+
+/* What comes is as fast as the disk, and the spooling thread makes it durable itself: it does so although it
+ * never reaches the head. */
+static void never_there(void)
+{
+    set_up(65536);
+    spooler.durability = FR_DURABLE_COMMIT, spooler.flush = 100000000;
+    publish(8 * SEGMENT);
+    write_takes = FR_SPOOL_TURN, during_write = keep_up;
+    fr_spooling_run(&spooler);
+    if (not_durable > FR_RETIRED / 2 * SEGMENT || channel.durable != published)
+        PROBLEM("%llu records at once were not durable, %llu of %llu are at the end",
+                (unsigned long long)not_durable, (unsigned long long)channel.durable,
+                (unsigned long long)published);
+}
+
 /* No file may be as large as a segment would be: the next one takes what follows. */
 static void too_large(void)
 {
@@ -821,11 +850,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*body)(void);
-    } alone[] = {{"stop", stop_crowded}, {"scarce", scarce},   {"woken", woken},
-                 {"anchored", anchored}, {"parted", parted},   {"losses", losses_full},
-                 {"counted", counted},   {"growing", growing}, {"crowded", crowded_again},
-                 {"turns", turns},       {"large", too_large}, {"told", told_full},
-                 {"behind", behind},     {"removed", removed}, {"uncounted", uncounted}};
+    } alone[] = {
+        {"stop", stop_crowded},     {"scarce", scarce},      {"woken", woken},     {"anchored", anchored},
+        {"parted", parted},         {"losses", losses_full}, {"counted", counted}, {"growing", growing},
+        {"crowded", crowded_again}, {"turns", turns},        {"large", too_large}, {"told", told_full},
+        {"there", never_there},     {"behind", behind},      {"removed", removed}, {"uncounted", uncounted}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;

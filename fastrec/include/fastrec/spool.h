@@ -245,7 +245,7 @@ static inline void fr_spooling_run(void *arg)
 {
     fr_spooler *s = (fr_spooler *)arg;
     const int64_t most = s->flush < FR_SPOOL_MOST ? s->flush : FR_SPOOL_MOST;
-    int64_t pause = most;
+    int64_t pause = most, flushed = s->clock->now();
     int last = 0, behind, waits;
     while (!last || waits) {
         uint32_t bell = fr_word(&s->bell);
@@ -254,12 +254,15 @@ static inline void fr_spooling_run(void *arg)
             fr_word(&s->stop) != 0; /* writers have ended before stop is said: one more round is the last */
         fr_spool_round(s, last, &behind, &waits);
         fr_log_write(&s->log, s->io, s->clock, s->channels, fr_load_acquire(&s->count), now, last && !waits);
+        if (s->durability == FR_DURABLE_TIMED) {
+            if (waits & FR_SPOOL_WAITS || fr_sync_crowded(s))
+                fr_wake(&s->sync_bell);
+        } else if (waits != FR_SPOOL_MORE || now - flushed >= most) { /* there may be more for ever */
+            fr_sync_round(s);
+            flushed = s->clock->now();
+        }
         if (waits == FR_SPOOL_MORE)
             continue;
-        if (s->durability != FR_DURABLE_TIMED)
-            fr_sync_round(s);
-        else if (waits || fr_sync_crowded(s))
-            fr_wake(&s->sync_bell);
         pause = behind ? pause / 2 : pause + pause / 4;
         pause = pause < FR_SPOOL_LEAST || waits ? FR_SPOOL_LEAST : pause > most ? most : pause;
         if (!last || waits)
