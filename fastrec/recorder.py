@@ -280,7 +280,7 @@ class Recorder:
 
     def start(self) -> None:
         """Create the recording and begin to poll."""
-        self.__enter__()
+        Recorder.__enter__(self)  # not what a subclass makes of it, which may call this
 
     def __enter__(self) -> Self:
         is_first = False

@@ -1077,6 +1077,20 @@ def test_stop_twice_and_start_twice() -> None:
         rec.add("s", schema=STATUS)
 
 
+class Own(fr.Recorder):
+    """A recorder of a user who begins it himself."""
+
+    def __enter__(self) -> Own:
+        self.start()
+        return self
+
+
+def test_what_enters_may_start() -> None:
+    with Own() as rec:
+        assert "running" in repr(rec)
+    assert "stopped" in repr(rec)
+
+
 def test_many_start_stop_cycles_leak_nothing(getters: ctypes.CDLL) -> None:
     call = fr.Call(getters.get_status, fr.OUT, schema=STATUS)
 
