@@ -733,6 +733,31 @@ static void removed(void)
     }
 }
 
+/* So is it where nothing is made durable, and a loss is the last that it has. */
+static void removed_last(void)
+{
+    int i;
+    set_up(CAPACITY);
+    spooler.durability = FR_DURABLE_NEVER, channel.never = 1;
+    for (i = 0; i < 3; i++) {
+        publish(100), drain();
+        fr_ring_lose(&ring, FR_GAP_MISSED, 0, 3, (int64_t)published, (int64_t)published);
+    }
+    fr_ring_lose(&ring, FR_GAP_FAILED, -5, 1, (int64_t)published, (int64_t)published); /* parts it off */
+    drain();
+    fr_sync_round(&spooler);
+    unlinkat(dir, "records.000000.npy", 0);
+    for (i = 0; i < 3; i++) {
+        fr_sync_round(&spooler);
+        drain();
+    }
+    if (channel.sync_error || verdict(&channel, published, 0).end != published)
+        PROBLEM("of %llu records not all was written again", (unsigned long long)published);
+    if (verdict(&channel, published, 0).lost[FR_GAP_MISSED] != 9)
+        PROBLEM("%llu of 9 losses are told",
+                (unsigned long long)verdict(&channel, published, 0).lost[FR_GAP_MISSED]);
+}
+
 /* A file system that counts no names is none whose files are removed. */
 static void uncounted(void)
 {
@@ -850,11 +875,12 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*body)(void);
-    } alone[] = {
-        {"stop", stop_crowded},     {"scarce", scarce},      {"woken", woken},     {"anchored", anchored},
-        {"parted", parted},         {"losses", losses_full}, {"counted", counted}, {"growing", growing},
-        {"crowded", crowded_again}, {"turns", turns},        {"large", too_large}, {"told", told_full},
-        {"there", never_there},     {"behind", behind},      {"removed", removed}, {"uncounted", uncounted}};
+    } alone[] = {{"stop", stop_crowded}, {"scarce", scarce},      {"woken", woken},
+                 {"anchored", anchored}, {"parted", parted},      {"losses", losses_full},
+                 {"counted", counted},   {"growing", growing},    {"crowded", crowded_again},
+                 {"turns", turns},       {"large", too_large},    {"told", told_full},
+                 {"there", never_there}, {"last", removed_last},  {"behind", behind},
+                 {"removed", removed},   {"uncounted", uncounted}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;

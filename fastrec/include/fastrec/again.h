@@ -37,7 +37,7 @@ static inline uint32_t fr_again_first(const fr_io *io, const fr_spool_channel *c
 }
 
 /* Losses that were committed in some segments with records below `safe`, which nobody has kept, into `to`;
- * how many. */
+ * how many. Where nothing is made durable nobody has kept any. */
 static inline uint64_t fr_again_told(const fr_io *io, const fr_spool_channel *c, const fr_segment *segments,
                                      uint32_t count, uint64_t safe, fr_gap *to)
 {
@@ -46,7 +46,8 @@ static inline uint64_t fr_again_told(const fr_io *io, const fr_spool_channel *c,
     uint64_t n = 0, at, known;
     uint32_t i;
     for (; count--; segments++)
-        for (i = 0, at = 0; fr_again_index(io, c, segments, i, &row) && row.first_seq < safe; i++)
+        for (i = 0, at = 0; fr_again_index(io, c, segments, i, &row) && (c->never || row.first_seq < safe);
+             i++)
             for (known = row.gap_rows; at < known && at < segments->rows[FR_GAPS]; at++)
                 if (fr_read_all(io, segments->fd[FR_GAPS], &gap, sizeof gap,
                                 c->kinds[FR_GAPS].header_size + at * sizeof gap)
