@@ -31,7 +31,7 @@ class _Watched:
     head: int
     at: float  # time.monotonic
     since: float | None = None  # an error was there at every look
-    told: bool = False
+    told: str = ""  # the worst that was said of it: "", "flush", "records"
     lost: int = 0  # when there was none
 
     def count_lost(self) -> int:
@@ -120,22 +120,28 @@ class Watch:
         if error:
             if one.since is None:
                 one.since = now
-            if one.told or now - one.since < patience:
+            what = "records" if marks["error"] else "flush"
+            if one.told in ("records", what) or now - one.since < patience:
                 return ""
-            one.told = True
-            what = "the disk takes no records" if marks["error"] else "a flush failed, and none after it"
+            one.told = what
+            if what == "flush":
+                return (
+                    f"channel {name!r}: a flush failed, and none after it succeeded: {self._reason(error)};"
+                    " recording goes on, but what is written may not survive a loss of power"
+                )
             left = max(0, one.ring.capacity - (head - marks["written"]))
             return (
-                f"channel {name!r}: {what}: {self._reason(error)}; recording goes on in memory"
-                f"{_lasting(left, rate)}"
+                f"channel {name!r}: the disk takes no records: {self._reason(error)}; recording goes on in"
+                f" memory{_lasting(left, rate)}"
             )
         began, told, lost = one.since, one.told, one.count_lost() - one.lost
-        one.since, one.told, one.lost = None, False, one.lost + lost
+        one.since, one.told, one.lost = None, "", one.lost + lost
         if not told:
             return ""
+        again = "the disk takes records again" if told == "records" else "a flush succeeded again"
         lasted = format_duration(round((now - began) * 1e9))
         return (
-            f"channel {name!r}: the disk takes records again, after {lasted};"
+            f"channel {name!r}: {again}, after {lasted};"
             f" {f'{lost:,} records were' if lost != 1 else '1 record was'} lost meanwhile"
         )
 

@@ -69,7 +69,21 @@ def test_what_heals_is_not_told() -> None:
 def test_a_flush_that_failed_is_told_when_the_next_one_has() -> None:
     disk = Disk()
     assert disk.look(1, sync_error=5) == [] == disk.look(2.5)
-    assert "'c': a flush failed, and none after it: Input/output error; " in disk.look(0.5)[0]
+    assert disk.look(0.5, written=400) == [
+        "/run: channel 'c': a flush failed, and none after it succeeded: Input/output error; recording goes"
+        " on, but what is written may not survive a loss of power"
+    ]
+    assert disk.look(1, sync_error=0) == [
+        "/run: channel 'c': a flush succeeded again, after 4 s; 0 records were lost meanwhile"
+    ]
+
+
+def test_that_records_are_not_taken_either_is_told_too() -> None:
+    disk = Disk()
+    assert disk.look(1, sync_error=5) == [] != disk.look(4)
+    assert "'c': the disk takes no records: No space left on device; " in disk.look(1, error=28)[0]
+    assert disk.look(1, error=0) == [] == disk.look(9)
+    assert "'c': the disk takes records again, after " in disk.look(1, sync_error=0)[0]
 
 
 def test_a_disk_that_fills_up_and_has_room_again(small_disk: Path) -> None:
