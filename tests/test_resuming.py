@@ -10,9 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +22,10 @@ import fastrec as fr
 from fastrec.channel import Channel
 from fastrec.cli import main
 from fastrec.core.ring import Ring as CoreRing
+from fastrec.errors import RecordingError
 from fastrec.recording import layout
 from fastrec.recording.writing import resuming, rings
+from fastrec.recording.writing.journals import Lines
 from fastrec.recording.writing.resuming import Moment
 from fastrec.schema.gaps import Cause
 
@@ -768,6 +771,32 @@ def test_what_is_lost_with_a_ring_is_told_for_good(
     check(path, 1110)
     for folder in (path, saved):
         assert [(mark.kind, mark.text) for mark in fr.open(folder).marks] == [("lost", said)]
+
+
+def test_what_is_lost_with_a_ring_is_told_though_a_start_failed(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes no line at the first of two starts, and the second is interrupted behind it."""
+    killed(recorded, 1000, 1100, "1ms")
+    rings_of(recorded)[0].unlink()
+
+    refused, append = "", Lines.append
+
+    def refuse(lines: Lines, members: Mapping[str, Any]) -> None:
+        if refused in members:
+            raise RecordingError("a line could not be written: No space left on device")
+        append(lines, members)
+
+    for refused in ("text", "boot_id"):  # noqa: B007 - `refuse` reads it
+        monkeypatch.setattr(Lines, "append", refuse)
+        with pytest.warns(RuntimeWarning, match="left no ring"):
+            rec = fr.Recorder(recorded, resume=True)
+        with pytest.raises(RecordingError, match="No space left"):
+            rec.start()
+    monkeypatch.setattr(Lines, "append", append)
+    with pytest.warns(RuntimeWarning, match="left no ring"), fr.Recorder(recorded, resume=True):
+        pass
+    assert [mark.kind for mark in fr.open(recorded).marks] == ["lost"]
 
 
 def test_what_waits_in_shared_memory_is_told(

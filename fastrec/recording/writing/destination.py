@@ -130,8 +130,6 @@ class Destination:
             self._watch = Watch(self.path, self._storing.sync_ns, self._writer.reason)
             self._watch.start()
         if self._resumed is not None:
-            for mark in self._resumed.lost:
-                self._writer.marks.append(mark._asdict())
             while self._resumed.taken:
                 self._resumed.taken.pop().unlink()
 

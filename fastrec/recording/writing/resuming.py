@@ -74,7 +74,7 @@ class Resumed:
     taken : list of Ring
         In shared memory still; all of them is in the recording. Once the session to come is, too, they go.
     lost : tuple of Mark
-        To be put into it then: of what was published and lost, nobody knows how many.
+        To be put into it before: of what was published and lost, nobody knows how many.
     """
 
     root: Path
@@ -137,7 +137,9 @@ def resume(root: Path, storing: Storing, held: list[int]) -> Resumed:
             ends,
             tuple(notes),
             taken,
-            lost,
+            tuple(
+                mark for mark in lost if mark not in recording.marks
+            ),  # the start before this may have failed
         )
     except RecordingError:
         raise

@@ -131,6 +131,10 @@ class Writer:
         sweep()
         rests = resting(self._root, self._uuid, self._ends, self._held) if self._storing.limited else []
         make_room(self._root, rests, self._storing, self._offset_ns)
+        if self._resumed and self._resumed.lost:
+            for mark in self._resumed.lost:
+                self.marks.append(mark._asdict())
+            self.marks.sync()  # behind a session to come nobody would find it lost again
         self._begin_session()
         self._spooler = Spooler(
             dir=self._folder,
