@@ -121,6 +121,8 @@ def resume(root: Path, storing: Storing, held: list[int]) -> Resumed:
             contents = list(recording.contents())
         lost = () if closed else _lost(recording, sessions, newest, contents, found)
         notes += [mark.text for mark in lost]
+        told = recording.marks  # where the start before this failed
+        lost = tuple(mark for mark in lost if mark not in told)
         ends, last = {}, [0]
         for name, channel, content in contents:
             total = closed.get(name) or {"records": content.end, "stats": newest.get(name, {})}
@@ -137,9 +139,7 @@ def resume(root: Path, storing: Storing, held: list[int]) -> Resumed:
             ends,
             tuple(notes),
             taken,
-            tuple(
-                mark for mark in lost if mark not in recording.marks
-            ),  # the start before this may have failed
+            lost,
         )
     except RecordingError:
         raise
