@@ -799,6 +799,21 @@ def test_what_is_lost_with_a_ring_is_told_though_a_start_failed(
     assert [mark.kind for mark in fr.open(recorded).marks] == ["lost"]
 
 
+def test_nothing_is_lost_where_closed_json_is_damaged(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was written when nothing was left in a ring, whatever it says now."""
+    closed = recorded / "closed.json"
+    closed.write_bytes(closed.read_bytes().replace(b"1000", b"1001", 1))
+    for verb in ("info", "verify"):
+        assert main([verb, str(recorded)]) == 1
+        assert "left no ring" not in capsys.readouterr().out
+    with fr.Recorder(recorded, resume=True) as rec:
+        push(rec, 1000, 1010)
+    check(recorded, 1010)
+    assert not fr.open(recorded).marks
+
+
 def test_what_waits_in_shared_memory_is_told(
     left: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

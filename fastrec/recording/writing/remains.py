@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastrec.recording.channel import Channel
+from fastrec.recording.opening import has_file
 from fastrec.recording.reader import Recording
 from fastrec.recording.writing.rings import is_of_original, left_rings, mismatch, next_segment
 
@@ -67,7 +68,9 @@ def remains(recording: Recording) -> Remains:
         f" {'it' if count == 1 else 'them'}"
         for name, count in waiting.items()
     ]
-    lost = ringless(recording.path, sessions, recording.stats, names, found)
+    # One that is damaged was written all the same, when nothing was left in a ring.
+    finished = has_file(recording.path, "closed.json")
+    lost = [] if finished else ringless(recording.path, sessions, recording.stats, names, found)
     notes += [lost_with(sessions[-1], name, ends[name]) for name in lost]
     return Remains(waiting, tuple(notes))
 

@@ -20,7 +20,7 @@ from fastrec.recording.channel import Channel, Content
 from fastrec.recording.clocks import is_stamp
 from fastrec.recording.closing import totals
 from fastrec.recording.committed import NUMBER_LIMIT, sensible_gaps
-from fastrec.recording.opening import open_file, refusal, subfolders
+from fastrec.recording.opening import has_file, open_file, refusal, subfolders
 from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.reader import Mark, Recording
 from fastrec.recording.segment import Segment
@@ -116,10 +116,11 @@ def resume(root: Path, storing: Storing, held: list[int]) -> Resumed:
         _check_described(recording)
         contents = list(recording.contents())
         sessions, closed, newest = recording.sessions, totals(recording.closed), recording.stats
+        finished = has_file(root, "closed.json")
         notes, taken, found = _take_rings(recording, contents, storing)
         if taken:
             contents = list(recording.contents())
-        lost = () if closed else _lost(recording, sessions, newest, contents, found)
+        lost = () if finished else _lost(recording, sessions, newest, contents, found)
         notes += [mark.text for mark in lost]
         told = recording.marks  # where the start before this failed
         lost = tuple(mark for mark in lost if mark not in told)
