@@ -829,6 +829,20 @@ def test_what_waits_in_shared_memory_is_told(
         assert json.loads(capsys.readouterr().out)["waiting"] == {"c": 1000}
 
 
+def test_a_channel_that_cannot_be_read_hides_nothing_else(
+    left: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its ring cannot be compared with it: that is a line, and all else is told."""
+    path, ring = left
+    about = path / "channels/c/channel.json"
+    about.write_bytes(about.read_bytes().replace(b"level", b"lever", 1))
+    for verb in ("info", "verify"):
+        assert main([verb, str(path), "--json"]) == 1
+        told = json.loads(capsys.readouterr().out)
+        assert told["state"] == "unclean" and len(told["problems"]) == 1
+        assert [note for note in told["notes"] if f"ring {ring.name} is left alone" in note]
+
+
 def test_what_was_taken_is_not_lost(left: tuple[Path, Path]) -> None:
     """Not even where the recorder that took it never started."""
     path, ring = left

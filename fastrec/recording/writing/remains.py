@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fastrec.errors import FastrecError
 from fastrec.recording.channel import Channel
 from fastrec.recording.opening import has_file
 from fastrec.recording.reader import Recording
@@ -56,7 +57,11 @@ def remains(recording: Recording) -> Remains:
             found.add(name)
         if is_of_original(left, ends[name]):
             continue
-        why = mismatch(left, Channel(recording.path, bytes.fromhex(recording.uuid), name), ends[name])
+        try:
+            channel = Channel(recording.path, bytes.fromhex(recording.uuid), name)
+            why = mismatch(left, channel, ends[name])
+        except FastrecError as error:  # a problem of the recording, which must not hide the others
+            why = f"ring {left.name} is left alone: {error}"
         if why:
             notes.append(why)
         elif left.ring.head > ends[name]:
