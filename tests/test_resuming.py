@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pwd
@@ -10,10 +11,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,10 +22,8 @@ import fastrec as fr
 from fastrec.channel import Channel
 from fastrec.cli import main
 from fastrec.core.ring import Ring as CoreRing
-from fastrec.errors import RecordingError
 from fastrec.recording import layout
-from fastrec.recording.writing import resuming, rings
-from fastrec.recording.writing.journals import Lines
+from fastrec.recording.writing import resuming, rings, writer
 from fastrec.recording.writing.resuming import Moment
 from fastrec.schema.gaps import Cause
 
@@ -773,29 +771,30 @@ def test_what_is_lost_with_a_ring_is_told_for_good(
         assert [(mark.kind, mark.text) for mark in fr.open(folder).marks] == [("lost", said)]
 
 
-def test_what_is_lost_with_a_ring_is_told_though_a_start_failed(
-    recorded: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fails", ["session", "spooler"])
+def test_what_is_lost_with_a_ring_is_told_once_by_a_start_that_fails(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    """The disk takes no line at the first of two starts, and the second is interrupted behind it."""
+    """Before its session is in the recording, or just after."""
     killed(recorded, 1000, 1100, "1ms")
     rings_of(recorded)[0].unlink()
 
-    refused, append = "", Lines.append
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    def refuse(lines: Lines, members: Mapping[str, Any]) -> None:
-        if refused in members:
-            raise RecordingError("a line could not be written: No space left on device")
-        append(lines, members)
-
-    for refused in ("text", "boot_id"):  # noqa: B007 - `refuse` reads it
-        monkeypatch.setattr(Lines, "append", refuse)
+    with monkeypatch.context() as patched:
+        if fails == "session":
+            patched.setattr(writer.Writer, "_begin_session", refuse)
+        else:
+            patched.setattr(writer, "Spooler", refuse)
         with pytest.warns(RuntimeWarning, match="left no ring"):
             rec = fr.Recorder(recorded, resume=True)
-        with pytest.raises(RecordingError, match="No space left"):
+        with pytest.raises(fr.RecordingError, match="temporarily unavailable"):
             rec.start()
-    monkeypatch.setattr(Lines, "append", append)
-    with pytest.warns(RuntimeWarning, match="left no ring"), fr.Recorder(recorded, resume=True):
-        pass
+    fr.Recorder(recorded, resume=True).stop()
+    with fr.Recorder(recorded, resume=True) as rec:
+        push(rec, 1100, 1110)
+    check(recorded, 1110)
     assert [mark.kind for mark in fr.open(recorded).marks] == ["lost"]
 
 

@@ -122,8 +122,6 @@ def resume(root: Path, storing: Storing, held: list[int]) -> Resumed:
             contents = list(recording.contents())
         lost = () if finished else _lost(recording, sessions, newest, contents, found)
         notes += [mark.text for mark in lost]
-        told = recording.marks  # where the start before this failed
-        lost = tuple(mark for mark in lost if mark not in told)
         ends, last = {}, [0]
         for name, channel, content in contents:
             total = closed.get(name) or {"records": content.end, "stats": newest.get(name, {})}
@@ -217,10 +215,12 @@ def _lost(
     """A mark for each channel of a session that was not closed and left no ring of it."""
     ends = {name: content for name, _, content in contents}
     start = sessions[-1].get("start_ns") if sessions else 0
-    marks = []
+    marks, told = [], {mark.text for mark in recording.marks if mark.kind == LOST}
     for name in ringless(recording.path, sessions, stats, ends, found):
         last = max((chunk.index_last for chunk in ends[name].chunks[-1:]), default=start)
-        marks.append(Mark(last if is_stamp(last) else 0, lost_with(sessions[-1], name, ends[name].end), LOST))
+        text = lost_with(sessions[-1], name, ends[name].end)
+        if text not in told:  # by a resume that ended before its session began
+            marks.append(Mark(last if is_stamp(last) else 0, text, LOST))
     return tuple(marks)
 
 
