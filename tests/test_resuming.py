@@ -798,6 +798,21 @@ def test_what_is_lost_with_a_ring_is_told_once_by_a_start_that_fails(
     assert [mark.kind for mark in fr.open(recorded).marks] == ["lost"]
 
 
+def test_a_channel_that_is_gone_is_told_for_good(recorded: Path) -> None:
+    """What comes after it counts channels anew: then only the mark tells that it was there."""
+    with fr.Recorder(recorded, resume=True) as rec:
+        push(rec, 0, 10, "other")
+    shutil.rmtree(recorded / "channels/other")
+    said = "channel 'other' is gone, with 10 records, as closed.json counts"
+    with pytest.warns(RuntimeWarning, match=said):
+        rec = fr.Recorder(recorded, resume=True)
+    with rec:
+        push(rec, 1000, 1010)
+    fr.Recorder(recorded, resume=True).stop()
+    check(recorded, 1010)
+    assert [(mark.kind, mark.text) for mark in fr.open(recorded).marks] == [("lost", said)]
+
+
 def test_nothing_is_lost_where_closed_json_is_damaged(
     recorded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

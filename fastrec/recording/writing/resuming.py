@@ -20,6 +20,7 @@ from fastrec.recording.channel import Channel, Content
 from fastrec.recording.clocks import is_stamp
 from fastrec.recording.closing import totals
 from fastrec.recording.committed import NUMBER_LIMIT, sensible_gaps
+from fastrec.recording.gone import gone_channels, told_channels
 from fastrec.recording.opening import has_file, open_file, refusal, subfolders
 from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.reader import Mark, Recording
@@ -74,7 +75,7 @@ class Resumed:
     taken : list of Ring
         In shared memory still; all of them is in the recording. Once the session to come is, too, they go.
     lost : tuple of Mark
-        To be put into it before: of what was published and lost, nobody knows how many.
+        To be put into it before: what the session to come would hide, of which nobody may know how many.
     """
 
     root: Path
@@ -117,10 +118,12 @@ def resume(root: Path, storing: Storing, held: list[int]) -> Resumed:
         contents = list(recording.contents())
         sessions, closed, newest = recording.sessions, totals(recording.closed), recording.stats
         finished = has_file(root, "closed.json")
+        gone = gone_channels(root, told_channels(recording.closed, sessions, newest), recording)
         notes, taken, found = _take_rings(recording, contents, storing)
         if taken:
             contents = list(recording.contents())
         lost = () if finished else _lost(recording, sessions, newest, contents, found)
+        lost += _untold(recording, [(0, f"channel {name!r} {one.why}") for name, one in gone.items()])
         notes += [mark.text for mark in lost]
         ends, last = {}, [0]
         for name, channel, content in contents:
@@ -215,13 +218,17 @@ def _lost(
     """A mark for each channel of a session that was not closed and left no ring of it."""
     ends = {name: content for name, _, content in contents}
     start = sessions[-1].get("start_ns") if sessions else 0
-    marks, told = [], {mark.text for mark in recording.marks if mark.kind == LOST}
+    lost = []
     for name in ringless(recording.path, sessions, stats, ends, found):
         last = max((chunk.index_last for chunk in ends[name].chunks[-1:]), default=start)
-        text = lost_with(sessions[-1], name, ends[name].end)
-        if text not in told:  # by a resume that ended before its session began
-            marks.append(Mark(last if is_stamp(last) else 0, text, LOST))
-    return tuple(marks)
+        lost.append((last if is_stamp(last) else 0, lost_with(sessions[-1], name, ends[name].end)))
+    return _untold(recording, lost)
+
+
+def _untold(recording: Recording, lost: Sequence[tuple[int, str]]) -> tuple[Mark, ...]:
+    """Marks of losses, but for those that a resume has made which ended before its session began."""
+    told = {mark.text for mark in recording.marks if mark.kind == LOST}
+    return tuple(Mark(stamp, text, LOST) for stamp, text in lost if text not in told)
 
 
 def _make_room(recording: Recording, storing: Storing) -> None:
