@@ -28,10 +28,18 @@ class Gone(NamedTuple):
         How many it had, at least; None: nobody knows.
     why : str
         That it is gone, and who says how many records it had.
+    there : bool
+        Its folder is there, but not for this user: then `why` says that.
     """
 
     records: int | None
     why: str
+    there: bool = False
+
+    @property
+    def word(self) -> str:
+        """What became of it, in short."""
+        return "cannot be looked into" if self.there else "is gone"
 
 
 def told_channels(
@@ -79,8 +87,19 @@ def _why(count: int | None, who: str) -> str:
 
 def gone_channels(root: Path, told: Mapping[str, Gone], present: Iterable[str]) -> dict[str, Gone]:
     """Those of `told_channels` of which there is neither a segment nor what describes one."""
-    missing = sorted(set(told) - set(present))
-    return {name: told[name] for name in missing if not _has_segments(root, name)}
+    found = {}
+    for name in sorted(set(told) - set(present)):
+        try:
+            names = opening.folder_names(root, "channels", name)
+            if all(layout.segment_number(one) is None for one in names):
+                found[name] = told[name]
+        except RecordingError as error:  # a file, a link, or what this user may not list
+            if isinstance(error.__cause__, PermissionError):
+                seen = Gone(told[name].records, "", there=True)
+                found[name] = seen._replace(why=f"{seen.word}: {error.__cause__.strerror}")
+            else:
+                found[name] = told[name]
+    return found
 
 
 def undescribed(root: Path, present: Iterable[str]) -> dict[str, str]:

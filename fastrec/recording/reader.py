@@ -264,7 +264,7 @@ class Recording(Mapping[str, Records]):
             if state == "unclean"
             else list(self)
         )
-        names += [f"{name} is gone" for name in self._gone()]
+        names += [f"{name} {one.word}" for name, one in self._gone().items()]
         return f"<Recording {self.path}: {state}, {', '.join(names) or 'no channels'}>"
 
     # The recording's own files

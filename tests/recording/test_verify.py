@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -410,6 +411,26 @@ def test_channels_that_are_gone_are_named(tmp_path: Path, closed: bool) -> None:
     assert run.ends["status"].end == 6000 * closed and "is gone" in run.ends["status"].why
     assert "status is gone" in repr(run)
     assert run.ends["held"].end == 2048
+
+
+def test_a_channel_that_may_not_be_looked_into_is_not_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = samples.large(tmp_path / "r")
+    shutil.rmtree(folder.root / "channels" / "status")
+    names = opening.folder_names
+
+    def refused(root: Path, *parts: str) -> list[str]:
+        if parts == ("channels", "status"):
+            error = PermissionError(errno.EACCES, "Permission denied")
+            raise opening.refusal(root, parts, error) from error
+        return names(root, *parts)
+
+    monkeypatch.setattr(opening, "folder_names", refused)
+    run = reader.open(folder.root)
+    said = [one for one in run.problems if "status" in one]
+    assert [one.partition(": ")[2] for one in said] == ["cannot be looked into: Permission denied"]
+    assert "gone" not in run.ends["status"].why + repr(run)
 
 
 def test_segments_that_nothing_describes_are_named(tmp_path: Path) -> None:

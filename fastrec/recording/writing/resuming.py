@@ -123,7 +123,9 @@ def resume(root: Path, storing: Storing, held: list[int]) -> Resumed:
         if taken:
             contents = list(recording.contents())
         lost = () if finished else _lost(recording, sessions, newest, contents, found)
-        lost += _untold(recording, [(0, f"channel {name!r} {one.why}") for name, one in gone.items()])
+        lost += _untold(
+            recording, [(0, f"channel {name!r} {one.why}") for name, one in gone.items() if not one.there]
+        )
         notes += [mark.text for mark in lost]
         ends, last = {}, [0]
         for name, channel, content in contents:
