@@ -792,10 +792,12 @@ def test_what_is_lost_with_a_ring_is_told_once_by_a_start_that_fails(
         with pytest.raises(fr.RecordingError, match="temporarily unavailable"):
             rec.start()
     fr.Recorder(recorded, resume=True).stop()
+    fr.recover(recorded, saved := recorded.with_name("saved"))
     with fr.Recorder(recorded, resume=True) as rec:
         push(rec, 1100, 1110)
     check(recorded, 1110)
-    assert [mark.kind for mark in fr.open(recorded).marks] == ["lost"]
+    for folder in (recorded, saved):
+        assert [mark.kind for mark in fr.open(folder).marks] == ["lost"]
 
 
 def test_a_channel_that_is_gone_is_told_for_good(recorded: Path) -> None:

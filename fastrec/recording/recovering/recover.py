@@ -169,7 +169,7 @@ def _save(
     (hidden / "channels").mkdir(0o700)
     save_object(hidden, "recording.json", data=identity.data, findings=findings)
     sessions = save_lines(source, hidden, "sessions.jsonl", uuid, findings, _size(closed, "sessions.jsonl"))
-    save_lines(source, hidden, "marks.jsonl", uuid, findings, _size(closed, "marks.jsonl"))
+    marks = save_lines(source, hidden, "marks.jsonl", uuid, findings, _size(closed, "marks.jsonl"))
     stats = {
         line["channel"]: {key: value for key, value in line.items() if key != "channel"}
         for line in save_lines(source, hidden, "stats.jsonl", uuid, findings, _size(closed, "stats.jsonl"))
@@ -218,7 +218,8 @@ def _save(
             for name in ringless(source, sessions, stats, channels, found)
         ]
         findings.notes += lost
-    _add_marks(hidden, uuid, channels, lost, start_ns)
+    marked = {mark.get("text") for mark in marks if mark.get("kind") == LOST}
+    _add_marks(hidden, uuid, channels, [text for text in lost if text not in marked], start_ns)
     windows = _windows(source, hidden, path, salvage=salvage, meter=meter, findings=findings, levels=levels)
     finals = totals(closed)
     create_closed(
