@@ -758,6 +758,29 @@ static void removed_last(void)
                 (unsigned long long)verdict(&channel, published, 0).lost[FR_GAP_MISSED]);
 }
 
+/* What is to be written again is so at once, however seldom the channel is drained. */
+static void seldom(void)
+{
+    int i, behind, waits;
+    set_up(65536);
+    spooler.flush = 3600 * FR_NS;
+    publish(100), drain();
+    for (i = 0; i < 2; i++) {
+        fr_sync_round(&spooler);
+        if (i)
+            flush_fails = 1, channel.unsynced_names = 1;
+        else
+            unlinkat(dir, "records.000000.npy", 0);
+        fr_sync_round(&spooler);
+        fake += 2 * FR_NS;
+        fr_spool_round(&spooler, 0, &behind, &waits);
+        fr_sync_round(&spooler);
+        if (channel.sync_error || channel.segment.number != 1 || channel.durable != published)
+            PROBLEM("%s, and durable %llu, in segment %u", strerror((int)channel.sync_error),
+                    (unsigned long long)channel.durable, channel.segment.number);
+    }
+}
+
 /* A file system that counts no names is none whose files are removed. */
 static void uncounted(void)
 {
@@ -875,12 +898,12 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*body)(void);
-    } alone[] = {{"stop", stop_crowded}, {"scarce", scarce},      {"woken", woken},
-                 {"anchored", anchored}, {"parted", parted},      {"losses", losses_full},
-                 {"counted", counted},   {"growing", growing},    {"crowded", crowded_again},
-                 {"turns", turns},       {"large", too_large},    {"told", told_full},
-                 {"there", never_there}, {"last", removed_last},  {"behind", behind},
-                 {"removed", removed},   {"uncounted", uncounted}};
+    } alone[] = {{"stop", stop_crowded}, {"scarce", scarce},     {"woken", woken},
+                 {"anchored", anchored}, {"parted", parted},     {"losses", losses_full},
+                 {"counted", counted},   {"growing", growing},   {"crowded", crowded_again},
+                 {"turns", turns},       {"large", too_large},   {"told", told_full},
+                 {"there", never_there}, {"last", removed_last}, {"seldom", seldom},
+                 {"behind", behind},     {"removed", removed},   {"uncounted", uncounted}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;

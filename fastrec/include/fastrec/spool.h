@@ -176,10 +176,12 @@ static inline uint64_t fr_spool_eighth(const fr_spool_channel *c)
     return (c->ring.records.nslots - FR_GUARD) / 8;
 }
 
-/* A channel is drained every `flush`, and sooner when its ring is an eighth full. */
+/* A channel is drained every `flush`, and sooner when its ring is an eighth full, or something is to be
+ * written again: no flush is made until it is. */
 static inline int fr_spool_wanted(const fr_spool_channel *c, int64_t now)
 {
-    return now >= c->due || fr_load_relaxed(&c->ring.header->head) - c->cursor > fr_spool_eighth(c);
+    return now >= c->due || (fr_load_relaxed(&c->broken) && now >= c->give_up_at)
+           || fr_load_relaxed(&c->ring.header->head) - c->cursor > fr_spool_eighth(c);
 }
 
 /* One round over the channels; whether one was found fuller than an eighth, and why one has to wait. */
