@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from fastrec import lifetimes, living
 from fastrec.channel import Channel, check_name, ring_of, schema_of
 from fastrec.core.poller import LEAD_NS
-from fastrec.errors import RecordingError, suggest
+from fastrec.errors import FastrecError, RecordingError, suggest
 from fastrec.options import WhenFull, as_options
 from fastrec.recording.reader import Mark
 from fastrec.recording.writing.destination import Destination
@@ -106,8 +106,8 @@ class Recorder:
             self._destination.release()
 
     def __repr__(self) -> str:
-        where = str(self.path) if self.path else "in memory"
-        return f"<Recorder {where}, {self._state}: {', '.join(self._channels) or 'no channels'}>"
+        names = ", ".join(self._channels) or "no channels"
+        return f"<Recorder {self.path or 'in memory'}, {self._state}: {names}>"
 
     @property
     def path(self) -> Path | None:
@@ -119,7 +119,7 @@ class Recorder:
         """Added to the monotonic clock in every stamp: 0 but where a recording goes on after a new start."""
         return self._destination.offset_ns
 
-    # Channels
+    # Channels and threads
 
     @property
     def channels(self) -> Mapping[str, Channel]:
@@ -253,8 +253,6 @@ class Recorder:
         if self._state not in ("new", "running"):
             raise RecordingError(f"the recorder is {self._state}; make a new one")
 
-    # Threads
-
     def thread(
         self,
         name: str,
@@ -280,9 +278,6 @@ class Recorder:
 
     def start(self) -> None:
         """Create the recording and begin to poll."""
-        Recorder.__enter__(self)  # not what a subclass makes of it, which may call this
-
-    def __enter__(self) -> Self:
         is_first = False
         try:
             with self._turn:  # a channel that is being added is added first, and spooled
@@ -298,9 +293,17 @@ class Recorder:
                 self._threads.begin(start)
                 self._state = "running"
             living.begin(self.channels.values(), start, _STUCK)
-            return self  # within: an interrupt that comes now would leave it running, with nobody to stop it
         except BaseException:
             if is_first:
+                self.stop()
+            raise
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+            return self
+        except BaseException as error:
+            if not isinstance(error, FastrecError):  # an interrupt: nobody else would stop what has begun
                 self.stop()
             raise
 
@@ -315,8 +318,7 @@ class Recorder:
         RecordingError
             The disk did not take all, or not in 30 s: what it took is whole, the rest is in shared memory.
         """
-        within = self._last_turn.locked() and self._stops_on == threading.get_ident()
-        if within or os.getpid() != self._pid:
+        if os.getpid() != self._pid or (self._last_turn.locked() and self._stops_on == threading.get_ident()):
             return  # the second: the handler of a signal that came while we stop
         with self._last_turn:
             self._stops_on = threading.get_ident()  # as long as the lock is held
@@ -359,8 +361,7 @@ class Recorder:
     def forget(self) -> None:
         """Become inert, as a forked child must: threads, files and lock are the parent's."""
         self._state = "stopped"
-        # Whoever held these is in the parent.
-        self._turn, self._last_turn = threading.RLock(), threading.Lock()
+        self._turn, self._last_turn = threading.RLock(), threading.Lock()  # the parent's threads held them
         self._threads.forget()
         for channel in self._channels.values():
             channel.forget()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 from fastrec.channel import Channel
 from fastrec.cli import values
@@ -197,10 +197,10 @@ class CommandRecorder(Recorder):
             self._decided.add(name)
         return super().thread(name, start=start, stop=stop, **asked)
 
-    def __enter__(self) -> Self:
-        """As of `Recorder`, whose `start` is this one; for the command alone."""
+    def start(self) -> None:
+        """As `Recorder.start`, for the command alone."""
         self._check_not_lent("start")
-        return super().__enter__()
+        super().start()
 
     def stop(self) -> None:
         """As `Recorder.stop`; after it the command ends."""

@@ -179,9 +179,9 @@ def check_moves(run: fr.Recording, moves: list[tuple[str, int]]) -> None:
     jumps = np.flatnonzero(np.abs(np.diff(polled["date"][sure] - called)) > 30 * MS) + 1
     assert [kind for kind, _ in moves] == [event.kind for event in run.clock_events]
     right = np.ones(len(polled), bool)
-    for event, (_, by) in zip(run.clock_events, moves, strict=True):
+    for event, (_, by), jump in zip(run.clock_events, moves, jumps, strict=True):
         assert abs(event.by_ns - by) <= doubt
-        (jump,) = (one for one in jumps if event.after <= called[one] and called[one - 1] <= event.before)
+        assert event.after <= called[jump] and called[jump - 1] <= event.before
         right &= (polled["called"] <= called[jump - 1]) | (polled["called"] >= event.before)
     assert off(run)[right].max() <= doubt and right.sum() > 0.5 * len(right)
 

@@ -38,7 +38,7 @@ def mounted(image: Path, folder: Path, mode: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for _ in range(50):  # a process that was killed a moment ago may still hold a file
+        for _ in range(500):  # a process that was killed a moment ago may still hold a file
             if subprocess.run(["umount", folder], stderr=subprocess.DEVNULL, check=False).returncode == 0:
                 break
             time.sleep(0.02)
