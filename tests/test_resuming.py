@@ -830,6 +830,17 @@ def test_nothing_is_lost_where_closed_json_is_damaged(
     assert not fr.open(recorded).marks
 
 
+def test_a_recording_is_closed_until_the_next_session_begins(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that is killed while it makes room nobody says that the session before had died."""
+    seen = []
+    monkeypatch.setattr(writer, "make_room", lambda *_: seen.append(fr.open(recorded).closed is not None))
+    with fr.Recorder(recorded, resume=True):
+        pass
+    assert seen == [True]
+
+
 def test_what_waits_in_shared_memory_is_told(
     left: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

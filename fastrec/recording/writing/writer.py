@@ -121,7 +121,6 @@ class Writer:
     def _begin(self) -> None:
         self._folder = os.open(self._root, FOLDER)
         self._held.insert(0, self._folder)
-        files.remove_closed(self._root)
         clocks_header = layout.npy_header(layout.CLOCK_DTYPE)
         clocks, clock_rows = open_readings(self._root, self._uuid)
         self._held.insert(0, clocks)
@@ -135,6 +134,7 @@ class Writer:
             for mark in self._resumed.lost:
                 self.marks.append(mark._asdict())
             self.marks.sync()  # behind a session to come nobody would find it lost again
+        files.remove_closed(self._root)  # as late as may be: without, the last session seems to have died
         self._begin_session()
         self._spooler = Spooler(
             dir=self._folder,
