@@ -20,7 +20,7 @@ from fastrec.recording import layout, opening
 from fastrec.recording.chunk import EvolvedChunk, SegmentChunk
 from fastrec.recording.precedence import left_of, merged, settle, spans_of_gaps
 from fastrec.recording.segment import Segment
-from fastrec.recording.stock import Stock
+from fastrec.recording.stock import Stock, segment_numbers
 from fastrec.records import Chunk
 from fastrec.schema import Schema
 from fastrec.schema.conversion import Conversion
@@ -233,9 +233,7 @@ class Channel:
 
     def numbers(self) -> list[int]:
         """Numbers of the segments of which there is something, ascending."""
-        names = opening.folder_names(self.stock.root, "channels", self.name)
-        names = [name for name in names if name.startswith(("records.", "index."))]
-        return sorted({number for name in names if (number := layout.segment_number(name)) is not None})
+        return segment_numbers(self.stock.root, self.name, ("records.", "index."))
 
     def _segments(self, brief: bool) -> list[Segment]:
         loaded: list[Segment] = []

@@ -15,6 +15,7 @@ from fastrec.errors import RecordingError
 from fastrec.recording import layout, opening
 from fastrec.recording.closing import published, totals
 from fastrec.recording.committed import NUMBER_LIMIT
+from fastrec.recording.stock import segment_numbers
 
 __all__ = ["Gone", "gone_channels", "told_channels", "undescribed"]
 
@@ -90,8 +91,7 @@ def gone_channels(root: Path, told: Mapping[str, Gone], present: Iterable[str]) 
     found = {}
     for name in sorted(set(told) - set(present)):
         try:
-            names = opening.folder_names(root, "channels", name)
-            if all(layout.segment_number(one) is None for one in names):
+            if not segment_numbers(root, name):
                 found[name] = told[name]
         except RecordingError as error:  # a file, a link, or what this user may not list
             if isinstance(error.__cause__, PermissionError):
@@ -121,7 +121,6 @@ def undescribed(root: Path, present: Iterable[str]) -> dict[str, str]:
 
 def _has_segments(root: Path, name: str) -> bool:
     try:
-        names = opening.folder_names(root, "channels", name)
+        return bool(segment_numbers(root, name))
     except RecordingError:
         return False  # a link, or what cannot be listed
-    return any(layout.segment_number(one) is not None for one in names)

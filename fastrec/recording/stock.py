@@ -12,7 +12,7 @@ import numpy as np
 from fastrec.recording import layout, opening
 from fastrec.schema import Schema
 
-__all__ = ["SegmentFiles", "Stock"]
+__all__ = ["SegmentFiles", "Stock", "segment_numbers"]
 
 # Segments whose mapping is kept: each costs a descriptor, and a day at 1 MHz has 20,000 segments.
 _OPEN_MAPS = 64
@@ -52,6 +52,23 @@ class Stock:
     def parts(self, file: str) -> tuple[str, str, str]:
         """Names from the recording's folder down to a file of the channel."""
         return "channels", self.name, file
+
+
+def segment_numbers(root: Path, channel: str, starts: tuple[str, ...] = ("",)) -> list[int]:
+    """Numbers of the segments that files of a channel belong to, ascending.
+
+    Parameters
+    ----------
+    starts : tuple of str
+        Only files whose names begin with one of these; default: any, what is left of a segment, too.
+
+    Raises
+    ------
+    RecordingError
+        The channel's folder cannot be listed, or is a link.
+    """
+    names = [name for name in opening.folder_names(root, "channels", channel) if name.startswith(starts)]
+    return sorted({number for name in names if (number := layout.segment_number(name)) is not None})
 
 
 class SegmentFiles:

@@ -21,9 +21,9 @@ import numpy as np
 
 from fastrec.core.ring import Ring
 from fastrec.recording.channel import Channel, Content
-from fastrec.recording.layout import segment_number
-from fastrec.recording.opening import folder_names, identity, open_folder
+from fastrec.recording.opening import identity, open_folder
 from fastrec.recording.precedence import settle
+from fastrec.recording.stock import segment_numbers
 from fastrec.recording.writing.spooling import open_channel, spool
 from fastrec.recording.writing.storing import SEGMENT_BYTES
 from fastrec.ring import ENTRY_DTYPE
@@ -189,8 +189,7 @@ def _behind(later: Sequence[Mapping[str, Any]], channel: str) -> int | None:
 
 def next_segment(root: Path, channel: str) -> int:
     """A number that no segment has, nor what is left of one."""
-    numbers = map(segment_number, folder_names(root, "channels", channel))
-    return max((number for number in numbers if number is not None), default=-1) + 1
+    return max(segment_numbers(root, channel), default=-1) + 1
 
 
 def home_of(root: Path) -> tuple[int, int]:
