@@ -20,7 +20,6 @@ __all__ = [
     "cell",
     "complain",
     "folder_bytes",
-    "folder_identity",
     "mendable",
     "plural",
     "say",
@@ -125,14 +124,6 @@ def folder_bytes(folder: Path) -> int:
             with suppress(OSError):
                 total += os.lstat(os.path.join(place, name)).st_size
     return total
-
-
-def folder_identity(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from another that takes its path; None: there is none."""
-    with suppress(OSError):
-        about = os.stat(folder)
-        return about.st_dev, about.st_ino
-    return None
 
 
 def byte_count(count: int) -> str:

@@ -16,13 +16,14 @@ from fastrec.cli.bench import Bench
 from fastrec.cli.defaults import CommandRecorder
 from fastrec.cli.ending import Ending
 from fastrec.cli.fields import tell_renamed
-from fastrec.cli.output import complain, folder_identity, say, say_json, visible
+from fastrec.cli.output import complain, say, say_json, visible
 from fastrec.cli.progress import progress
 from fastrec.cli.sources import Wanted
 from fastrec.cli.summary import late, lost, show_channel, show_next, show_place
 from fastrec.cli.values import Misuse
 from fastrec.errors import RecordingError, SourceError
 from fastrec.living import living
+from fastrec.recording.writing.rings import home_of
 from fastrec.sources.source import Living
 from fastrec.stats import RecorderStats
 
@@ -96,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
             if not options.quiet:
                 tell_renamed(channel.schema for channel in recorder.channels.values())
             recorder.start()
-            made = folder_identity(path)
+            made = home_of(path)
             ended_by = _watch(recorder, options, ending)
         except BaseException:
             for failure in _ended(recorder, bench):
@@ -112,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
         }
         say_json({"path": str(path), "closed": closed, "ended_by": ended_by, "channels": channels})
     elif not options.quiet:
-        there = folder_identity(path) == made
+        there = home_of(path) == made
         _show(path, wanted, recorder, outcomes, closed=closed, there=there)
     for failure in failures[1:]:
         complain(str(failure) or "interrupted")

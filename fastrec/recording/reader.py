@@ -258,13 +258,13 @@ class Recording(Mapping[str, Records]):
         return content
 
     def __repr__(self) -> str:
-        state = self.state
+        state, gone = self.state, self._gone()
         names = (
-            [f"{name} up to record {end.end:,}" for name, end in self.ends.items() if name in self]
+            [f"{name} up to record {end.end:,}" for name, end in self.ends.items() if name not in gone]
             if state == "unclean"
             else list(self)
         )
-        names += [f"{name} {one.word}" for name, one in self._gone().items()]
+        names += [f"{name} {one.word}" for name, one in gone.items()]
         return f"<Recording {self.path}: {state}, {', '.join(names) or 'no channels'}>"
 
     # The recording's own files

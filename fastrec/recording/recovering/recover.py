@@ -24,6 +24,7 @@ from fastrec.recording.recovering.fresh import fresh_folder
 from fastrec.recording.recovering.own_files import identify, save_clocks, save_lines, save_object
 from fastrec.recording.recovering.saving import save_channel
 from fastrec.recording.recovery import ChannelRecovery, Recovery
+from fastrec.recording.stock import segment_numbers
 from fastrec.recording.writing.files import create_closed, take_back
 from fastrec.recording.writing.journals import Lines
 from fastrec.recording.writing.remains import LOST, lost_with, ringless
@@ -211,7 +212,7 @@ def _save(
     if names and not channels and any(segments.values()):
         raise RecordingError(f"{source}: no channel could be saved: {'; '.join(findings.problems)}")
     lost = []
-    if closed is None and not opening.has_file(source, "closed.json"):
+    if not opening.has_file(source, "closed.json"):  # one that is damaged was written all the same
         found = {ring.channel for ring in left if ring.session is sessions[-1]}
         lost = [
             lost_with(sessions[-1], name, channels[name].end)
@@ -268,12 +269,10 @@ def _folders(root: Path, *parts: str, findings: Findings) -> list[str]:
 def _segments(root: Path, name: str, findings: Findings) -> list[int]:
     """Numbers of a channel's segments; of one that retention was removing nothing counts."""
     try:
-        names = opening.folder_names(root, "channels", name)
+        return segment_numbers(root, name, ("records.", "index.", "gaps."))
     except RecordingError as error:
         findings.problems.append(str(error))
         return []
-    names = [one for one in names if one.startswith(("records.", "index.", "gaps."))]
-    return sorted({number for one in names if (number := layout.segment_number(one)) is not None})
 
 
 def _closed(root: Path, uuid: bytes, findings: Findings) -> dict[str, Any] | None:

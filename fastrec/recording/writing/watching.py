@@ -34,10 +34,6 @@ class _Watched:
     told: str = ""  # the worst that was said of it: "", "flush", "records"
     lost: int = 0  # when there was none
 
-    def count_lost(self) -> int:
-        marks = self.spooling.marks()
-        return marks["disk"] + marks["overwritten"] + self.ring.core.account()["dropped"]
-
 
 class Watch:
     """Looks at channels, and warns once of an error that lasts, and once when it is over.
@@ -134,15 +130,15 @@ class Watch:
                 f"channel {name!r}: the disk takes no records: {self._reason(error)}; recording goes on in"
                 f" memory{_lasting(left, rate)}"
             )
-        began, told, lost = one.since, one.told, one.count_lost() - one.lost
-        one.since, one.told, one.lost = None, "", one.lost + lost
+        before, lost = one.lost, marks["disk"] + marks["overwritten"] + one.ring.core.account()["dropped"]
+        began, told, one.since, one.told, one.lost = one.since, one.told, None, "", lost
         if not told:
             return ""
         again = "the disk takes records again" if told == "records" else "a flush succeeded again"
         lasted = format_duration(round((now - began) * 1e9))
         return (
             f"channel {name!r}: {again}, after {lasted};"
-            f" {f'{lost:,} records were' if lost != 1 else '1 record was'} lost meanwhile"
+            f" {f'{lost - before:,} records were' if lost - before != 1 else '1 record was'} lost meanwhile"
         )
 
 
