@@ -120,9 +120,10 @@ class TestRusage:
 
 def test_two_rates_in_one_recorder(tmp_path: Path, getters: ctypes.CDLL) -> None:
     path = tmp_path / "two.fastrec"
-    with fr.Recorder(path) as rec:
-        fast = rec.add("fast", fr.Call(getters.get_status, fr.OUT, schema=STATUS), rate=2000)
-        slow = rec.add("slow", "linux:rusage", rate=10)
+    rec = fr.Recorder(path)
+    fast = rec.add("fast", fr.Call(getters.get_status, fr.OUT, schema=STATUS), rate=2000)
+    slow = rec.add("slow", "linux:rusage", rate=10)
+    with rec:  # both begin at one moment
         until(lambda: slow.stats.slots >= 11)
     run = fr.open(path)
     assert list(run) == ["fast", "slow"] and run.state == "closed"

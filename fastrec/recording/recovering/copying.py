@@ -228,5 +228,5 @@ class Copier:
             wrong |= odd
         for text in stock.schema.texts:
             ids = text.of(rows)
-            wrong |= (ids >= MOST_TEXTS) & (ids != np.iinfo(ids.dtype).max)
+            wrong |= (ids > MOST_TEXTS) & (ids != np.iinfo(ids.dtype).max)
         return int(np.argmax(wrong)) if wrong.any() else len(rows)

@@ -26,8 +26,8 @@ __all__ = ["LOST_TEXT", "MOST_TEXTS", "SegmentWriter"]
 LOST_TEXT = "\ufffd"
 """Stands for a text whose line is damaged."""
 
-MOST_TEXTS = 1 << 20
-"""Ids beyond are damage: a recorder's table ends at 65,536."""
+MOST_TEXTS = 65536
+"""Of a recorder's table (FORMAT 3): ids beyond are damage, for which no lines are made."""
 
 _PIECE = 4 << 20
 _SAID = np.uint32(layout.INDEX_UNPROVEN | layout.INDEX_AGAIN)  # flags that records do not bear out
@@ -52,8 +52,8 @@ class SegmentWriter:
     end : int
         Number after the last of them.
     last_stamp : int or None
-    texts_lost : list of (int, int)
-        Ids from the first up to, not including, the second whose texts are lost.
+    texts_lost : list of int
+        Ids whose texts are lost.
     patches : list of Patch
         Where ``strings`` is damaged.
     """
@@ -64,7 +64,7 @@ class SegmentWriter:
         self.end = begin
         self.rows = self._index_rows = self._gap_rows = self._exact_rows = 0
         self.last_stamp: int | None = None
-        self.texts_lost: list[tuple[int, int]] = []
+        self.texts_lost: list[int] = []
         self._index: list[np.ndarray] = []
         self._gaps: list[np.ndarray] = []
         committed = survey.gap_numbers[survey.gap_numbers < survey.committed_gaps]
@@ -101,8 +101,7 @@ class SegmentWriter:
             )
             if len(made) != committed or made != file.read(0, committed):
                 self._exact = False
-        missing = [number for number in range(self._texts) if number not in lines]
-        self.texts_lost += [(number + 1, number + 2) for number in missing]
+        self.texts_lost += [number + 1 for number in range(self._texts) if number not in lines]
         self.string_bytes = len(made)
         self._made = [made]
 
@@ -110,12 +109,12 @@ class SegmentWriter:
         """Have a line for every id that rows refer to."""
         for text in self.stock.schema.texts:
             ids = text.of(rows)
-            most = int(ids[ids < MOST_TEXTS].max(initial=0))
+            most = int(ids[ids <= MOST_TEXTS].max(initial=0))
             while self._texts < most:
                 self._exact = False
                 body = self._spare.get(self._texts)
                 if body is None:
-                    self.texts_lost.append((self._texts + 1, self._texts + 2))
+                    self.texts_lost.append(self._texts + 1)
                     body = _lost(self._texts)
                 line = layout.seal_body(body, layout.seed_at(self._base, self._texts))
                 self._made.append(line)

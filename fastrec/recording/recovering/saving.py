@@ -236,8 +236,7 @@ def _tell_texts(survey: Survey, writer: SegmentWriter, findings: Findings) -> No
             "no whole line" if committed else "an unfinished line, which no record needs",
             saved=not committed,
         )
-    if writer.texts_lost:
-        ids = [start for start, _ in writer.texts_lost]
+    if ids := writer.texts_lost:
         shown = ", ".join(map(str, ids[:8])) + (f" and {len(ids) - 8:,} more" if len(ids) > 8 else "")
         findings.problems.append(
             f"{survey.file('strings')}: texts {shown} are lost; U+FFFD stands in their place"

@@ -459,6 +459,19 @@ def test_a_damaged_text(tmp_path: Path) -> None:
     assert any("texts 1 are lost" in problem for problem in recovery.problems)
 
 
+@pytest.mark.parametrize(("identifier", "made"), [(65_536, 65_536), (65_537, 3), (1_000_000, 3)])
+def test_no_table_has_so_many_texts(tmp_path: Path, identifier: int, made: int) -> None:
+    """Whatever id a whole record has, no more lines are made for it than a recorder's table holds."""
+    folder, channel = samples.small(tmp_path / "r")
+    channel.segments[0].commit(20, [status(20, url=3), status(21, url=identifier)])
+    recovery = recover(folder.root, tmp_path / "saved")
+    strings = Path(recovery.path, "channels/status/strings.000000.jsonl")
+    assert strings.read_bytes().count(b"\n") == made
+    assert recovery.channels["status"].records == 19
+    told = [problem for problem in fr.open(recovery.path).verify().problems if "has no text" in problem]
+    assert len(told) == (identifier > made)
+
+
 def test_lines_that_ran_together(tmp_path: Path) -> None:
     """The end of a line is under no checksum: both lines are whole."""
     folder, channel = samples.small(tmp_path / "r")
