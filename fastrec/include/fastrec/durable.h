@@ -62,8 +62,7 @@ static inline int fr_sync_each(const fr_io *io, const fr_dirty *d)
     return error || !d->names ? error : io->sync_dir(d->channel->dir);
 }
 
-/* Whoever removes a file that is open is told nothing, and a flush of it succeeds: for nothing. 0 or -ENOENT.
- */
+/* A flush of a file that somebody removed succeeds, for nothing. 0 or -ENOENT. */
 static inline int fr_sync_look(const fr_io *io, const fr_dirty *d)
 {
     uint32_t i;

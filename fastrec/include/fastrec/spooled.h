@@ -116,8 +116,7 @@ typedef struct fr_spool_channel {
     uint32_t synced_segment; /* the open one at the last flush */
     uint64_t synced_index;   /* its index rows then */
     /* Under the lock. */
-    int behind; /* why a segment that is closed, or given up, has too low a count in a side file; 0: none has
-                 */
+    int behind; /* why a side file of a segment closed or given up counts too few rows; 0: none does */
     fr_segment segment; /* the open one */
     int open;
     fr_segment retired[FR_RETIRED]; /* wait for the syncing side to make them durable and close them */

@@ -27,7 +27,7 @@ from fastrec.recording.recovery import ChannelRecovery, Recovery
 from fastrec.recording.stock import segment_numbers
 from fastrec.recording.writing.files import create_closed, take_back
 from fastrec.recording.writing.journals import Lines
-from fastrec.recording.writing.remains import LOST, lost_with, ringless
+from fastrec.recording.writing.remains import LOST, lost_with_rings
 from fastrec.recording.writing.rings import left_rings
 
 __all__ = ["recover"]
@@ -211,13 +211,11 @@ def _save(
         )
     if names and not channels and any(segments.values()):
         raise RecordingError(f"{source}: no channel could be saved: {'; '.join(findings.problems)}")
-    lost = []
+    lost: list[str] = []
     if not opening.has_file(source, "closed.json"):  # one that is damaged was written all the same
+        ends = {name: channel.end for name, channel in channels.items()}
         found = {ring.channel for ring in left if ring.session is sessions[-1]}
-        lost = [
-            lost_with(sessions[-1], name, channels[name].end)
-            for name in ringless(source, sessions, stats, channels, found)
-        ]
+        lost += lost_with_rings(source, sessions, stats, ends, found).values()
         findings.notes += lost
     marked = {mark.get("text") for mark in marks if mark.get("kind") == LOST}
     _add_marks(hidden, uuid, channels, [text for text in lost if text not in marked], start_ns)

@@ -6,7 +6,7 @@ has no ring any more, as after a new start of the machine, that is lost, and no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from fastrec.recording.opening import has_file
 from fastrec.recording.reader import Recording
 from fastrec.recording.writing.rings import is_of_original, left_rings, mismatch, next_segment
 
-__all__ = ["LOST", "Remains", "lost_with", "remains", "ringless"]
+__all__ = ["LOST", "Remains", "lost_with_rings", "remains"]
 
 LOST = "lost"
 """Kind of the mark that keeps the memory of such a loss when the recording is gone on with."""
@@ -48,7 +48,7 @@ def remains(recording: Recording) -> Remains:
     if recording.state != "unclean":
         return Remains({}, ())
     names, sessions = list(recording), recording.sessions
-    ends = {name: end.end for name, end in recording.ends.items()}
+    ends = {name: end.end for name, end in recording.ends.items() if name in names}
     waiting: dict[str, int] = {}
     notes, found = [], set()
     for left in left_rings(recording.path, sessions, names):
@@ -75,18 +75,18 @@ def remains(recording: Recording) -> Remains:
     ]
     # One that is damaged was written all the same, when nothing was left in a ring.
     finished = has_file(recording.path, "closed.json")
-    lost = [] if finished else ringless(recording.path, sessions, recording.stats, names, found)
-    notes += [lost_with(sessions[-1], name, ends[name]) for name in lost]
+    if not finished:
+        notes += lost_with_rings(recording.path, sessions, recording.stats, ends, found).values()
     return Remains(waiting, tuple(notes))
 
 
-def ringless(
+def lost_with_rings(
     root: Path,
     sessions: Sequence[Mapping[str, Any]],
     stats: Mapping[str, Mapping[str, Any]],
-    names: Iterable[str],
-    found: Iterable[str],
-) -> list[str]:
+    ends: Mapping[str, int],
+    found: Collection[str],
+) -> dict[str, str]:
     """Channels of the newest session that have no ring in shared memory, though it was not closed.
 
     Parameters
@@ -97,14 +97,19 @@ def ringless(
         The lines of ``sessions.jsonl``.
     stats : mapping of str to mapping
         The newest counters of each channel.
-    names : iterable of str
-        The channels.
-    found : iterable of str
-        Those that have one.
+    ends : mapping of str to int
+        The number after the last that was written, by channel.
+    found : collection of str
+        Channels that have a ring.
+
+    Returns
+    -------
+    dict of str to str
+        What to say of each.
     """
-    newest = sessions[-1] if sessions else None
-    if newest is None:
-        return []
+    if not sessions:
+        return {}
+    newest = sessions[-1]
     segments, since = newest.get("segments"), newest.get("start_ns")
 
     def was_recorded(name: str) -> bool:
@@ -117,13 +122,12 @@ def ringless(
             or (type(told) is int and type(since) is int and told >= since)
         )
 
-    return [name for name in names if name not in set(found) and was_recorded(name)]
-
-
-def lost_with(session: Mapping[str, Any], name: str, end: int) -> str:
-    """What to say of a channel of a session that left no ring, and of which `end` numbers were written."""
-    after = f" after record {end - 1:,}" if end else ""
-    return (
-        f"session {session.get('session')!r:.20} was not closed and left no ring of channel {name!r}: what"
-        f" was published{after} and not written is lost; nobody knows how many"
-    )
+    lost = {}
+    for name, end in ends.items():
+        if name not in found and was_recorded(name):
+            after = f" after record {end - 1:,}" if end else ""
+            lost[name] = (
+                f"session {newest.get('session')!r:.20} was not closed and left no ring of channel {name!r}:"
+                f" what was published{after} and not written is lost; nobody knows how many"
+            )
+    return lost

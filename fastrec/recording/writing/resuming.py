@@ -28,7 +28,7 @@ from fastrec.recording.segment import Segment
 from fastrec.recording.torn import TornFile
 from fastrec.recording.writing import files, rings
 from fastrec.recording.writing.ends import ChannelEnd
-from fastrec.recording.writing.remains import LOST, lost_with, ringless
+from fastrec.recording.writing.remains import LOST, lost_with_rings
 from fastrec.recording.writing.room import is_full, make_room, no_room, resting
 from fastrec.recording.writing.spooling import Kept
 from fastrec.recording.writing.storing import Storing
@@ -218,12 +218,13 @@ def _lost(
     found: set[str],
 ) -> tuple[Mark, ...]:
     """A mark for each channel of a session that was not closed and left no ring of it."""
-    ends = {name: content for name, _, content in contents}
     start = sessions[-1].get("start_ns") if sessions else 0
+    ends = {name: content.end for name, _, content in contents}
+    lasts = {name: chunk.index_last for name, _, content in contents for chunk in content.chunks[-1:]}
     lost = []
-    for name in ringless(recording.path, sessions, stats, ends, found):
-        last = max((chunk.index_last for chunk in ends[name].chunks[-1:]), default=start)
-        lost.append((last if is_stamp(last) else 0, lost_with(sessions[-1], name, ends[name].end)))
+    for name, text in lost_with_rings(recording.path, sessions, stats, ends, found).items():
+        last = lasts.get(name, start)
+        lost.append((last if is_stamp(last) else 0, text))
     return _untold(recording, lost)
 
 
