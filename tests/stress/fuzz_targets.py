@@ -109,13 +109,15 @@ def proven(root: Path, uuid: str, records: Records, *, anywhere: bool) -> set[by
             row = told[64 * slot : 64 * slot + 64].ljust(64, b"\0")  # a torn one may still tell enough
             count, right = struct.unpack_from("<II", row, 48)
             whole = crc(start(slot), row[:-4]) == int.from_bytes(row[-4:], "little")
-            if not anywhere and not whole:
+            damaged = not whole or count > layout.BLOCK_ROWS
+            if not anywhere and damaged:
                 break
-            # Of a damaged row the count may be what is damaged; in a long segment that would take too long.
-            counts = range(1, room + 1) if not whole and room <= MOST_TRIED else (min(count, 1025),)
+            # The count may be what is damaged of it; in a long segment that would take too long.
+            counts = range(1, room + 1) if damaged and room <= MOST_TRIED else (count,)
             for first, rows in product(range(room) if anywhere else (at,), counts):
                 block = body[first * width : (first + rows) * width]
-                if rows <= 1024 and len(block) == rows * width and crc(start(first), block) == right:
+                fits = rows <= layout.BLOCK_ROWS and len(block) == rows * width
+                if fits and crc(start(first), block) == right:
                     found.update(block[one : one + width] for one in range(0, len(block), width))
             at += count
     return found
