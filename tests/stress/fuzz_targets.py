@@ -112,8 +112,8 @@ def proven(root: Path, uuid: str, records: Records, *, anywhere: bool) -> set[by
             damaged = not whole or count > layout.BLOCK_ROWS
             if not anywhere and damaged:
                 break
-            # The count may be what is damaged of it; in a long segment that would take too long.
-            counts = range(1, room + 1) if damaged and room <= MOST_TRIED else (count,)
+            # The count may be what is damaged of it; in a long segment only that of a full block is tried.
+            counts = range(1, room + 1) if damaged and room <= MOST_TRIED else {count, layout.BLOCK_ROWS}
             for first, rows in product(range(room) if anywhere else (at,), counts):
                 block = body[first * width : (first + rows) * width]
                 fits = rows <= layout.BLOCK_ROWS and len(block) == rows * width
