@@ -7,7 +7,7 @@
 
 #include <fastrec/spool.h>
 
-#define JUDGE_NUMBERS (1 << 16) /* numbers below this are counted */
+#define JUDGE_NUMBERS (1 << 17) /* numbers below this are counted */
 #define JUDGE_SEGMENTS 128
 #define JUDGE_TEXTS 256          /* of a segment */
 #define JUDGE_LIMIT (1ull << 62) /* no number is as high */

@@ -11,8 +11,8 @@ pytestmark = pytest.mark.once  # programs of the headers, however they are insta
 
 MODES = ["eio", "enospc", "eintr", "short", "zero", "halflink", "lie"]
 ALONE = (
-    "stop scarce woken anchored parted losses counted growing crowded turns large told behind removed"
-    " uncounted there last seldom"
+    "stop scarce woken anchored parted losses counted growing crowded turns large told often behind removed"
+    " uncounted idle there last seldom"
 )
 CALLS = 400  # about as many as a run makes
 

@@ -61,8 +61,8 @@ static inline uint64_t fr_again_told(const fr_io *io, const fr_spool_channel *c,
 /* ---- giving up ---- */
 
 /* Losses that were committed with what is given up wait for a commit again, with those that do anyway. Where
- * they are too many, those with numbers keep theirs: found missing again, they would be counted twice. The
- * others are added up, as ever. `removed`: segments of which all is to be written again. */
+ * they are too many, those with numbers keep theirs, as long as there is room. The others are added up, as
+ * ever. `removed`: segments of which all is to be written again. */
 static inline int fr_again_gaps(const fr_io *io, fr_spool_channel *c, uint64_t safe,
                                 const fr_segment *removed, uint32_t count)
 {
@@ -90,7 +90,9 @@ static inline int fr_again_gaps(const fr_io *io, fr_spool_channel *c, uint64_t s
         named -= (uint64_t)has;
         if (c->gap_count + (has ? 0 : named) < FR_GAPS_HELD)
             fr_commit_gap(c, all[i]);
-        else if (!has)
+        else if (has)
+            fr_commit_unname(c, &all[i]);
+        else
             all[over++] = all[i];
     }
     for (i = 0; i < over; i++)

@@ -99,7 +99,8 @@ static inline void fr_sync_finish(const fr_io *io, pthread_mutex_t *lock, fr_dir
         c->behind = d->behind;
     if (d->count || d->side)
         fr_store_relaxed(&c->side_error, (uint64_t)-(d->side ? d->side : c->behind));
-    if (d->count || d->names || error)
+    if (d->count || d->names || error /* or nothing is left that a flush could fail for */
+        || (!fr_load_relaxed(&c->broken) && fr_load_relaxed(&c->durable) >= fr_load_relaxed(&c->written)))
         fr_store_relaxed(&c->sync_error, (uint64_t)-error);
     if (!error && durability != FR_DURABLE_NEVER && d->placed > c->durable) {
         fr_store_release(&c->durable, d->placed);

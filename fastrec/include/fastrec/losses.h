@@ -79,12 +79,19 @@ static inline void fr_commit_lost(fr_spool_channel *c, uint64_t count, int64_t u
     c->cursor += count;
 }
 
+/* A loss with numbers is not named any more: they are found missing once more, and counted then. */
+static inline void fr_commit_unname(fr_spool_channel *c, const fr_gap *lost)
+{
+    uint64_t *counter = lost->cause == FR_GAP_DISK ? &c->disk : &c->overwritten;
+    fr_store_relaxed(counter, *counter - lost->count);
+}
+
 /* Keep a loss of the commit that begins with number `from`, until more than that is durable. */
 static inline void fr_told_add(fr_spool_channel *c, fr_gap gap, uint64_t from)
 {
     fr_told *all = NULL, *last = NULL;
     uint32_t i;
-    if (c->told_count < FR_TOLD_MOST || (fr_gap_has_numbers(&gap) && c->told_count < 2 * FR_TOLD_MOST))
+    if (c->told_count < FR_TOLD_MOST || fr_gap_has_numbers(&gap)) /* a commit finds two at most */
         all = (fr_told *)fr_grown(c->told, c->told_count, &c->told_room, sizeof *all);
     if (all) {
         fr_told one = {gap, from};
@@ -95,7 +102,7 @@ static inline void fr_told_add(fr_spool_channel *c, fr_gap gap, uint64_t from)
     for (i = c->told_count; i-- && !last;)
         if (c->told[i].gap.cause == gap.cause)
             last = &c->told[i];
-    if (last && !fr_gap_has_numbers(&gap)) { /* numbers that nobody names are found missing once more */
+    if (last && !fr_gap_has_numbers(&gap)) {
         last->gap.count += gap.count;
         last->gap.t_last = gap.t_last;
         last->gap.code = 0;
