@@ -36,10 +36,12 @@ static int nameless;                /* as where a file system counts no names */
 static uint64_t space = 1ULL << 40; /* bytes that the disk has left for others */
 static int no_rows;         /* a full disk: it takes counts and empty files, no rows; 2: no losses either */
 static int no_reads;        /* nothing can be read back */
+static int no_removes;      /* no file can be removed */
 static int full_after;      /* so many writes it is; 0: it does not change */
 static int64_t write_takes; /* ns, of rows */
 static uint64_t file_most;  /* bytes of a file; 0: any */
 static int no_index;        /* so many writes of index rows fail */
+static int uncounting = -1; /* a file that takes no counts */
 static void (*during_flush)(void); /* what another thread does meanwhile, once */
 static void (*during_write)(void); /* and while rows of records are written, each time */
 static int failing(const char *what)
@@ -103,7 +105,7 @@ static long t_write(int fd, const void *data, size_t size, uint64_t offset)
         files[fd].unsynced = 1;
         files[fd].unsynced_from = the_channel->written;
     }
-    if (counts == 1 && offset == 24 && files[fd].index)
+    if (offset == 24 && (fd == uncounting || (counts == 1 && files[fd].index)))
         return code();
     if (failing(offset == 24 ? "write count" : offset == 0 ? "write header" : "write rows")) {
         if (mode == M_SHORT && offset != 24 && size > 1)
@@ -127,7 +129,10 @@ static int t_publish(int dir, const char *from, const char *to)
     }
     return fr_publish_name(dir, from, to);
 }
-static int t_remove(int dir, const char *name) { return failing("remove") ? code() : fr_remove(dir, name); }
+static int t_remove(int dir, const char *name)
+{
+    return no_removes || failing("remove") ? code() : fr_remove(dir, name);
+}
 static int t_sync(int fd)
 {
     if (during_flush) {
@@ -207,9 +212,11 @@ static const fr_io faulty = {t_create,   t_write, t_publish, t_remove, t_sync,  
                              t_sync_dir, t_close, t_read,    t_space,  t_begin, t_removed};
 
 static int64_t fake_now(void) { return fake; }
+static long waits_made;
 static void fake_wait(const uint32_t *w, uint32_t e, int64_t d)
 {
     (void)w, (void)e;
+    waits_made++;
     fake = d > fake ? d : fake;
 }
 static const fr_clock fake_clock = {fake_now, fake_wait, fr_read_clock};
@@ -597,6 +604,29 @@ static void turns(void)
                 (unsigned long long)published);
 }
 
+/* A turn that is over goes on at the next round, and the last rounds without a pause; each is not the last
+ * one for what is written once at the end. */
+static void unfinished(void)
+{
+    int rounds, waits, behind;
+    set_up(65536);
+    spooler.flush = 3600 * FR_NS;
+    publish(4 * SEGMENT), write_takes = FR_SPOOL_TURN;
+    for (rounds = 0; rounds < 10; rounds++)
+        fr_spool_round(&spooler, 0, &behind, &waits);
+    if (channel.cursor != published || waits)
+        PROBLEM("%llu of %llu are written", (unsigned long long)channel.cursor,
+                (unsigned long long)published);
+    publish(8 * SEGMENT);
+    spooler.durability = FR_DURABLE_COMMIT, spooler.stop = 1, waits_made = 0;
+    fr_spooling_run(&spooler);
+    write_takes = 0;
+    if (waits_made || spooler.log.stat_lines > 2 || channel.durable != published)
+        PROBLEM("%ld pauses, %llu lines of statistics, durable %llu of %llu", waits_made,
+                (unsigned long long)spooler.log.stat_lines, (unsigned long long)channel.durable,
+                (unsigned long long)published);
+}
+
 static uint64_t not_durable; /* at most */
 static void keep_up(void)
 {
@@ -733,29 +763,237 @@ static void removed(void)
     }
 }
 
-/* So is it where nothing is made durable, and a loss is the last that it has. */
+/* So is it where nothing is made durable, and a loss is the last that it has; and what follows a full segment
+ * that nobody has closed yet. */
 static void removed_last(void)
 {
-    int i;
-    set_up(CAPACITY);
-    spooler.durability = FR_DURABLE_NEVER, channel.never = 1;
-    for (i = 0; i < 3; i++) {
-        publish(100), drain();
-        fr_ring_lose(&ring, FR_GAP_MISSED, 0, 3, (int64_t)published, (int64_t)published);
+    int i, full;
+    for (full = 0; full < 2; full++) {
+        published = 0;
+        set_up(CAPACITY);
+        spooler.durability = FR_DURABLE_NEVER, channel.never = 1;
+        for (i = 0; i < 3; i++) {
+            channel.rotate = (uint64_t)(full && i == 2);
+            publish(100), drain();
+            fr_ring_lose(&ring, FR_GAP_MISSED, 0, 3, (int64_t)published, (int64_t)published);
+        }
+        fr_ring_lose(&ring, FR_GAP_FAILED, -5, 1, (int64_t)published, (int64_t)published); /* parts it off */
+        drain();
+        if (!full)
+            fr_sync_round(&spooler);
+        unlinkat(dir, "records.000000.npy", 0);
+        for (i = 0; i < 3; i++) {
+            fr_sync_round(&spooler);
+            drain();
+        }
+        if (channel.sync_error || verdict(&channel, published, 0).end != published)
+            PROBLEM("of %llu records not all was written again", (unsigned long long)published);
+        if (verdict(&channel, published, 0).lost[FR_GAP_MISSED] != 9)
+            PROBLEM("%llu of 9 losses are told",
+                    (unsigned long long)verdict(&channel, published, 0).lost[FR_GAP_MISSED]);
+        fr_channel_close(&faulty, &channel, &spooler.lock);
     }
-    fr_ring_lose(&ring, FR_GAP_FAILED, -5, 1, (int64_t)published, (int64_t)published); /* parts it off */
+}
+
+/* What is left of a segment of which somebody removed a file goes once all of it is elsewhere, to the last
+ * record, durable or not; if it cannot, it counts until retention removes it. */
+static void needless(void)
+{
+    int stays, never;
+    for (never = 0; never < 2; never++)
+        for (stays = 0; stays < 2; stays++) {
+            int there, counts_still;
+            published = 0;
+            set_up(CAPACITY);
+            spooler.durability = never ? FR_DURABLE_NEVER : FR_DURABLE_TIMED, channel.never = never;
+            publish(100), drain();
+            fr_sync_round(&spooler);
+            unlinkat(dir, "records.000000.npy", 0);
+            fr_sync_round(&spooler);
+            no_removes = stays;
+            drain();
+            fr_sync_round(&spooler);
+            drain();
+            no_removes = 0;
+            there = !faccessat(dir, "zones.000000.npy", F_OK, 0);
+            counts_still = channel.kept_count && !channel.kept->number;
+            if (channel.given_up_count || there != stays || counts_still != stays)
+                PROBLEM("%s durable: of what is needless %s stays%s", never ? "never" : "soon",
+                        there ? "something" : "nothing", counts_still ? ", and counts" : "");
+            fr_channel_close(&faulty, &channel, &spooler.lock);
+        }
+}
+
+/* With the folder all is gone, and for good: nothing of it is written, let alone durable. */
+static void folderless(void)
+{
+    fr_file_name name;
+    uint32_t i;
+    int file;
+    set_up(CAPACITY);
+    for (i = 0; i < 3; i++)
+        publish(600), drain(), fr_sync_round(&spooler);
+    for (i = 0; i <= channel.next_segment; i++)
+        for (file = 0; file < FR_FILES; file++) {
+            fr_segment_name(name, file, i);
+            unlinkat(dir, name, 0);
+        }
+    unlinkat(dir, "clocks", 0), unlinkat(dir, "stats", 0);
+    if (rmdir(folder))
+        PROBLEM("the folder stays: %s", strerror(errno));
+    fr_sync_round(&spooler);
+    publish(10), drain();
+    if (channel.written || channel.durable || channel.error != ENOENT)
+        PROBLEM("written %llu, durable %llu, in no folder: %s", (unsigned long long)channel.written,
+                (unsigned long long)channel.durable, strerror((int)channel.error));
+}
+
+/* Of what was given up, one byte of the block that begins with its first record. */
+static void spoil(const fr_segment *s)
+{
+    if (fr_pwrite(s->fd[FR_RECORDS], "?", 1, 128 + 3) != 1)
+        PROBLEM("nothing is spoiled");
+}
+
+/* The first row of an index. */
+static fr_index_row first_of(const char *name)
+{
+    fr_index_row row = {0};
+    size_t size;
+    unsigned char *index = slurp(name, &size);
+    if (size >= 128 + sizeof row)
+        memcpy(&row, index + 128, sizeof row);
+    free(index);
+    return row;
+}
+
+/* Of what was removed, one block cannot be read: it is lost, from its own time on. */
+static void dated(void)
+{
+    fr_gap gap = {0};
+    unsigned char *gaps;
+    size_t size;
+    int i;
+    set_up(256);
+    for (i = 0; i < 6; i++)
+        publish(100), drain();
+    fr_sync_round(&spooler);
+    spoil(&channel.segment);
+    unlinkat(dir, "index.000000.npy", 0);
+    fr_sync_round(&spooler);
     drain();
     fr_sync_round(&spooler);
-    unlinkat(dir, "records.000000.npy", 0);
-    for (i = 0; i < 3; i++) {
+    drain(); /* what remains of it goes */
+    gaps = slurp("gaps.000001.npy", &size);
+    if (size >= 128 + sizeof gap)
+        memcpy(&gap, gaps + 128, sizeof gap);
+    free(gaps);
+    if (gap.seq || gap.count != 100 || gap.t_first != 5)
+        PROBLEM("lost are %llu from %llu on, since %lld", (unsigned long long)gap.count,
+                (unsigned long long)gap.seq, (long long)gap.t_first);
+    if (verdict(&channel, published, 0).end != published)
+        PROBLEM("the folder ends early");
+}
+
+/* What was given up and written again is given up once more, and cannot be read there: it is where it was at
+ * first. */
+static void twice(void)
+{
+    int i;
+    set_up(256);
+    for (i = 0; i < 6; i++)
+        publish(100), drain();
+    for (i = 0; i < 2; i++) {
+        flush_fails = 1;
         fr_sync_round(&spooler);
         drain();
+        spoil(&channel.segment);
     }
-    if (channel.sync_error || verdict(&channel, published, 0).end != published)
-        PROBLEM("of %llu records not all was written again", (unsigned long long)published);
-    if (verdict(&channel, published, 0).lost[FR_GAP_MISSED] != 9)
-        PROBLEM("%llu of 9 losses are told",
-                (unsigned long long)verdict(&channel, published, 0).lost[FR_GAP_MISSED]);
+    if (channel.disk || channel.overwritten || channel.cursor != published)
+        PROBLEM("%llu records are lost that can be read",
+                (unsigned long long)(channel.disk + channel.overwritten));
+}
+
+/* A file takes no counts any more: others are written instead, and nothing waits for it. */
+static void stuck(void)
+{
+    int i;
+    set_up(65536);
+    publish(100), drain();
+    uncounting = channel.segment.fd[FR_RECORDS];
+    publish(100), drain();
+    for (i = 0; i < 3; i++)
+        drain(), fr_sync_round(&spooler);
+    uncounting = -1;
+    if (channel.error || channel.durable != published)
+        PROBLEM("durable %llu of %llu: %s", (unsigned long long)channel.durable,
+                (unsigned long long)published, strerror((int)channel.error));
+}
+
+/* Two segments are given up, and the first alone has too low a count: that is told for good. */
+static void uneven(void)
+{
+    set_up(65536);
+    while (!channel.retired_count)
+        publish(512), drain();
+    uncounting = channel.retired[0].fd[FR_INDEX];
+    flush_fails = 1;
+    fr_sync_round(&spooler);
+    drain();
+    uncounting = -1;
+    fr_sync_round(&spooler), drain(), fr_sync_round(&spooler);
+    if (channel.side_error != EIO || channel.durable != published)
+        PROBLEM("that a count is too low is forgotten: %s", strerror((int)channel.side_error));
+}
+
+/* A segment that was opened ahead, and nothing comes: it goes. One that holds nothing, and cannot: it counts.
+ */
+static void unneeded(void)
+{
+    set_up(65536);
+    publish(600), drain();
+    fr_sync_round(&spooler);
+    if (channel.ahead_state != FR_AHEAD_READY)
+        PROBLEM("nothing is opened ahead");
+    flush_fails = 1, channel.unsynced_names = 1;
+    fr_sync_round(&spooler);
+    drain();
+    fr_channel_close(&faulty, &channel, &spooler.lock);
+    if (!faccessat(dir, "records.000001.npy", F_OK, 0))
+        PROBLEM("a segment that was opened ahead, and not needed, stays");
+    published = 0;
+    set_up(65536);
+    no_index = no_removes = 1;
+    publish(10), drain(), drain();
+    no_removes = 0;
+    fr_sync_round(&spooler);
+    if (channel.kept_count != 1 || channel.kept->number || channel.durable != published)
+        PROBLEM("an empty segment that cannot be removed does not count");
+    fr_channel_close(&faulty, &channel, &spooler.lock);
+}
+
+/* Where somebody removes a file behind what is not durable, that is written again first; and what comes from
+ * there on says so. */
+static void again(void)
+{
+    fr_index_row row;
+    int i;
+    set_up(65536);
+    for (i = 0; i < 3; i++)
+        publish(600), drain();
+    unlinkat(dir, "records.000001.npy", 0);
+    fr_sync_round(&spooler);
+    drain();
+    row = first_of("index.000002.npy");
+    if (row.first_seq || row.rows != channel.stage_rows || row.flags != FR_INDEX_AGAIN)
+        PROBLEM("written again are %u from %llu on, with flags %u", row.rows,
+                (unsigned long long)row.first_seq, row.flags);
+    row = first_of("index.000003.npy");
+    if (row.first_seq != SEGMENT || row.flags)
+        PROBLEM("what follows is from %llu on, with flags %u", (unsigned long long)row.first_seq, row.flags);
+    fr_sync_round(&spooler);
+    if (channel.durable != published || verdict(&channel, published, 0).end != published)
+        PROBLEM("durable %llu of %llu", (unsigned long long)channel.durable, (unsigned long long)published);
 }
 
 /* What is to be written again is so at once, however seldom the channel is drained. */
@@ -941,12 +1179,35 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*body)(void);
-    } alone[] = {
-        {"stop", stop_crowded},     {"scarce", scarce},       {"woken", woken},     {"anchored", anchored},
-        {"parted", parted},         {"losses", losses_full},  {"counted", counted}, {"growing", growing},
-        {"crowded", crowded_again}, {"turns", turns},         {"large", too_large}, {"told", told_full},
-        {"there", never_there},     {"last", removed_last},   {"seldom", seldom},   {"behind", behind},
-        {"removed", removed},       {"uncounted", uncounted}, {"often", too_often}, {"idle", idle}};
+    } alone[] = {{"stop", stop_crowded},
+                 {"scarce", scarce},
+                 {"woken", woken},
+                 {"anchored", anchored},
+                 {"parted", parted},
+                 {"losses", losses_full},
+                 {"counted", counted},
+                 {"growing", growing},
+                 {"crowded", crowded_again},
+                 {"turns", turns},
+                 {"large", too_large},
+                 {"told", told_full},
+                 {"there", never_there},
+                 {"last", removed_last},
+                 {"seldom", seldom},
+                 {"behind", behind},
+                 {"removed", removed},
+                 {"uncounted", uncounted},
+                 {"needless", needless},
+                 {"folderless", folderless},
+                 {"dated", dated},
+                 {"twice", twice},
+                 {"stuck", stuck},
+                 {"uneven", uneven},
+                 {"unneeded", unneeded},
+                 {"unfinished", unfinished},
+                 {"again", again},
+                 {"often", too_often},
+                 {"idle", idle}};
     static const int spans[] = {1, 3, 40, 1 << 20};
     long total, from, to, i, runs = 0;
     int m, s, only = -1;

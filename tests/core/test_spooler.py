@@ -12,7 +12,7 @@ pytestmark = pytest.mark.once  # programs of the headers, however they are insta
 MODES = ["eio", "enospc", "eintr", "short", "zero", "halflink", "lie"]
 ALONE = (
     "stop scarce woken anchored parted losses counted growing crowded turns large told often behind removed"
-    " uncounted idle there last seldom"
+    " uncounted idle there last seldom needless folderless dated twice stuck uneven unneeded unfinished again"
 )
 CALLS = 400  # about as many as a run makes
 

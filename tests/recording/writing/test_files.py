@@ -164,7 +164,7 @@ def test_a_disk_that_fails_leaves_no_file_of_that_name(
         with pytest.raises(RecordingError, match="No space left"):
             files.create_closed(tmp_path / "r", UUID, session=0, mono_ns=1, channels={})
     assert not (tmp_path / "r/closed.json").exists()
-    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert len(os.listdir("/proc/self/fd")) <= open_before  # what went before may close some late
     files.create_closed(tmp_path / "r", UUID, session=0, mono_ns=1, channels={})
 
 

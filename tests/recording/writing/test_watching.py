@@ -27,17 +27,18 @@ class Disk:
 
     def __init__(self) -> None:
         self.marks = {"error": 0, "sync_error": 0, "written": 0, "disk": 0, "overwritten": 0}
-        self.core = SimpleNamespace(head=0, account=lambda: {"dropped": 0})
+        self.dropped = 0
+        self.core = SimpleNamespace(head=0, account=lambda: {"dropped": self.dropped})
         self.watch = Watch(Path("/run"), 2_000_000_000, os.strerror)
         self.watch.add(
             "c", SimpleNamespace(core=self.core, capacity=1000), SimpleNamespace(marks=lambda: self.marks)
         )
         self.now = self.watch._channels["c"].at
 
-    def look(self, seconds: float, **marks: int) -> list[str]:
-        """What is said that much later."""
+    def look(self, seconds: float, *, rate: int = 100, **marks: int) -> list[str]:
+        """What is said that much later, after `rate` records a second."""
         self.now += seconds
-        self.core.head += round(seconds * 100)
+        self.core.head += round(seconds * rate)
         self.marks |= marks
         return self.watch.look(self.now)
 
@@ -86,6 +87,42 @@ def test_that_records_are_not_taken_either_is_told_too() -> None:
     assert "'c': the disk takes records again, after " in disk.look(1, sync_error=0)[0]
 
 
+def test_losses_of_every_kind_count_and_of_that_time_alone() -> None:
+    disk = Disk()
+    assert disk.look(1, disk=5, overwritten=7) == [] == disk.look(1, error=28)
+    assert disk.look(2) != []
+    disk.dropped = 3
+    assert disk.look(1, error=0, disk=6, overwritten=9)[0].endswith("; 6 records were lost meanwhile")
+    assert disk.look(1, error=28) == [] != disk.look(2)
+    assert disk.look(1, error=0, disk=7)[0].endswith("; 1 record was lost meanwhile")
+
+
+def test_where_nothing_comes_the_room_is_told_in_records() -> None:
+    disk = Disk()
+    assert disk.look(1) == [] == disk.look(1, error=28, rate=0)
+    assert disk.look(1, rate=0)[0].endswith("in memory, which has room for 900 records more")
+
+
+def test_channels_come_and_go_while_it_looks() -> None:
+    disk = Disk()
+    ring, marks = SimpleNamespace(core=disk.core, capacity=1000), disk.marks | {"error": 28}
+
+    def other_comes() -> dict[str, int]:
+        disk.watch.add("b", ring, SimpleNamespace(marks=lambda: marks))
+        return marks
+
+    disk.watch.add("a", ring, SimpleNamespace(marks=other_comes))
+    assert disk.look(1) == []
+    disk.watch.drop("a")
+    disk.watch.drop("a")  # it may have gone before
+    assert disk.look(1) == []
+    (said,) = disk.look(1)
+    assert said.startswith("/run: channel 'b': ")
+    disk.watch.drop("b")
+    marks["error"] = 0
+    assert disk.look(1) == []
+
+
 def test_a_disk_that_fills_up_and_has_room_again(small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(3 << 20))
     rec = fr.Recorder(small_disk / "run.fastrec", flush="10ms")
@@ -130,6 +167,61 @@ def test_a_warning_whose_reader_stops_holds_up_no_stop(
         stopping.start()
         stopping.join(PATIENCE)
     assert not stopping.is_alive()
+
+
+@pytest.fixture
+def telling(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """One that has two things to say at once."""
+    monkeypatch.setattr(watching, "_EVERY", 0.001)
+    monkeypatch.setattr(watching, "_LINGER", PATIENCE)
+    monkeypatch.setattr(Watch, "look", lambda watch, now: ["full", "more"])
+    return Watch(Path("/run"), 1, os.strerror)
+
+
+def test_who_is_told_may_stop_it(telling: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for itself as little as it says more."""
+    said, after = [], []
+
+    def say(watch: Watch, message: str) -> None:
+        said.append(message)
+        watch.stop()
+        after.append(message)
+
+    monkeypatch.setattr(Watch, "_say", say)
+    telling.start()
+    until(lambda: said and not telling._thread.is_alive())
+    assert said == after == ["full"]
+
+
+def test_a_stop_waits_for_a_warning_that_is_being_shown(
+    telling: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, said = threading.Event(), []
+
+    def say(_: Watch, message: str) -> None:
+        begun.set()
+        time.sleep(0.05)
+        said.append(message)
+
+    monkeypatch.setattr(Watch, "_say", say)
+    telling.start()
+    assert begun.wait(PATIENCE)
+    telling.stop()
+    assert said[:1] == ["full"] and not telling._thread.is_alive()
+
+
+def test_no_thread_to_be_had_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no reason not to record, and signals come as before."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    watch, before = Watch(Path("/run"), 1, os.strerror), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with pytest.warns(UserWarning, match="^/run: nobody looks whether the disk takes all: can't start new"):
+        watch.start()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+    watch.stop()
 
 
 def test_it_takes_no_signals(tmp_path: Path) -> None:
