@@ -361,6 +361,23 @@ def test_recovering_takes_it_too_and_leaves_it_there(recorded: Path, tmp_path: P
     check(recorded, 2000)
 
 
+def test_what_a_ring_has_is_neither_torn_nor_lost(recorded: Path, tmp_path: Path) -> None:
+    """Of a row that was being written, and of a segment whose index is gone."""
+    killed(recorded, 1000, 1001)
+    records = recorded / "channels/c/records.000000.npy"
+    with records.open("ab") as file:
+        file.write(b"torn")
+    result = fr.recover(recorded, tmp_path / "saved")
+    assert (result.ok, result.torn) == (True, ())
+    assert any("1 record" in note and "came from shared memory" in note for note in result.notes)
+    check(tmp_path / "saved", 1001)
+    killed(recorded, 1001, 1100, "1ms")
+    max(recorded.glob("channels/c/index.*")).unlink()
+    result = fr.recover(recorded, tmp_path / "again")
+    assert (result.channels["c"].lost, result.problems) == ((), ())
+    check(tmp_path / "again", 1100)
+
+
 def test_what_the_ring_lost_is_a_gap(recorded: Path) -> None:
     written, published = killed(recorded, 1000, 20_000, "1h", several=True)
     with fr.Recorder(recorded, resume=True) as rec:

@@ -24,8 +24,10 @@ import fastrec as fr
 from fastrec.errors import FormatError, RecordingError
 from fastrec.recording import layout
 from fastrec.recording.recovering import fresh
+from fastrec.recording.recovering import recover as recovering
 from fastrec.recording.recovering.recover import recover
 from fastrec.recording.recovery import Lost, Recovery
+from fastrec.recording.writing.rings import Left
 from fastrec.schema.gaps import Cause
 
 STATUS = Path("channels/status")
@@ -887,3 +889,103 @@ def test_channels_that_are_gone_are_no_success(tmp_path: Path, whole: bool) -> N
         pass
     (tmp_path / "saved" / "closed.json").unlink()
     assert fr.open(tmp_path / "saved").problems == []
+
+
+# What is gone, or lost with a ring
+
+
+def left(session: dict[str, object], name: str, why: str) -> Left:
+    return Left(f"fastrec.0.{name}", name, session, None, why, Path("/r"), None)
+
+
+def unclosed(tmp_path: Path) -> writer.Folder:
+    """Of the channels ``status`` and ``held``; of two sessions, the newer was not closed."""
+    folder = damaged.manifold(tmp_path / "r", close=False)
+    folder.session(1)
+    return folder
+
+
+def ringless_of(name: str, end: int) -> str:
+    return (
+        f"session 1 was not closed and left no ring of channel {name!r}: what was published after record"
+        f" {end - 1:,} and not written is lost; nobody knows how many"
+    )
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_channel_with_an_empty_folder_is_gone(tmp_path: Path, closed: bool) -> None:
+    """What tells of it knows better than to take it for one that was never recorded."""
+    folder = damaged.manifold(tmp_path / "r", close=closed)
+    for path in (folder.root / STATUS).iterdir():
+        path.unlink()
+    (folder.root / "channels" / "new").mkdir()
+    if not closed:
+        folder.line("stats.jsonl", mono_ns=START_NS, channel="status", published=6000)
+    recovery = saved(folder.root)
+    who = "as closed.json counts" if closed else "at least, as stats.jsonl says"
+    assert recovery.problems == (f"channels/status: is gone, with 6,000 records, {who}",)
+    assert [note for note in recovery.notes if note.startswith("channels/")] == [
+        "channels/new: is empty, as a recorder leaves it that died early"
+    ]
+    assert list(recovery.channels) == ["held"]
+
+
+def test_each_ring_is_of_one_channel_and_of_one_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is left alone is named; one of the newest session is there, so nothing was lost with it."""
+    folder = unclosed(tmp_path)
+
+    def left_rings(root: Path, sessions: list[dict[str, object]], names: list[str]) -> list[Left]:
+        assert (root, names) == (folder.root, ["held", "status"])
+        return [left(sessions[0], "status", "an old one"), left(sessions[1], "held", "a new one")]
+
+    monkeypatch.setattr(recovering, "left_rings", left_rings)
+    recovery = saved(folder.root)
+    assert recovery.problems == ("a new one", "an old one")
+    assert [note for note in recovery.notes if "left no ring" in note] == [ringless_of("status", 6000)]
+    marks = [mark.text for mark in fr.open(recovery.path).marks if mark.kind == "lost"]
+    assert marks == [ringless_of("status", 6000)]
+
+
+def test_what_was_lost_with_a_ring_is_marked_once(tmp_path: Path) -> None:
+    """A mark that somebody made with the same words is another."""
+    folder = unclosed(tmp_path)
+    folder.line("marks.jsonl", mono_ns=START_NS, text=ringless_of("held", 1024), kind="lost")
+    folder.line("marks.jsonl", mono_ns=START_NS, text=ringless_of("status", 6000), kind="mark")
+    recovery = saved(folder.root)
+    made = [(mark.kind, mark.text) for mark in fr.open(recovery.path).marks[1:]]
+    assert made == [
+        ("lost", ringless_of("held", 1024)),
+        ("mark", ringless_of("status", 6000)),
+        ("lost", ringless_of("status", 6000)),
+    ]
+
+
+def test_a_damaged_closed_json_was_written_all_the_same(tmp_path: Path) -> None:
+    folder = damaged.manifold(tmp_path / "r")
+    flip(folder.root / "closed.json", 30)
+    recovery = saved(folder.root)
+    assert any("closed.json: is damaged" in note for note in recovery.notes)
+    assert not any("left no ring" in note for note in recovery.notes)
+
+
+def test_a_channel_that_cannot_be_saved_hides_no_loss(tmp_path: Path) -> None:
+    folder = unclosed(tmp_path)
+    (folder.root / STATUS / "channel.json").unlink()
+    for number in range(3):
+        flip(folder.root / STATUS / f"records.{number:06d}.npy", 3)
+    recovery = saved(folder.root)
+    assert [note for note in recovery.notes if "left no ring" in note] == [ringless_of("held", 1024)]
+
+
+@pytest.mark.parametrize("began", [True, False])
+def test_what_is_left_of_a_segment_tells_that_it_began(tmp_path: Path, began: bool) -> None:
+    """Of a session that recorded into no whole one; without it the channel rested."""
+    folder = damaged.manifold(tmp_path / "r", close=False)
+    folder.line("sessions.jsonl", session=1, start_ns=START_NS + 10**9, segments={"status": 3, "held": 1})
+    if began:
+        (folder.root / STATUS / "strings.000003.jsonl").touch()
+    recovery = saved(folder.root)
+    told = [note for note in recovery.notes if "left no ring" in note]
+    assert told == [ringless_of("status", 6000)] * began
