@@ -15,7 +15,7 @@ from recording.samples import START_NS
 from fastrec.errors import RecordingError
 from fastrec.recording import reader
 from fastrec.recording.writing import remains as module
-from fastrec.recording.writing.remains import Remains, lost_with, remains, ringless
+from fastrec.recording.writing.remains import Remains, lost_with_rings, remains
 from fastrec.recording.writing.rings import Left, home_of
 
 Rings = Callable[..., None]
@@ -140,16 +140,18 @@ def test_what_has_no_ring_was_recorded_or_rested(
     folder: writer.Folder, session: Mapping[str, Any], stats: Mapping[str, Any], lost: bool
 ) -> None:
     def asked(found: list[str]) -> list[str]:
-        return ringless(folder.root, [{"segments": {}}, session], {"status": stats}, ["status"], found)
+        sessions = [{"segments": {}}, session]
+        return list(lost_with_rings(folder.root, sessions, {"status": stats}, {"status": 9}, found))
 
     assert asked([]) == ["status"] * lost
     assert asked(["status"]) == []
 
 
 def test_without_a_session_nothing_is_lost(folder: writer.Folder) -> None:
-    assert ringless(folder.root, [], {}, ["status"], []) == []
+    assert lost_with_rings(folder.root, [], {}, {"status": 9}, []) == {}
 
 
-def test_after_which_record() -> None:
-    said = [lost_with({"session": 3}, "c", end).partition("published")[2][:18] for end in (0, 1, 1001)]
+def test_after_which_record(folder: writer.Folder) -> None:
+    told = [lost_with_rings(folder.root, [{}], {}, {"status": end}, [])["status"] for end in (0, 1, 1001)]
+    said = [text.partition("published")[2][:18] for text in told]
     assert said == [" and not written i", " after record 0 an", " after record 1,00"]
