@@ -23,7 +23,7 @@ from fastrec.channel import Channel
 from fastrec.cli import main
 from fastrec.core.ring import Ring as CoreRing
 from fastrec.recording import layout
-from fastrec.recording.writing import resuming, rings, writer
+from fastrec.recording.writing import journals, resuming, rings, writer
 from fastrec.recording.writing.resuming import Moment
 from fastrec.schema.gaps import Cause
 
@@ -832,6 +832,36 @@ def test_a_channel_that_is_gone_is_told_for_good(recorded: Path) -> None:
     assert [(mark.kind, mark.text) for mark in fr.open(recorded).marks] == [("lost", said)]
 
 
+@pytest.mark.parametrize("fails", ["mark", "session"])
+def test_a_channel_that_is_gone_is_no_less_so_after_a_start_that_fails(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Where nothing was changed, closed.json stays; else another tells the same, of the same session."""
+    with fr.Recorder(recorded, resume=True) as rec:
+        push(rec, 0, 10, "other")
+    shutil.rmtree(recorded / "channels/other")
+    before, write = (recorded / "closed.json").read_bytes(), journals.write_all
+
+    def full(descriptor: int, data: bytes, offset: int) -> None:
+        if fails == "mark" or b'"session"' in data:
+            write(descriptor, data[:9], offset)  # all that there is room for
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(descriptor, data, offset)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journals, "write_all", full)
+        with pytest.warns(RuntimeWarning, match="channel 'other' is gone"):
+            rec = fr.Recorder(recorded, resume=True)
+        with pytest.raises(fr.RecordingError, match="No space left"):
+            rec.start()
+    run = fr.open(recorded)
+    assert run.closed["session"] == run.sessions[-1]["session"] == 1
+    assert ((recorded / "closed.json").read_bytes() == before) == (fails == "mark")
+    assert sorted(run.closed["channels"]) == ["c", "other"] and "other is gone" in repr(run)
+    assert (recorded / "marks.jsonl").read_bytes().count(b"\n") == len(run.marks) == (fails == "session")
+    assert not [text for text in run.verify().problems if "channels/other" not in text]
+
+
 def test_nothing_is_lost_where_closed_json_is_damaged(
     recorded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -852,7 +882,12 @@ def test_a_recording_is_closed_until_the_next_session_begins(
 ) -> None:
     """Of one that is killed while it makes room nobody says that the session before had died."""
     seen = []
-    monkeypatch.setattr(writer, "make_room", lambda *_: seen.append(fr.open(recorded).closed is not None))
+
+    def make_room(*_: object) -> dict[str, int]:
+        seen.append(fr.open(recorded).closed is not None)
+        return {}
+
+    monkeypatch.setattr(writer, "make_room", make_room)
     with fr.Recorder(recorded, resume=True):
         pass
     assert seen == [True]

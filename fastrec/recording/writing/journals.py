@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,8 @@ class Lines:
             try:
                 write_all(self.descriptor, line, self.end)
             except OSError as error:
+                with suppress(OSError):
+                    os.ftruncate(self.descriptor, self.end)  # of what the disk took of it
                 raise RecordingError(f"a line could not be written: {error.strerror}") from error
             self.end, self._count = self.end + len(line), self._count + 1  # an interrupt parts no line
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from fastrec.core import spooler
 from fastrec.core.spooler import RestingChannel
 from fastrec.errors import RecordingError
-from fastrec.recording.opening import FOLDER
+from fastrec.recording.opening import FOLDER, subfolders
+from fastrec.recording.stock import segment_numbers
 from fastrec.recording.writing.ends import ChannelEnd
 from fastrec.recording.writing.spooling import open_channel, rest
 from fastrec.recording.writing.storing import Storing
@@ -78,10 +79,20 @@ def resting(root: Path, uuid: bytes, ends: Mapping[str, ChannelEnd], held: list[
     return channels
 
 
-def make_room(root: Path, channels: Sequence[RestingChannel], storing: Storing, offset_ns: int) -> None:
-    """Remove what is beyond the budget, as a recorder that runs would, before anything is written."""
+def make_room(
+    root: Path, channels: Sequence[RestingChannel], storing: Storing, offset_ns: int
+) -> dict[str, int]:
+    """Remove what is beyond the budget, as a recorder that runs would, before anything is written.
+
+    Returns
+    -------
+    dict of str to int
+        Channels of which anything was removed, or written to tell the next number; and the number of the next
+        segment of each.
+    """
     if not storing.limited or not channels:
-        return
+        return {}
+    before = _numbers(root)
     folder = os.open(root, FOLDER)
     try:
         spooler.make_room(
@@ -94,3 +105,8 @@ def make_room(root: Path, channels: Sequence[RestingChannel], storing: Storing, 
         )
     finally:
         os.close(folder)
+    return {name: max(now) + 1 for name, now in _numbers(root).items() if now != before.get(name)}
+
+
+def _numbers(root: Path) -> dict[str, list[int]]:
+    return {name: segment_numbers(root, name) for name in subfolders(root, "channels")}

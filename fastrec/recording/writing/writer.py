@@ -23,9 +23,10 @@ from fastrec.recording.writing import files
 from fastrec.recording.writing.ends import ChannelEnd
 from fastrec.recording.writing.journals import Lines, open_readings
 from fastrec.recording.writing.outcome import Spooling, check_end, check_there, reason, unanswered
-from fastrec.recording.writing.resuming import Moment, Resumed
+from fastrec.recording.writing.resuming import Resumed
 from fastrec.recording.writing.rings import home_of, new_prefix, not_kept, sweep
 from fastrec.recording.writing.room import is_full, make_room, no_room, resting
+from fastrec.recording.writing.sessions import begin_session, closed_before
 from fastrec.recording.writing.spooling import open_channel, spool
 from fastrec.recording.writing.storing import Storing
 from fastrec.ring import Ring
@@ -79,6 +80,10 @@ class Writer:
         self._uuid = resumed.uuid if resumed else uuid.uuid4().bytes
         self._offset_ns = resumed.offset_ns if resumed else 0
         self._session = resumed.session if resumed else 0
+        self._last = self._session  # that has begun
+        self._gone: Mapping[str, Any] = {}  # totals of channels that are, as closed.json counted
+        self._changed = False  # files that it lists
+        self._segments = {name: end.segment for name, end in self._ends.items()}
         self._prefix = new_prefix()
         self._held = held
         self._folder = -1  # descriptor
@@ -119,6 +124,9 @@ class Writer:
         )
 
     def _begin(self) -> None:
+        if self._resumed and self._resumed.closed:
+            self._last, told = closed_before(self._root, self._uuid, self._session - 1)
+            self._gone = {name: total for name, total in told.items() if name not in self._ends}
         self._folder = os.open(self._root, FOLDER)
         self._held.insert(0, self._folder)
         clocks_header = layout.npy_header(layout.CLOCK_DTYPE)
@@ -129,11 +137,15 @@ class Writer:
         self.marks = Lines(self._root, "marks.jsonl", self._uuid)
         sweep()
         rests = resting(self._root, self._uuid, self._ends, self._held) if self._storing.limited else []
-        make_room(self._root, rests, self._storing, self._offset_ns)
+        made = make_room(self._root, rests, self._storing, self._offset_ns)
+        self._segments |= made
+        self._changed = bool(made) or not has_file(self._root, "closed.json")  # a ring was taken over
         if self._resumed and self._resumed.lost:
             for mark in self._resumed.lost:
                 self.marks.append(mark._asdict())
+                self._changed = True
             self.marks.sync()  # behind a session to come nobody would find it lost again
+        self._changed = True
         files.remove_closed(self._root)  # as late as may be: without, the last session seems to have died
         self._begin_session()
         self._spooler = Spooler(
@@ -163,24 +175,15 @@ class Writer:
             ) from error
 
     def _begin_session(self) -> None:
-        moment = Moment.now()
-        sessions = Lines(self._root, "sessions.jsonl", self._uuid)
-        try:
-            sessions.append(
-                {
-                    "session": self._session,
-                    "boot_id": moment.boot_id,
-                    "time_namespace": moment.time_namespace,
-                    "clock": "monotonic",
-                    "offset_ns": self._offset_ns,
-                    "start_ns": moment.monotonic + self._offset_ns,
-                    "pid": os.getpid(),
-                    "rings": self._prefix,
-                    "segments": {name: end.segment for name, end in self._ends.items()},
-                }
-            )
-        finally:
-            sessions.close()
+        begin_session(
+            self._root,
+            self._uuid,
+            number=self._session,
+            offset_ns=self._offset_ns,
+            rings=self._prefix,
+            segments=self._segments,
+        )
+        self._last = self._session
 
     @property
     def _place(self) -> Path:
@@ -323,7 +326,7 @@ class Writer:
         files.create_closed(
             place,
             self._uuid,
-            session=self._session,
+            session=self._last,
             mono_ns=time.monotonic_ns() + self._offset_ns,
             channels={name: dict(end.total) for name, end in self._ends.items()} | dict(totals),
         )
@@ -358,8 +361,8 @@ class Writer:
             if self._resumed is None:
                 with suppress(RecordingError):  # it was removed
                     files.take_back(self._place)
-            elif self._resumed.closed and not self._spooling:
-                self._create_closed({})
+            elif self._resumed.closed and self._changed and not self._spooling:
+                self._create_closed(self._gone)
         finally:
             self.release()
 
