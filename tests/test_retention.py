@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,8 @@ from waiting import until
 
 import fastrec as fr
 from fastrec.channel import Channel
-from fastrec.recording.writing import journals
+from fastrec.recording.writing import journals, writer
+from fastrec.recording.writing.remains import remains
 from fastrec.schema.gaps import Cause
 
 STATUS = np.dtype([("count", "<u8"), ("pad", "V56")])
@@ -292,6 +294,31 @@ def test_what_rests_grows_old(tmp_path: Path) -> None:
         time.sleep(0.6)  # what tells the next number stays, and is not told again
         assert set(path.rglob("*.npy")) == before
     check(path, 1000, "a")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_rests_loses_nothing_with_a_session_that_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    """Though a segment was written, to tell the next number: before the session began, or in it."""
+    path, copy = tmp_path / "run", tmp_path / "copy"
+    record(path, {"a": (0, 1000), "b": (0, 1000)})
+    if begun:
+        monkeypatch.setattr(writer, "make_room", lambda *_: {})
+    else:
+        time.sleep(0.05)  # so old is all by then
+    with fr.Recorder(path, resume=True, keep_seconds=0.05, flush="1ms", durability="5ms") as rec:
+        push(rec.add("a", schema=STATUS), 1000, 1010)
+        until(lambda: segments(path, "b") == [1])
+        shutil.copytree(path, copy)  # as a kill leaves it
+        dead = fr.open(copy)
+        assert dead.state == "unclean" and remains(dead).notes == ()
+        assert dead.sessions[-1]["segments"] == ({"a": 1, "b": 1} if begun else {"a": 2, "b": 2})
+        if begun:
+            with (copy / "channels/b/index.000001.npy").open("r+b") as file:
+                file.seek(-64, os.SEEK_END)
+                file.write(bytes(64))  # damage
+            assert "left no ring of channel 'b'" in remains(fr.open(copy)).notes[0]
 
 
 def test_a_stop_removes_all_that_is_beyond_the_budget(fast_disk: Path) -> None:

@@ -10,11 +10,16 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fastrec.errors import FastrecError
+from fastrec.recording import layout
 from fastrec.recording.channel import Channel
 from fastrec.recording.opening import has_file
 from fastrec.recording.reader import Recording
-from fastrec.recording.writing.rings import is_of_original, left_rings, mismatch, next_segment
+from fastrec.recording.stock import segment_numbers
+from fastrec.recording.torn import TornFile
+from fastrec.recording.writing.rings import is_of_original, left_rings, mismatch
 
 __all__ = ["LOST", "Remains", "lost_with_rings", "remains"]
 
@@ -114,11 +119,12 @@ def lost_with_rings(
 
     def was_recorded(name: str) -> bool:
         first = segments.get(name) if isinstance(segments, dict) else None
+        numbers = segment_numbers(root, name)
         told = stats.get(name, {}).get("mono_ns")
         # One that was there before the session rested in it, as far as is known, if nothing was committed.
         return (
             type(first) is not int
-            or next_segment(root, name) > first
+            or any(number >= first and not _is_of_retention(root, name, number) for number in numbers)
             or (type(told) is int and type(since) is int and told >= since)
         )
 
@@ -131,3 +137,14 @@ def lost_with_rings(
                 f" what was published{after} and not written is lost; nobody knows how many"
             )
     return lost
+
+
+def _is_of_retention(root: Path, name: str, number: int) -> bool:
+    """Whether a segment tells the next number and nothing else, so that those of a channel at rest can go."""
+    row = layout.INDEX_DTYPE.itemsize
+    with TornFile(root, "channels", name, f"index.{number:06d}.npy") as file:
+        data = file.read(layout.header_size(layout.INDEX_DTYPE), 2 * row)
+    if len(data) != row or not any(data):  # one of zeros was never written
+        return False
+    (only,) = np.frombuffer(data, layout.INDEX_DTYPE)
+    return not only["rows"] and not only["gap_rows"]
