@@ -24,6 +24,7 @@ from fastrec.cli import main
 from fastrec.core.ring import Ring as CoreRing
 from fastrec.recording import layout
 from fastrec.recording.writing import journals, resuming, rings, writer
+from fastrec.recording.writing.journals import Lines
 from fastrec.recording.writing.resuming import Moment
 from fastrec.schema.gaps import Cause
 
@@ -388,6 +389,51 @@ def test_what_the_ring_lost_is_a_gap(recorded: Path) -> None:
     np.testing.assert_array_equal(records["count"], records.seq)
     assert records.seq[-10_001:].tolist() == list(range(10_000, 20_001))
     assert fr.open(recorded).verify().ok
+
+
+@pytest.mark.parametrize(
+    ("before", "stop", "written", "lost"),
+    [
+        (0, 1000, 1000, []),
+        (1000, 2000, 1990, [(0, 1000, Cause.RETIRED)]),
+        (0, 20_000, 4000, [(0, 4000, Cause.RETIRED), (4000, 6000, Cause.OVERWRITTEN)]),
+    ],
+)
+def test_what_no_segment_holds_any_more_is_taken(
+    path: Path,
+    before: int,
+    stop: int,
+    written: int,
+    lost: list[tuple[int, int, int]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Statistics that count it are no reason to leave it: it may be in shared memory alone."""
+    if before:
+        with fr.Recorder(path) as rec:
+            push(rec, 0, before)
+    killed(path, before, stop, "1ms" if stop < 20_000 else "1h", several=stop == 20_000)
+    for file in (path / "channels/c").glob("*.0*"):
+        file.unlink()
+    (path / "stats.jsonl").unlink(missing_ok=True)
+    lines = Lines(path, "stats.jsonl", bytes.fromhex(fr.open(path).uuid))
+    lines.append(
+        {"mono_ns": fr.open(path).readings["monotonic"][-1].item(), "channel": "c", "written": written}
+    )
+    lines.close()
+    retired = sum(count for _, count, cause in lost if cause == Cause.RETIRED)
+    main(["info", "--json", str(path)])
+    about = json.loads(capsys.readouterr().out)
+    assert about["waiting"] == {"c": stop - retired}
+    assert about["channels"]["c"]["gaps"] == ({"retired": {"count": retired, "gaps": 1}} if retired else {})
+    fr.recover(path, saved := path.with_name("saved"))
+    with fr.Recorder(path, resume=True) as rec:
+        push(rec, stop, stop + 1)
+    for folder, more in ((path, 1), (saved, 0)):
+        run = fr.open(folder)
+        kept = [*range(sum(count for _, count, _ in lost), stop + more)]
+        assert run["c"]["count"].tolist() == run["c"].seq.tolist() == kept
+        assert run["c"].gaps[["seq", "count", "cause"]].tolist() == lost
+        assert run.verify().ok
 
 
 def test_a_second_look_takes_nothing_twice(recorded: Path) -> None:

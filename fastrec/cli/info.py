@@ -6,17 +6,18 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from fastrec.cli.fields import about_field, meaning_of, type_of
 from fastrec.cli.output import byte_count, folder_bytes, mendable, plural, say, say_json, table, visible
 from fastrec.errors import FastrecError
 from fastrec.recording import Recording, open
 from fastrec.recording.channel import Channel
 from fastrec.recording.ends import End
-from fastrec.recording.writing.remains import remains
-from fastrec.records import Records
+from fastrec.recording.writing.remains import Remains, remains
 from fastrec.records.plain import date
 from fastrec.schema import Field
-from fastrec.schema.gaps import Cause
+from fastrec.schema.gaps import Cause, numbered
 from fastrec.times import Clock, format_duration
 
 __all__ = ["add_arguments", "run"]
@@ -42,14 +43,14 @@ def run(options: argparse.Namespace) -> int:
 def _about(recording: Recording) -> dict[str, Any]:
     problems, ends = recording.problems, recording.ends
     channels: dict[str, Any] = {}
-    stats = recording.stats
+    stats, left = recording.stats, remains(recording)
     for name in recording:
         try:
-            channels[name] = _about_channel(recording, name, stats.get(name, {}), ends.get(name))
+            channels[name] = _about_channel(recording, name, stats.get(name, {}), ends.get(name), left)
         except FastrecError as error:
             if str(error) not in problems:
                 problems.append(str(error))
-    clock, info, left = recording.clock, recording.info, remains(recording)
+    clock, info = recording.clock, recording.info
     starts = [one["start_ns"] for one in channels.values() if one["start_ns"] is not None]
     ends = [one["end_ns"] for one in channels.values() if one["end_ns"] is not None]
     return {
@@ -93,7 +94,9 @@ def _start(clock: Clock, session: Mapping[str, Any]) -> dict[str, Any]:
     return {"time": date(clock, start) if type(start) is int else None, **session}
 
 
-def _about_channel(recording: Recording, name: str, stats: dict[str, Any], end: End | None) -> dict[str, Any]:
+def _about_channel(
+    recording: Recording, name: str, stats: dict[str, Any], end: End | None, left: Remains
+) -> dict[str, Any]:
     records = recording[name]
     channel = Channel(recording.path, bytes.fromhex(recording.uuid), name)
     schema, folder = channel.schema, recording.path / "channels" / name
@@ -110,7 +113,7 @@ def _about_channel(recording: Recording, name: str, stats: dict[str, Any], end: 
         "start_ns": records.start,
         "end_ns": records.end,
         "ends": None if end is None else {"record": end.end, "time_ns": end.time, "why": end.why},
-        "gaps": _losses(records),
+        "gaps": _losses(records.gaps, left.begins.get(name)),
         "texts_lost": lost if isinstance(lost := stats.get("texts_lost"), int) else None,
         "schema": {
             "name": schema.name,
@@ -123,11 +126,16 @@ def _about_channel(recording: Recording, name: str, stats: dict[str, Any], end: 
     }
 
 
-def _losses(records: Records) -> dict[str, dict[str, int]]:
-    """By cause: how many, in how many places."""
+def _losses(gaps: np.ndarray, begin: int | None) -> dict[str, dict[str, int]]:
+    """By cause: how many, in how many places; nothing is lost that waits in shared memory from `begin` on."""
+    if begin is not None:
+        gaps = gaps[~numbered(gaps) | (gaps["seq"] < begin)]
+        gaps["count"] = np.where(
+            numbered(gaps), np.minimum(gaps["count"], begin - gaps["seq"]), gaps["count"]
+        )
     losses = {}
     for cause in Cause:
-        counts = records.gaps["count"][records.gaps["cause"] == cause]
+        counts = gaps["count"][gaps["cause"] == cause]
         if len(counts):
             losses[cause.name.lower()] = {"count": int(counts.sum()), "gaps": len(counts)}
     return losses

@@ -175,7 +175,7 @@ def test_why_it_ends_is_told_where_the_recording_was_not_closed(
 ) -> None:
     live.clean, live.steps = False, [live.rows(20, 22)]
     notes = ("7 records of channel 'status' wait in shared memory",)
-    monkeypatch.setattr(following, "remains", lambda run: Remains({"status": 7}, notes))
+    monkeypatch.setattr(following, "remains", lambda run: Remains({"status": 7}, {"status": 22}, notes))
     assert main(["cat", "live.fastrec", "status", "--follow", "--json", "--last", "0"]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2

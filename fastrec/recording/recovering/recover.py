@@ -208,13 +208,14 @@ def _save(
             findings=findings,
             done=meter,
             left=[ring for ring in left if ring.channel == name],
+            written=stats.get(name, {}).get("written"),
         )
     if names and not channels and any(segments.values()):
         raise RecordingError(f"{source}: no channel could be saved: {'; '.join(findings.problems)}")
     lost: list[str] = []
     if not opening.has_file(source, "closed.json"):  # one that is damaged was written all the same
         ends = {name: channel.end for name, channel in channels.items()}
-        found = {ring.channel for ring in left if ring.session is sessions[-1]}
+        found = {ring.channel for ring in left if ring.newest}
         lost += lost_with_rings(source, sessions, stats, ends, found).values()
         findings.notes += lost
     marked = {mark.get("text") for mark in marks if mark.get("kind") == LOST}

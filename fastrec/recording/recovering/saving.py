@@ -44,6 +44,7 @@ def save_channel(
     findings: Findings,
     done: Callable[[int], None],
     left: Sequence[Left] = (),
+    written: object = None,
 ) -> ChannelRecovery:
     """Save a channel.
 
@@ -67,6 +68,8 @@ def save_channel(
         Told how many bytes of records were read.
     left : sequence of Left
         The rings of the channel that are still in shared memory.
+    written : int, optional
+        How many records there were, as the statistics tell.
     """
     stock = definition.stock
     (target / "channels" / stock.name).mkdir(0o700)
@@ -76,8 +79,9 @@ def save_channel(
         segments = [0]  # one to tell in that all are lost
     surveys = _surveys(definition, segments)
     end = max((survey.end or 0 for survey in surveys), default=0)
-    left = [ring for ring in left if not rings.is_of_original(ring, end)]
-    refused = [rings.refusal(ring, channel, end) for ring in left]
+    begins = {ring.name: end if surveys else rings.begin_of_rest(ring, 0, written) for ring in left}
+    left = [ring for ring in left if not rings.is_of_original(ring, begins[ring.name])]
+    refused = [rings.refusal(ring, channel, begins[ring.name]) for ring in left]
     going_on = [ring for ring, why in zip(left, refused, strict=True) if not why]
     findings.problems += [why for why in refused if why]
     losses: list[Loss] = []
@@ -107,7 +111,7 @@ def save_channel(
         losses += copier.losses
         unproven += copier.unproven
     for ring in going_on:
-        before = channel.read(None, start_ns)
+        before = channel.read(None if surveys else begins[ring.name], start_ns)
         taken = rings.take_over(ring, target, stock.uuid, channel, before) - before.end
         if taken:
             findings.notes.append(

@@ -19,7 +19,7 @@ from fastrec.recording.opening import has_file
 from fastrec.recording.reader import Recording
 from fastrec.recording.stock import segment_numbers
 from fastrec.recording.torn import TornFile
-from fastrec.recording.writing.rings import is_of_original, left_rings, mismatch
+from fastrec.recording.writing.rings import begin_of_rest, is_of_original, left_rings, mismatch
 
 __all__ = ["LOST", "Remains", "lost_with_rings", "remains"]
 
@@ -34,11 +34,14 @@ class Remains(NamedTuple):
     ----------
     waiting : dict of str to int
         How many records of a channel are in shared memory alone.
+    begins : dict of str to int
+        Number of the first of them.
     notes : tuple of str
         The same, and what was lost or cannot be had, for people.
     """
 
     waiting: dict[str, int]
+    begins: dict[str, int]
     notes: tuple[str, ...]
 
 
@@ -51,15 +54,17 @@ def remains(recording: Recording) -> Remains:
         The system has no descriptor or memory to look at one.
     """
     if recording.state != "unclean":
-        return Remains({}, ())
-    names, sessions = list(recording), recording.sessions
+        return Remains({}, {}, ())
+    names, sessions, stats = list(recording), recording.sessions, recording.stats
     ends = {name: end.end for name, end in recording.ends.items() if name in names}
     waiting: dict[str, int] = {}
+    begins: dict[str, int] = {}
     notes, found = [], set()
     for left in left_rings(recording.path, sessions, names):
         name = left.channel
-        if left.session is sessions[-1]:
+        if left.newest:
             found.add(name)
+        ends[name] = begin_of_rest(left, ends[name], stats.get(name, {}).get("written"))
         if is_of_original(left, ends[name]):
             continue
         try:
@@ -70,6 +75,7 @@ def remains(recording: Recording) -> Remains:
         if why:
             notes.append(why)
         elif left.ring.head > ends[name]:
+            begins.setdefault(name, ends[name])
             waiting[name] = waiting.get(name, 0) + left.ring.head - ends[name]
             ends[name] = left.ring.head
     notes += [
@@ -81,8 +87,8 @@ def remains(recording: Recording) -> Remains:
     # One that is damaged was written all the same, when nothing was left in a ring.
     finished = has_file(recording.path, "closed.json")
     if not finished:
-        notes += lost_with_rings(recording.path, sessions, recording.stats, ends, found).values()
-    return Remains(waiting, tuple(notes))
+        notes += lost_with_rings(recording.path, sessions, stats, ends, found).values()
+    return Remains(waiting, begins, tuple(notes))
 
 
 def lost_with_rings(

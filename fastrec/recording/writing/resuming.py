@@ -179,12 +179,16 @@ def _take_rings(
         Channels of the newest session that have a ring.
     """
     notes, taken, found, uuid = [], [], set(), bytes.fromhex(recording.uuid)
-    closed, sessions = recording.closed is not None, recording.sessions
+    closed, sessions, stats = recording.closed is not None, recording.sessions, recording.stats
     known = {name: (channel, content) for name, channel, content in contents}
     for left in list(rings.left_rings(recording.path, sessions, list(known))):
         channel, content = known[left.channel]
-        if left.session is sessions[-1]:
+        if left.newest:
             found.add(left.channel)
+            if not closed and not content.chunks and not channel.read().end:
+                # The statistics tell how far it had come. What no segment holds the ring may hold.
+                written = stats.get(left.channel, {}).get("written")
+                content = channel.read(rings.begin_of_rest(left, 0, written))
         if rings.is_of_original(left, content.end):
             continue
         if closed and left.ring is not None and left.ring.head <= content.end:

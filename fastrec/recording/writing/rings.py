@@ -21,6 +21,7 @@ import numpy as np
 
 from fastrec.core.ring import Ring
 from fastrec.recording.channel import Channel, Content
+from fastrec.recording.committed import NUMBER_LIMIT
 from fastrec.recording.opening import identity, open_folder
 from fastrec.recording.precedence import settle
 from fastrec.recording.stock import segment_numbers
@@ -31,6 +32,7 @@ from fastrec.schema.gaps import GAP_DTYPE, Cause, gaps_of
 
 __all__ = [
     "Left",
+    "begin_of_rest",
     "boot_id",
     "home_of",
     "is_of_original",
@@ -125,6 +127,8 @@ class Left(NamedTuple):
         The recording that has the session.
     behind : int or None
         Number of the first segment that a later session can have written; None: there was none.
+    newest : bool
+        The session is the newest one.
     """
 
     name: str
@@ -134,6 +138,7 @@ class Left(NamedTuple):
     why: str
     root: Path
     behind: int | None
+    newest: bool
 
 
 def left_rings(root: Path, sessions: Sequence[Mapping[str, Any]], channels: Sequence[str]) -> Iterator[Left]:
@@ -150,7 +155,7 @@ def left_rings(root: Path, sessions: Sequence[Mapping[str, Any]], channels: Sequ
         if session.get("boot_id") != boot or not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
             continue
         for channel in channels:
-            name = f"{prefix}.{channel}"
+            name, newest = f"{prefix}.{channel}", place == len(sessions) - 1
             try:
                 ring = Ring(left=name.encode("ascii"))
             except FileNotFoundError:
@@ -159,9 +164,10 @@ def left_rings(root: Path, sessions: Sequence[Mapping[str, Any]], channels: Sequ
                 if error.errno in _PASSING:
                     raise
                 why = f"ring {name} is left alone: {_of_another(name) or error.strerror}"
-                yield Left(name, channel, session, None, why, root, None)
+                yield Left(name, channel, session, None, why, root, None, newest)
                 continue
-            yield Left(name, channel, session, ring, "", root, _behind(sessions[place + 1 :], channel))
+            behind = _behind(sessions[place + 1 :], channel)
+            yield Left(name, channel, session, ring, "", root, behind, newest)
 
 
 def _of_another(name: str) -> str:
@@ -198,6 +204,25 @@ def home_of(root: Path) -> tuple[int, int]:
         return identity(root, "recording.json")[:2]
     except OSError:
         return 0, 0
+
+
+def begin_of_rest(left: Left, end: int, written: object) -> int:
+    """The number from which on a ring tells of its channel: what it holds, and what it had to let go.
+
+    Parameters
+    ----------
+    end : int
+        Where the segments of the channel end; 0: they tell nothing, nor is a number of theirs known.
+    written : int, optional
+        How far it had come, as the statistics tell. What no segment holds of that the ring of the newest
+        session may hold still.
+    """
+    if end or left.ring is None:
+        return end
+    told = written if type(written) is int and 0 <= written < NUMBER_LIMIT else 0
+    if not left.newest or told > left.ring.head:
+        return told
+    return max(int(left.ring.about["first"]), min(told, left.ring.first))
 
 
 def is_of_original(left: Left, end: int) -> bool:
@@ -282,7 +307,8 @@ def take_over(
             channel.stock.schema,
             channel.store,
             segment_bytes=segment_bytes,
-            first_segment=next_segment(root, channel.name),
+            # Of those before it nothing is left: they count as retired, as the statistics alone have it.
+            first_segment=max(next_segment(root, channel.name), int(content.end > 0)),
             cursor=content.end,
             seen=_seen(left, content),
             last=max(

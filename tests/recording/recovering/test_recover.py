@@ -894,8 +894,8 @@ def test_channels_that_are_gone_are_no_success(tmp_path: Path, whole: bool) -> N
 # What is gone, or lost with a ring
 
 
-def left(session: dict[str, object], name: str, why: str) -> Left:
-    return Left(f"fastrec.0.{name}", name, session, None, why, Path("/r"), None)
+def left(session: dict[str, object], name: str, why: str, *, newest: bool) -> Left:
+    return Left(f"fastrec.0.{name}", name, session, None, why, Path("/r"), None, newest)
 
 
 def unclosed(tmp_path: Path) -> writer.Folder:
@@ -938,7 +938,8 @@ def test_each_ring_is_of_one_channel_and_of_one_session(
 
     def left_rings(root: Path, sessions: list[dict[str, object]], names: list[str]) -> list[Left]:
         assert (root, names) == (folder.root, ["held", "status"])
-        return [left(sessions[0], "status", "an old one"), left(sessions[1], "held", "a new one")]
+        old = left(sessions[0], "status", "an old one", newest=False)
+        return [old, left(sessions[1], "held", "a new one", newest=True)]
 
     monkeypatch.setattr(recovering, "left_rings", left_rings)
     recovery = saved(folder.root)
