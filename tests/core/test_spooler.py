@@ -10,7 +10,7 @@ from programs import build, run
 pytestmark = pytest.mark.once  # programs of the headers, however they are installed
 
 MODES = ["eio", "enospc", "eintr", "short", "zero", "halflink", "lie"]
-ALONE = (
+CASES = (
     "stop scarce woken anchored parted losses counted growing crowded turns large told often behind removed"
     " uncounted idle there last seldom needless folderless dated twice stuck uneven unneeded unfinished again"
 )
@@ -53,10 +53,15 @@ def test_what_the_ring_has_lost_comes_from_what_was_given_up(program: Path, fast
     assert result.returncode == 0, result.stdout[-2000:]
 
 
-@pytest.mark.parametrize("case", ALONE.split())
-def test_by_itself(program: Path, fast_disk: Path, case: str) -> None:
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("cases"), "spool_cases.c", "-lm")
+
+
+@pytest.mark.parametrize("case", CASES.split())
+def test_a_case(cases: Path, fast_disk: Path, case: str) -> None:
     """A stop with full segments about, a disk with little room again, and the like: each says what it is."""
-    result = run(program, fast_disk, case)
+    result = run(cases, fast_disk, case)
     assert result.returncode == 0, result.stdout[-2000:]
 
 

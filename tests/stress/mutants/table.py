@@ -94,7 +94,7 @@ def faults(mode: str) -> Program:
 
 def alone(case: str) -> Program:
     """One case by itself."""
-    return Program("spool_faults.c", ("DISK", case), ("-O0", "-lm"))
+    return Program("spool_cases.c", ("DISK", case), ("-O0", "-lm"))
 
 
 APPEND_STRINGS = (
