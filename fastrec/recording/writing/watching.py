@@ -47,10 +47,10 @@ class Watch:
     sync_ns : int
         Between two flushes: an error of one is told of once another had its turn.
     reason : callable
-        What an errno of the spooler means.
+        What an errno of the spooler means to the channel of that name.
     """
 
-    def __init__(self, root: Path, sync_ns: int, reason: Callable[[int], str]) -> None:
+    def __init__(self, root: Path, sync_ns: int, reason: Callable[[str, int], str]) -> None:
         self._root = root
         self._sync = sync_ns / 1e9
         self._reason = reason
@@ -122,13 +122,14 @@ class Watch:
             one.told = what
             if what == "flush":
                 return (
-                    f"channel {name!r}: a flush failed, and none after it succeeded: {self._reason(error)};"
-                    " recording goes on, but what is written may not survive a loss of power"
+                    f"channel {name!r}: a flush failed, and none after it succeeded:"
+                    f" {self._reason(name, error)}; recording goes on, but what is written may not survive a"
+                    " loss of power"
                 )
             left = max(0, one.ring.capacity - (head - marks["written"]))
             return (
-                f"channel {name!r}: the disk takes no records: {self._reason(error)}; recording goes on in"
-                f" memory{_lasting(left, rate)}"
+                f"channel {name!r}: the disk takes no records: {self._reason(name, error)}; recording goes"
+                f" on in memory{_lasting(left, rate)}"
             )
         before, lost = one.lost, marks["disk"] + marks["overwritten"] + one.ring.core.account()["dropped"]
         began, told, one.since, one.told, one.lost = one.since, one.told, None, "", lost

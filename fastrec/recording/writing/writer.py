@@ -22,11 +22,11 @@ from fastrec.recording.opening import FOLDER, has_file, refusal
 from fastrec.recording.writing import files
 from fastrec.recording.writing.ends import ChannelEnd
 from fastrec.recording.writing.journals import Lines, open_readings
-from fastrec.recording.writing.outcome import Spooling, check_end, check_there, reason, unanswered
+from fastrec.recording.writing.outcome import Spooled, Spooling, check_end, check_there, reason, unanswered
 from fastrec.recording.writing.resuming import Resumed
 from fastrec.recording.writing.rings import home_of, new_prefix, not_kept, sweep
 from fastrec.recording.writing.room import is_full, make_room, no_room, resting
-from fastrec.recording.writing.sessions import begin_session, closed_before
+from fastrec.recording.writing.sessions import begin_session, closed_before, there_before
 from fastrec.recording.writing.spooling import open_channel, spool
 from fastrec.recording.writing.storing import Storing
 from fastrec.ring import Ring
@@ -83,6 +83,7 @@ class Writer:
         self._last = self._session  # that has begun
         self._gone: Mapping[str, Any] = {}  # totals of channels that are, as closed.json counted
         self._changed = False  # files that it lists
+        self._before: Mapping[str, int] = {}  # records that are there
         self._segments = {name: end.segment for name, end in self._ends.items()}
         self._prefix = new_prefix()
         self._held = held
@@ -137,6 +138,7 @@ class Writer:
         self.marks = Lines(self._root, "marks.jsonl", self._uuid)
         sweep()
         rests = resting(self._root, self._uuid, self._ends, self._held) if self._storing.limited else []
+        self._before = there_before(self._root, self._ends)
         made = make_room(self._root, rests, self._storing, self._offset_ns)
         self._segments |= made
         self._changed = bool(made) or not has_file(self._root, "closed.json")  # a ring was taken over
@@ -225,7 +227,7 @@ class Writer:
             "options": dict(options),
         }
         with self._told():
-            place = self._place
+            place, before = self._place, self._before.get(name, 0)
             if end is None:
                 files.create_channel(place, self._uuid, members)
             try:
@@ -244,7 +246,7 @@ class Writer:
                 self._name_ring(name, ring)
                 if end is not None and end.options != members["options"]:
                     files.replace_channel(place, self._uuid, members)
-                self._spooling[name] = ring, spooling
+                self._spooling[name] = Spooled(ring, spooling, self._folders[name], before)
             except BaseException:
                 self.drop(name, ring)
                 raise
@@ -253,7 +255,7 @@ class Writer:
     def drain(self, name: str) -> None:
         """From now on what is in the ring goes to the disk; of a channel that was dropped nothing does."""
         if name in self._spooling:
-            self._spooler.add(self._spooling[name][1])
+            self._spooler.add(self._spooling[name].channel)
 
     def drop(self, name: str, ring: Ring) -> None:
         """Take back an `add`, as long as nothing is drained: nothing is left of it."""
@@ -301,10 +303,10 @@ class Writer:
                 " what is not written is in shared memory, and as long as this process lives, it is tried on"
             )
         try:
-            check_there(self._root, self._folder, self._held[-1], self._spooling)
+            check_there(self._root, self._folder, self._spooling, self._storing, self._before)
             check_end(self._root, self.marks, self._spooler, self._spooling, self._storing)
             totals, final = {}, stats()
-            for name, (ring, spooling) in self._spooling.items():
+            for name, (ring, spooling, *_) in self._spooling.items():
                 before = self._ends[name].segment if name in self._ends else 0
                 totals[name] = {
                     "records": ring.core.head,
@@ -312,8 +314,8 @@ class Writer:
                     "stats": final.get(name, {}),
                 }
             self._create_closed(totals)
-            for ring, _ in self._spooling.values():
-                ring.core.unlink()
+            for one in self._spooling.values():
+                one.ring.core.unlink()
         except Exception:
             self.release()
             raise
@@ -331,9 +333,9 @@ class Writer:
             channels={name: dict(end.total) for name, end in self._ends.items()} | dict(totals),
         )
 
-    def reason(self, error: int) -> str:
+    def reason(self, name: str, error: int) -> str:
         """What an errno of a channel's spooler means."""
-        return reason(error, self._storing, self._spooler)
+        return reason(error, self._folders.get(name, -1), self._storing, self._spooler)
 
     def discard(self) -> None:
         """Remove a recording that never held anything; one that was there before stays.
@@ -354,8 +356,8 @@ class Writer:
         if self.marks is not None:
             with suppress(OSError):  # it has no mark
                 self.marks.close()
-        for ring, _ in self._spooling.values():
-            ring.core.unlink()
+        for one in self._spooling.values():
+            one.ring.core.unlink()
         try:
             self._release_all_but_lock()  # there may be none left to remove a folder with
             if self._resumed is None:

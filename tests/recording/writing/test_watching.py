@@ -29,7 +29,7 @@ class Disk:
         self.marks = {"error": 0, "sync_error": 0, "written": 0, "disk": 0, "overwritten": 0}
         self.dropped = 0
         self.core = SimpleNamespace(head=0, account=lambda: {"dropped": self.dropped})
-        self.watch = Watch(Path("/run"), 2_000_000_000, os.strerror)
+        self.watch = Watch(Path("/run"), 2_000_000_000, lambda name, error: os.strerror(error))
         self.watch.add(
             "c", SimpleNamespace(core=self.core, capacity=1000), SimpleNamespace(marks=lambda: self.marks)
         )
@@ -244,7 +244,7 @@ def shown_of_two(monkeypatch: pytest.MonkeyPatch, action: str) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter(action)
         monkeypatch.setattr(warnings, "showwarning", lambda message, *_: seen.append(str(message)))
-        watch = Watch(Path("/run"), 1, os.strerror)
+        watch = Watch(Path("/run"), 1, lambda *_: "")
         watch.start()
         until(lambda: len(seen) > 1)
         watch.stop()
