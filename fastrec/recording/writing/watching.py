@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastrec.core.spooler import SpoolChannel
@@ -23,6 +24,32 @@ _LINGER = 1.0  # s that a stop waits for a warning that is being shown: its read
 
 
 @dataclass
+class _Trouble:
+    """Errors of one kind: of writing records, or of flushing them."""
+
+    since: float | None = None  # time.monotonic; one was there at every look
+    told: bool = False
+    lost: int = 0  # when there was none
+
+    def lasts(self, now: float, patience: float, since: float = -math.inf) -> bool:
+        """There is one: whether it is to be told now, as it has lasted, also `since` then."""
+        if self.since is None:
+            self.since = now
+        tells = not self.told and now - max(since, self.since) >= patience
+        self.told |= tells
+        return tells
+
+    def over(self, now: float, lost: int) -> str:
+        """There is none any more: what is to be said of how it was, if anything was said of it."""
+        since, told, before = self.since, self.told, self.lost
+        self.since, self.told, self.lost = None, False, lost
+        if since is None or not told:
+            return ""
+        were = f"{lost - before:,} records were" if lost - before != 1 else "1 record was"
+        return f"after {format_duration(round((now - since) * 1e9))}; {were} lost meanwhile"
+
+
+@dataclass
 class _Watched:
     """A channel, and what was seen of it at the look before."""
 
@@ -30,9 +57,9 @@ class _Watched:
     spooling: SpoolChannel
     head: int
     at: float  # time.monotonic
-    since: float | None = None  # an error was there at every look
-    told: str = ""  # the worst that was said of it: "", "flush", "records"
-    lost: int = 0  # when there was none
+    refused: _Trouble = field(default_factory=_Trouble)
+    flushed: _Trouble = field(default_factory=_Trouble)
+    taken: float = -math.inf  # records were not, up to then
 
 
 class Watch:
@@ -103,44 +130,36 @@ class Watch:
 
     def look(self, now: float) -> list[str]:
         """What is to be said at this time (s, of `time.monotonic`)."""
-        said = (self._look(name, one, now) for name, one in list(self._channels.items()))
-        return [f"{self._root}: {message}" for message in said if message]
+        return [
+            f"{self._root}: channel {name!r}: {message}"
+            for name, one in list(self._channels.items())
+            for message in self._look(name, one, now)
+        ]
 
-    def _look(self, name: str, one: _Watched, now: float) -> str:
+    def _look(self, name: str, one: _Watched, now: float) -> Iterator[str]:
         marks, head = one.spooling.marks(), one.ring.core.head
         rate = (head - one.head) / (now - one.at) if now > one.at else 0.0
         one.head, one.at = head, now
-        error, patience = marks["error"], _PATIENCE
-        if not error:
-            error, patience = marks["sync_error"], _PATIENCE + self._sync
-        if error:
-            if one.since is None:
-                one.since = now
-            what = "records" if marks["error"] else "flush"
-            if one.told in ("records", what) or now - one.since < patience:
-                return ""
-            one.told = what
-            if what == "flush":
-                return (
-                    f"channel {name!r}: a flush failed, and none after it succeeded:"
-                    f" {self._reason(name, error)}; recording goes on, but what is written may not survive a"
-                    " loss of power"
+        lost = marks["disk"] + marks["overwritten"] + one.ring.core.account()["dropped"]
+        if marks["error"] or one.refused.since is not None:
+            one.taken = now
+        if marks["error"]:
+            if one.refused.lasts(now, _PATIENCE):
+                left = max(0, one.ring.capacity - (head - marks["written"]))
+                yield (
+                    f"the disk takes no records: {self._reason(name, marks['error'])}; recording goes on in"
+                    f" memory{_lasting(left, rate)}"
                 )
-            left = max(0, one.ring.capacity - (head - marks["written"]))
-            return (
-                f"channel {name!r}: the disk takes no records: {self._reason(name, error)}; recording goes"
-                f" on in memory{_lasting(left, rate)}"
+        elif how := one.refused.over(now, lost):
+            yield f"the disk takes records again, {how}"
+        if not marks["sync_error"]:
+            if how := one.flushed.over(now, lost):
+                yield f"a flush succeeded again, {how}"
+        elif one.flushed.lasts(now, _PATIENCE + self._sync, one.taken):
+            yield (
+                f"a flush failed, and none after it succeeded: {self._reason(name, marks['sync_error'])};"
+                " recording goes on, but what is written may not survive a loss of power"
             )
-        before, lost = one.lost, marks["disk"] + marks["overwritten"] + one.ring.core.account()["dropped"]
-        began, told, one.since, one.told, one.lost = one.since, one.told, None, "", lost
-        if not told:
-            return ""
-        again = "the disk takes records again" if told == "records" else "a flush succeeded again"
-        lasted = format_duration(round((now - began) * 1e9))
-        return (
-            f"channel {name!r}: {again}, after {lasted};"
-            f" {f'{lost - before:,} records were' if lost - before != 1 else '1 record was'} lost meanwhile"
-        )
 
 
 def _lasting(left: int, rate: float) -> str:

@@ -26,7 +26,7 @@ class Disk:
     """A channel of a ring of 1,000 whose spooler says what it is told to."""
 
     def __init__(self) -> None:
-        self.marks = {"error": 0, "sync_error": 0, "written": 0, "disk": 0, "overwritten": 0}
+        self.marks = dict.fromkeys(("error", "sync_error", "disk", "overwritten"), 0) | {"written": 1}
         self.dropped = 0
         self.core = SimpleNamespace(head=0, account=lambda: {"dropped": self.dropped})
         self.watch = Watch(Path("/run"), 2_000_000_000, lambda name, error: os.strerror(error))
@@ -80,11 +80,30 @@ def test_a_flush_that_failed_is_told_when_the_next_one_has() -> None:
 
 
 def test_that_records_are_not_taken_either_is_told_too() -> None:
+    """Each of the two for itself: with its own patience, and its own end."""
     disk = Disk()
     assert disk.look(1, sync_error=5) == [] != disk.look(4)
-    assert "'c': the disk takes no records: No space left on device; " in disk.look(1, error=28)[0]
-    assert disk.look(1, error=0) == [] == disk.look(9)
-    assert "'c': the disk takes records again, after " in disk.look(1, sync_error=0)[0]
+    assert disk.look(1, error=28) == [] == disk.look(0.5, error=0)
+    assert disk.look(1, error=28) == []
+    assert "'c': the disk takes no records: No space left on device; " in disk.look(1)[0]
+    assert disk.look(1, error=0, disk=7) == [
+        "/run: channel 'c': the disk takes records again, after 2 s; 7 records were lost meanwhile"
+    ]
+    assert disk.look(9) == []
+    assert disk.look(1, sync_error=0, disk=8) == [
+        "/run: channel 'c': a flush succeeded again, after 18.5 s; 8 records were lost meanwhile"
+    ]
+
+
+def test_a_flush_that_fails_when_records_are_taken_again_is_told() -> None:
+    """Once it had its turn; not while none are taken, since then all that there is was told."""
+    disk = Disk()
+    assert disk.look(1, error=28) == [] != disk.look(1)
+    assert disk.look(10, sync_error=5) == [] == disk.look(10)
+    assert "'c': the disk takes records again, after 31 s; " in disk.look(10, error=0)[0]
+    assert disk.look(2.5) == []
+    assert "'c': a flush failed, and none after it succeeded: " in disk.look(0.5)[0]
+    assert "'c': a flush succeeded again, after 33 s; " in disk.look(10, sync_error=0)[0]
 
 
 def test_losses_of_every_kind_count_and_of_that_time_alone() -> None:
