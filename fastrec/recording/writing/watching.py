@@ -102,7 +102,8 @@ class Watch:
             thread.start()
             self._thread = thread
         except RuntimeError as error:
-            warnings.warn(f"{self._root}: nobody looks whether the disk takes all: {error}", stacklevel=4)
+            said = f"{self._root}: nobody looks whether the disk takes all: {error}"
+            warnings.warn(said, RuntimeWarning, stacklevel=4)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
@@ -121,11 +122,13 @@ class Watch:
     def _say(self, message: str) -> None:
         """Warn, however often it was said before: without a registry a second full disk is one, too."""
         code = self._say.__code__
+        where = RuntimeWarning, code.co_filename, code.co_firstlineno
         try:
-            warnings.warn_explicit(
-                message, RuntimeWarning, code.co_filename, code.co_firstlineno, module=__name__
-            )
-        except Exception:  # of a filter: nobody could catch it, and there is more to say
+            try:
+                warnings.warn_explicit(message, *where, module=__name__)
+            except RuntimeWarning as warning:  # of a filter: nobody could catch it here
+                warnings.showwarning(warning, *where)
+        except Exception:  # of who shows it: there is more to say
             threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
 
     def look(self, now: float) -> list[str]:

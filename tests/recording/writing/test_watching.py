@@ -254,15 +254,21 @@ def test_it_takes_no_signals(tmp_path: Path) -> None:
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
-def shown_of_two(monkeypatch: pytest.MonkeyPatch, action: str) -> list[str]:
-    """What is seen of the same message twice, where warnings are filtered so."""
+def shown_of_two(monkeypatch: pytest.MonkeyPatch, action: str, *, broken: bool = False) -> list[str]:
+    """What is seen of the same message twice, with such a filter; `broken`: what shows it fails."""
     seen: list[str] = []
+
+    def show(message: Warning, category: type[Warning], file: str, line: int, *_: object) -> None:
+        if broken:
+            raise OSError("closed")
+        seen.append(warnings.formatwarning(message, category, Path(file).name, line, "").replace("\n", ""))
+
     monkeypatch.setattr(watching, "_EVERY", 0.001)
     monkeypatch.setattr(Watch, "look", lambda watch, now: ["full"])
-    monkeypatch.setattr(threading, "excepthook", lambda hooked: seen.append(str(hooked.exc_value)))
+    monkeypatch.setattr(threading, "excepthook", lambda hooked: seen.append(repr(hooked.exc_value)))
     with warnings.catch_warnings():
         warnings.simplefilter(action)
-        monkeypatch.setattr(warnings, "showwarning", lambda message, *_: seen.append(str(message)))
+        monkeypatch.setattr(warnings, "showwarning", show)
         watch = Watch(Path("/run"), 1, lambda *_: "")
         watch.start()
         until(lambda: len(seen) > 1)
@@ -270,9 +276,26 @@ def shown_of_two(monkeypatch: pytest.MonkeyPatch, action: str) -> list[str]:
     return seen[:2]
 
 
+SHOWN = f"watching.py:{Watch._say.__code__.co_firstlineno}: RuntimeWarning: full"
+
+
 def test_the_same_again_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert shown_of_two(monkeypatch, "default") == ["full", "full"]
+    assert shown_of_two(monkeypatch, "default") == [SHOWN, SHOWN]
 
 
-def test_warnings_that_are_errors_end_no_watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert shown_of_two(monkeypatch, "error") == ["full", "full"]
+def test_warnings_that_are_errors_are_shown_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown_of_two(monkeypatch, "error") == [SHOWN, SHOWN]
+
+
+@pytest.mark.parametrize("action", ["always", "error"])
+def test_a_warning_that_cannot_be_shown_ends_no_watch(monkeypatch: pytest.MonkeyPatch, action: str) -> None:
+    assert shown_of_two(monkeypatch, action, broken=True) == ["OSError('closed')"] * 2
+
+
+def test_no_thread_to_be_had_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.warns(RuntimeWarning, match="nobody looks whether the disk takes all: can't start"):
+        Watch(Path("/run"), 1, lambda *_: "").start()
