@@ -171,4 +171,6 @@ def _lasting(left: int, rate: float) -> str:
         return ", whose room is used up: records are being lost"
     if not rate:
         return f", which has room for {left:,} records more"
-    return f", which has room for {format_duration(round(left / rate * 10) * 100_000_000)} more at this rate"
+    tenths = round(left / rate * 10)
+    lasts = format_duration(tenths * 100_000_000) if tenths else "less than 100 ms"
+    return f", which has room for {lasts} more at this rate"

@@ -61,6 +61,13 @@ def test_what_lasts_is_told_once() -> None:
     )
 
 
+def test_a_ring_that_is_nearly_full() -> None:
+    disk = Disk()
+    assert disk.look(1, error=28) == []
+    disk.core.head += 796
+    assert "memory, which has room for less than 100 ms more at this rate" in disk.look(1)[0]
+
+
 def test_what_heals_is_not_told() -> None:
     disk = Disk()
     for error in (28, 0, 28, 0, 5):
