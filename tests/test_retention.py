@@ -223,6 +223,28 @@ def test_a_resume_makes_room_before_it_writes(tmp_path: Path, monkeypatch: pytes
     assert segments(path)[0] > before[0]
 
 
+def test_room_made_for_a_start_that_fails_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run"
+    record(path, {"c": (0, 20_000), "gone": (0, 10)}, segment_bytes=SEGMENT)
+    shutil.rmtree(path / "channels/gone")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journals, "write_all", full)  # for the mark that a channel is gone
+        with pytest.warns(RuntimeWarning, match="'gone' is gone"):
+            rec = fr.Recorder(path, resume=True, keep_bytes=10 * SEGMENT)
+        with pytest.raises(fr.RecordingError, match="No space left"):
+            rec.start()
+    assert segments(path)[0] > 0
+    run = fr.open(path)
+    assert run.closed["session"] == run.sessions[-1]["session"] == 0
+    assert [text for text in run.verify().problems if "channels/gone" not in text] == []
+
+
 def test_what_waits_in_memory_has_room_made_for_it(small_disk: Path) -> None:
     path = small_disk / "run"
     rec = fr.Recorder(path, segment_bytes=400_000, flush="1ms")
