@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -906,6 +907,13 @@ def test_a_channel_that_is_gone_is_no_less_so_after_a_start_that_fails(
     assert sorted(run.closed["channels"]) == ["c", "other"] and "other is gone" in repr(run)
     assert (recorded / "marks.jsonl").read_bytes().count(b"\n") == len(run.marks) == (fails == "session")
     assert not [text for text in run.verify().problems if "channels/other" not in text]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rec = fr.Recorder(recorded, resume=True)
+    with rec:
+        push(rec, 1000, 1010)
+    check(recorded, 1010)
+    assert len(fr.open(recorded).marks) == 1
 
 
 def test_nothing_is_lost_where_closed_json_is_damaged(
