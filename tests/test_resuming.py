@@ -916,6 +916,24 @@ def test_a_channel_that_is_gone_is_no_less_so_after_a_start_that_fails(
     assert len(fr.open(recorded).marks) == 1
 
 
+def test_a_channel_that_is_gone_again_is_told_again(recorded: Path) -> None:
+    """In the same words, where it was there anew; each time behind all that was recorded until then."""
+    said, reached = "channel 'other' is gone, with 10 records, as closed.json counts", []
+    for start in range(1000, 1020, 10):
+        with fr.Recorder(recorded, resume=True) as rec:
+            push(rec, 0, 10, "other")
+        shutil.rmtree(recorded / "channels/other")
+        reached.append(fr.open(recorded).sessions[-1]["start_ns"])
+        with pytest.warns(RuntimeWarning, match=said):
+            rec = fr.Recorder(recorded, resume=True)
+        with rec:
+            push(rec, start, start + 10)
+        reached.append(fr.open(recorded).sessions[-1]["start_ns"])
+    marks = fr.open(recorded).marks
+    assert [mark.text for mark in marks] == [said, said]
+    assert reached[0] <= marks[0].mono_ns <= reached[1] < reached[2] <= marks[1].mono_ns <= reached[3]
+
+
 def test_nothing_is_lost_where_closed_json_is_damaged(
     recorded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

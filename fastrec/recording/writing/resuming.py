@@ -122,11 +122,6 @@ def resume(root: Path, storing: Storing, held: list[int]) -> Resumed:
         notes, taken, found = _take_rings(recording, contents, storing)
         if taken:
             contents = list(recording.contents())
-        lost = () if finished else _lost(recording, sessions, newest, contents, found)
-        lost += _untold(
-            recording, [(0, f"channel {name!r} {one.why}") for name, one in gone.items() if not one.there]
-        )
-        notes += [mark.text for mark in lost]
         ends, last = {}, [0]
         for name, channel, content in contents:
             total = closed.get(name) or {"records": content.end, "stats": newest.get(name, {})}
@@ -134,6 +129,12 @@ def resume(root: Path, storing: Storing, held: list[int]) -> Resumed:
             notes += content.problems
             last += [chunk.index_last for chunk in content.chunks] + content.gaps["t_last"].tolist()
         last += [mark.mono_ns for mark in recording.marks]
+        texts = [f"channel {name!r} {one.why}" for name, one in gone.items() if not one.there]
+        if not finished:
+            reached = {name: content.end for name, _, content in contents}
+            texts += lost_with_rings(root, sessions, newest, reached, found).values()
+        lost = _untold(recording, texts, max(last))
+        notes += [mark.text for mark in lost]
         return Resumed(
             root,
             bytes.fromhex(recording.uuid),
@@ -214,28 +215,16 @@ def _take_rings(
     return notes, taken, found
 
 
-def _lost(
-    recording: Recording,
-    sessions: Sequence[Mapping[str, Any]],
-    stats: Mapping[str, Mapping[str, Any]],
-    contents: Sequence[tuple[str, Channel, Content]],
-    found: set[str],
-) -> tuple[Mark, ...]:
-    """A mark for each channel of a session that was not closed and left no ring of it."""
-    start = sessions[-1].get("start_ns") if sessions else 0
-    ends = {name: content.end for name, _, content in contents}
-    lasts = {name: chunk.index_last for name, _, content in contents for chunk in content.chunks[-1:]}
-    lost = []
-    for name, text in lost_with_rings(recording.path, sessions, stats, ends, found).items():
-        last = lasts.get(name, start)
-        lost.append((last if is_stamp(last) else 0, text))
-    return _untold(recording, lost)
+def _untold(recording: Recording, texts: Sequence[str], last: int) -> tuple[Mark, ...]:
+    """Marks of losses, but for those that a resume has made which ended before its session began.
 
-
-def _untold(recording: Recording, lost: Sequence[tuple[int, str]]) -> tuple[Mark, ...]:
-    """Marks of losses, but for those that a resume has made which ended before its session began."""
-    told = {mark.text for mark in recording.marks if mark.kind == LOST}
-    return tuple(Mark(stamp, text, LOST) for stamp, text in lost if text not in told)
+    They have the newest stamp that is known, `last` or the start of the newest session: what was lost came
+    after that, and marks of losses before it are of others.
+    """
+    start = recording.sessions[-1].get("start_ns") if recording.sessions else 0
+    start = start if is_stamp(start) else 0
+    told = {mark.text for mark in recording.marks if mark.kind == LOST and mark.mono_ns >= start}
+    return tuple(Mark(max(start, last), text, LOST) for text in texts if text not in told)
 
 
 def _make_room(recording: Recording, storing: Storing) -> None:
