@@ -934,6 +934,73 @@ def test_a_channel_that_is_gone_again_is_told_again(recorded: Path) -> None:
     assert reached[0] <= marks[0].mono_ns <= reached[1] < reached[2] <= marks[1].mono_ns <= reached[3]
 
 
+@pytest.mark.parametrize("start_fails", [False, True])
+def test_the_ring_of_a_channel_that_is_gone(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], start_fails: bool
+) -> None:
+    """Nothing else may tell of the channel, and nobody else would ever remove the ring."""
+    killed(path, 0, 1000)
+    (ring,) = rings_of(path)
+    shutil.copytree(path, copy := path.with_name("copy"))
+    for folder in (path, copy):
+        shutil.rmtree(folder / "channels/c")
+    said = "the folder of channel 'c' was removed: 1,000 records of it"
+    for verb in ("info", "verify"):
+        assert main([verb, str(path)]) == 0
+        assert f"note: {said} are in shared memory alone" in capsys.readouterr().out
+    assert said in "".join(fr.recover(path, path.with_name("saved")).problems)
+    fr.Recorder(copy, resume=True).stop()  # it is none of the copy's
+    with pytest.warns(RuntimeWarning, match=said):
+        rec = fr.Recorder(path, resume=True)
+    if start_fails:
+        with monkeypatch.context() as patched:
+            patched.setattr(writer, "Spooler", lambda **_: os.listdir(path / "none"))
+            with pytest.raises(fr.RecordingError, match="No such file"):
+                rec.start()
+        assert ring.exists()
+        rec = fr.Recorder(path, resume=True)
+    with rec:
+        push(rec, 0, 10)
+    check(path, 10)
+    assert not ring.exists()
+    lost = f"{said} that were in shared memory alone are lost"
+    assert [(mark.kind, mark.text) for mark in fr.open(path).marks] == [("lost", lost)]
+
+
+@pytest.mark.parametrize("how", ["mode", "owner", "link", "pipe", "short"])
+def test_what_is_not_ours_is_no_ring_of_a_channel_that_is_gone(
+    left: tuple[Path, Path], tmp_path: Path, how: str
+) -> None:
+    """Whoever may put files into shared memory could have nobody read of them, nor any of them removed."""
+    path, ring = left
+    other = ring.with_suffix(".b")
+    if how == "link":
+        other.symlink_to(ring)
+    elif how == "pipe":
+        os.mkfifo(other, 0o600)
+    else:
+        shutil.copyfile(ring, other)
+        other.chmod(0o644 if how == "mode" else 0o600)
+    if how == "owner":
+        os.chown(other, 12345, 12345)
+    if how == "short":
+        os.truncate(other, 8192)
+    try:
+        with fr.Recorder(path, resume=True) as rec:
+            push(rec, 2000, 2010)
+        assert os.path.lexists(other)
+    finally:
+        other.unlink()
+    check(path, 2010)
+    assert fr.open(path).marks == ()
+
+
+@pytest.mark.parametrize("prefix", [None, 3, "", "fastrec.0", ["x"], {}])
+def test_what_is_no_prefix_names_no_rings(recorded: Path, prefix: object) -> None:
+    line = {"session": 0, "boot_id": rings.boot_id(), "rings": prefix}
+    assert rings.stray_rings(recorded, [line], []) == []
+
+
 def test_nothing_is_lost_where_closed_json_is_damaged(
     recorded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,8 +27,8 @@ from fastrec.recording.recovery import ChannelRecovery, Recovery
 from fastrec.recording.stock import segment_numbers
 from fastrec.recording.writing.files import create_closed, take_back
 from fastrec.recording.writing.journals import Lines
-from fastrec.recording.writing.remains import LOST, lost_with_rings
-from fastrec.recording.writing.rings import left_rings
+from fastrec.recording.writing.remains import LOST, lost_with_rings, told_strays
+from fastrec.recording.writing.rings import left_rings, stray_rings
 
 __all__ = ["recover"]
 
@@ -184,6 +184,7 @@ def _save(
     described = [name for name in names if opening.has_file(source, "channels", name, "channel.json")]
     gone = gone_channels(source, told, described)
     findings.problems += [f"channels/{name}: {one.why}" for name, one in gone.items()]
+    findings.problems += told_strays(stray_rings(source, sessions, described), lost=False)
     for name in names:
         if name in gone:
             continue

@@ -6,7 +6,7 @@ has no ring any more, as after a new start of the machine, that is lost, and no 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +19,16 @@ from fastrec.recording.opening import has_file
 from fastrec.recording.reader import Recording
 from fastrec.recording.stock import segment_numbers
 from fastrec.recording.torn import TornFile
-from fastrec.recording.writing.rings import begin_of_rest, is_of_original, left_rings, mismatch
+from fastrec.recording.writing.rings import (
+    Left,
+    begin_of_rest,
+    is_of_original,
+    left_rings,
+    mismatch,
+    stray_rings,
+)
 
-__all__ = ["LOST", "Remains", "lost_with_rings", "remains"]
+__all__ = ["LOST", "Remains", "lost_with_rings", "remains", "told_strays"]
 
 LOST = "lost"
 """Kind of the mark that keeps the memory of such a loss when the recording is gone on with."""
@@ -84,11 +91,33 @@ def remains(recording: Recording) -> Remains:
         f" {'it' if count == 1 else 'them'}"
         for name, count in waiting.items()
     ]
+    notes += told_strays(stray_rings(recording.path, sessions, names), lost=False)
     # One that is damaged was written all the same, when nothing was left in a ring.
     finished = has_file(recording.path, "closed.json")
     if not finished:
         notes += lost_with_rings(recording.path, sessions, stats, ends, found).values()
     return Remains(waiting, begins, tuple(notes))
+
+
+def told_strays(strays: Iterable[Left], *, lost: bool) -> list[str]:
+    """What to say of rings whose channels are gone; `lost`: now that they are to be removed."""
+    told = []
+    for left in strays:
+        count = left.ring.head - left.ring.first
+        few = count == 1
+        start = f"the folder of channel {left.channel!r} was removed"
+        records = f"{count:,} record{'' if few else 's'} of it"
+        if count and lost:
+            told.append(
+                f"{start}: {records} that {'was' if few else 'were'} in shared memory alone"
+                f" {'is' if few else 'are'} lost"
+            )
+        elif count:
+            told.append(
+                f"{start}: {records} {'is' if few else 'are'} in shared memory alone, and nothing takes"
+                f" {'it' if few else 'them'}: a resume makes a mark of that and frees the memory"
+            )
+    return told
 
 
 def lost_with_rings(

@@ -28,7 +28,7 @@ from fastrec.recording.segment import Segment
 from fastrec.recording.torn import TornFile
 from fastrec.recording.writing import files, rings
 from fastrec.recording.writing.ends import ChannelEnd
-from fastrec.recording.writing.remains import LOST, lost_with_rings
+from fastrec.recording.writing.remains import LOST, lost_with_rings, told_strays
 from fastrec.recording.writing.room import is_full, make_room, no_room, resting
 from fastrec.recording.writing.spooling import Kept
 from fastrec.recording.writing.storing import Storing
@@ -73,7 +73,8 @@ class Resumed:
     notes : tuple of str
         What was found that is not as it should be.
     taken : list of Ring
-        In shared memory still; all of them is in the recording. Once the session to come is, too, they go.
+        In shared memory still; all of them is in the recording, or told by `lost`. Once the session to come
+        is there, they go.
     lost : tuple of Mark
         To be put into it before: what the session to come would hide, of which nobody may know how many.
     """
@@ -134,6 +135,9 @@ def resume(root: Path, storing: Storing, held: list[int]) -> Resumed:
             reached = {name: content.end for name, _, content in contents}
             texts += lost_with_rings(root, sessions, newest, reached, found).values()
         lost = _untold(recording, texts, max(last))
+        for left in rings.stray_rings(root, sessions, list(recording)):
+            lost += _untold(recording, told_strays([left], lost=True), max(last), left.session)
+            taken.append(left.ring)
         notes += [mark.text for mark in lost]
         return Resumed(
             root,
@@ -215,16 +219,23 @@ def _take_rings(
     return notes, taken, found
 
 
-def _untold(recording: Recording, texts: Sequence[str], last: int) -> tuple[Mark, ...]:
-    """Marks of losses, but for those that a resume has made which ended before its session began.
+def _untold(
+    recording: Recording, texts: Sequence[str], last: int, session: Mapping[str, Any] | None = None
+) -> tuple[Mark, ...]:
+    """Marks of losses, but for those that a resume has made whose session did not begin, or ended at once.
 
-    They have the newest stamp that is known, `last` or the start of the newest session: what was lost came
-    after that, and marks of losses before it are of others.
+    They have the newest stamp that is known: `last`, or the start of the newest session. Marks from before
+    the session that lost something, the newest if no other, are of other losses.
     """
-    start = recording.sessions[-1].get("start_ns") if recording.sessions else 0
-    start = start if is_stamp(start) else 0
-    told = {mark.text for mark in recording.marks if mark.kind == LOST and mark.mono_ns >= start}
-    return tuple(Mark(max(start, last), text, LOST) for text in texts if text not in told)
+    newest = _start(recording.sessions[-1]) if recording.sessions else 0
+    begun = newest if session is None else _start(session)
+    told = {mark.text for mark in recording.marks if mark.kind == LOST and mark.mono_ns >= begun}
+    return tuple(Mark(max(newest, last), text, LOST) for text in texts if text not in told)
+
+
+def _start(session: Mapping[str, Any]) -> int:
+    start = session.get("start_ns")
+    return start if is_stamp(start) else 0
 
 
 def _make_room(recording: Recording, storing: Storing) -> None:

@@ -12,7 +12,7 @@ import os
 import pwd
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastrec.core.ring import Ring
+from fastrec.recording import layout
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.committed import NUMBER_LIMIT
+from fastrec.recording.gone import Gone, gone_channels
 from fastrec.recording.opening import identity, open_folder
 from fastrec.recording.precedence import settle
 from fastrec.recording.stock import segment_numbers
@@ -42,6 +44,7 @@ __all__ = [
     "next_segment",
     "not_kept",
     "refusal",
+    "stray_rings",
     "sweep",
     "take_over",
 ]
@@ -168,6 +171,47 @@ def left_rings(root: Path, sessions: Sequence[Mapping[str, Any]], channels: Sequ
                 continue
             behind = _behind(sessions[place + 1 :], channel)
             yield Left(name, channel, session, ring, "", root, behind, newest)
+
+
+def stray_rings(root: Path, sessions: Sequence[Mapping[str, Any]], present: Collection[str]) -> list[Left]:
+    """The rings of channels of this very recording of which nothing is there: nobody can take them over.
+
+    Only what is ours is told: anybody can put a file into shared memory, of whatever name.
+
+    Parameters
+    ----------
+    present : collection of str
+        Channels that are there.
+
+    Raises
+    ------
+    OSError
+        Shared memory cannot be listed, or as of `left_rings`.
+    """
+    boot = boot_id()
+    begun = {str(line.get("rings")) for line in sessions if line.get("boot_id") == boot}
+    if not begun:
+        return []
+    with open_folder(_SHARED, ()) as folder:
+        listed = [name for name in os.listdir(folder) if _RING.fullmatch(name)]
+    told = {
+        name: Gone(None, "")
+        for prefix, name in map(_parted, listed)
+        if prefix in begun and name not in present and layout.CHANNEL_NAME.fullmatch(name)
+    }
+    gone = [name for name, one in gone_channels(root, told, present).items() if not one.there]
+    return [
+        left
+        for left in left_rings(root, sessions, gone)
+        if left.ring is not None
+        and left.ring.about["home"] == home_of(root)
+        and left.ring.about["boot_id"].decode("ascii", "replace") == boot
+    ]
+
+
+def _parted(name: str) -> tuple[str, str]:
+    prefix = ".".join(name.split(".", 3)[:3])
+    return prefix, name[len(prefix) + 1 :]
 
 
 def _of_another(name: str) -> str:
