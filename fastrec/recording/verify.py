@@ -131,19 +131,18 @@ def _files(content: Content) -> list[str]:
 
 
 def _size(root: Path, *parts: str) -> int:
-    return _found(root, *parts) or 0
+    found = _found(root, *parts)
+    return found if isinstance(found, int) else 0
 
 
-def _found(root: Path, *parts: str) -> int | None:
-    """Bytes of a file; None if there is none that could be read."""
+def _found(root: Path, *parts: str) -> int | str:
+    """Bytes of a file, or what to say of one that cannot be read."""
     try:
-        descriptor = opening.open_file(root, *parts)
-    except OSError:
-        return None
-    try:
-        return os.fstat(descriptor).st_size
-    finally:
-        os.close(descriptor)
+        with os.fdopen(opening.open_file(root, *parts), "rb") as file:
+            return os.fstat(file.fileno()).st_size
+    except OSError as error:
+        denied = error.__cause__ if isinstance(error.__cause__, PermissionError) else None
+        return f"cannot be looked into: {denied.strerror}" if denied else "is gone"
 
 
 # The recording's own files
@@ -157,7 +156,7 @@ def _check_own_files(report: Report, root: Path, uuid: bytes, names: Sequence[st
     for path, size in files.items() if isinstance(files, dict) else ():
         found = _found(root, *path.split("/"))
         if found != size:
-            is_now = "is gone" if found is None else f"has {found:,} bytes"
+            is_now = f"has {found:,} bytes" if isinstance(found, int) else found
             report.problems.append(
                 f"{root}/{path:.400}: {is_now}; {shown(size)} bytes when the recording was closed"
             )

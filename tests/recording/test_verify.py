@@ -8,6 +8,7 @@ import os
 import shutil
 import struct
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -416,21 +417,23 @@ def test_channels_that_are_gone_are_named(tmp_path: Path, closed: bool) -> None:
 def test_a_channel_that_may_not_be_looked_into_is_not_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor is any file in it. Whoever runs tests may be root, whom nothing is denied."""
     folder, _ = samples.large(tmp_path / "r")
-    shutil.rmtree(folder.root / "channels" / "status")
-    names = opening.folder_names
+    real = opening.open_folder
 
-    def refused(root: Path, *parts: str) -> list[str]:
+    def refused(root: Path, parts: tuple[str, ...]) -> AbstractContextManager[int]:
         if parts == ("channels", "status"):
-            error = PermissionError(errno.EACCES, "Permission denied")
-            raise opening.refusal(root, parts, error) from error
-        return names(root, *parts)
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(root, parts)
 
-    monkeypatch.setattr(opening, "folder_names", refused)
+    monkeypatch.setattr(opening, "open_folder", refused)
     run = reader.open(folder.root)
     said = [one for one in run.problems if "status" in one]
     assert [one.partition(": ")[2] for one in said] == ["cannot be looked into: Permission denied"]
     assert "gone" not in run.ends["status"].why + repr(run)
+    told = [one for one in run.verify().problems if "status" in one]
+    assert len(told) > 5
+    assert all("cannot be looked into: Permission denied" in one and "gone" not in one for one in told), told
 
 
 def test_segments_that_nothing_describes_are_named(tmp_path: Path) -> None:
