@@ -79,8 +79,7 @@ class Writer:
         self._resumed = resumed
         self._uuid = resumed.uuid if resumed else uuid.uuid4().bytes
         self._offset_ns = resumed.offset_ns if resumed else 0
-        self._session = resumed.session if resumed else 0
-        self._last = self._session  # that has begun
+        self._session = self._last = resumed.session if resumed else 0  # ours; that has begun
         self._gone: Mapping[str, Any] = {}  # totals of channels that are, as closed.json counted
         self._changed = False  # files that it lists
         self._before: Mapping[str, int] = {}  # records that are there
@@ -92,6 +91,7 @@ class Writer:
         self._spooler: Spooler | None = None
         self.marks: Lines | None = None
         self._spooling: Spooling = {}
+        self._ended = False  # all that is to be there is
 
     def begin(self) -> None:
         """Create the folder, or go on with it, and start the threads.
@@ -292,8 +292,8 @@ class Writer:
         """
         if not self._held:
             return  # it was closed, or cannot be: the lock is somebody else's now
-        if self._spooler is None:
-            self.release()  # an interrupt came before it began
+        if self._spooler is None or self._ended:
+            self.release()  # an interrupt came before it began, or in the release below
             return
         for name in self._spooling:
             self.drain(name)  # an interrupt may have come before
@@ -316,6 +316,7 @@ class Writer:
             self._create_closed(totals)
             for one in self._spooling.values():
                 one.ring.core.unlink()
+            self._ended = True
         except Exception:
             self.release()
             raise

@@ -126,7 +126,7 @@ def test_losses_of_every_kind_count_and_of_that_time_alone() -> None:
 def test_where_nothing_comes_the_room_is_told_in_records() -> None:
     disk = Disk()
     assert disk.look(1) == [] == disk.look(1, error=28, rate=0)
-    assert disk.look(1, rate=0)[0].endswith("in memory, which has room for 900 records more")
+    assert disk.look(1, rate=0)[0].endswith("in memory, which has room for 901 records more")
 
 
 def test_channels_come_and_go_while_it_looks() -> None:
@@ -201,7 +201,7 @@ def telling(monkeypatch: pytest.MonkeyPatch) -> Watch:
     monkeypatch.setattr(watching, "_EVERY", 0.001)
     monkeypatch.setattr(watching, "_LINGER", PATIENCE)
     monkeypatch.setattr(Watch, "look", lambda watch, now: ["full", "more"])
-    return Watch(Path("/run"), 1, os.strerror)
+    return Watch(Path("/run"), 1, lambda *_: "")
 
 
 def test_who_is_told_may_stop_it(telling: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,8 +243,10 @@ def test_no_thread_to_be_had_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    watch, before = Watch(Path("/run"), 1, os.strerror), signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    with pytest.warns(UserWarning, match="^/run: nobody looks whether the disk takes all: can't start new"):
+    watch, before = Watch(Path("/run"), 1, lambda *_: ""), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with pytest.warns(
+        RuntimeWarning, match="^/run: nobody looks whether the disk takes all: can't start new"
+    ):
         watch.start()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
     watch.stop()
