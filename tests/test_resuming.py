@@ -437,6 +437,15 @@ def test_what_no_segment_holds_any_more_is_taken(
         assert run.verify().ok
 
 
+def test_a_channel_without_a_record_goes_on(path: Path) -> None:
+    with fr.Recorder(path) as rec:
+        push(rec, 0, 0)
+    assert [file.name for file in (path / "channels/c").iterdir()] == ["channel.json"]
+    with fr.Recorder(path, resume=True) as rec:
+        push(rec, 0, 10)
+    check(path, 10)
+
+
 def test_a_second_look_takes_nothing_twice(recorded: Path) -> None:
     for start in range(1000, 5000, 1000):
         killed(recorded, start, start + 1000, "5ms" if start % 2000 else "1h")

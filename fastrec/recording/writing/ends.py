@@ -22,6 +22,8 @@ class ChannelEnd:
     ----------
     schema, store, rate, ignore, options
         As its ``channel.json`` says.
+    first : int
+        Number at which the oldest segment begins; `number` where there is none.
     number : int
         Of the next record.
     last : int
@@ -39,6 +41,7 @@ class ChannelEnd:
     rate: str | None
     ignore: tuple[str, ...]
     options: Mapping[str, Any]
+    first: int
     number: int
     last: int
     segment: int

@@ -120,7 +120,7 @@ def resume(root: Path, storing: Storing, held: list[int]) -> Resumed:
         sessions, closed, newest = recording.sessions, totals(recording.closed), recording.stats
         finished = has_file(root, "closed.json")
         gone = gone_channels(root, told_channels(recording.closed, sessions, newest), recording)
-        notes, taken, found = _take_rings(recording, contents, storing)
+        notes, taken, found = _take_rings(recording, contents, sessions, newest, storing)
         if taken:
             contents = list(recording.contents())
         ends, last = {}, [0]
@@ -129,14 +129,17 @@ def resume(root: Path, storing: Storing, held: list[int]) -> Resumed:
             ends[name] = _end(root, channel, content, total)
             notes += content.problems
             last += [chunk.index_last for chunk in content.chunks] + content.gaps["t_last"].tolist()
-        last += [mark.mono_ns for mark in recording.marks]
+        marks = recording.marks
+        last += [mark.mono_ns for mark in marks]
+        begun = _start(sessions[-1]) if sessions else 0
+        stamp = max(begun, *last)  # the newest that is known
         texts = [f"channel {name!r} {one.why}" for name, one in gone.items() if not one.there]
         if not finished:
             reached = {name: content.end for name, _, content in contents}
             texts += lost_with_rings(root, sessions, newest, reached, found).values()
-        lost = _untold(recording, texts, max(last))
+        lost = _untold(marks, texts, stamp, begun)
         for left in rings.stray_rings(root, sessions, list(recording)):
-            lost += _untold(recording, told_strays([left], lost=True), max(last), left.session)
+            lost += _untold(marks, told_strays([left], lost=True), stamp, _start(left.session))
             taken.append(left.ring)
         notes += [mark.text for mark in lost]
         return Resumed(
@@ -169,7 +172,11 @@ def _check_described(recording: Recording) -> None:
 
 
 def _take_rings(
-    recording: Recording, contents: Sequence[tuple[str, Channel, Content]], storing: Storing
+    recording: Recording,
+    contents: Sequence[tuple[str, Channel, Content]],
+    sessions: Sequence[Mapping[str, Any]],
+    stats: Mapping[str, Mapping[str, Any]],
+    storing: Storing,
 ) -> tuple[list[str], list[Ring], set[str]]:
     """Bring to the disk what dead sessions left in shared memory.
 
@@ -184,7 +191,7 @@ def _take_rings(
         Channels of the newest session that have a ring.
     """
     notes, taken, found, uuid = [], [], set(), bytes.fromhex(recording.uuid)
-    closed, sessions, stats = recording.closed is not None, recording.sessions, recording.stats
+    closed = recording.closed is not None
     known = {name: (channel, content) for name, channel, content in contents}
     for left in list(rings.left_rings(recording.path, sessions, list(known))):
         channel, content = known[left.channel]
@@ -219,18 +226,13 @@ def _take_rings(
     return notes, taken, found
 
 
-def _untold(
-    recording: Recording, texts: Sequence[str], last: int, session: Mapping[str, Any] | None = None
-) -> tuple[Mark, ...]:
+def _untold(marks: Sequence[Mark], texts: Sequence[str], stamp: int, begun: int) -> tuple[Mark, ...]:
     """Marks of losses, but for those that a resume has made whose session did not begin, or ended at once.
 
-    They have the newest stamp that is known: `last`, or the start of the newest session. Marks from before
-    the session that lost something, the newest if no other, are of other losses.
+    Marks from before the session that lost something, which has begun at `begun`, are of other losses.
     """
-    newest = _start(recording.sessions[-1]) if recording.sessions else 0
-    begun = newest if session is None else _start(session)
-    told = {mark.text for mark in recording.marks if mark.kind == LOST and mark.mono_ns >= begun}
-    return tuple(Mark(max(newest, last), text, LOST) for text in texts if text not in told)
+    told = {mark.text for mark in marks if mark.kind == LOST and mark.mono_ns >= begun}
+    return tuple(Mark(stamp, text, LOST) for text in texts if text not in told)
 
 
 def _start(session: Mapping[str, Any]) -> int:
@@ -261,13 +263,16 @@ def _end(root: Path, channel: Channel, content: Content, total: Any) -> ChannelE
         for segment in content.segments
     )
     stamps = [segment.index["t_max"][segment.index["rows"] > 0] for segment in content.segments]
+    number = max(content.end, _claimed(content.segments))
+    firsts = [int(segment.index["first_seq"][:1].max(initial=0)) for segment in content.segments[:1]]
     return ChannelEnd(
         channel.stock.schema,
         channel.store,
         channel.options.get("rate"),
         tuple(str(one) for one in channel.options.get("ignore") or ()),
         channel.options,
-        max(content.end, _claimed(content.segments)),
+        min([number, *firsts]),
+        number,
         max((int(part.max(initial=0)) for part in stamps), default=0),
         rings.next_segment(root, channel.name),
         kept,

@@ -200,13 +200,7 @@ def stray_rings(root: Path, sessions: Sequence[Mapping[str, Any]], present: Coll
         if prefix in begun and name not in present and layout.CHANNEL_NAME.fullmatch(name)
     }
     gone = [name for name, one in gone_channels(root, told, present).items() if not one.there]
-    return [
-        left
-        for left in left_rings(root, sessions, gone)
-        if left.ring is not None
-        and left.ring.about["home"] == home_of(root)
-        and left.ring.about["boot_id"].decode("ascii", "replace") == boot
-    ]
+    return [left for left in left_rings(root, sessions, gone) if left.ring is not None and _is_at_home(left)]
 
 
 def _parted(name: str) -> tuple[str, str]:
@@ -269,6 +263,12 @@ def begin_of_rest(left: Left, end: int, written: object) -> int:
     return max(int(left.ring.about["first"]), min(told, left.ring.first))
 
 
+def _is_at_home(left: Left) -> bool:
+    """Whether a ring was made for this very folder, since the machine was started."""
+    about = left.ring.about
+    return about["boot_id"].decode("ascii", "replace") == boot_id() and about["home"] == home_of(left.root)
+
+
 def is_of_original(left: Left, end: int) -> bool:
     """Whether a ring belongs to the folder that this one is a copy of, and its channel has all of it here."""
     return left.ring is not None and left.ring.head <= end and left.ring.about["home"] != home_of(left.root)
@@ -304,7 +304,7 @@ def mismatch(left: Left, channel: Channel, end: int) -> str:
         why = f"its schema is another than that of channel {left.channel!r}"
     elif about["store"] != int(channel.store == "changes"):
         why = f"it is not that of channel {left.channel!r}"
-    elif about["boot_id"].decode("ascii", "replace") != boot_id() or about["home"] != home_of(left.root):
+    elif not _is_at_home(left):
         why = "it belongs to another folder, of which this one is a copy"
     elif about["first"] > end:
         why = f"it begins with record {about['first']:,}, but channel {left.channel!r} ends at {end:,}"

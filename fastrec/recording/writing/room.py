@@ -14,6 +14,7 @@ from fastrec.errors import RecordingError
 from fastrec.recording.opening import FOLDER, subfolders
 from fastrec.recording.stock import segment_numbers
 from fastrec.recording.writing.ends import ChannelEnd
+from fastrec.recording.writing.rings import next_segment
 from fastrec.recording.writing.spooling import open_channel, rest
 from fastrec.recording.writing.storing import Storing
 
@@ -105,7 +106,7 @@ def make_room(
         )
     finally:
         os.close(folder)
-    return {name: max(now) + 1 for name, now in _numbers(root).items() if now != before.get(name)}
+    return {name: next_segment(root, name) for name, now in _numbers(root).items() if now != before.get(name)}
 
 
 def _numbers(root: Path) -> dict[str, list[int]]:

@@ -7,17 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastrec.errors import FastrecError
-from fastrec.recording import layout
 from fastrec.recording.closing import read_closed, totals
-from fastrec.recording.torn import TornFile
-from fastrec.recording.writing.ends import ChannelEnd
 from fastrec.recording.writing.journals import Lines
 from fastrec.recording.writing.resuming import Moment
 
-__all__ = ["begin_session", "closed_before", "there_before"]
+__all__ = ["begin_session", "closed_before"]
 
 
 def begin_session(
@@ -68,15 +63,3 @@ def closed_before(root: Path, uuid: bytes, number: int) -> tuple[int, dict[str, 
         return number, {}  # it went when a ring was taken over
     told = closed.get("session")
     return (told if type(told) is int else number), totals(closed)
-
-
-def there_before(root: Path, ends: Mapping[str, ChannelEnd]) -> dict[str, int]:
-    """How many records each channel has that is gone on with; what was lost among them counts, too."""
-    return {name: end.number - _first(root, name, end) for name, end in ends.items() if end.kept}
-
-
-def _first(root: Path, name: str, end: ChannelEnd) -> int:
-    with TornFile(root, "channels", name, f"index.{end.kept[0].number:06d}.npy") as file:
-        data = file.read(layout.header_size(layout.INDEX_DTYPE), layout.INDEX_DTYPE.itemsize)
-    row = np.frombuffer(data, layout.INDEX_DTYPE, len(data) // layout.INDEX_DTYPE.itemsize)
-    return min(int(row["first_seq"].max(initial=0)), end.number)

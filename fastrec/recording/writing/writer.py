@@ -26,7 +26,7 @@ from fastrec.recording.writing.outcome import Spooled, Spooling, check_end, chec
 from fastrec.recording.writing.resuming import Resumed
 from fastrec.recording.writing.rings import home_of, new_prefix, not_kept, sweep
 from fastrec.recording.writing.room import is_full, make_room, no_room, resting
-from fastrec.recording.writing.sessions import begin_session, closed_before, there_before
+from fastrec.recording.writing.sessions import begin_session, closed_before
 from fastrec.recording.writing.spooling import open_channel, spool
 from fastrec.recording.writing.storing import Storing
 from fastrec.ring import Ring
@@ -82,7 +82,8 @@ class Writer:
         self._session = self._last = resumed.session if resumed else 0  # ours; that has begun
         self._gone: Mapping[str, Any] = {}  # totals of channels that are, as closed.json counted
         self._changed = False  # files that it lists
-        self._before: Mapping[str, int] = {}  # records that are there
+        # Records that are there; what was lost among them counts, too.
+        self._before = {name: end.number - end.first for name, end in self._ends.items() if end.kept}
         self._segments = {name: end.segment for name, end in self._ends.items()}
         self._prefix = new_prefix()
         self._held = held
@@ -138,7 +139,6 @@ class Writer:
         self.marks = Lines(self._root, "marks.jsonl", self._uuid)
         sweep()
         rests = resting(self._root, self._uuid, self._ends, self._held) if self._storing.limited else []
-        self._before = there_before(self._root, self._ends)
         made = make_room(self._root, rests, self._storing, self._offset_ns)
         self._segments |= made
         self._changed = bool(made) or not has_file(self._root, "closed.json")  # a ring was taken over
