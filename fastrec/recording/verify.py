@@ -333,9 +333,10 @@ def _check_block(report: Report, segment: Segment, block: int, texts: int) -> No
         odd = np.flatnonzero(impossible(rows))
         if len(odd):
             one = rows[odd[0]]
+            length = int(one["until_ns"]) - int(one["mono_ns"])
             report.problems.append(
                 f"{segment.path('records')}: row {at + odd[0]} holds {one['polls']} polls within"
-                f" {one['until_ns'] - one['mono_ns']} ns, {one['max_gap_ns']} ns apart, which cannot be, or"
+                f" {length} ns, {one['max_gap_ns']} ns apart, which cannot be, or"
                 " not before the next"
             )
     for text in segment.stock.schema.texts:

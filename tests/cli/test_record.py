@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from children import PIPES, child
+from waiting import taken_away, until
 
 import fastrec as fr
 from fastrec.cli import main
@@ -222,7 +222,7 @@ def test_another_in_its_place_is_not_measured(
 
     def removed(recorder: Recorder) -> None:
         monkeypatch.setattr(Recorder, "stop", stop)
-        shutil.rmtree("run.fastrec")
+        until(lambda: taken_away(Path("run.fastrec")))
         with fr.Recorder("run.fastrec") as other:
             other.mark("another")
         stop(recorder)

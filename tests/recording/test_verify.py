@@ -387,6 +387,7 @@ def test_every_byte_of_a_closed_channel_counts(tmp_path: Path, kind: str) -> Non
         (5, 2, 6, False),
         (5, 2, -1, False),
         (-5, 2, 0, False),
+        (1 - 2**64, 2, 0, False),  # more than a number of 64 bits
     ],
 )
 def test_a_hold_that_cannot_be(tmp_path: Path, length: int, polls: int, most: int, fine: bool) -> None:
@@ -394,8 +395,11 @@ def test_a_hold_that_cannot_be(tmp_path: Path, length: int, polls: int, most: in
     folder = writer.Folder(tmp_path / "r")
     folder.session()
     rows = [samples.held(n) for n in range(3)]
-    until = struct.unpack_from("<q", rows[1])[0] + length
-    rows[1] = rows[1][:8] + struct.pack("<qQq", until, polls, most) + rows[1][32:]
+    stamp = struct.unpack_from("<q", rows[1])[0]
+    until = stamp + length
+    if abs(length) > 2**63:
+        stamp, until = 2**63 - 1, -(2**63)
+    rows[1] = struct.pack("<qqQq", stamp, until, polls, most) + rows[1][32:]
     samples.held_channel(folder).segment().commit(0, rows)
     problems = reader.open(folder.root).verify().problems
     assert not problems if fine else [f"row 1 holds {polls} polls" in one for one in problems] == [True]

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from waiting import until
+from waiting import taken_away, until
 
 import fastrec as fr
 from fastrec.recording.writing.outcome import Spooled, check_end, reason
@@ -119,4 +119,4 @@ def test_a_recording_that_was_removed_is_told_with_all_it_had(tmp_path: Path) ->
         fr.Recorder(path, resume=True) as rec,
     ):
         push(rec, 5, "a")
-        shutil.rmtree(path)
+        until(lambda: taken_away(path))
