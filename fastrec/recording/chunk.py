@@ -5,17 +5,25 @@ And the same rows as a newer schema has them: only rows that are looked at are c
 
 from __future__ import annotations
 
+import bisect
+from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 from fastrec.recording import layout
 from fastrec.recording.segment import Segment
 from fastrec.records import Chunk
+from fastrec.records.chunks import BLOCK, Part, Times, as_bytes
 from fastrec.schema.conversion import Conversion
 from fastrec.schema.texts import Text
 
 __all__ = ["EvolvedChunk", "SegmentChunk"]
+
+
+_DENSE = 64
+"""Rows from one place to the next, so few that the block of each is not looked for."""
 
 
 class SegmentChunk(Chunk):
@@ -105,28 +113,70 @@ class SegmentChunk(Chunk):
         stamps = self.segment.rows(low, high)["mono_ns"]
         return low - self.start + int(np.searchsorted(stamps, time_ns, "left"))
 
+    def parts(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
+        if not self.segment.mapped:
+            yield from super().parts(starts, stops)
+            return
+        for low, high in _batches(starts, stops):
+            array, first = self.segment.proved(low + self.start, high + self.start)
+            yield Part(array, first - self.start, low, high)
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        if len(places) == 0 or not self.segment.mapped:
+            return super().at(places)
+        rows = places + self.start
+        # Places side by side lie in the same blocks.
+        dense = rows[-1] - rows[0] < _DENSE * len(rows)
+        begins, ends = (rows[:1], rows[-1:] + 1) if dense else (rows, rows + 1)
+        array, first = self.segment.proved(begins, ends)
+        return as_bytes(array)[rows - first].view(array.dtype)
+
+    def times(self, start: int, stop: int) -> Times:
+        blocks, at = self._found
+        low = int(np.searchsorted(at, start + self.start, "right")) - 1
+        high = int(np.searchsorted(at, stop + self.start, "left"))
+        some, begins = blocks[low:high], at[low:high] - self.start
+        return Times(
+            begins,
+            begins + some["rows"],
+            some["t_min"].copy(),
+            some["t_max"].copy(),
+            some["flags"] & layout.INDEX_DECREASING != 0,
+        )
+
     def polls(self, start: int, stop: int) -> int:
-        first, zones = self.zones()
-        block = layout.BLOCK_ROWS
-        low, high = max(0, -(-(start - first) // block)), min(len(zones), (stop - first) // block)
+        zones = self.zone_starts
+        low, high = (bisect.bisect_left(zones, start), bisect.bisect_right(zones, stop - layout.BLOCK_ROWS))
         if low >= high:
             return super().polls(start, stop)
-        summed = int(zones["polls"][low:high].sum(dtype=np.uint64))
-        begin, end = first + low * block, first + high * block
+        begin, end = zones[low], zones[high - 1] + layout.BLOCK_ROWS
+        summed = int(self.zones(low, high)["polls"].sum(dtype=np.uint64))
         return super().polls(start, begin) + summed + super().polls(end, stop)
 
-    def zones(self) -> tuple[int, np.ndarray]:
-        """The zones that lie wholly in the chunk.
-
-        Returns
-        -------
-        start : int
-            Row of the chunk at which the first of them begins.
-        zones : ndarray of zone_dtype(k), shape (z,)
-        """
+    @property
+    def zone_starts(self) -> range:
         block = layout.BLOCK_ROWS
         first, last = -(-self.start // block), self.stop // block
-        return first * block - self.start, self.segment.zones(first, max(first, last))
+        return range(first * block - self.start, last * block - self.start, block)
+
+    def zones(self, low: int, high: int) -> np.ndarray:
+        first = -(-self.start // layout.BLOCK_ROWS)
+        return self.segment.zones(first + low, first + high)
+
+
+def _batches(starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Ranges of rows, at most `BLOCK` long, together about as much at a time."""
+    pieces = -(-(stops - starts) // BLOCK)
+    if (pieces > 1).any():
+        which = np.repeat(np.arange(len(starts)), pieces)
+        place = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        starts = starts[which] + place * BLOCK
+        stops = np.minimum(starts + BLOCK, stops[which])
+    batch = np.cumsum(stops - starts) // BLOCK
+    cuts = [0, *(np.flatnonzero(np.diff(batch)) + 1).tolist(), len(starts)]
+    for low, high in pairwise(cuts):
+        if high > low:
+            yield starts[low:high], stops[low:high]
 
 
 class EvolvedChunk(Chunk):

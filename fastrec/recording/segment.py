@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastrec.core.crc32c import block_checksums
 from fastrec.errors import CorruptionError, RecordingError
 from fastrec.recording import committed, layout, opening
 from fastrec.recording.committed import Since
@@ -210,13 +211,41 @@ class Segment(SegmentFiles):
             empty = np.empty(0, self.stock.dtype)
             empty.flags.writeable = False
             return empty
-        low, high = self.blocks_of(start, stop)
-        first, last = int(self.at[low]), int(self.at[high - 1]) + int(self.index["rows"][high - 1])
-        array, offset = self._array(first, last)
-        damaged = self._damaged(array, offset, low, high)
-        if damaged:
-            raise CorruptionError(self.describe(damaged[0]))
+        array, offset = self.proved(np.array([start]), np.array([stop]))
         return array[start - offset : stop - offset]
+
+    def proved(self, starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, int]:
+        """An array with the rows of some ranges, which are checked; what else is in it is not.
+
+        Parameters
+        ----------
+        starts, stops : ndarray of int64, shape (r,), at least one
+            Rows of the segment, increasing. None is empty.
+
+        Returns
+        -------
+        array : ndarray of the record dtype
+        first : int
+            The row of the segment at which it begins.
+
+        Raises
+        ------
+        CorruptionError, GoneError
+            As of `rows`.
+        """
+        self.blocks_of(int(starts[0]), int(stops[-1]))
+        low = np.searchsorted(self.at, starts, "right") - 1
+        high = np.searchsorted(self.at, stops, "left")
+        # A range may end in the block in which the next one begins.
+        low[1:] = np.maximum(low[1:], high[:-1])
+        counts = np.maximum(high - low, 0)
+        blocks = np.repeat(high - np.cumsum(counts), counts) + np.arange(counts.sum())
+        last = blocks[-1]
+        array, offset = self._array(int(self.at[blocks[0]]), int(self.at[last] + self.index["rows"][last]))
+        damaged = self._damaged(array, offset, blocks)
+        if len(damaged):
+            raise CorruptionError(self.describe(int(damaged[0])))
+        return array, offset
 
     def blocks_of(self, start: int, stop: int) -> tuple[int, int]:
         """Index rows ``low ... high - 1``: those of the blocks in which rows ``start ... stop - 1`` lie.
@@ -253,7 +282,7 @@ class Segment(SegmentFiles):
         """Index rows among ``low ... high - 1`` whose blocks do not match their checksum."""
         first, last = int(self.at[low]), int(self.at[high - 1]) + int(self.index["rows"][high - 1])
         array, offset = self._array(first, last)
-        return self._damaged(array, offset, low, high)
+        return self._damaged(array, offset, np.arange(low, high)).tolist()
 
     def describe(self, block: int) -> str:
         """What to say about a block that does not match its checksum."""
@@ -264,22 +293,22 @@ class Segment(SegmentFiles):
             " do not match their checksum; the others can be read"
         )
 
-    def _damaged(self, array: np.ndarray, offset: int, low: int, high: int) -> list[int]:
-        blocks = low + np.flatnonzero(~self._blocks.checked[low:high])
-        if not len(blocks):
-            return []
-        data, width = array.view(np.uint8), array.dtype.itemsize
-        lasting = self._map is not None and self._map() is array
-        damaged = []
-        for block in blocks.tolist():
-            at = int(self.at[block])
-            seed = layout.seed_at(self.base, at)
-            begin, end = at - offset, at - offset + int(self.index["rows"][block])
-            if layout.crc32c(data[begin * width : end * width], seed) != self.index["crc_rows"][block]:
-                damaged.append(block)
-            elif lasting:
-                self._blocks.checked[block] = True
-        return damaged
+    def _damaged(self, array: np.ndarray, offset: int, blocks: np.ndarray) -> np.ndarray:
+        blocks = blocks[~self._blocks.checked[blocks]]
+        counts = self.index["rows"][blocks].astype(np.int64)
+        sums, width = np.empty(len(blocks), np.uint32), array.dtype.itemsize
+        begins = self.at[blocks] - offset
+        block_checksums(array.view(np.uint8), width, self.base, begins, counts, offset, sums)
+        whole = sums == self.index["crc_rows"][blocks]
+        if self._map is not None and self._map() is array:
+            self._blocks.checked[blocks[whole]] = True
+        return blocks[~whole]
+
+    @property
+    def mapped(self) -> bool:
+        """Whether all its records are one array in memory; those of a foreign file are read each time."""
+        array, _ = self._array(self.begin, self.begin)
+        return self._map is not None and self._map() is array
 
     def _array(self, first: int, last: int) -> tuple[np.ndarray, int]:
         """An array that holds rows ``first ... last - 1``, and the row it begins with."""
@@ -355,33 +384,6 @@ class Segment(SegmentFiles):
     def texts(self) -> list[str | RecordingError]:
         """The committed texts in order of their ids; an error in the place of a damaged one."""
         return self.stored_texts.upto(self.read.string_bytes)
-
-    @property
-    def zone_dtype(self) -> np.dtype:
-        """Of a row of ``zones``."""
-        return layout.zone_dtype(len(self.stock.schema.numeric))
-
-    def zone_rows(self) -> int:
-        """How many zone rows the file has room for, whole or not."""
-        dtype = self.zone_dtype
-        return max(0, self.size("zones") - layout.header_size(dtype)) // dtype.itemsize
-
-    def stored_zones(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Zone rows ``first ... last - 1`` as the file has them, and which of them are there and whole."""
-        dtype = self.zone_dtype
-        zones, whole = np.zeros(last - first, dtype), np.zeros(last - first, bool)
-        try:
-            descriptor = self.open("zones")
-        except FileNotFoundError:
-            return zones, whole
-        header = layout.npy_header(dtype)
-        with io.FileIO(descriptor) as file:
-            layout.check_header(file.read(len(header)), header, str(self.path("zones")))
-            data = os.pread(descriptor, (last - first) * dtype.itemsize, len(header) + first * dtype.itemsize)
-        rows = np.frombuffer(data, dtype, len(data) // dtype.itemsize)
-        zones[: len(rows)] = rows
-        whole[: len(rows)] = layout.whole_rows(rows, self.base, first)
-        return zones, whole
 
     def zones(self, first: int, last: int) -> np.ndarray:
         """Zone rows ``first ... last - 1``; those that the file lacks are made from the records."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections import deque
 from dataclasses import dataclass, field
@@ -121,3 +122,30 @@ class SegmentFiles:
             "gap_rows": gaps // layout.GAP_ROW_DTYPE.itemsize,
             "string_bytes": self.size("strings"),
         }
+
+    @property
+    def zone_dtype(self) -> np.dtype:
+        """Of a row of ``zones``."""
+        return layout.zone_dtype(len(self.stock.schema.numeric))
+
+    def zone_rows(self) -> int:
+        """How many zone rows the file has room for, whole or not."""
+        dtype = self.zone_dtype
+        return max(0, self.size("zones") - layout.header_size(dtype)) // dtype.itemsize
+
+    def stored_zones(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Zone rows ``first ... last - 1`` as the file has them, and which of them are there and whole."""
+        dtype = self.zone_dtype
+        zones, whole = np.zeros(last - first, dtype), np.zeros(last - first, bool)
+        try:
+            descriptor = self.open("zones")
+        except FileNotFoundError:
+            return zones, whole
+        header = layout.npy_header(dtype)
+        with io.FileIO(descriptor) as file:
+            layout.check_header(file.read(len(header)), header, str(self.path("zones")))
+            data = os.pread(descriptor, (last - first) * dtype.itemsize, len(header) + first * dtype.itemsize)
+        rows = np.frombuffer(data, dtype, len(data) // dtype.itemsize)
+        zones[: len(rows)] = rows
+        whole[: len(rows)] = layout.whole_rows(rows, self.base, first)
+        return zones, whole

@@ -9,17 +9,31 @@ from __future__ import annotations
 
 import bisect
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from fastrec.schema.texts import LOST, Text
 
-__all__ = ["BLOCK", "ArrayChunk", "Chunk", "Selection", "as_bytes", "join_rows"]
+__all__ = [
+    "BLOCK",
+    "ZONE",
+    "ArrayChunk",
+    "Chunk",
+    "Part",
+    "Selection",
+    "Times",
+    "as_bytes",
+    "copy_of",
+    "join_rows",
+]
 
 BLOCK = 65_536
 """Rows that a query looks at in one go: enough for NumPy's loops, few enough for the processor's caches."""
+
+ZONE = 1_024
+"""Rows that a zone sums up."""
 
 _NEAR = 8_192
 """Rows that a selection leaves out in one read rather than beginning another."""
@@ -34,9 +48,53 @@ def as_bytes(rows: np.ndarray) -> np.ndarray:
     return rows.view(np.dtype((np.void, rows.dtype.itemsize)))
 
 
+def copy_of(rows: np.ndarray, place: int) -> np.void:
+    """A record of its own, byte for byte."""
+    return as_bytes(rows[place : place + 1]).copy().view(rows.dtype)[0]
+
+
 def join_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
     """One new array of several, at least one, of the same structured dtype; byte for byte."""
     return np.concatenate([as_bytes(part) for part in parts]).view(parts[0].dtype)
+
+
+class Part(NamedTuple):
+    """Rows of a chunk that lie in one array; only some ranges of them are looked at, and were checked.
+
+    Attributes
+    ----------
+    array : ndarray
+        Of the record dtype.
+    first : int
+        Place in the chunk of its first row; below 0 if it begins before the chunk.
+    starts, stops : ndarray of int64, shape (r,)
+        The ranges, by places in the chunk.
+    """
+
+    array: np.ndarray
+    first: int
+    starts: np.ndarray
+    stops: np.ndarray
+
+
+class Times(NamedTuple):
+    """What an index says of the stamps of successive rows, block by block.
+
+    Attributes
+    ----------
+    starts, stops : ndarray of int64, shape (b,)
+        Places in the chunk; a block may reach beyond what was asked for.
+    least, most : ndarray of int64, shape (b,)
+        Smallest and largest stamp, ns.
+    falls : ndarray of bool, shape (b,)
+        Whether a stamp in it is smaller than the one before.
+    """
+
+    starts: np.ndarray
+    stops: np.ndarray
+    least: np.ndarray
+    most: np.ndarray
+    falls: np.ndarray
 
 
 class Chunk(Protocol):
@@ -50,9 +108,15 @@ class Chunk(Protocol):
     ----------
     first_seq : int
         Number of its first record.
+    consecutive : bool
+        Whether each number follows the one before.
+    zone_starts : range
+        Rows at which its zones begin, `ZONE` rows each; it may have none.
     """
 
     first_seq: int
+    consecutive = True
+    zone_starts = range(0)
 
     @abstractmethod
     def __len__(self) -> int:
@@ -64,6 +128,38 @@ class Chunk(Protocol):
         checked.
         """
 
+    def parts(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
+        """The rows of some ranges, about `BLOCK` of them at a time; a long range is divided.
+
+        Parameters
+        ----------
+        starts, stops : ndarray of int64
+            Places, increasing, no two ranges overlap.
+        """
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            for low in range(start, stop, BLOCK):
+                high = min(low + BLOCK, stop)
+                yield Part(self.rows(low, high), low, np.array([low]), np.array([high]))
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """Copies of the rows at some places, increasing int64, checked: of the record dtype."""
+        if len(places) == 0:
+            return self.rows(0, 0)
+        # Rows far from any of them are not read, and so not checked either.
+        parts = [
+            as_bytes(self.rows(int(near[0]), int(near[-1]) + 1))[near - near[0]]
+            for near in np.split(places, np.flatnonzero(np.diff(places) > _NEAR) + 1)
+        ]
+        return np.concatenate(parts).view(self.rows(0, 0).dtype)
+
+    def zones(self, low: int, high: int) -> np.ndarray:
+        """The zones that begin at ``zone_starts[low:high]``: ndarray of zone_dtype(k), k numeric fields."""
+        raise IndexError(f"zones {low} to {high} of a chunk that has none")
+
+    def times(self, start: int, stop: int) -> Times | None:
+        """What is known of the stamps of the rows ``start ... stop - 1`` without reading them."""
+        return None
+
     def text(self, identifier: int) -> Text:
         """Text of an id as its rows hold it; None for 0 (NULL), LOST for what could not be read or kept."""
         return LOST if identifier else None
@@ -72,6 +168,10 @@ class Chunk(Protocol):
         """Numbers of the rows ``start ... stop - 1``, u8, strictly increasing."""
         # Not arange(first, last): NumPy counts its length in floats, and numbers go up to 2**64.
         return np.arange(start, stop, dtype=np.uint64) + np.uint64(self.first_seq)
+
+    def numbers_at(self, places: np.ndarray) -> np.ndarray:
+        """Numbers of the rows at some places, u8."""
+        return places.astype(np.uint64) + np.uint64(self.first_seq)
 
     def polls(self, start: int, stop: int) -> int:
         """For how many polls the rows ``start ... stop - 1`` stand, of a chunk of holds."""
@@ -135,6 +235,9 @@ class ArrayChunk(Chunk):
     def rows(self, start: int, stop: int) -> np.ndarray:
         return self._array[start:stop]
 
+    def at(self, places: np.ndarray) -> np.ndarray:
+        return as_bytes(self._array)[places].view(self._array.dtype)
+
     def text(self, identifier: int) -> Text:
         return self._text(identifier) if self._text else super().text(identifier)
 
@@ -146,7 +249,8 @@ class ArrayChunk(Chunk):
 
 
 class Selection(Chunk):
-    """Rows picked out of another chunk, in its order; nothing of them is copied until it is read.
+    """Rows picked out of another chunk, in its order; nothing of them is copied until it is read, and none
+    is read that was not picked, but for those beside it.
 
     Parameters
     ----------
@@ -155,6 +259,8 @@ class Selection(Chunk):
     places : ndarray of int64, shape (n,)
         Increasing places in `chunk`; at least one.
     """
+
+    consecutive = False
 
     def __init__(self, chunk: Chunk, places: np.ndarray) -> None:
         if isinstance(chunk, Selection):
@@ -168,16 +274,7 @@ class Selection(Chunk):
         return len(self._places)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        places = self._places[start:stop]
-        if len(places) == 0:
-            return self._chunk.rows(0, 0)
-        # Rows far from any picked one are not read, and so not checked either: a thin selection of a big
-        # file is cheap.
-        parts = [
-            as_bytes(self._chunk.rows(int(near[0]), int(near[-1]) + 1))[near - near[0]]
-            for near in np.split(places, np.flatnonzero(np.diff(places) > _NEAR) + 1)
-        ]
-        picked = np.concatenate(parts).view(self._chunk.rows(0, 0).dtype)
+        picked = self._chunk.at(self._places[start:stop])
         picked.flags.writeable = False
         return picked
 
@@ -186,7 +283,10 @@ class Selection(Chunk):
 
     def numbers(self, start: int, stop: int) -> np.ndarray:
         # Only chunks of consecutive numbers are ever wrapped.
-        return self._places[start:stop].astype(np.uint64) + np.uint64(self._chunk.first_seq)
+        return self._chunk.numbers_at(self._places[start:stop])
+
+    def numbers_at(self, places: np.ndarray) -> np.ndarray:
+        return self._chunk.numbers_at(self._places[places])
 
     @property
     def ordered(self) -> bool:

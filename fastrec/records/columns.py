@@ -10,11 +10,12 @@ import numpy as np
 from fastrec.records.chunks import ArrayChunk, Chunk, as_bytes
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field, Schema
-from fastrec.schema.forms import COLUMNS, Store
+from fastrec.schema.forms import COLUMNS, Store, payload_offset
 from fastrec.schema.readable import readable
+from fastrec.schema.states import own_bits
 from fastrec.schema.texts import Text
 
-__all__ = ["Columns", "Read", "Texts", "column_names", "elements", "recorder_columns"]
+__all__ = ["Column", "Columns", "Read", "Texts", "column_names", "elements", "recorder_columns"]
 
 Read = Callable[[Span], np.ndarray]
 """From some rows to the values of a column in them."""
@@ -90,6 +91,83 @@ class Texts:
         return spelled
 
 
+class Column:
+    """How to read the values of a leaf, or of one of the recorder's columns.
+
+    Parameters
+    ----------
+    field : Field
+    offset : int
+        In the record.
+    zone : int or None
+        Which of the numeric fields it is that zones sum up; None: none.
+    texts : Texts
+        Gives the codes of its texts.
+
+    Attributes
+    ----------
+    part : (offset, size, mask)
+        The bytes of a record that make it, and which bits of them: 0 is all, else `size` is at most 8. Where
+        these are equal, so are the values.
+    """
+
+    def __init__(self, field: Field, offset: int, zone: int | None, texts: Texts) -> None:
+        self.field = field
+        self.zone = zone
+        self._texts = texts
+        self._own = field.offset == offset  # a payload begins behind them
+        self._seen: dict[str, int] = {}
+        bits = own_bits(field)
+        masked = field.bits is not None and len(bits) <= 8
+        self.part = (offset, len(bits), int.from_bytes(bits, "little") if masked else 0)
+
+    def values(self, chunk: Chunk, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+        """Raw values, but of texts their codes.
+
+        Parameters
+        ----------
+        chunk : Chunk
+        rows : structured ndarray
+            Of the chunk.
+        places : ndarray of int64, optional
+            Only those of `rows`.
+        """
+        if places is not None and self.field.bits:
+            rows, places = as_bytes(rows)[places].view(rows.dtype), None
+        raw = rows[self.field.name] if self._own else self.field.of(rows)
+        if places is not None:
+            raw = raw[places]
+        return self._texts.codes(chunk, raw) if self.field.text else raw
+
+    def states(self, values: np.ndarray) -> np.ndarray:
+        """One value for all that its labels call the same: the first that there was."""
+        return values if self.field.labels is None else self.field.labels.states(values, self._seen)
+
+    def of_zones(self, zones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which zones have one value throughout, by their smallest and largest; and that value.
+
+        Parameters
+        ----------
+        zones : ndarray of zone_dtype(k), shape (z,)
+
+        Returns
+        -------
+        steady : ndarray of bool, shape (z,)
+        values : ndarray, shape (z,)
+            Like those of `values`; of zones that are not steady any value.
+        """
+        least, most, nan = (np.ascontiguousarray(zones[name][:, self.zone]) for name in ("min", "max", "nan"))
+        kind = "<" + self.field.kind
+        steady = (least.view(kind) == most.view(kind)) & (nan == 0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = least.view(kind).astype(self.field.dtype)
+        if self.field.kind == "f8":
+            all_nan = nan == zones["polls"]
+            values[all_nan] = np.nan
+            steady |= all_nan
+        return steady, values
+
+
 class Columns:
     """Columns of some rows; the newest 64 MiB of them are kept.
 
@@ -103,6 +181,7 @@ class Columns:
     def __init__(self, rows: Rows, schema: Schema, store: Store) -> None:
         self._rows = rows
         self._schema = schema
+        self._store = store
         self._own = recorder_columns(store)
         self._dtype = schema.record(store)
         self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
@@ -123,22 +202,13 @@ class Columns:
             return Field(name, self._dtype[name], 8 * self._own.index(name))
         return self._schema.field(name)
 
-    def reader(self, name: str, texts: Texts) -> Read:
-        """How to read a field: raw values, but of texts their codes."""
+    def column(self, name: str, texts: Texts) -> Column:
+        """How to read a column; raises as `field`."""
+        field = self.field(name)
         if name in self._own:
-            return lambda block: block.rows()[name]
-        field = self._schema.field(name)
-        if field.text:
-            return lambda block: texts.codes(block.chunk, field.of(block.rows()))
-        return lambda block: field.of(block.rows())
-
-    def states(self, name: str, texts: Texts) -> Read:
-        """How to read a field's states: as `reader`, but one value for all that its labels call the same."""
-        read, labels = self.reader(name, texts), self.field(name).labels
-        if labels is None:
-            return read
-        seen: dict[str, int] = {}
-        return lambda block: labels.states(read(block), seen)
+            return Column(field, field.offset, None, texts)
+        zone = next((place for place, one in enumerate(self._schema.numeric) if one.name == name), None)
+        return Column(field, field.offset + payload_offset(self._store), zone, texts)
 
     def raw(self, name: str) -> np.ndarray:
         """Raw values of a leaf, a struct or one of the recorder's columns: contiguous, read-only."""
@@ -160,8 +230,8 @@ class Columns:
         field = self.field(name)
         if not field.text:
             return readable(field, self.raw(name))
-        texts = Texts()
-        return texts.texts(self._gather(self.reader(name, texts)))
+        column = self.column(name, texts := Texts())
+        return texts.texts(self._gather(lambda block: column.values(block.chunk, block.rows())))
 
     def _gather(self, read: Read) -> np.ndarray:
         like = read(self.nothing())

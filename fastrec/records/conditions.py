@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from fastrec.errors import SchemaError
-from fastrec.records.columns import Read, Texts
-from fastrec.records.queries import equal
+from fastrec.records.columns import Column, Read, Texts
+from fastrec.records.states import equal
 from fastrec.schema import Field
 from fastrec.schema.readable import is_scaled, native, physical, words
 from fastrec.schema.texts import LOST
@@ -19,30 +19,30 @@ _NEAR = 1e-6
 """Of a field's scale."""
 
 
-def condition(field: Field, read: Read, wanted: object, texts: Texts) -> Read:
+def condition(column: Column, wanted: object, texts: Texts) -> Read:
     """How to tell for some rows which of them have a value.
 
     Parameters
     ----------
-    field : Field
-    read : Read
-        From rows to the field's raw values; to codes of `texts`, if it is a text.
+    column : Column
     wanted : object
         See `matches`; of a text, a str, None (NULL) or `fastrec.LOST`.
     texts : Texts
+        Whose codes the column has, if it is a text.
 
     Raises
     ------
     SchemaError
         At once, or when it is used, if the field can hold no such value.
     """
+    field = column.field
     if not field.text:
-        return lambda block: matches(field, read(block), wanted)
+        return lambda block: matches(field, column.values(block.chunk, block.rows()), wanted)
     if wanted is not None and wanted is not LOST and not isinstance(wanted, str):
         raise SchemaError(
             f"{field.name} is a text; compare it with a str, None or fastrec.LOST, not {wanted!r:.60}"
         )
-    return lambda block: read(block) == texts.code(wanted)
+    return lambda block: column.values(block.chunk, block.rows()) == texts.code(wanted)
 
 
 def matches(field: Field, raw: np.ndarray, wanted: object) -> np.ndarray:

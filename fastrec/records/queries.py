@@ -1,106 +1,82 @@
 """Questions about states, as pure functions on arrays.
 
-Records are passed over once, block by block, and each block is a handful of NumPy calls; what is kept are the
-rows at which something begins. No function here knows where rows come from.
+They are told the rows at which something may begin, batch by batch, and keep no more of them than the answer
+needs. No function here knows where rows come from.
 
 A state ends with the record that shows another one, or with its last record where the interval breaks,
-because then nobody knows how long it went on. Two values are the same state when they compare equal; NaN is
-the same state as NaN.
+because then nobody knows how long it went on.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from fastrec.records.states import State, Totals, shifted
 from fastrec.schema.gaps import numbered
 from fastrec.times import parse_duration
 
-__all__ = ["Block", "State", "breaking", "durations", "equal", "intervals", "state_dtype", "transitions"]
-
-State = tuple[np.dtype, tuple[int, ...]]
-"""Dtype, in native byte order, and shape of one state of a column."""
+__all__ = [
+    "Intervals",
+    "Openings",
+    "accounts",
+    "breaking",
+    "counts",
+    "durations",
+    "holes",
+    "interval_rows",
+    "intervals",
+    "transition_dtype",
+]
 
 _LEAST_SILENCE_NS = 10_000_000
 
 
-class Block(NamedTuple):
-    """Successive rows as a query sees them; arrays of one length n.
+class Openings(NamedTuple):
+    """Successive rows, and those among them at which an interval opens; arrays of one length n.
 
     Attributes
     ----------
+    rows, polls : int
+        How many rows there are, and how often they were seen together.
+    row : ndarray of int64
+        Which of them open, increasing.
+    passed : ndarray of uint64
+        How often the rows before each were seen.
     seq : ndarray of uint64
-        Numbers, strictly increasing, also from one block to the next.
-    time, until : ndarray of int64
-        First and last ns at which the record was seen; the same without holds.
-    polls : ndarray of uint64 or None
-        How often it was seen; None without holds: once.
+        Their numbers, strictly increasing, also from one batch to the next.
+    time : ndarray of int64
+        First ns at which each was seen.
     values : ndarray, shape (n, *shape)
-        The states.
+        Their states.
+    broke : ndarray of bool
+        Whether nothing was known for too long before it.
+    seq_before : ndarray of uint64; until_before : ndarray of int64
+        Number of the row before, and the last ns at which that was seen; asked for only where it broke.
+    last_seq, last_until : int
+        Of the last row of all.
     """
 
+    rows: int
+    polls: int
+    row: np.ndarray
+    passed: np.ndarray
     seq: np.ndarray
     time: np.ndarray
-    until: np.ndarray
-    polls: np.ndarray | None
     values: np.ndarray
+    broke: np.ndarray
+    seq_before: np.ndarray
+    until_before: np.ndarray
+    last_seq: int
+    last_until: int
 
 
-def equal(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Whether states are the same, row by row.
-
-    Parameters
-    ----------
-    before, after : ndarray, shape (n, *shape)
-        Of the same dtype.
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-        Elements of an array field must all be equal. NaN equals NaN.
-    """
-    same = before == after
-    if before.dtype.kind in "fc":
-        same |= np.isnan(before) & np.isnan(after)
-    return same.all(axis=tuple(range(1, same.ndim))) if same.ndim > 1 else same
-
-
-def state_dtype(values: np.ndarray) -> State:
-    """What a column of an array holds, as a `State`."""
-    return values.dtype.newbyteorder("="), values.shape[1:]
-
-
-def transitions(blocks: Iterable[Block], state: State) -> np.ndarray:
-    """Rows whose state is not that of the row before; the first row is none.
-
-    Parameters
-    ----------
-    blocks : iterable of Block
-        Without empty ones.
-    state : State
-
-    Returns
-    -------
-    structured ndarray, shape (n,)
-        ``seq u8, time i8`` of the row, ``from`` and ``to``. A gap in between is no transition, but may hide
-        some.
-    """
-    dtype = np.dtype([("seq", "<u8"), ("time", "<i8"), ("from", *state), ("to", *state)])
-    found = [np.empty(0, dtype=dtype)]
-    last = None
-    for block in blocks:
-        before = _shifted(block.values, last)
-        rows = np.flatnonzero(~equal(before, block.values))
-        part = np.empty(len(rows), dtype=dtype)
-        part["seq"], part["time"] = block.seq[rows], block.time[rows]
-        part["from"], part["to"] = before[rows], block.values[rows]
-        found.append(part)
-        last = block.values[-1:]
-    return np.concatenate(found)
+def transition_dtype(state: State) -> np.dtype:
+    """Of a row of `Records.transitions`."""
+    return np.dtype([("seq", "<u8"), ("time", "<i8"), ("from", *state), ("to", *state)])
 
 
 def breaking(max_gap: str | int | dt.timedelta | None, period_ns: int | None) -> tuple[int | None, bool]:
@@ -127,38 +103,150 @@ def breaking(max_gap: str | int | dt.timedelta | None, period_ns: int | None) ->
     return (limit, False) if limit else (usual, True)
 
 
-def intervals(
-    blocks: Iterable[Block],
-    state: State,
-    *,
-    gaps: np.ndarray,
-    silence_ns: int | None,
-    every_gap: bool,
-) -> np.ndarray:
+def accounts(gaps: np.ndarray) -> np.ndarray:
+    """How many numbers the gaps before each, sorted by ``seq``, stand for; one more for all of them."""
+    counts = np.where(numbered(gaps), gaps["count"], np.uint64(0))
+    return np.concatenate([np.zeros(1, np.uint64), np.cumsum(counts, dtype=np.uint64)])
+
+
+def holes(before: np.ndarray, seq: np.ndarray, gaps: np.ndarray, accounted: np.ndarray) -> np.ndarray:
+    """Between which neighbours numbers are left out that no gap stands for.
+
+    Parameters
+    ----------
+    before, seq : ndarray of uint64, shape (n,)
+        Numbers of neighbours.
+    gaps : ndarray of GAP_DTYPE
+        Sorted by ``seq``.
+    accounted : ndarray of uint64
+        What `accounts` says of them.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    found = seq - before > 1
+    # Few rows follow a hole, so only those are looked at closely.
+    rows = np.flatnonzero(found)
+    past = np.searchsorted(gaps["seq"], seq[rows], side="right")
+    known = np.searchsorted(gaps["seq"], before[rows], side="right")
+    found[rows] = accounted[past] - accounted[known] < seq[rows] - before[rows] - np.uint64(1)
+    return found
+
+
+_START, _CHANGE, _GAP, _END = range(4)
+_WHY = np.array(["start", "change", "gap", "end"])
+
+
+class Intervals(NamedTuple):
+    """Successive intervals; arrays of one length n.
+
+    Attributes
+    ----------
+    state : ndarray, shape (n, *shape)
+    start, end : ndarray of int64
+        ns.
+    records : ndarray of int64
+    polls, lost : ndarray of uint64
+    opened, closed : ndarray of int8
+        Why: places in ``("start", "change", "gap", "end")``.
+    """
+
+    state: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    records: np.ndarray
+    polls: np.ndarray
+    lost: np.ndarray
+    opened: np.ndarray
+    closed: np.ndarray
+
+
+class _Borders(NamedTuple):
+    """Rows at which one interval opens, and where the one before it ends."""
+
+    state: np.ndarray
+    seq: np.ndarray
+    time: np.ndarray
+    row: np.ndarray
+    polls: np.ndarray
+    why: np.ndarray
+    seq_end: np.ndarray
+    time_end: np.ndarray
+
+    def part(self, start: int | None, stop: int | None) -> _Borders:
+        return _Borders(*(column[start:stop] for column in self))
+
+
+def intervals(batches: Iterable[Openings], gaps: np.ndarray) -> Iterator[Intervals]:
     """Stretches of one state.
 
     Parameters
     ----------
-    blocks : iterable of Block
-        Without empty ones.
-    state : State
+    batches : iterable of Openings
+        Of all rows; the first row opens an interval.
     gaps : ndarray of GAP_DTYPE
         Sorted by ``seq``.
-    silence_ns : int or None
-        An interval breaks where more time than this passes from one record to the next.
-    every_gap : bool
-        It also breaks at every gap.
 
-    Returns
-    -------
-    structured ndarray, shape (n,)
-        ``state``; ``start, end, duration`` i8 ns; ``records`` i8; ``polls`` u8; ``lost`` u8, the counts of
-        the gaps inside; ``opened_by`` and ``closed_by``: ``"start"``, ``"change"``, ``"gap"``, ``"end"``.
-
-    Notes
-    -----
-    Numbers that are skipped without a gap that says why (rows left out by a selection) break an interval too.
+    Yields
+    ------
+    Intervals
+        In order, some at a time. ``lost`` counts the gaps inside.
     """
+    rows = polls = 0
+    held = None
+    for batch in batches:
+        why = np.where(batch.broke, np.int8(_GAP), np.int8(_CHANGE))
+        if held is None:
+            why[0] = _START
+        opened = _Borders(
+            batch.values,
+            batch.seq,
+            batch.time,
+            batch.row + rows,
+            batch.passed + np.uint64(polls),
+            why,
+            np.where(batch.broke, batch.seq_before, batch.seq),
+            np.where(batch.broke, batch.until_before, batch.time),
+        )
+        if held is not None:
+            opened = _Borders(*map(np.concatenate, zip(held, opened, strict=True)))
+        if len(opened.row) > 1:
+            yield _closed(opened.part(None, -1), opened.part(1, None), gaps)
+        held = opened.part(-1, None)
+        # In Python, because a NumPy scalar warns where the sum of hostile counts wraps.
+        rows, polls = rows + batch.rows, (polls + batch.polls) % 2**64
+        end = batch.last_seq, batch.last_until
+    if held is not None:
+        last = {"row": rows, "polls": polls, "why": _END, "seq_end": end[0], "time_end": end[1]}
+        columns = {name: np.array([value], getattr(held, name).dtype) for name, value in last.items()}
+        yield _closed(held, held._replace(**columns), gaps)
+
+
+def _closed(opened: _Borders, after: _Borders, gaps: np.ndarray) -> Intervals:
+    """Intervals, from the borders at which they open and those behind them."""
+    # A gap lies between two rows. It is inside an interval up to the row that ends it, unless it is what
+    # broke it.
+    low, high = np.searchsorted(gaps["seq"], [opened.seq[0], after.seq_end[-1]], side="right")
+    some = gaps[low:high]
+    owner = np.searchsorted(opened.seq, some["seq"], side="left") - 1
+    inside = some["seq"] <= after.seq_end[owner]
+    lost = np.zeros(len(opened.row), np.uint64)
+    np.add.at(lost, owner[inside], some["count"][inside])
+    return Intervals(
+        opened.state,
+        opened.time,
+        after.time_end,
+        after.row - opened.row,
+        after.polls - opened.polls,
+        lost,
+        opened.why,
+        after.why,
+    )
+
+
+def interval_rows(found: Iterable[Intervals], state: State) -> np.ndarray:
+    """All of them as `Records.intervals` returns them."""
     dtype = np.dtype(
         [
             ("state", *state),
@@ -172,111 +260,47 @@ def intervals(
             ("closed_by", "U6"),
         ]
     )
-    openings, last = _openings(blocks, gaps, silence_ns, every_gap)
-    if last is None:
-        return np.empty(0, dtype=dtype)
-    seq, time, row, polls, values, broke, seq_before, until_before = openings
-    found = np.empty(len(seq), dtype=dtype)
-    found["state"], found["start"] = values, time
-    found["end"] = np.append(np.where(broke[1:], until_before[1:], time[1:]), last.until)
-    found["duration"] = found["end"] - found["start"]
-    found["records"] = np.diff(np.append(row, last.row))
-    found["polls"] = np.diff(np.append(polls, last.polls))
-    # A gap lies between two rows. It is inside an interval up to the row that ends it, unless it is what
-    # broke it.
-    final = np.append(np.where(broke[1:], seq_before[1:], seq[1:]), last.seq)
-    owner = np.searchsorted(seq, gaps["seq"], side="left") - 1
-    inside = (owner >= 0) & (gaps["seq"] <= final[owner])
-    found["lost"] = 0
-    np.add.at(found["lost"], owner[inside], gaps["count"][inside])
-    found["opened_by"] = np.where(broke, "gap", "change")
-    found["opened_by"][0] = "start"
-    found["closed_by"][:-1] = found["opened_by"][1:]
-    found["closed_by"][-1] = "end"
+    parts = [np.empty(0, dtype)]
+    for some in found:
+        part = np.empty(len(some.start), dtype)
+        for name in ("state", "start", "end", "records", "polls", "lost"):
+            part[name] = getattr(some, name)
+        part["duration"] = some.end - some.start
+        part["opened_by"], part["closed_by"] = _WHY[some.opened], _WHY[some.closed]
+        parts.append(part)
+    return np.concatenate(parts)
+
+
+def counts(batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], state: State) -> np.ndarray:
+    """How many records there are in each state.
+
+    Parameters
+    ----------
+    batches : iterable of (states, records, polls)
+        Of each run how many records it has, and for how many polls they stand.
+    state : State
+
+    Returns
+    -------
+    structured ndarray, shape (n,)
+        A row per state in order of first appearance: ``state``, ``records`` i8, ``polls`` u8.
+    """
+    totals = Totals(state, 2)
+    for states, records, polls in batches:
+        totals.add(states, records, polls)
+    found = np.empty(len(totals.distinct), [("state", *state), ("records", "<i8"), ("polls", "<u8")])
+    found["state"] = totals.distinct.states
+    found["records"], found["polls"] = totals.sums
     return found
 
 
-class _Last(NamedTuple):
-    """Where a pass over the records ended: the last row, and totals."""
-
-    seq: np.uint64
-    until: np.int64
-    row: int
-    polls: np.uint64
-
-
-def _openings(
-    blocks: Iterable[Block], gaps: np.ndarray, silence_ns: int | None, every_gap: bool
-) -> tuple[list[np.ndarray], _Last | None]:
-    """Of each row that opens an interval: seq, time, row, polls before it, state, whether it broke, seq and
-    until of the row before."""
-    own = numbered(gaps)
-    accounted = np.concatenate(
-        [np.zeros(1, np.uint64), np.cumsum(np.where(own, gaps["count"], 0), dtype=np.uint64)]
-    )
-    parts: list[tuple[np.ndarray, ...]] = []
-    last: _Last | None = None
-    value = None
-    for block in blocks:
-        seq_before = _shifted(block.seq, None if last is None else last.seq)
-        until_before = _shifted(block.until, None if last is None else last.until)
-        broke = np.zeros(len(block.seq), dtype=bool)
-        if silence_ns is not None:
-            broke |= block.time - until_before > silence_ns
-        # Few rows follow a gap or a hole, so only those are looked at closely.
-        holes = np.flatnonzero(block.seq - seq_before > 1)
-        past = np.searchsorted(gaps["seq"], block.seq[holes], side="right")
-        before = np.searchsorted(gaps["seq"], seq_before[holes], side="right")
-        skipped = block.seq[holes] - seq_before[holes] - np.uint64(1)
-        broke[holes[accounted[past] - accounted[before] < skipped]] = True
-        if every_gap:
-            nearby = gaps["seq"][(gaps["seq"] > seq_before[0]) & (gaps["seq"] <= block.seq[-1])]
-            broke[np.searchsorted(block.seq, nearby, side="left")] = True
-        opens = broke | ~equal(_shifted(block.values, value), block.values)
-        if last is None:
-            opens[0] = True
-            last = _Last(block.seq[0], block.until[0], 0, np.uint64(0))
-        rows = np.flatnonzero(opens)
-        if block.polls is None:
-            polls = rows.astype(np.uint64)
-            total = np.uint64(len(block.seq))
-        else:
-            through = np.cumsum(block.polls, dtype=np.uint64)
-            polls, total = through[rows] - block.polls[rows], through[-1]
-        parts.append(
-            (
-                block.seq[rows],
-                block.time[rows],
-                rows + last.row,
-                polls + last.polls,
-                block.values[rows],
-                broke[rows],
-                seq_before[rows],
-                until_before[rows],
-            )
-        )
-        # In Python, because a NumPy scalar warns where the sum of hostile counts wraps.
-        total = np.uint64((int(total) + int(last.polls)) % 2**64)
-        last = _Last(block.seq[-1], block.until[-1], last.row + len(block.seq), total)
-        value = block.values[-1:]
-    return [np.concatenate(column) for column in zip(*parts, strict=True)], last
-
-
-def _shifted(values: np.ndarray, first: np.ndarray | np.generic | None) -> np.ndarray:
-    """Of each row, what the row before had; the first row is given, or stands for itself."""
-    before = np.empty_like(values)
-    before[1:] = values[:-1]
-    before[:1] = values[:1] if first is None else first
-    return before
-
-
-def durations(found: np.ndarray) -> np.ndarray:
+def durations(found: Iterable[Intervals], state: State) -> np.ndarray:
     """Total time in each state.
 
     Parameters
     ----------
-    found : structured ndarray
-        What `intervals` returned.
+    found : iterable of Intervals
+    state : State
 
     Returns
     -------
@@ -286,10 +310,18 @@ def durations(found: np.ndarray) -> np.ndarray:
         intervals broke, the unknown time between them is the last row, ``known`` False, and its ``intervals``
         counts the breaks.
     """
-    state = found.dtype["state"]
+    totals = Totals(state, 3)
+    unknown = broke = 0
+    end = None
+    for some in found:
+        totals.add(some.state, some.end - some.start, 1, some.records)
+        breaks = some.opened == _GAP
+        unknown += int((some.start - shifted(some.end, end))[breaks].sum())
+        broke += int(breaks.sum())
+        end = some.end[-1:]
     dtype = np.dtype(
         [
-            ("state", state.base, state.shape),
+            ("state", *state),
             ("known", "?"),
             ("duration", "<i8"),
             ("intervals", "<i8"),
@@ -297,40 +329,15 @@ def durations(found: np.ndarray) -> np.ndarray:
             ("share", "<f8"),
         ]
     )
-    breaks = np.flatnonzero(found["opened_by"] == "gap")
-    first, which = _distinct(found["state"])
-    total = np.zeros(len(first) + bool(len(breaks)), dtype=dtype)
-    known = total[: len(first)]
-    known["state"], known["known"] = found["state"][first], True
-    np.add.at(known["duration"], which, found["duration"])
-    np.add.at(known["records"], which, found["records"])
-    known["intervals"] = np.bincount(which, minlength=len(first))
-    if len(breaks):
-        total["duration"][-1] = (found["start"][breaks] - found["end"][breaks - 1]).sum()
-        total["intervals"][-1] = len(breaks)
-        if state.base.kind in "fc":
+    total = np.zeros(len(totals.distinct) + bool(broke), dtype)
+    known = total[: len(totals.distinct)]
+    known["state"], known["known"] = totals.distinct.states, True
+    known["duration"], known["intervals"], known["records"] = totals.sums
+    if broke:
+        total["duration"][-1], total["intervals"][-1] = unknown, broke
+        if state[0].kind in "fc":
             total["state"][-1] = np.nan
-        elif state.base.kind == "O":
-            total["state"][-1] = None
     whole = int(total["duration"].sum())
     if whole:
         total["share"] = total["duration"] / whole
     return total
-
-
-def _distinct(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row of the first appearance of each state, in that order, and for each row which of them it is."""
-    if states.dtype.kind == "O":
-        codes: dict[object, int] = {}
-        keys = np.array([codes.setdefault(state, len(codes)) for state in states], dtype=np.int64)
-    else:
-        if states.dtype.kind in "fc":
-            # States that are equal must have the same bytes: one NaN, and no negative zero.
-            states = np.where(np.isnan(states), np.nan, states) + 0.0
-        size = states.dtype.itemsize * math.prod(states.shape[1:])
-        keys = np.frombuffer(states.tobytes(), dtype=np.dtype((np.void, size)))
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    return first[order], place[which]

@@ -10,9 +10,9 @@ from typing import Self, overload
 import numpy as np
 
 from fastrec.errors import SchemaError
-from fastrec.records import queries
-from fastrec.records.chunks import Chunk
-from fastrec.records.columns import Columns, Read, Texts
+from fastrec.records.asking import Asking
+from fastrec.records.chunks import Chunk, copy_of
+from fastrec.records.columns import Columns, Texts
 from fastrec.records.conditions import condition
 from fastrec.records.exits import Exits
 from fastrec.records.following import Begin, Follows
@@ -27,7 +27,7 @@ __all__ = ["Records"]
 _FOREVER = 2**63
 
 
-class Records(Exits, Follows):
+class Records(Asking, Exits, Follows):
     """Records of one channel, in the order of their numbers.
 
     Slicing and `between` copy nothing. Columns are gathered when they are asked for; the newest 64 MiB of
@@ -183,12 +183,13 @@ class Records(Exits, Follows):
         place = int(key)
         if not -len(self) <= place < len(self):
             raise IndexError(f"record {place} of {len(self)} in {self.name}")
-        return self._rows.at(place % len(self)).rows()[0].copy()
+        return copy_of(self._rows.at(place % len(self)).rows(), 0)
 
     def __iter__(self) -> Iterator[np.void]:
         for block in self._rows.blocks():
-            for row in block.rows():
-                yield row.copy()
+            rows = block.rows()
+            for place in range(len(rows)):
+                yield copy_of(rows, place)
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
@@ -292,10 +293,7 @@ class Records(Exits, Follows):
         if not wanted:
             raise SchemaError('where() needs a condition, such as where(mode="FAULT")')
         texts = Texts()
-        tests = [
-            condition(self._columns.field(name), self._columns.reader(name, texts), value, texts)
-            for name, value in wanted.items()
-        ]
+        tests = [condition(self._columns.column(name, texts), value, texts) for name, value in wanted.items()]
         for test in tests:
             # A wrong label is wrong also where no record would be looked at.
             test(self._columns.nothing())
@@ -303,90 +301,3 @@ class Records(Exits, Follows):
         found = self._with(rows, self._gaps)
         found._asked = (*self._asked, wanted)
         return found
-
-    def _blocks(self, read: Read) -> Iterator[queries.Block]:
-        for block in self._rows.blocks():
-            rows = block.rows()
-            polls = rows["polls"] if self.store == "changes" else None
-            yield queries.Block(block.numbers(), rows["mono_ns"], rows[self._until], polls, read(block))
-
-    def transitions(self, field: str) -> np.ndarray:
-        """Records whose state is not that of the record before; the first record is none.
-
-        Parameters
-        ----------
-        field : str
-            A leaf, an element of one (``"cells[3]"``), or one of the recorder's columns.
-
-        Returns
-        -------
-        structured ndarray, shape (n,)
-            ``seq`` u8, ``time`` i8 ns, ``from`` and ``to``: raw values in native byte order, of texts as in
-            `decode`, of `fastrec.Masked` labels the first word of each state. What a gap hid is not in it.
-
-        Raises
-        ------
-        SchemaError
-            If there is no such field.
-        """
-        texts = Texts()
-        read = self._columns.states(field, texts)
-        found = queries.transitions(self._blocks(read), queries.state_dtype(read(self._columns.nothing())))
-        return texts.spell(found, ("from", "to")) if self._columns.field(field).text else found
-
-    def intervals(self, field: str, max_gap: str | int | dt.timedelta | None = None) -> np.ndarray:
-        """Stretches in which a field kept one state.
-
-        An interval ends when the record comes that opens the next, or, where it breaks, with its last record
-        (the ``until_ns`` of a hold). It breaks where nothing is known for longer than `max_gap`; shorter gaps
-        are counted in its ``lost``. Neighbouring holds of one state are one interval, and none is cut: within
-        one, polls are at most its ``max_gap_ns`` apart.
-
-        Parameters
-        ----------
-        field : str
-            A leaf, an element of one (``"cells[3]"``), or one of the recorder's columns.
-        max_gap : str or timedelta, optional
-            A duration; 0: every gap breaks. Default: ten periods, at least 10 ms; of a channel without a
-            rate, 0.
-
-        Returns
-        -------
-        structured ndarray, shape (n,)
-            ``state`` as in `transitions`; ``start``, ``end``, ``duration`` i8 ns; ``records`` i8; ``polls``
-            u8, how often the state was seen; ``lost`` u8; ``opened_by`` and ``closed_by``: ``"start"``,
-            ``"change"``, ``"gap"``, ``"end"``.
-
-        Raises
-        ------
-        SchemaError
-            If there is no such field, or `max_gap` is no duration.
-        """
-        texts = Texts()
-        read = self._columns.states(field, texts)
-        silence_ns, every_gap = queries.breaking(max_gap, self._period_ns)
-        found = queries.intervals(
-            self._blocks(read),
-            queries.state_dtype(read(self._columns.nothing())),
-            gaps=self._gaps,
-            silence_ns=silence_ns,
-            every_gap=every_gap,
-        )
-        return texts.spell(found, ("state",)) if self._columns.field(field).text else found
-
-    def durations(self, field: str, max_gap: str | int | dt.timedelta | None = None) -> np.ndarray:
-        """Total time in each state.
-
-        Parameters
-        ----------
-        field, max_gap
-            As in `intervals`.
-
-        Returns
-        -------
-        structured ndarray, shape (n,)
-            A row per state in order of first appearance: ``state``, ``known`` (bool), ``duration`` i8 ns,
-            ``intervals`` i8, ``records`` i8, ``share`` f8 of the time from first to last record. Unknown
-            time, if there is any, is the last row, with ``known`` False.
-        """
-        return queries.durations(self.intervals(field, max_gap))

@@ -261,10 +261,11 @@ class Masked(Labels):
         return np.asarray(self.names(values) == label, dtype=bool)
 
     def states(self, values: np.ndarray, seen: dict[str, int]) -> np.ndarray:
-        distinct, inverse = np.unique(values, return_inverse=True)
+        distinct, first, inverse = np.unique(values, return_index=True, return_inverse=True)
         names = self.names(distinct)
-        first = [seen.setdefault(name, word) for name, word in zip(names, distinct.tolist(), strict=True)]
-        return np.array(first, dtype=distinct.dtype)[inverse].reshape(values.shape)
+        for place in np.argsort(first):
+            seen.setdefault(names[place], int(distinct[place]))
+        return np.array([seen[name] for name in names], dtype=distinct.dtype)[inverse].reshape(values.shape)
 
     def to_json(self) -> dict[str, object]:
         return {"kind": self.kind, "enumerators": [list(pattern) for pattern in self._patterns]}

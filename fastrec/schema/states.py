@@ -8,7 +8,7 @@ from fastrec.schema.field import Field
 from fastrec.schema.model import Schema
 from fastrec.schema.paths import of_all, split
 
-__all__ = ["fields_below", "mask"]
+__all__ = ["fields_below", "mask", "own_bits"]
 
 
 def fields_below(schema: Schema, path: str) -> tuple[Field, ...]:
@@ -59,7 +59,7 @@ def mask(schema: Schema, ignore: Collection[str] = ()) -> bytes:
     for field in schema.fields:
         if field.name in ignore:
             continue
-        own = _own(field)
+        own = own_bits(field)
         for element in (field.element(index) for whole, index in elements if whole == field.name):
             start = element.offset - field.offset
             own[start : start + element.nbytes] = bytes(element.nbytes)
@@ -68,7 +68,8 @@ def mask(schema: Schema, ignore: Collection[str] = ()) -> bytes:
     return bytes(bits)
 
 
-def _own(field: Field) -> bytearray:
+def own_bits(field: Field) -> bytearray:
+    """Return ones for the bits of the field, as many bytes as it has in the payload."""
     if field.bits is None:
         return bytearray(b"\xff" * field.nbytes)
     shift, width = field.bits

@@ -1015,9 +1015,8 @@ def test_zones_are_the_oracles_whatever_became_of_the_file(tmp_path: Path, name:
         path.write_bytes(b"x" + data[1:])
     run = reader.open(folder.root)
     chunk = run._channel(name).read().chunks[0]
-    at, got = chunk.zones()
-    assert at == 0
-    assert unpacked(got) == unpacked(zones)
+    assert list(chunk.zone_starts) == [0, 1024]
+    assert unpacked(chunk.zones(0, 2)) == unpacked(zones)
 
 
 def test_zones_of_a_chunk_that_begins_within_one(tmp_path: Path) -> None:
@@ -1028,7 +1027,6 @@ def test_zones_of_a_chunk_that_begins_within_one(tmp_path: Path) -> None:
     segment.commit(1124, [status(n) for n in range(1124, 1124 + 1024)])
     chunks = reader.open(tmp_path / "r")._channel("status").read().chunks
     assert [len(chunk) for chunk in chunks] == [100, 1948]
-    assert chunks[0].zones()[1].shape == (0,)
-    at, zones = chunks[1].zones()
-    assert (at, len(zones)) == (924, 1)
-    assert zones["min"][0, 0] == 1124 * 7
+    assert not chunks[0].zone_starts
+    assert list(chunks[1].zone_starts) == [924]
+    assert chunks[1].zones(0, 1)["min"][0, 0] == 1124 * 7

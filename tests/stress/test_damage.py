@@ -508,7 +508,8 @@ def test_damage_of_closed_json(recordings: dict, tmp_path: Path, share: int | No
 
 
 def zones_of(run: fr.recording.Recording, name: str) -> bytes:
-    _, zones = run._channel(name).read().chunks[0].zones()
+    chunk = run._channel(name).read().chunks[0]
+    zones = chunk.zones(0, len(chunk.zone_starts))
     return b"".join(zone.tobytes()[:-8] for zone in zones)
 
 

@@ -1,0 +1,28 @@
+from libc.stdint cimport int64_t, uint64_t
+
+
+cdef extern from "fastrec/scan.h" nogil:
+    ctypedef struct fr_part:
+        size_t offset  # of its first byte in the record
+        size_t size  # bytes
+        uint64_t mask  # bits that count; 0: all
+
+    ctypedef struct fr_codes:
+        uint64_t *key  # of each slot
+        int64_t *code  # of each slot; -1: free
+        uint64_t *order  # the pattern of each code
+        size_t slots  # a power of 2, more than twice count
+        size_t count  # codes given so far
+
+    size_t fr_changes(const unsigned char *rows, size_t stride, fr_part part, size_t start, size_t stop,
+                      int64_t *out)
+    size_t fr_silences(const unsigned char *rows, size_t stride, size_t time, size_t until, int64_t limit,
+                       size_t start, size_t stop, int64_t *out)
+    size_t fr_code_slot(const fr_codes *c, uint64_t key)
+    size_t fr_codes_of(fr_codes *c, const uint64_t *keys, size_t count, int64_t *out)
+
+
+cdef class Codes:
+    cdef fr_codes c
+
+    cdef int grow(self, size_t slots) except -1

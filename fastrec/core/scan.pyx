@@ -1,0 +1,109 @@
+"""Passes over records without the GIL: where bytes change, where nothing was seen, which states there are."""
+
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
+
+
+cdef void check(const unsigned char[::1] rows, size_t stride, const int64_t[::1] starts,
+                const int64_t[::1] stops, int64_t[::1] out, size_t reach) except *:
+    """That the ranges lie within the rows, and their places within `out`; the kernels believe it."""
+    cdef size_t count, room = out.shape[0]
+    cdef Py_ssize_t i
+    if stride == 0 or reach > stride or starts.shape[0] != stops.shape[0]:
+        raise ValueError(f"{reach} bytes of a record of {stride}, {starts.shape[0]} to {stops.shape[0]}")
+    count = rows.shape[0] // stride
+    for i in range(starts.shape[0]):
+        if starts[i] < 0 or stops[i] < starts[i] or <size_t> stops[i] > count:
+            raise ValueError(f"rows {starts[i]} to {stops[i]} of {count}")
+        if <size_t> (stops[i] - starts[i]) > room:
+            raise ValueError("no room for so many places")
+        room -= stops[i] - starts[i]
+
+
+def changes(const unsigned char[::1] rows not None, size_t stride, size_t offset, size_t size, uint64_t mask,
+            const int64_t[::1] starts not None, const int64_t[::1] stops not None, int64_t[::1] out not None):
+    """Rows within each range whose bytes are not those of the row before, into `out`; how many.
+
+    The first row of a range is none. Of a record of `stride` bytes `size` from `offset` on count; with a
+    `mask`, of at most 8, its bits in little endian.
+    """
+    cdef Py_ssize_t i
+    cdef size_t found = 0
+    cdef fr_part part
+    if size == 0 or offset > stride or (mask and size > 8):
+        raise ValueError(f"{size} bytes at {offset}")
+    check(rows, stride, starts, stops, out, offset + size)
+    part.offset, part.size, part.mask = offset, size, mask
+    with nogil:
+        for i in range(starts.shape[0]):
+            if stops[i] > starts[i]:
+                found += fr_changes(&rows[0], stride, part, starts[i], stops[i], &out[found])
+    return found
+
+
+def silences(const unsigned char[::1] rows not None, size_t stride, size_t time, size_t until, int64_t limit,
+             const int64_t[::1] starts not None, const int64_t[::1] stops not None,
+             int64_t[::1] out not None):
+    """Rows within each range that begin more than `limit` ns after the row before, into `out`; how many.
+
+    The first row of a range is none. `time` and `until` are where the stamps stand in a record.
+    """
+    cdef Py_ssize_t i
+    cdef size_t found = 0
+    if time > stride or until > stride:
+        raise ValueError(f"stamps at {time} and {until}")
+    check(rows, stride, starts, stops, out, max(time, until) + 8)
+    with nogil:
+        for i in range(starts.shape[0]):
+            if stops[i] > starts[i]:
+                found += fr_silences(&rows[0], stride, time, until, limit, starts[i], stops[i], &out[found])
+    return found
+
+
+cdef class Codes:
+    """Small numbers, from 0 on, for patterns of 64 bits, in the order in which they first came."""
+
+    def __cinit__(self):
+        self.grow(64)
+
+    def __dealloc__(self):
+        free(self.c.key)
+        free(self.c.code)
+        free(self.c.order)
+
+    def __len__(self):
+        return self.c.count
+
+    cdef int grow(self, size_t slots) except -1:
+        cdef fr_codes wide
+        cdef size_t i, slot
+        wide.slots, wide.count = slots, self.c.count
+        wide.key = <uint64_t *> calloc(slots, sizeof(uint64_t))
+        wide.code = <int64_t *> malloc(slots * sizeof(int64_t))
+        wide.order = <uint64_t *> calloc(slots, sizeof(uint64_t))
+        if wide.key == NULL or wide.code == NULL or wide.order == NULL:
+            free(wide.key)
+            free(wide.code)
+            free(wide.order)
+            raise MemoryError
+        memset(wide.code, 0xFF, slots * sizeof(int64_t))
+        for i in range(wide.count):
+            slot = fr_code_slot(&wide, self.c.order[i])
+            wide.key[slot], wide.code[slot], wide.order[i] = self.c.order[i], i, self.c.order[i]
+        free(self.c.key)
+        free(self.c.code)
+        free(self.c.order)
+        self.c = wide
+        return 0
+
+    def of(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
+        """The code of each pattern, into `out`; new ones get the next."""
+        cdef size_t done = 0, count = keys.shape[0]
+        if <size_t> out.shape[0] < count:
+            raise ValueError("no room for so many codes")
+        while done < count:
+            with nogil:
+                done += fr_codes_of(&self.c, &keys[done], count - done, &out[done])
+            if done < count:
+                self.grow(2 * self.c.slots)

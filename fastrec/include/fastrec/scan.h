@@ -1,0 +1,117 @@
+/* scan.h: passes over records that lie one behind the other, and that somebody else has proved. Each looks at
+ * the rows `start` to `stop` - 1 and writes places, numbers of rows, into `out`, which has room for as many
+ * as it looks at; it returns how many. */
+#ifndef FASTREC_SCAN_H
+#define FASTREC_SCAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* The bytes of a record that make a column; of a bit-field those that hold it, and which bits of them. */
+typedef struct fr_part {
+    size_t offset;
+    size_t size;
+    uint64_t mask; /* 0: all of them; else `size` is at most 8 */
+} fr_part;
+
+/* Without a branch, so that states that change at every other row cost no more than those that last. */
+#define FR_CHANGES(TYPE)                                                                                     \
+    do {                                                                                                     \
+        TYPE last, v;                                                                                        \
+        memcpy(&last, p, sizeof last);                                                                       \
+        for (at = start + 1; at < stop; at++, last = v) {                                                    \
+            p += stride;                                                                                     \
+            memcpy(&v, p, sizeof v);                                                                         \
+            out[found] = (int64_t)at;                                                                        \
+            found += v != last;                                                                              \
+        }                                                                                                    \
+    } while (0)
+
+/* The rows whose bytes are not those of the row before, from `start` + 1 on. */
+static inline size_t fr_changes(const unsigned char *rows, size_t stride, fr_part part, size_t start,
+                                size_t stop, int64_t *out)
+{
+    const unsigned char *p = rows + start * stride + part.offset;
+    size_t at, found = 0;
+    if (start >= stop)
+        return 0;
+    if (part.mask) {
+        uint64_t last = 0, v = 0;
+        memcpy(&last, p, part.size);
+        for (at = start + 1; at < stop; at++, last = v) {
+            p += stride;
+            memcpy(&v, p, part.size);
+            out[found] = (int64_t)at;
+            found += ((v ^ last) & part.mask) != 0;
+        }
+        return found;
+    }
+    switch (part.size) {
+    case 1: FR_CHANGES(uint8_t); break;
+    case 2: FR_CHANGES(uint16_t); break;
+    case 4: FR_CHANGES(uint32_t); break;
+    case 8: FR_CHANGES(uint64_t); break;
+    default:
+        for (at = start + 1; at < stop; at++, p += stride) {
+            out[found] = (int64_t)at;
+            found += memcmp(p, p + stride, part.size) != 0;
+        }
+    }
+    return found;
+}
+#undef FR_CHANGES
+
+/* The rows that begin more than `limit` ns after the row before was last seen, from `start` + 1 on. `time`
+ * and `until` are where these stamps stand in a record. */
+static inline size_t fr_silences(const unsigned char *rows, size_t stride, size_t time, size_t until,
+                                 int64_t limit, size_t start, size_t stop, int64_t *out)
+{
+    const unsigned char *p = rows + start * stride;
+    size_t at, found = 0;
+    for (at = start + 1; at < stop; at++, p += stride) {
+        uint64_t seen, begins;
+        memcpy(&seen, p + until, 8);
+        memcpy(&begins, p + stride + time, 8);
+        out[found] = (int64_t)at;
+        found += (int64_t)(begins - seen) > limit; /* stamps of a file may be anything: it wraps */
+    }
+    return found;
+}
+
+/* Small numbers for patterns of 64 bits, in the order in which they first came: open addressing. */
+typedef struct fr_codes {
+    uint64_t *key;   /* of each slot */
+    int64_t *code;   /* of each slot; -1: free */
+    uint64_t *order; /* the pattern of each code */
+    size_t slots;    /* a power of 2, more than twice `count` */
+    size_t count;
+} fr_codes;
+
+static inline size_t fr_code_slot(const fr_codes *c, uint64_t key)
+{
+    size_t slot = (size_t)((key * 0x9E3779B97F4A7C15u) >> 20) & (c->slots - 1);
+    while (c->code[slot] >= 0 && c->key[slot] != key)
+        slot = (slot + 1) & (c->slots - 1);
+    return slot;
+}
+
+/* Codes of the patterns up to the first for which there is no room; how many that are. */
+static inline size_t fr_codes_of(fr_codes *c, const uint64_t *keys, size_t count, int64_t *out)
+{
+    size_t i;
+    for (i = 0; i < count; i++) {
+        size_t slot = fr_code_slot(c, keys[i]);
+        if (c->code[slot] < 0) {
+            if (2 * (c->count + 1) >= c->slots)
+                break;
+            c->key[slot] = keys[i];
+            c->order[c->count] = keys[i];
+            c->code[slot] = (int64_t)c->count++;
+        }
+        out[i] = c->code[slot];
+    }
+    return i;
+}
+
+#endif

@@ -1,0 +1,234 @@
+"""Asking about states: how records answer, from what lies in their chunks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import numpy as np
+
+from fastrec.records import queries
+from fastrec.records.breaks import Breaks
+from fastrec.records.chunks import Chunk
+from fastrec.records.columns import Column, Columns, Texts
+from fastrec.records.rows import Rows
+from fastrec.records.runs import Runs, runs
+from fastrec.records.states import State, equal, shifted, state_dtype
+from fastrec.schema.forms import Store
+
+__all__ = ["Asking"]
+
+
+class Asking:
+    """The part of `Records` that answers questions about states."""
+
+    store: Store
+    _rows: Rows
+    _columns: Columns
+    _gaps: np.ndarray
+    _period_ns: int | None
+
+    def transitions(self, field: str) -> np.ndarray:
+        """Records whose state is not that of the record before; the first record is none.
+
+        Parameters
+        ----------
+        field : str
+            A leaf, an element of one (``"cells[3]"``), or one of the recorder's columns.
+
+        Returns
+        -------
+        structured ndarray, shape (n,)
+            ``seq`` u8, ``time`` i8 ns, ``from`` and ``to``: raw values in native byte order, of texts as in
+            `decode`, of `fastrec.Masked` labels the first word of each state. What a gap hid is not in it.
+
+        Raises
+        ------
+        SchemaError
+            If there is no such field.
+        """
+        column, texts, state = self._asked_of(field)
+        dtype = queries.transition_dtype(state)
+        found = [np.empty(0, dtype)]
+        last = None
+        for chunk, run in self._runs(column):
+            before = shifted(run.values, last)
+            last = run.values[-1:]
+            changed = np.flatnonzero(~equal(before, run.values))
+            if len(changed):
+                part = np.empty(len(changed), dtype)
+                places = run.places[changed]
+                part["seq"], part["time"] = chunk.numbers_at(places), chunk.at(places)["mono_ns"]
+                part["from"], part["to"] = before[changed], run.values[changed]
+                found.append(part)
+        return self._spelled(np.concatenate(found), column, texts, "from", "to")
+
+    def intervals(self, field: str, max_gap: str | int | dt.timedelta | None = None) -> np.ndarray:
+        """Stretches in which a field kept one state.
+
+        An interval ends when the record comes that opens the next, or, where it breaks, with its last record
+        (the ``until_ns`` of a hold). It breaks where nothing is known for longer than `max_gap`; shorter gaps
+        are counted in its ``lost``. Neighbouring holds of one state are one interval, and none is cut: within
+        one, polls are at most its ``max_gap_ns`` apart.
+
+        Parameters
+        ----------
+        field : str
+            A leaf, an element of one (``"cells[3]"``), or one of the recorder's columns.
+        max_gap : str or timedelta, optional
+            A duration; 0: every gap breaks. Default: ten periods, at least 10 ms; of a channel without a
+            rate, 0.
+
+        Returns
+        -------
+        structured ndarray, shape (n,)
+            ``state`` as in `transitions`; ``start``, ``end``, ``duration`` i8 ns; ``records`` i8; ``polls``
+            u8, how often the state was seen; ``lost`` u8; ``opened_by`` and ``closed_by``: ``"start"``,
+            ``"change"``, ``"gap"``, ``"end"``.
+
+        Raises
+        ------
+        SchemaError
+            If there is no such field, or `max_gap` is no duration.
+        """
+        column, texts, state = self._asked_of(field)
+        found = queries.interval_rows(self._intervals(column, max_gap), state)
+        return self._spelled(found, column, texts, "state")
+
+    def durations(self, field: str, max_gap: str | int | dt.timedelta | None = None) -> np.ndarray:
+        """Total time in each state.
+
+        Parameters
+        ----------
+        field, max_gap
+            As in `intervals`.
+
+        Returns
+        -------
+        structured ndarray, shape (n,)
+            A row per state in order of first appearance: ``state``, ``known`` (bool), ``duration`` i8 ns,
+            ``intervals`` i8, ``records`` i8, ``share`` f8 of the time from first to last record. Unknown
+            time, if there is any, is the last row, with ``known`` False.
+        """
+        column, texts, state = self._asked_of(field)
+        found = queries.durations(self._intervals(column, max_gap), state)
+        spelled = self._spelled(found, column, texts, "state")
+        if column.field.text:
+            spelled["state"][~spelled["known"]] = None
+        return spelled
+
+    def counts(self, field: str) -> np.ndarray:
+        """How many records there are in each state.
+
+        Parameters
+        ----------
+        field : str
+            As in `transitions`.
+
+        Returns
+        -------
+        structured ndarray, shape (n,)
+            A row per state in order of first appearance: ``state`` as in `transitions`, ``records`` i8,
+            ``polls`` u8, how often it was seen.
+
+        Raises
+        ------
+        SchemaError
+            If there is no such field.
+        """
+        column, texts, state = self._asked_of(field)
+        found = queries.counts(self._run_lengths(column), state)
+        return self._spelled(found, column, texts, "state")
+
+    def _asked_of(self, field: str) -> tuple[Column, Texts, State]:
+        column = self._columns.column(field, texts := Texts())
+        nothing = self._columns.nothing()
+        return column, texts, state_dtype(column.states(column.values(nothing.chunk, nothing.rows())))
+
+    def _spelled(self, found: np.ndarray, column: Column, texts: Texts, *names: str) -> np.ndarray:
+        return texts.spell(found, names) if column.field.text else found
+
+    def _runs(self, column: Column, *, zoned: bool = True) -> Iterator[tuple[Chunk, Runs]]:
+        for span in self._rows.spans:
+            for run in runs(span, column, zoned=zoned):
+                yield span.chunk, run
+
+    def _run_lengths(self, column: Column) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        for chunk, run in self._runs(column, zoned=self.store == "every"):
+            records = np.diff(run.places, append=run.stop)
+            polls = records
+            if self.store == "changes":
+                held = chunk.rows(run.start, run.stop)["polls"]
+                polls = np.add.reduceat(held, run.places - run.start, dtype=np.uint64)
+            yield run.values, records, polls
+
+    def _intervals(
+        self, column: Column, max_gap: str | int | dt.timedelta | None
+    ) -> Iterator[queries.Intervals]:
+        silence_ns, every_gap = queries.breaking(max_gap, self._period_ns)
+        return queries.intervals(self._openings(column, silence_ns, every_gap), self._gaps)
+
+    def _openings(
+        self, column: Column, silence_ns: int | None, every_gap: bool
+    ) -> Iterator[queries.Openings]:
+        """Where a state begins, or knowledge broke off before."""
+        holds = self.store == "changes"
+        until = "until_ns" if holds else "mono_ns"
+        breaks = Breaks(self._gaps, silence_ns, every_gap, holds=holds)
+        value = last = None  # of the row before
+        for span in self._rows.spans:
+            chunk = span.chunk
+            end = chunk.rows(span.stop - 1, span.stop)
+            last_seq, last_until = int(chunk.numbers(span.stop - 1, span.stop)[0]), int(end[until][0])
+            for run in runs(span, column, zoned=not holds):
+                broken = breaks.within(chunk, max(span.start, run.start - 1), run.stop)
+                seq_before, until_before = chunk.numbers_at(broken - 1), chunk.at(broken - 1)[until]
+                if run.start == span.start and last is not None:
+                    first = chunk.rows(run.start, run.start + 1)
+                    number = int(chunk.numbers(run.start, run.start + 1)[0])
+                    if breaks.between(*last, number, int(first["mono_ns"][0])):
+                        broken = np.insert(broken, 0, run.start)
+                        seq_before = np.insert(seq_before, 0, last[0])
+                        until_before = np.insert(until_before, 0, last[1])
+                opens = ~equal(shifted(run.values, value), run.values)
+                opens[0] |= value is None
+                row, values = run.places[opens], run.values[opens]
+                if len(broken):
+                    row = _merged(row, broken)
+                    values = run.values[np.searchsorted(run.places, row, side="right") - 1]
+                broke = np.zeros(len(row), bool)
+                broke[np.searchsorted(row, broken)] = True
+                rows = chunk.at(row)
+                passed, polls = row - run.start, run.stop - run.start
+                if holds:
+                    through = np.cumsum(chunk.rows(run.start, run.stop)["polls"], dtype=np.uint64)
+                    passed, polls = np.append(np.uint64(0), through)[passed], int(through[-1])
+                yield queries.Openings(
+                    rows=run.stop - run.start,
+                    polls=polls,
+                    row=row - run.start,
+                    passed=passed.astype(np.uint64),
+                    seq=chunk.numbers_at(row),
+                    time=rows["mono_ns"],
+                    values=values,
+                    broke=broke,
+                    seq_before=_spread(seq_before, broke),
+                    until_before=_spread(until_before, broke),
+                    last_seq=last_seq,
+                    last_until=last_until,
+                )
+                value = run.values[-1:]
+            last = last_seq, last_until
+
+
+def _merged(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Two increasing arrays as one; what is in both is once in it."""
+    both = np.sort(np.concatenate([one, other]))
+    return both[np.diff(both, prepend=-1) > 0]
+
+
+def _spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The values where it is true, in order, and 0 elsewhere."""
+    spread = np.zeros(len(where), values.dtype)
+    spread[where] = values
+    return spread

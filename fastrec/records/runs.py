@@ -1,0 +1,177 @@
+"""Where a state begins, and where time passes unseen: the places at which questions about states look.
+
+Only rows among which something may change are read. Of the others a zone says that one state lasts through
+it, or the index that no time passes in it that is long enough to matter. Bytes are compared first, by a
+kernel without the GIL; what they mean is asked of the few rows at which they differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+
+from fastrec.core import scan
+from fastrec.records.chunks import ZONE, Chunk, Part
+from fastrec.records.columns import Column
+from fastrec.records.rows import Span
+from fastrec.records.states import equal
+
+__all__ = ["Runs", "runs", "silences"]
+
+_ZONES = 8_192
+"""Zones that are looked at in one go."""
+
+_LONGEST = 2**63 - 1
+
+
+class Runs(NamedTuple):
+    """States of successive rows of a chunk.
+
+    Attributes
+    ----------
+    start, stop : int
+        The rows, by places in the chunk.
+    places : ndarray of int64, shape (n,)
+        Where a run of one state begins, increasing; the first is `start`. A state may go on in the next run.
+    values : ndarray, shape (n, *shape)
+        The states.
+    """
+
+    start: int
+    stop: int
+    places: np.ndarray
+    values: np.ndarray
+
+
+def runs(span: Span, column: Column, *, zoned: bool = True) -> Iterator[Runs]:
+    """The states of a column in some rows, in order; every row is in one of the runs.
+
+    Parameters
+    ----------
+    span : Span
+    column : Column
+    zoned : bool
+        False: at most `BLOCK` rows at a time, each of them read.
+    """
+    zones = span.chunk.zone_starts if zoned and column.zone is not None else range(0)
+    low, high = _inside(zones, span)
+    if low == high:
+        found = [_read(span.chunk, column, *_range(span.start, span.stop))]
+    else:
+        begin, end = zones[low], zones[high - 1] + ZONE
+        found = [
+            _read(span.chunk, column, *_range(span.start, begin)),
+            *(
+                _surveyed(span.chunk, column, first, min(first + _ZONES, high))
+                for first in range(low, high, _ZONES)
+            ),
+            _read(span.chunk, column, *_range(end, span.stop)),
+        ]
+    for one in chain.from_iterable(found):
+        # Only now that they stand in order: of the words of one state the first stands for all.
+        yield one._replace(values=column.states(one.values))
+
+
+def _range(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.full(int(start < stop), start), np.full(int(start < stop), stop)
+
+
+def _inside(zones: range, span: Span) -> tuple[int, int]:
+    """Which of the zones lie wholly within some rows."""
+    if not zones:
+        return 0, 0
+    low = max(0, -(-(span.start - zones.start) // ZONE))
+    return low, max(low, min(len(zones), (span.stop - zones.start) // ZONE))
+
+
+def _surveyed(chunk: Chunk, column: Column, low: int, high: int) -> Iterator[Runs]:
+    """The runs of some zones: of those with one state by the zone alone."""
+    steady, values = column.of_zones(chunk.zones(low, high))
+    starts = np.arange(low, high) * ZONE + chunk.zone_starts.start
+    # A zone that goes on with the state of the steady one before opens nothing.
+    opens = steady.copy()
+    opens[1:] &= ~(steady[:-1] & equal(values[:-1], values[1:]))
+    places, values = starts[opens], values[opens]
+    edges = np.flatnonzero(np.diff(~steady, prepend=False, append=False))
+    begin, end, done = int(starts[0]), int(starts[-1]) + ZONE, 0
+    for found in _read(chunk, column, starts[edges[::2]], starts[edges[1::2] - 1] + ZONE):
+        until = int(np.searchsorted(places, found.stop))
+        merged = np.concatenate([places[done:until], found.places])
+        order = np.argsort(merged, kind="stable")
+        states = np.concatenate([values[done:until], found.values])[order]
+        yield Runs(begin, found.stop, merged[order], states)
+        begin, done = found.stop, until
+    if begin < end:
+        yield Runs(begin, end, places[done:], values[done:])
+
+
+def _read(chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray) -> Iterator[Runs]:
+    """The runs of some ranges of rows, by the rows themselves; between the ranges it knows nothing."""
+    for part in chunk.parts(starts, stops):
+        found = np.empty(int((part.stops - part.starts).sum()), np.int64)
+        ranges = part.starts - part.first, part.stops - part.first
+        count = scan.changes(_bytes(part), part.array.dtype.itemsize, *column.part, *ranges, found)
+        rows = np.concatenate([ranges[0], found[:count]])
+        if len(ranges[0]) > 1:
+            rows.sort()
+        values = column.values(chunk, part.array, rows)
+        yield Runs(int(part.starts[0]), int(part.stops[-1]), rows + part.first, values)
+
+
+def _bytes(part: Part) -> np.ndarray:
+    return np.ascontiguousarray(part.array).view(np.uint8)
+
+
+def silences(chunk: Chunk, start: int, stop: int, limit_ns: int, *, holds: bool) -> np.ndarray:
+    """Rows that begin more than so many ns after the row before was last seen.
+
+    Parameters
+    ----------
+    chunk : Chunk
+    start, stop : int
+        The rows, by places in the chunk. The first has none before it.
+    limit_ns : int
+    holds : bool
+        Whether the rows say until when they were seen.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Places in the chunk, increasing.
+    """
+    limit = min(limit_ns, _LONGEST)
+    times = None if holds else chunk.times(start, stop)
+    if times is None:
+        return _silent(chunk, *_range(start, stop), limit, holds)
+    length = times.most - times.least
+    doubtful = times.falls | (length > limit) | (length < 0)
+    # Where stamps fall the index does not say which row has the smallest.
+    doubtful[1:] |= times.falls[:-1]
+    doubtful[:-1] |= times.falls[1:]
+    apart = times.least[1:] - times.most[:-1] > limit
+    between = times.starts[1:][apart & ~(doubtful[1:] & doubtful[:-1])]
+    edges = np.flatnonzero(np.diff(doubtful, prepend=False, append=False))
+    starts = np.maximum(times.starts[edges[::2]], start)
+    stops = np.minimum(times.stops[edges[1::2] - 1], stop)
+    return np.sort(np.concatenate([between, _silent(chunk, starts, stops, limit, holds)]))
+
+
+def _silent(chunk: Chunk, starts: np.ndarray, stops: np.ndarray, limit: int, holds: bool) -> np.ndarray:
+    found = [np.empty(0, np.int64)]
+    reached, seen = -1, 0
+    for part in chunk.parts(starts, stops):
+        first, last = part.starts - part.first, part.stops - part.first
+        places = np.empty(int((last - first).sum()), np.int64)
+        until = "until_ns" if holds else "mono_ns"
+        columns = (part.array.dtype.fields[name][1] for name in ("mono_ns", until))
+        count = scan.silences(_bytes(part), part.array.dtype.itemsize, *columns, limit, first, last, places)
+        # Of a range that was divided, each piece begins behind the one before.
+        before = np.concatenate([[reached], part.stops[:-1]])
+        silent = part.array["mono_ns"][first] - np.concatenate([[seen], part.array[until][last[:-1] - 1]])
+        borders = part.starts[(part.starts == before) & (silent > limit)]
+        found += [borders, places[:count] + part.first]
+        reached, seen = int(part.stops[-1]), int(part.array[until][last[-1] - 1])
+    return np.sort(np.concatenate(found))
