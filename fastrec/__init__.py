@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fastrec.errors import (
     CorruptionError,
+    ExpressionError,
     FastrecError,
     FormatError,
     RecordingError,
@@ -28,6 +29,7 @@ __all__ = [
     "Call",
     "ComMethod",
     "CorruptionError",
+    "ExpressionError",
     "FastrecError",
     "Field",
     "FormatError",

@@ -4,6 +4,7 @@
 
     FastrecError
       SchemaError      (ValueError)    a layout, field, label or value that has no meaning
+        ExpressionError                a condition in text that cannot be read, or that has no meaning
       SourceError      (RuntimeError)  a call, a piece of memory or a producer that does not behave
       RecordingError   (OSError)       a folder or file that cannot be written or read
         CorruptionError                bytes that do not match their checksum
@@ -20,6 +21,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "CorruptionError",
+    "ExpressionError",
     "FastrecError",
     "FormatError",
     "RecordingError",
@@ -36,6 +38,31 @@ class FastrecError(Exception):
 
 class SchemaError(FastrecError, ValueError):
     """A layout, a field, a label or a value that has no meaning here."""
+
+
+class ExpressionError(SchemaError):
+    """A condition in text that cannot be read, or that asks for what is not there.
+
+    Parameters
+    ----------
+    message : str
+        One line; it shows the place.
+    text : str
+        The whole expression.
+    at : int
+        Where in it the trouble begins: a number of characters, from 0; all of them: something is missing at
+        the end. Messages count columns, from 1.
+
+    Attributes
+    ----------
+    text, at
+        As passed.
+    """
+
+    def __init__(self, message: str, text: str = "", at: int = 0) -> None:
+        super().__init__(message)
+        self.text = text
+        self.at = at
 
 
 class SourceError(FastrecError, RuntimeError):

@@ -16,6 +16,7 @@ from fastrec import errors
     ("error", "bases"),
     [
         (errors.SchemaError, (errors.FastrecError, ValueError)),
+        (errors.ExpressionError, (errors.SchemaError,)),
         (errors.SourceError, (errors.FastrecError, RuntimeError)),
         (errors.RecordingError, (errors.FastrecError, OSError)),
         (errors.CorruptionError, (errors.RecordingError,)),
@@ -31,7 +32,7 @@ def test_each_error_is_also_the_built_in_it_resembles(error: type, bases: tuple[
 
 def test_every_public_error_is_in_the_tree() -> None:
     classes = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]
-    assert len(classes) == 6
+    assert len(classes) == 7
     assert all(issubclass(one, errors.FastrecError) for one in classes)
 
 

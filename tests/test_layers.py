@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "schema": MEANING,
     "times": TIMES,
     "timezones": TIMES,
-    "expressions": TIMES,
+    "expressions": MEANING | {"times"},
     "ring": TIMES | {"lifetimes"},
     "sources": SOURCES,
     "records": RECORDS,
