@@ -20,7 +20,15 @@ import numpy as np
 
 from fastrec.errors import FastrecError, RecordingError, SchemaError, shown
 
-__all__ = ["CLOCK_PAIR_DTYPE", "Clock", "format_duration", "named_duration", "parse_duration", "parse_time"]
+__all__ = [
+    "CLOCK_PAIR_DTYPE",
+    "Clock",
+    "format_duration",
+    "named_duration",
+    "parse_duration",
+    "parse_time",
+    "unit_ns",
+]
 
 CLOCK_PAIR_DTYPE = np.dtype([("monotonic", "<i8"), ("realtime", "<i8")])
 """The two columns of a clock reading that :class:`Clock` uses; an array may have more."""
@@ -48,6 +56,11 @@ _HALF, _QUARTER = 2**62, 2**61
 # A monotonic clock counts from boot: no machine has been up since 2000, so a stamp this large is an epoch
 # time.
 _YEAR_2000_NS = 946_684_800_000_000_000
+
+
+def unit_ns(unit: str) -> int:
+    """Nanoseconds of a unit of time, such as ``"ms"``; 1 for any other."""
+    return _UNITS.get(unit, 1)
 
 
 def parse_duration(value: str | dt.timedelta) -> int:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from fastrec.errors import SchemaError
+from fastrec.expressions.binding import bind
 from fastrec.records import Records
-from fastrec.schema import Schema
+from fastrec.schema import Field, Labels, Schema
 from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS
 
 PAYLOAD = np.dtype(
@@ -236,3 +237,21 @@ def check_records(
         expected = naive_intervals(rows, records.gaps, 3_000, False)
         check_intervals(records.intervals(name, max_gap="3us"), expected)
         check_intervals(records.durations(name, max_gap="3us"), naive_durations(expected))
+
+
+def matches(field: Field, values: np.ndarray, wanted: object) -> np.ndarray:
+    """Which rows of an array have a value; the array is all there is in a record."""
+    what = bind(lambda _: (field, 0), None, {"x": wanted})
+    found = np.empty(len(values), np.int64)
+    ends = np.zeros(1, np.int64), np.full(1, len(values))
+    rows = np.ascontiguousarray(values).view(np.uint8)
+    count = what.steps.condition().meeting(rows, values.dtype.itemsize, *ends, found)
+    mask = np.zeros(len(values), bool)
+    mask[found[:count]] = True
+    return mask
+
+
+def select(labels: Labels, values: np.ndarray, label: str) -> np.ndarray:
+    """Which values of a field a label means."""
+    field = Field("x", values.dtype, 0, labels=labels)
+    return matches(field, values.reshape(-1), label).reshape(values.shape)

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "schema": MEANING,
     "times": TIMES,
     "timezones": TIMES,
-    "expressions": MEANING | {"times"},
+    "expressions": TIMES | {"times"},
     "ring": TIMES | {"lifetimes"},
     "sources": SOURCES,
     "records": RECORDS,

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from fastrec.core.poller cimport fr_clock, fr_system_clock, fr_text_field
 from fastrec.core.ring cimport Ring, fr_ring_view
+from fastrec.core.zone cimport fr_zone
 
 cdef extern from "<pthread.h>" nogil:
     ctypedef struct pthread_mutex_t:
@@ -25,23 +26,6 @@ cdef extern from "fastrec/format.h" nogil:
     ctypedef struct fr_index_row:
         uint64_t first_seq
     uint32_t fr_seed_base(const unsigned char *uuid, const char *channel) noexcept
-    size_t FR_ZONE_SIZE(size_t k) noexcept
-
-cdef extern from "fastrec/zone.h" nogil:
-    ctypedef struct fr_zone_field:
-        uint32_t offset                            # in the record
-        uint8_t kind                               # 'i', 'u' or 'f'
-        uint8_t size                               # bytes
-        uint8_t swapped                            # 1: the other byte order
-        uint8_t shift                              # bit-fields: lowest bit
-        uint8_t width                              # bit-fields: how many bits; 0: the whole
-    ctypedef struct fr_zone:
-        uint32_t fields                            # k
-        const fr_zone_field *field
-        uint64_t *row                              # the zone in the making
-    void fr_zone_clear(fr_zone *z) noexcept
-    void fr_zone_add(fr_zone *z, const unsigned char *records, size_t count, size_t stride,
-                     size_t weight_at) noexcept
 
 cdef extern from "fastrec/segment.h" nogil:
     enum:

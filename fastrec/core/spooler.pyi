@@ -1,7 +1,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Self
 
-from typing_extensions import Buffer, disjoint_base
+from typing_extensions import disjoint_base
 
 from fastrec.core.ring import Ring
 
@@ -90,9 +90,3 @@ def make_room(
 def start_writing(fd: int, offset: int, size: int) -> None: ...
 def rename_new(old: bytes, new: bytes) -> None: ...
 def sync_file_system(fd: int) -> None: ...
-def zone_of(
-    records: Buffer,
-    stride: int,
-    zone_fields: Collection[tuple[int, str, int, bool, int, int]],
-    weight_at: int = 0,
-) -> bytes: ...

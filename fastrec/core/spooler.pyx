@@ -7,6 +7,7 @@ from libc.string cimport strerror, strncpy
 
 from fastrec.core.poller cimport FR_TEXT_FIELDS, FR_TEXT_IDS
 from fastrec.core.ring cimport fr_now
+from fastrec.core.zone cimport FR_ZONE_SIZE, as_fields, fr_zone_field
 
 DURABILITY = ("never", "timed", "commit")
 FILES = ("strings", "gaps", "zones", "index", "records")
@@ -15,20 +16,6 @@ cdef enum:
     STAGE_BYTES = 4 << 20  # a commit is at most this much: one write, and what the caches still hold
 
 cdef int64_t LONGEST = 1 << 61  # ns: no sum of it and a time overflows
-
-
-cdef bytearray as_fields(zone_fields):
-    """The C array of the tuples that the docstring of SpoolChannel describes."""
-    memory = bytearray(max(1, len(zone_fields) * sizeof(fr_zone_field)))
-    cdef fr_zone_field *field = <fr_zone_field *> <char *> memory
-    for i, (offset, kind, size, swapped, shift, width) in enumerate(zone_fields):
-        field[i].offset = offset
-        field[i].kind = ord(kind)
-        field[i].size = size
-        field[i].swapped = swapped
-        field[i].shift = shift
-        field[i].width = width
-    return memory
 
 
 cdef fr_spool_channel *new_channel(int dir, bytes name, bytes uuid, dict files) except NULL:
@@ -316,17 +303,3 @@ def sync_file_system(int fd):
         error = fr_sync_all(fd)
     if error:
         raise OSError(-error, (<bytes> strerror(-error)).decode())
-
-
-def zone_of(const unsigned char[::1] records not None, size_t stride, zone_fields, size_t weight_at=0):
-    """The zone of some records, as the bytes of its row with a crc of 0 (FORMAT.md, zones)."""
-    cdef size_t k = len(zone_fields)
-    cdef fr_zone zone
-    cdef bytearray fields = as_fields(zone_fields), row = bytearray(FR_ZONE_SIZE(k))
-    zone.fields = k
-    zone.field = <fr_zone_field *> <char *> fields
-    zone.row = <uint64_t *> <char *> row
-    fr_zone_clear(&zone)
-    if records.shape[0]:
-        fr_zone_add(&zone, &records[0], records.shape[0] // stride, stride, weight_at)
-    return bytes(row)

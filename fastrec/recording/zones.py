@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastrec.core.spooler import zone_of
+from fastrec.core.zone import zone_of
 from fastrec.recording.layout import BLOCK_ROWS, zone_dtype
 from fastrec.schema import Field
+from fastrec.schema.loads import Load, load
 
 __all__ = ["same_zone", "summarise", "zone_fields"]
 
@@ -16,12 +17,9 @@ _HOLDS = 16
 """Where `polls` stands in a record of a channel with holds."""
 
 
-def zone_fields(numeric: Sequence[Field], begin: int) -> list[tuple[int, str, int, bool, int, int]]:
+def zone_fields(numeric: Sequence[Field], begin: int) -> list[Load]:
     """The numeric scalars as the core has them; `begin` is where the payload begins in a record."""
-    return [
-        (begin + one.offset, one.kind[0], one.nbytes, not one.dtype.isnative, *(one.bits or (0, 0)))
-        for one in numeric
-    ]
+    return [load(one, begin) for one in numeric]
 
 
 def summarise(rows: np.ndarray, numeric: Sequence[Field]) -> np.ndarray:

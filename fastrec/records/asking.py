@@ -153,6 +153,18 @@ class Asking:
             for run in runs(span, column, zoned=zoned):
                 yield span.chunk, run
 
+    def _changes(self, field: str) -> list[np.ndarray]:
+        """Of each span the places at which the state is not that of the row before; the first row is none."""
+        column, _, _ = self._asked_of(field)
+        found, last = [], None
+        for span in self._rows.spans:
+            places = [np.empty(0, np.int64)]
+            for run in runs(span, column):
+                places.append(run.places[~equal(shifted(run.values, last), run.values)])
+                last = run.values[-1:]
+            found.append(np.concatenate(places))
+        return found
+
     def _run_lengths(self, column: Column) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         for chunk, run in self._runs(column, zoned=self.store == "every"):
             records = np.diff(run.places, append=run.stop)

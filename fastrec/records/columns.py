@@ -180,8 +180,8 @@ class Columns:
 
     def __init__(self, rows: Rows, schema: Schema, store: Store) -> None:
         self._rows = rows
-        self._schema = schema
-        self._store = store
+        self.schema = schema
+        self.store: Store = store
         self._own = recorder_columns(store)
         self._dtype = schema.record(store)
         self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
@@ -200,15 +200,17 @@ class Columns:
         """
         if name in self._own:
             return Field(name, self._dtype[name], 8 * self._own.index(name))
-        return self._schema.field(name)
+        return self.schema.field(name)
+
+    def placed(self, name: str) -> tuple[Field, int]:
+        """The field, and where in a record that begins by which its offset counts; raises as `field`."""
+        return self.field(name), 0 if name in self._own else payload_offset(self.store)
 
     def column(self, name: str, texts: Texts) -> Column:
         """How to read a column; raises as `field`."""
-        field = self.field(name)
-        if name in self._own:
-            return Column(field, field.offset, None, texts)
-        zone = next((place for place, one in enumerate(self._schema.numeric) if one.name == name), None)
-        return Column(field, field.offset + payload_offset(self._store), zone, texts)
+        field, begin = self.placed(name)
+        zone = next((place for place, one in enumerate(self.schema.numeric) if one.name == name), None)
+        return Column(field, begin + field.offset, zone if begin else None, texts)
 
     def raw(self, name: str) -> np.ndarray:
         """Raw values of a leaf, a struct or one of the recorder's columns: contiguous, read-only."""
@@ -216,7 +218,7 @@ class Columns:
         if column is None:
             own = name in self._own
             column = self._gather(
-                lambda block: block.rows()[name] if own else self._schema.column(block.rows(), name)
+                lambda block: block.rows()[name] if own else self.schema.column(block.rows(), name)
             )
             column.flags.writeable = False
         self._kept[name] = column

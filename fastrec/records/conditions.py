@@ -1,136 +1,134 @@
-"""Conditions: which rows have a value."""
+"""Conditions: which rows meet one. Read are those alone of which the zones do not tell."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from fastrec.errors import SchemaError
-from fastrec.records.columns import Column, Read, Texts
-from fastrec.records.states import equal
+from fastrec.expressions.binding import Bound
+from fastrec.records.chunks import ZONE, Chunk, Part, Selection
+from fastrec.records.columns import Columns
+from fastrec.records.pruning import Pruning
+from fastrec.records.rows import Rows, Span
+from fastrec.records.runs import ZONES, bytes_of, inside, one_range, stretches
 from fastrec.schema import Field
-from fastrec.schema.readable import is_scaled, native, physical, words
-from fastrec.schema.texts import LOST
 
-__all__ = ["condition", "matches"]
+__all__ = ["Meeting"]
 
-_NEAR = 1e-6
-"""Of a field's scale."""
+_Ranges = tuple[np.ndarray, np.ndarray]
+"""Where ranges of rows begin and where they end."""
+
+_LONG = 1_024
+"""Rows side by side, on average, that are kept as spans; fewer are picked one by one."""
 
 
-def condition(column: Column, wanted: object, texts: Texts) -> Read:
-    """How to tell for some rows which of them have a value.
+class Meeting:
+    """The rows that meet a condition.
 
     Parameters
     ----------
-    column : Column
-    wanted : object
-        See `matches`; of a text, a str, None (NULL) or `fastrec.LOST`.
-    texts : Texts
-        Whose codes the column has, if it is a text.
-
-    Raises
-    ------
-    SchemaError
-        At once, or when it is used, if the field can hold no such value.
+    what : Bound
+    columns : Columns
+        Of the rows that are asked.
+    changes : sequence of (sequence of ndarray of int64)
+        For each field that is asked whether it changed, of each span the places at which it did.
     """
-    field = column.field
-    if not field.text:
-        return lambda block: matches(field, column.values(block.chunk, block.rows()), wanted)
-    if wanted is not None and wanted is not LOST and not isinstance(wanted, str):
-        raise SchemaError(
-            f"{field.name} is a text; compare it with a str, None or fastrec.LOST, not {wanted!r:.60}"
+
+    def __init__(self, what: Bound, columns: Columns, changes: Sequence[Sequence[np.ndarray]]) -> None:
+        self._what = what
+        self._condition = what.steps.condition()
+        self._pruning = Pruning(what.steps, columns.schema, columns.store)
+        self._changes = changes
+
+    def rows(self, rows: Rows) -> Rows:
+        """Those that meet it, in their order."""
+        return Rows(
+            span for number, one in enumerate(rows.spans) for span in self._spans(one, self._changed(number))
         )
-    return lambda block: column.values(block.chunk, block.rows()) == texts.code(wanted)
 
+    def _changed(self, number: int) -> list[np.ndarray]:
+        return [places[number] for places in self._changes]
 
-def matches(field: Field, raw: np.ndarray, wanted: object) -> np.ndarray:
-    """Which rows have a value; texts behind pointers are compared by their codes elsewhere.
+    def _spans(self, span: Span, changed: list[np.ndarray]) -> list[Span]:
+        starts, stops = _joined(self._ranges(span, changed))
+        count = int((stops - starts).sum())
+        if count >= _LONG * len(starts):
+            ranges = zip(starts.tolist(), stops.tolist(), strict=True)
+            return [Span(span.chunk, start, stop) for start, stop in ranges]
+        places = np.arange(count) + np.repeat(stops - np.cumsum(stops - starts), stops - starts)
+        return [Span(Selection(span.chunk, places), 0, count)]
 
-    Parameters
-    ----------
-    field : Field
-        A scalar.
-    raw : ndarray, shape (n,)
-        What C stored.
-    wanted : str, bytes, bool, int, float or complex
-        A label (of flags: the whole word), the characters of a char array, or the physical value, of a scaled
-        field the nearest one. NaN finds NaN.
+    def _ranges(self, span: Span, changed: list[np.ndarray]) -> Iterator[_Ranges]:
+        """Ranges of rows that meet it, in any order."""
+        chunk = span.chunk
+        zones = chunk.zone_starts if self._pruning.useful else range(0)
+        low, high = inside(zones, span)
+        if low == high:
+            yield from self._read(chunk, *one_range(span.start, span.stop), changed)
+            return
+        yield from self._read(chunk, *one_range(span.start, zones[low]), changed)
+        for first in range(low, high, ZONES):
+            last = min(first + ZONES, high)
+            starts = np.arange(first, last) * ZONE + zones.start
+            edges = np.append(starts, starts[-1] + ZONE)
+            touched = [np.diff(np.searchsorted(places, edges)) > 0 for places in changed]
+            may, must = self._pruning.verdict(chunk.zones(first, last), touched)
+            yield starts[must], starts[must] + ZONE
+            begins, ends = stretches(may & ~must)
+            yield from self._read(chunk, starts[begins], starts[ends - 1] + ZONE, changed)
+        yield from self._read(chunk, *one_range(zones[high - 1] + ZONE, span.stop), changed)
 
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-
-    Raises
-    ------
-    SchemaError
-        If the field can hold no such value; an unknown label names those that are near.
-    """
-    if raw.ndim > 1:
-        one = field.name + "[0]" * len(field.shape)
-        raise SchemaError(f"{field.name} is an array of {field.shape}; compare an element, such as {one!r}")
-    if raw.dtype.kind in "SV":
-        return _same_bytes(field, raw, wanted)
-    if isinstance(wanted, str):
-        if field.labels is None:
-            raise SchemaError(
-                f"{field.name} has no labels, so it is never {wanted!r}; compare it with a number"
+    def _read(
+        self, chunk: Chunk, starts: np.ndarray, stops: np.ndarray, changed: list[np.ndarray]
+    ) -> Iterator[_Ranges]:
+        known: list[dict[int, bool]] = [{} for _ in self._what.texts]
+        for part in chunk.parts(starts, stops):
+            places = np.empty(int((part.stops - part.starts).sum()), np.int64)
+            first = int(part.starts[0])
+            count = self._condition.meeting(
+                bytes_of(part),
+                part.array.dtype.itemsize,
+                part.starts - part.first,
+                part.stops - part.first,
+                places,
+                [self._ids(part, chunk, *one) for one in zip(self._what.texts, known, strict=True)],
+                [_truths(all_of_them, first, int(part.stops[-1])) for all_of_them in changed],
+                first - part.first,
             )
-        return field.labels.select(words(field, raw), wanted)
-    if isinstance(wanted, np.generic):
-        wanted = wanted.item()
-    if not isinstance(wanted, int | float | complex):
-        raise SchemaError(
-            f"{field.name} is {raw.dtype}; it is never {wanted!r} of type {type(wanted).__name__}"
-        )
-    if not is_scaled(field):
-        return _same_number(native(raw), wanted)
-    values = physical(field, raw)
-    same = _same_number(values, wanted)
-    if isinstance(wanted, complex) or raw.dtype.kind == "c" or not math.isfinite(wanted):
-        return same
-    if raw.dtype.kind == "f":
-        # As without a scale: what a field of float32 can hold of the number.
-        return same | _same_number(native(raw), (wanted - field.bias) / field.scale)
-    # What lies between two raw values by far less than their distance is how the number was computed.
-    near = max(abs(field.scale) * _NEAR, abs(wanted) * float(np.finfo(np.float64).eps))
-    return same | (np.abs(values - wanted) <= near)
+            found = places[:count] + part.first
+            apart = np.diff(found) != 1
+            yield found[np.append(True, apart)[:count]], found[np.append(apart, True)[:count]] + 1
+
+    def _ids(
+        self, part: Part, chunk: Chunk, wanted: tuple[Field, object], known: dict[int, bool]
+    ) -> np.ndarray:
+        """The ids of a text in a chunk, among those that some rows have."""
+        field, text = wanted
+        ids = field.of(part.array)
+        some = [
+            ids[start:stop]
+            for start, stop in zip(part.starts - part.first, part.stops - part.first, strict=True)
+        ]
+        for one in np.unique(np.concatenate(some)).tolist():
+            if one not in known:
+                known[one] = chunk.text(one) == text
+        return np.array(sorted(one for one, same in known.items() if same), np.uint64)
 
 
-def _same_number(values: np.ndarray, wanted: complex) -> np.ndarray:
-    none = np.zeros(values.shape, dtype=bool)
-    if isinstance(wanted, complex):
-        return equal(values.astype(np.complex128), np.full(values.shape, wanted))
-    if values.dtype.kind in "biu":
-        # A float64 cannot tell neighbouring 64-bit integers apart, so a whole float is compared as the
-        # integer it is.
-        if isinstance(wanted, float) and not wanted.is_integer():
-            return none
-        return values == int(wanted)
-    if wanted != wanted:
-        return np.isnan(values)
-    real = values.dtype.type(0).real.dtype
-    with np.errstate(over="ignore"):
-        try:
-            near = real.type(wanted)
-        except OverflowError:
-            return none
-    if (np.isinf(near) and not math.isinf(wanted)) or (isinstance(wanted, int) and int(near) != wanted):
-        return none
-    return values == near
+def _truths(places: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Ones for those of the rows that are among the places."""
+    truths = np.zeros(stop - start, np.uint8)
+    low, high = np.searchsorted(places, [start, stop])
+    truths[places[low:high] - start] = 1
+    return truths
 
 
-def _same_bytes(field: Field, raw: np.ndarray, wanted: object) -> np.ndarray:
-    if isinstance(wanted, str):
-        wanted = wanted.encode("utf-8", "surrogateescape")
-    if not isinstance(wanted, bytes):
-        raise SchemaError(f"{field.name} holds bytes; compare it with bytes or text, not {wanted!r}")
-    size = raw.dtype.itemsize
-    possible = len(wanted) == size if raw.dtype.kind == "V" else len(wanted) <= size and 0 not in wanted
-    if not possible:
-        return np.zeros(raw.shape, dtype=bool)
-    # As C compares: what follows the first NUL of a char array is not part of its text.
-    columns = np.ascontiguousarray(raw).view(np.uint8).reshape(len(raw), size)
-    same = (columns[:, : len(wanted)] == np.frombuffer(wanted, dtype=np.uint8)).all(axis=1)
-    return same & (columns[:, len(wanted)] == 0) if len(wanted) < size else same
+def _joined(found: Iterable[_Ranges]) -> _Ranges:
+    """Ranges in order; those that touch are one."""
+    pairs = list(found)
+    starts = np.concatenate([one for one, _ in pairs])
+    order = np.argsort(starts, kind="stable")
+    starts, stops = starts[order], np.concatenate([one for _, one in pairs])[order]
+    apart = starts[1:] != stops[:-1]
+    return starts[np.append(True, apart)[: len(starts)]], stops[np.append(apart, True)[: len(stops)]]

@@ -112,7 +112,7 @@ class Follows:
     _tail: Begin | None = None
     _before: int | None = 0
     _behind: int | None = None
-    _asked: tuple[dict[str, object], ...] = ()
+    _asked: tuple[tuple[str | None, dict[str, object]], ...] = ()
 
     def follow(
         self, poll: str | dt.timedelta = "100ms", timeout: str | dt.timedelta | None = None
@@ -187,6 +187,6 @@ class Follows:
         other.clock, other._tail, other._asked = piece.clock, None, ()
         spans = (Span(one, max(0, piece.first - one.first_seq), len(one)) for one in piece.chunks)
         other._begin(Rows(spans), join(piece.gaps))
-        for wanted in self._asked:
-            other = other.where(**wanted)
+        for expression, wanted in self._asked:
+            other = other.where(expression, **wanted)
         return other

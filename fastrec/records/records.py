@@ -10,10 +10,11 @@ from typing import Self, overload
 import numpy as np
 
 from fastrec.errors import SchemaError
+from fastrec.expressions.binding import bind
 from fastrec.records.asking import Asking
 from fastrec.records.chunks import Chunk, copy_of
-from fastrec.records.columns import Columns, Texts
-from fastrec.records.conditions import condition
+from fastrec.records.columns import Columns
+from fastrec.records.conditions import Meeting
 from fastrec.records.exits import Exits
 from fastrec.records.following import Begin, Follows
 from fastrec.records.rows import Rows, Span
@@ -269,11 +270,16 @@ class Records(Asking, Exits, Follows):
             )
         return self[max(0, len(self) - int(amount)) :]
 
-    def where(self, /, **wanted: object) -> Self:
-        """Records in which every named field has the value given; they keep their numbers.
+    def where(self, expression: str | None = None, /, **wanted: object) -> Self:
+        """Records that meet a condition; they keep their numbers.
 
         Parameters
         ----------
+        expression : str, optional
+            In the language of `fastrec.expressions`: ``"hr < 0 and dwHTTPRequest > 2"``, ``"mode in (FAULT,
+            RUN)"``, ``"has(status, INDI_BEGIN)"``, ``"changed(mode)"``. Values are physical, names are
+            fields, or labels of the field that they are compared with. Whole numbers are exact; NaN equals
+            NaN, and is neither more nor less than anything.
         **wanted
             Field and value: a label (``mode="FAULT"``), a physical value, the characters of a char array, a
             text, None for NULL, or `fastrec.LOST` for a text that could not be read or kept. Dotted names and
@@ -282,22 +288,22 @@ class Records(Asking, Exits, Follows):
         Returns
         -------
         Records
-            Its `gaps` are those of the records asked. What lay between its records it does not know:
-            `intervals` of a selection break there.
+            Those that meet all of it. Their `gaps` are those of the records asked. What lay between its
+            records it does not know: `intervals` of a selection break there.
 
         Raises
         ------
+        ExpressionError
+            If the text is no expression, or not one about these fields; it names the column.
         SchemaError
             If a field or label is unknown, or a field can hold no such value.
         """
-        if not wanted:
-            raise SchemaError('where() needs a condition, such as where(mode="FAULT")')
-        texts = Texts()
-        tests = [condition(self._columns.column(name, texts), value, texts) for name, value in wanted.items()]
-        for test in tests:
-            # A wrong label is wrong also where no record would be looked at.
-            test(self._columns.nothing())
-        rows = self._rows.where(lambda block: np.logical_and.reduce([test(block) for test in tests]))
-        found = self._with(rows, self._gaps)
-        found._asked = (*self._asked, wanted)
+        if expression is not None and not isinstance(expression, str):
+            raise SchemaError(f"where() takes an expression, such as 'hr < 0', not {expression!r:.60}")
+        if expression is None and not wanted:
+            raise SchemaError("""where() needs a condition, such as where("hr < 0") or where(mode="FAULT")""")
+        what = bind(self._columns.placed, expression, wanted)
+        changes = [self._changes(name) for name in what.changed]
+        found = self._with(Meeting(what, self._columns, changes).rows(self._rows), self._gaps)
+        found._asked = (*self._asked, (expression, wanted))
         return found

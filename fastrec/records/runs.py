@@ -19,9 +19,9 @@ from fastrec.records.columns import Column
 from fastrec.records.rows import Span
 from fastrec.records.states import equal
 
-__all__ = ["Runs", "runs", "silences"]
+__all__ = ["ZONES", "Runs", "bytes_of", "inside", "one_range", "runs", "silences", "stretches"]
 
-_ZONES = 8_192
+ZONES = 8_192
 """Zones that are looked at in one go."""
 
 _LONGEST = 2**63 - 1
@@ -57,29 +57,30 @@ def runs(span: Span, column: Column, *, zoned: bool = True) -> Iterator[Runs]:
         False: at most `BLOCK` rows at a time, each of them read.
     """
     zones = span.chunk.zone_starts if zoned and column.zone is not None else range(0)
-    low, high = _inside(zones, span)
+    low, high = inside(zones, span)
     if low == high:
-        found = [_read(span.chunk, column, *_range(span.start, span.stop))]
+        found = [_read(span.chunk, column, *one_range(span.start, span.stop))]
     else:
         begin, end = zones[low], zones[high - 1] + ZONE
         found = [
-            _read(span.chunk, column, *_range(span.start, begin)),
+            _read(span.chunk, column, *one_range(span.start, begin)),
             *(
-                _surveyed(span.chunk, column, first, min(first + _ZONES, high))
-                for first in range(low, high, _ZONES)
+                _surveyed(span.chunk, column, first, min(first + ZONES, high))
+                for first in range(low, high, ZONES)
             ),
-            _read(span.chunk, column, *_range(end, span.stop)),
+            _read(span.chunk, column, *one_range(end, span.stop)),
         ]
     for one in chain.from_iterable(found):
         # Only now that they stand in order: of the words of one state the first stands for all.
         yield one._replace(values=column.states(one.values))
 
 
-def _range(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+def one_range(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """One range of rows, or none if it is empty."""
     return np.full(int(start < stop), start), np.full(int(start < stop), stop)
 
 
-def _inside(zones: range, span: Span) -> tuple[int, int]:
+def inside(zones: range, span: Span) -> tuple[int, int]:
     """Which of the zones lie wholly within some rows."""
     if not zones:
         return 0, 0
@@ -95,9 +96,9 @@ def _surveyed(chunk: Chunk, column: Column, low: int, high: int) -> Iterator[Run
     opens = steady.copy()
     opens[1:] &= ~(steady[:-1] & equal(values[:-1], values[1:]))
     places, values = starts[opens], values[opens]
-    edges = np.flatnonzero(np.diff(~steady, prepend=False, append=False))
+    first, last = stretches(~steady)
     begin, end, done = int(starts[0]), int(starts[-1]) + ZONE, 0
-    for found in _read(chunk, column, starts[edges[::2]], starts[edges[1::2] - 1] + ZONE):
+    for found in _read(chunk, column, starts[first], starts[last - 1] + ZONE):
         until = int(np.searchsorted(places, found.stop))
         merged = np.concatenate([places[done:until], found.places])
         order = np.argsort(merged, kind="stable")
@@ -113,7 +114,7 @@ def _read(chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray) -
     for part in chunk.parts(starts, stops):
         found = np.empty(int((part.stops - part.starts).sum()), np.int64)
         ranges = part.starts - part.first, part.stops - part.first
-        count = scan.changes(_bytes(part), part.array.dtype.itemsize, *column.part, *ranges, found)
+        count = scan.changes(bytes_of(part), part.array.dtype.itemsize, *column.part, *ranges, found)
         rows = np.concatenate([ranges[0], found[:count]])
         if len(ranges[0]) > 1:
             rows.sort()
@@ -121,7 +122,14 @@ def _read(chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray) -
         yield Runs(int(part.starts[0]), int(part.stops[-1]), rows + part.first, values)
 
 
-def _bytes(part: Part) -> np.ndarray:
+def stretches(truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where stretches of True begin, and where they end."""
+    edges = np.flatnonzero(np.diff(truths, prepend=False, append=False))
+    return edges[::2], edges[1::2]
+
+
+def bytes_of(part: Part) -> np.ndarray:
+    """The rows as the core takes them."""
     return np.ascontiguousarray(part.array).view(np.uint8)
 
 
@@ -145,7 +153,7 @@ def silences(chunk: Chunk, start: int, stop: int, limit_ns: int, *, holds: bool)
     limit = min(limit_ns, _LONGEST)
     times = None if holds else chunk.times(start, stop)
     if times is None:
-        return _silent(chunk, *_range(start, stop), limit, holds)
+        return _silent(chunk, *one_range(start, stop), limit, holds)
     length = times.most - times.least
     doubtful = times.falls | (length > limit) | (length < 0)
     # Where stamps fall the index does not say which row has the smallest.
@@ -153,9 +161,8 @@ def silences(chunk: Chunk, start: int, stop: int, limit_ns: int, *, holds: bool)
     doubtful[:-1] |= times.falls[1:]
     apart = times.least[1:] - times.most[:-1] > limit
     between = times.starts[1:][apart & ~(doubtful[1:] & doubtful[:-1])]
-    edges = np.flatnonzero(np.diff(doubtful, prepend=False, append=False))
-    starts = np.maximum(times.starts[edges[::2]], start)
-    stops = np.minimum(times.stops[edges[1::2] - 1], stop)
+    first, last = stretches(doubtful)
+    starts, stops = np.maximum(times.starts[first], start), np.minimum(times.stops[last - 1], stop)
     return np.sort(np.concatenate([between, _silent(chunk, starts, stops, limit, holds)]))
 
 
@@ -167,7 +174,7 @@ def _silent(chunk: Chunk, starts: np.ndarray, stops: np.ndarray, limit: int, hol
         places = np.empty(int((last - first).sum()), np.int64)
         until = "until_ns" if holds else "mono_ns"
         columns = (part.array.dtype.fields[name][1] for name in ("mono_ns", until))
-        count = scan.silences(_bytes(part), part.array.dtype.itemsize, *columns, limit, first, last, places)
+        count = scan.silences(bytes_of(part), part.array.dtype.itemsize, *columns, limit, first, last, places)
         # Of a range that was divided, each piece begins behind the one before.
         before = np.concatenate([[reached], part.stops[:-1]])
         silent = part.array["mono_ns"][first] - np.concatenate([[seen], part.array[until][last[:-1] - 1]])

@@ -306,9 +306,9 @@ class HResultLabels(Labels):
     def value(self, label: str) -> int:
         return HResult.named(label).signed
 
-    def select(self, values: np.ndarray, label: str) -> np.ndarray:
-        array, wanted = np.asarray(values), HResult.named(label)
-        return np.asarray((array == wanted.signed) | (array == wanted.value))
+    def values(self, label: str) -> tuple[int, ...]:
+        wanted = HResult.named(label)
+        return wanted.signed, wanted.value
 
     def to_json(self) -> dict[str, object]:
         return {"kind": self.kind}

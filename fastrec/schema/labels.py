@@ -74,25 +74,9 @@ class Labels(ABC):
         texts = np.array([self.name(int(value)) for value in distinct], dtype=object)
         return texts[inverse].reshape(array.shape) if array.size else np.empty(array.shape, dtype=object)
 
-    def select(self, values: np.ndarray, label: str) -> np.ndarray:
-        """Return a mask of the values that a label means.
-
-        Parameters
-        ----------
-        values : ndarray of integers or booleans, any shape
-        label : str
-
-        Returns
-        -------
-        ndarray of bool
-            Of the same shape. For flags the whole word must be equal, not one bit of it.
-
-        Raises
-        ------
-        SchemaError
-            No such label.
-        """
-        return np.asarray(np.asarray(values) == self.value(label))
+    def values(self, label: str) -> tuple[int, ...]:
+        """Return every value that a label means, as a field may hold it; raises as `value`."""
+        return (self.value(label),)
 
     def states(self, values: np.ndarray, seen: dict[str, int]) -> np.ndarray:
         """Return values that are equal where their states are.
@@ -194,9 +178,6 @@ class Flags(Enumeration):
             word |= _unsigned(_looked_up(part.strip(), self._values))
         return word
 
-    def select(self, values: np.ndarray, label: str) -> np.ndarray:
-        return _equal_word(np.asarray(values), self.value(label))
-
 
 class Masked(Labels):
     """States that are told by some bits of a word only, such as the status word of a CiA 402 drive.
@@ -253,12 +234,6 @@ class Masked(Labels):
 
     def value(self, label: str) -> int:
         return _looked_up(label, self._values)
-
-    def select(self, values: np.ndarray, label: str) -> np.ndarray:
-        word = self.value(label)
-        if label not in self._values:
-            return _equal_word(np.asarray(values), word)
-        return np.asarray(self.names(values) == label, dtype=bool)
 
     def states(self, values: np.ndarray, seen: dict[str, int]) -> np.ndarray:
         distinct, first, inverse = np.unique(values, return_index=True, return_inverse=True)
@@ -389,10 +364,3 @@ def _unsigned(value: int) -> int:
     if value >= 0:
         return value
     return value & (0xFFFFFFFF if value >= -(1 << 31) else _HIGHEST)
-
-
-def _equal_word(array: np.ndarray, word: int) -> np.ndarray:
-    width = 8 * array.dtype.itemsize
-    if array.dtype.kind == "i" and word >> (width - 1) == 1:
-        word -= 1 << width
-    return np.asarray(array == word)

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastrec.schema.field import Field
 
-__all__ = ["is_scaled", "native", "physical", "readable", "words"]
+__all__ = ["is_scaled", "native", "parts_of", "physical", "readable", "words"]
 
 
 def native(values: np.ndarray) -> np.ndarray:
@@ -31,14 +31,22 @@ def physical(field: Field, raw: np.ndarray) -> np.ndarray:
     if not is_scaled(field) or raw.dtype.kind not in "biufc":
         return native(raw)
     wide = raw.astype(np.complex128 if raw.dtype.kind == "c" else np.float64)
-    # 3 * 0.1 is not the float that 0.3 is, but 3 / 10 is.
-    parts = round(1 / field.scale) if 1e-15 < abs(field.scale) < 1 else 0
-    if parts and 1 / parts == field.scale and raw.dtype.kind in "iu":
-        moved = round(field.bias * parts) if abs(field.bias) < 1e15 else 0
-        if moved / parts == field.bias and abs(moved) < 1 << 52:
-            return (wide + moved) / parts
+    if parts := parts_of(field):
+        return (wide + parts[0]) / parts[1]
     with np.errstate(over="ignore", invalid="ignore"):  # a scale from a file may lead anywhere
         return wide * field.scale + field.bias
+
+
+def parts_of(field: Field) -> tuple[int, int] | None:
+    """Whole numbers (moved, parts), where the physical value is ``(raw + moved) / parts``; None: it is not.
+
+    3 * 0.1 is not the float that 0.3 is, but 3 / 10 is.
+    """
+    parts = round(1 / field.scale) if 1e-15 < abs(field.scale) < 1 else 0
+    if not parts or 1 / parts != field.scale or field.dtype.kind not in "iu":
+        return None
+    moved = round(field.bias * parts) if abs(field.bias) < 1e15 else 0
+    return (moved, parts) if moved / parts == field.bias and abs(moved) < 1 << 52 else None
 
 
 def words(field: Field, raw: np.ndarray) -> np.ndarray:

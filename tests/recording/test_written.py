@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fastrec as fr
-from fastrec.core.spooler import zone_of
+from fastrec.core.zone import zone_of
 
 PAYLOAD = np.dtype(
     {

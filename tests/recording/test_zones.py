@@ -16,7 +16,7 @@ from everything import everything, payloads, scalars
 from programs import build, run, seeded
 
 import fastrec as fr
-from fastrec.core.spooler import zone_of
+from fastrec.core.zone import zone_of
 from fastrec.recording.layout import zone_dtype
 from fastrec.recording.zones import summarise, zone_fields
 from fastrec.schema import Schema

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from common import select
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -267,12 +268,12 @@ class TestLabels:
         for dtype, failure in (("<i4", -2147467259), ("<u4", 0x80004005), (">i4", -2147467259)):
             column = np.array([[0, failure], [1, 0]], dtype=dtype)
             assert HRESULT.names(column).tolist() == [["S_OK", "E_FAIL"], ["S_FALSE", "S_OK"]]
-            assert HRESULT.select(column, "E_FAIL").tolist() == [[False, True], [False, False]]
-            assert HRESULT.select(column, "SEC_E_OK").tolist() == [[True, False], [False, True]]
+            assert select(HRESULT, column, "E_FAIL").tolist() == [[False, True], [False, False]]
+            assert select(HRESULT, column, "SEC_E_OK").tolist() == [[True, False], [False, True]]
 
     def test_wins_over_no_width(self) -> None:
         column = np.array([0x80004005, -2147467259, 2**40], dtype="<i8")
-        assert HRESULT.select(column, "E_FAIL").tolist() == [True, True, False]
+        assert select(HRESULT, column, "E_FAIL").tolist() == [True, True, False]
         assert HRESULT.names(column).tolist() == ["E_FAIL", "E_FAIL", "1099511627776?"]
 
     def test_spellings(self) -> None:

@@ -1,0 +1,24 @@
+"""Zones: 1024 records summed up in one row of fastrec/format.h."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+cdef extern from "fastrec/format.h" nogil:
+    size_t FR_ZONE_SIZE(size_t k) noexcept
+
+cdef extern from "fastrec/zone.h" nogil:
+    ctypedef struct fr_zone_field:
+        uint32_t offset                            # in the record
+        uint8_t kind                               # 'i', 'u' or 'f'
+        uint8_t size                               # bytes
+        uint8_t swapped                            # 1: the other byte order
+        uint8_t shift                              # bit-fields: lowest bit
+        uint8_t width                              # bit-fields: how many bits; 0: the whole
+    ctypedef struct fr_zone:
+        uint32_t fields                            # k
+        const fr_zone_field *field
+        uint64_t *row                              # the zone in the making
+    void fr_zone_clear(fr_zone *z) noexcept
+    void fr_zone_add(fr_zone *z, const unsigned char *records, size_t count, size_t stride,
+                     size_t weight_at) noexcept
+
+cdef bytearray as_fields(zone_fields)

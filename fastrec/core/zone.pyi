@@ -1,0 +1,10 @@
+from collections.abc import Collection
+
+from typing_extensions import Buffer
+
+def zone_of(
+    records: Buffer,
+    stride: int,
+    zone_fields: Collection[tuple[int, str, int, bool, int, int]],
+    weight_at: int = 0,
+) -> bytes: ...

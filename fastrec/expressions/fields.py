@@ -1,0 +1,241 @@
+"""Whether a field has a value: a label, a physical value, a text; and how it compares with one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import numpy as np
+
+from fastrec.errors import SchemaError, shown
+from fastrec.expressions.pointing import pointed
+from fastrec.expressions.steps import Steps, bits_of
+from fastrec.schema import Field
+from fastrec.schema.labels import Masked
+from fastrec.schema.loads import Load, load
+from fastrec.schema.readable import is_scaled, parts_of
+from fastrec.schema.texts import LOST
+
+__all__ = ["Bound", "FieldTests"]
+
+_NEAR = 1e-6
+"""Of a field's scale."""
+
+
+@dataclass
+class Bound:
+    """A condition on records of one schema.
+
+    Attributes
+    ----------
+    steps : Steps
+    texts : list of (Field, text)
+        What is compared with texts behind pointers: list `n` of ids that the core asks for is of the `n`-th.
+    changed : list of str
+        Fields that are asked whether they changed: list `n` of truths is of the `n`-th.
+    """
+
+    steps: Steps = field(default_factory=Steps)
+    texts: list[tuple[Field, object]] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+
+
+class FieldTests:
+    """Steps that compare one field with a value.
+
+    Parameters
+    ----------
+    text : str or None
+        The expression that is put together, for messages.
+    bound : Bound
+        What they are added to.
+    """
+
+    def __init__(self, text: str | None, bound: Bound) -> None:
+        self._text = text
+        self.bound = bound
+        self._steps = bound.steps
+
+    def _refuse(self, at: int, message: str) -> NoReturn:
+        raise SchemaError(message) if self._text is None else pointed(self._text, at, message)
+
+    def relate(self, one: Field, begin: int, relation: str, value: object, at: int) -> None:
+        """Steps that leave whether a field is in a relation to a value."""
+        if relation in ("==", "!="):
+            self.field_is(one, begin, value, at)
+            if relation == "!=":
+                self._steps.add("not")
+            return
+        self._check_scalar(one, at)
+        if isinstance(value, str) and one.labels is not None and not isinstance(one.labels, Masked):
+            value = self._labelled(one, value, at)[0]
+            self._steps.whole(load(one, begin), relation, value)
+            return
+        if one.dtype.kind not in "iubf" or not isinstance(value, int | float):
+            what = "is a text" if one.text else f"is {one.dtype}"
+            self._refuse(at, f"{one.name} {what}; it is neither more nor less than {shown(value)}")
+        if one.dtype.kind != "f" and not is_scaled(one):
+            self._steps.whole(load(one, begin), relation, value)
+            return
+        self._number(one, begin)
+        if isinstance(value, int):
+            self._steps.is_whole(value)
+            self._steps.relate("real whole", relation)
+        else:
+            self._steps.is_real(value)
+            self._steps.relate("reals", relation)
+
+    def _check_scalar(self, one: Field, at: int) -> None:
+        if one.shape:
+            place = one.name + "[0]" * len(one.shape)
+            self._refuse(at, f"{one.name} is an array of {one.shape}; compare an element, such as {place!r}")
+
+    def field_is(self, one: Field, begin: int, wanted: object, at: int = 0) -> None:
+        """Steps that leave whether a field has a value, of a scaled field the nearest one."""
+        self._check_scalar(one, at)
+        if isinstance(wanted, np.generic) and not isinstance(wanted, np.void):
+            wanted = wanted.item()
+        if one.text:
+            if wanted is not None and wanted is not LOST and not isinstance(wanted, str):
+                self._refuse(
+                    at,
+                    f"{one.name} is a text; compare it with a str, None or fastrec.LOST, not {shown(wanted)}",
+                )
+            self._steps.add("text", how=len(self.bound.texts), field=self._steps.load(load(one, begin)))
+            self.bound.texts.append((one, wanted))
+        elif one.dtype.kind in "SV":
+            self._bytes(one, begin, wanted, at)
+        elif isinstance(wanted, str):
+            self._label(one, begin, wanted, at)
+        elif not isinstance(wanted, int | float | complex):
+            self._refuse(
+                at, f"{one.name} is {one.dtype}; it is never {wanted!r} of type {type(wanted).__name__}"
+            )
+        elif one.dtype.kind == "c":
+            self._complex(one, begin, wanted)
+        elif isinstance(wanted, complex):
+            self._steps.truth(False) if wanted.imag else self.field_is(one, begin, wanted.real, at)
+        elif is_scaled(one):
+            self._physical(one, begin, wanted)
+        elif one.dtype.kind == "f":
+            self._float(one, load(one, begin), wanted)
+        else:
+            self._steps.whole(load(one, begin), "==", wanted)
+
+    def _labelled(self, one: Field, label: str, at: int) -> tuple[int, ...]:
+        if one.labels is None:
+            self._refuse(at, f"{one.name} has no labels, so it is never {label!r}; compare it with a number")
+        try:
+            return one.labels.values(label)
+        except SchemaError as error:
+            self._refuse(at, str(error))
+
+    def _label(self, one: Field, begin: int, label: str, at: int) -> None:
+        values, where = self._labelled(one, label, at), load(one, begin)
+        labels = one.labels
+        if isinstance(labels, Masked) and label in dict(labels.enumerators):
+            for count, (name, mask, value) in enumerate(labels.patterns):
+                self._steps.masked(where, mask, value)
+                if name != label:
+                    self._steps.add("not")  # a word is in the first state that it matches
+                if count:
+                    self._steps.add("and")
+                if name == label:
+                    return
+        if labels.of_words:
+            where = where._replace(kind="u")
+        for count, value in enumerate(values):
+            self._steps.whole(where, "==", value)
+            if count:
+                self._steps.add("or")
+
+    def _bytes(self, one: Field, begin: int, wanted: object, at: int) -> None:
+        if isinstance(wanted, str):
+            wanted = wanted.encode("utf-8", "surrogateescape")
+        if isinstance(wanted, np.void):
+            wanted = wanted.tobytes()
+        if not isinstance(wanted, bytes):
+            self._refuse(at, f"{one.name} holds bytes; compare it with bytes or text, not {wanted!r}")
+        size = one.dtype.itemsize
+        if len(wanted) > size or (len(wanted) != size if one.dtype.kind == "V" else 0 in wanted):
+            self._steps.truth(False)
+            return
+        # As C compares: what follows the first NUL of a char array is not part of its text.
+        self._steps.bytes(begin + one.offset, wanted + b"\0" if len(wanted) < size else wanted)
+
+    def _float(self, one: Field, where: Load, wanted: int | float) -> None:
+        """Of a narrow float, what it can hold of the number."""
+        near = _nearest(one.dtype, wanted)
+        if near is None:
+            self._steps.truth(False)
+        elif math.isnan(near):
+            self._steps.add("real", field=self._steps.load(where))
+            self._steps.add("nan")
+        else:
+            self._steps.real(where, "==", near)
+
+    def _complex(self, one: Field, begin: int, wanted: complex) -> None:
+        half = np.dtype(f"{one.dtype.str[0]}f{one.dtype.itemsize // 2}")
+        real = Load(begin + one.offset, "f", half.itemsize, not half.isnative)
+        imaginary = real._replace(offset=real.offset + half.itemsize)
+        if not isinstance(wanted, complex):
+            near = _nearest(half, wanted)
+            if near is None:
+                self._steps.truth(False)
+                return
+            wanted = complex(near)
+        nan = wanted != wanted
+        for where, value in ((real, wanted.real), (imaginary, wanted.imag)):
+            if nan:
+                self._steps.add("real", field=self._steps.load(where))
+                self._steps.add("nan")
+            else:
+                self._steps.real(where, "==", float(value))
+        self._steps.add("or" if nan else "and")
+
+    def _physical(self, one: Field, begin: int, wanted: int | float) -> None:
+        try:
+            value = float(wanted)
+        except OverflowError:
+            self._steps.truth(False)
+            return
+        self._number(one, begin)
+        if math.isnan(value):
+            self._steps.add("nan")
+        elif one.dtype.kind == "f" or not math.isfinite(value):
+            self._steps.add("near", low=bits_of(value), high=bits_of(0.0))
+            if one.dtype.kind == "f":
+                # As without a scale: what a field of float32 can hold of the number.
+                self._float(one, load(one, begin), (value - one.bias) / one.scale)
+                self._steps.add("or")
+        else:
+            # What lies between two raw values by far less than their distance is how it was computed.
+            near = max(abs(one.scale) * _NEAR, abs(value) * float(np.finfo(np.float64).eps))
+            self._steps.add("near", low=bits_of(value), high=bits_of(near))
+
+    def _number(self, one: Field, begin: int) -> str:
+        """Steps that leave the physical value of a field; whether it is ``"whole"`` or ``"real"``."""
+        place = self._steps.load(load(one, begin))
+        if not is_scaled(one):
+            kind = "real" if one.dtype.kind == "f" else "whole"
+            self._steps.add(kind, field=place)
+            return kind
+        self._steps.add("real", field=place)
+        if parts := parts_of(one):
+            self._steps.add("parts", low=bits_of(float(parts[0])), high=bits_of(float(parts[1])))
+        else:
+            self._steps.add("physical", low=bits_of(one.scale), high=bits_of(one.bias))
+        return "real"
+
+
+def _nearest(dtype: np.dtype, wanted: int | float) -> float | None:
+    """The float of a width that a number is meant by; None: none is."""
+    with np.errstate(over="ignore"):
+        try:
+            near = float(dtype.type(wanted))
+        except OverflowError:
+            return None
+    if math.isinf(near) and not (isinstance(wanted, float) and math.isinf(wanted)):
+        return None
+    return None if isinstance(wanted, int) and int(near) != wanted else near
