@@ -48,7 +48,17 @@ RUNS = 7
 PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "p99.9": 99.9, "max": 100}
 """Of samples: what is shown, by its name behind the unit."""
 
-RIVALS = ("numpy_ringbuffer", "dvg-ringbuffer", "h5py", "tables", "pyarrow", "mcap")
+RIVALS = (
+    "numpy_ringbuffer",
+    "dvg-ringbuffer",
+    "h5py",
+    "tables",
+    "pyarrow",
+    "mcap",
+    "pandas",
+    "polars",
+    "duckdb",
+)
 """Distributions of the ``bench`` extra, whose versions are named with the machine."""
 
 
@@ -140,15 +150,16 @@ class Case:
 class Claim:
     """What is said of a case: the best run of `over`, divided by the best run of `under`, against a target.
 
-    Without `under` it is the figure itself that is held against the target. Of samples it may also be the
-    percentile of all runs together, for what is rare is in few of them.
+    Of several contestants the best one counts. Without `under` it is the figure itself that is held against
+    the target. Of samples it may also be the percentile of all runs together, for what is rare is in few of
+    them.
 
     Attributes
     ----------
     id : str
         Ends in ``.at_least`` or ``.at_most``, which is how `target` is meant.
     case, over, under : str
-        Name of the case and the contestants; `under` may be None.
+        Name of the case and the contestants; of these also several. `under` may be None.
     target : float
     unit : str, optional
         Which figures of the case, where there are several: ``"ns late, p99"``.
@@ -162,8 +173,8 @@ class Claim:
 
     id: str
     case: str
-    over: str
-    under: str | None
+    over: str | Sequence[str]
+    under: str | Sequence[str] | None
     target: float
     unit: str | None = None
     pooled: bool = False
@@ -178,7 +189,11 @@ class Claim:
             for row in rows
             if row["case"] == self.case and self.unit in (None, row["unit"])
         }
-        ratio = figures[self.over] / (1.0 if self.under is None else figures[self.under])
+
+        def best(who: str | Sequence[str]) -> float:
+            return min(figures[name] for name in ([who] if isinstance(who, str) else who))
+
+        ratio = best(self.over) / (1.0 if self.under is None else best(self.under))
         holds = ratio >= self.target if self.id.endswith(".at_least") else ratio <= self.target
         return {"id": self.id, "ratio": ratio, "target": self.target, "holds": holds}
 
@@ -277,7 +292,7 @@ def _report(case: Case, rows: Sequence[dict[str, Any]], say: Callable[[str], obj
     ours = {contestant.who for contestant in case.ours}
     for unit in dict.fromkeys(row["unit"] for row in rows):
         table = [row for row in rows if row["unit"] == unit]
-        say(f"\n{case.name} [{unit}]".ljust(49) + f"{'median':>10}   {RUNS} runs")
+        say(f"\n{case.name} [{unit}]".ljust(49) + f"{'median':>10}   {_runs(table)}")
         for row in table:
             runs = " ".join(f"{figure:.1f}" for figure in row["runs"])
             together = f"; all together {row['pooled']:.1f}" if "pooled" in row else ""
@@ -286,6 +301,11 @@ def _report(case: Case, rows: Sequence[dict[str, Any]], say: Callable[[str], obj
         for row in table:
             if row["who"] not in ours and min(row["runs"]) < best:
                 say(f"  ! {row['who']} wins: {min(row['runs']):.1f} against {best:.1f}")
+
+
+def _runs(table: Sequence[dict[str, Any]]) -> str:
+    count = len(table[0]["runs"])
+    return f"{count} runs" if count > 1 else "1 run"
 
 
 def compiler(*, plus: bool = False) -> str:

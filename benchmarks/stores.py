@@ -34,6 +34,7 @@ __all__ = [
     "ToFile",
     "disk",
     "file_system",
+    "library",
     "memory_disk",
     "stamps",
 ]
@@ -145,7 +146,7 @@ class Storing(Timed):
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _library(name: str) -> ModuleType:
+def library(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -180,7 +181,7 @@ class Hdf5(Storing):
 
     def __init__(self, folder: Path, count: int, *, checked: bool) -> None:
         super().__init__("h5py append" + ", fletcher32" * checked, folder, count, durable=True)
-        self.h5py = _library("h5py")
+        self.h5py = library("h5py")
         self.checked = checked
 
     def work(self) -> None:
@@ -204,7 +205,7 @@ class Pytables(Storing):
 
     def __init__(self, folder: Path, count: int) -> None:
         super().__init__("PyTables append", folder, count, durable=True)
-        self.tables = _library("tables")
+        self.tables = library("tables")
 
     def work(self) -> None:
         with self.tables.open_file(str(self.path), "w") as file:
@@ -224,7 +225,7 @@ class Arrow(Storing):
     def __init__(self, folder: Path, count: int, *, columns: bool) -> None:
         kind = "" if columns else ", V40"
         super().__init__(f"pyarrow IPC stream{kind}", folder, count, durable=True)
-        self.arrow = _library("pyarrow")
+        self.arrow = library("pyarrow")
         self.columns = columns
 
     def _batch(self, rows: np.ndarray) -> Any:
@@ -264,8 +265,8 @@ class Mcap(Storing):
 
     def __init__(self, folder: Path, count: int) -> None:
         super().__init__("mcap writer", folder, count, durable=True)
-        self.writer = _library("mcap.writer")
-        self.reader = _library("mcap.reader")
+        self.writer = library("mcap.writer")
+        self.reader = library("mcap.reader")
 
     def work(self) -> None:
         none = self.writer.CompressionType.NONE

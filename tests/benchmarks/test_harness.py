@@ -102,6 +102,37 @@ def test_claims_compare_the_best_runs() -> None:
     assert [line.endswith("DOES NOT HOLD") for line in lines[-4:]] == [False, True, False, True]
 
 
+def test_of_several_the_best_one_counts() -> None:
+    ours = [Counting(who, [9] + [cost] * 7, []) for who, cost in (("ours", 4), ("ours too", 2))]
+    theirs = [Counting(who, [9] + [cost] * 7, []) for who, cost in (("A", 30), ("B", 20), ("C", 10))]
+    claims = [
+        Claim("a.at_least", "c", ("A", "B"), "ours", 5),
+        Claim("b.at_least", "c", ("B", "A"), ("ours", "ours too"), 10.1),
+        Claim("c.at_most", "c", ["ours", "ours too"], ["A", "B", "C"], 0.2),
+        Claim("d.at_most", "c", ["ours", "ours too"], None, 1.9),
+    ]
+    judged = harness.measure("fake", Bench([Case("c", ours, theirs)], claims), {}, lambda line: None)[
+        "claims"
+    ]
+    assert [(claim["ratio"], claim["holds"]) for claim in judged] == [
+        (5, True),
+        (10, False),
+        (0.2, True),
+        (2, False),
+    ]
+
+
+def test_a_figure_of_one_run_is_said_to_be_one() -> None:
+    class Once(Counting):
+        def run(self) -> dict[str, float]:
+            return super().run() | ({"MB": 3.0} if self.turn == harness.RUNS else {})
+
+    lines: list[str] = []
+    result = harness.measure("fake", Bench([Case("c", [Once("A", [1] * 8, [])])]), {}, lines.append)
+    assert [(row["unit"], len(row["runs"])) for row in result["rows"]] == [("ns", 7), ("MB", 1)]
+    assert [line.split()[-2:] for line in lines if "median" in line] == [["7", "runs"], ["1", "run"]]
+
+
 class Sampling(Counting):
     """Takes as many samples as were asked for, most of them 10, and one of what the run costs."""
 
