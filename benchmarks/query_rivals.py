@@ -30,6 +30,9 @@ class Tool:
 
     libraries: tuple[str, ...] = ()
 
+    grouped = False
+    """Whether it reads the file of small row groups."""
+
     def __init__(self, who: str) -> None:
         self.who = who
 

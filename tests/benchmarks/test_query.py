@@ -115,11 +115,16 @@ def test_what_is_claimed_is_measured(bench: Bench) -> None:
         for who in (claim.over, claim.under):
             assert who is None or {*([who] if isinstance(who, str) else who)} <= contestants[claim.case]
     assert {claim.case for claim in bench.claims if claim.unit == "MB"} == set(contestants)
-    assert [asking.weighed for asking in (*bench.cases[0].ours, *bench.cases[0].rivals[:2])] == [
-        True,
-        False,
-        False,
-    ]
+
+
+def test_memory_is_taken_of_ours_and_where_there_is_time_of_rivals(bench: Bench) -> None:
+    def weighed(made: Bench) -> set[str]:
+        every = (asking for case in made.cases for asking in (*case.ours, *case.rivals))
+        return {asking.who for asking in every if asking.weighed}
+
+    assert weighed(bench) == {"fastrec"}
+    rivals = {"NumPy on the map", "pandas on the map", "Polars", "DuckDB"}
+    assert weighed(bench_query.bench(False, count=COUNT)) == {"fastrec"} | rivals
 
 
 def test_an_old_record_is_found_behind_a_silence(place: questions.Place) -> None:
