@@ -345,10 +345,12 @@ class Duckdb(Tool):
         return self.found(place, f"select * from {{}} where {inside}")
 
     def at(self, place: Place) -> Answer:
-        query = "select * exclude (seq) from {seq} where %s order by seq desc limit 1"
-        near = f"mono_ns between {place.when - LOOK_BACK_NS} and {place.when}"
-        found = self.found(place, query % near)
-        return found if len(found["mono_ns"]) else self.found(place, query % f"mono_ns <= {place.when}")
+        query = f"select * from {{}} where mono_ns between {place.when - LOOK_BACK_NS} and {place.when}"
+        found = self.found(place, query)
+        if not len(found["mono_ns"]):
+            newest = f"select max(mono_ns) from {{}} where mono_ns <= {place.when}"
+            found = self.found(place, f"select * from {{}} where mono_ns = ({newest})")
+        return {name: column[-1:] for name, column in found.items()}
 
     def counter(self, place: Place) -> Answer:
         return self.found(place, "select avg(bytes) as mean, min(bytes) as min, max(bytes) as max from {}")
