@@ -34,7 +34,8 @@ VERBS = {
     "recover": "save all that is whole of a damaged recording in a new one, and list what is not",
 }
 """Verb and what it does; its module has ``add_arguments(parser)`` and ``run(options) -> exit code``. If it
-says ``FOR_A_FILE``, what stands behind ``--`` is no argument of ours: it is in ``options.rest``."""
+says ``FOR_OTHERS``, what stands behind ``--`` is no argument of ours: it is in ``options.rest``, None without
+``--``."""
 
 _FROM_THE_END = re.compile(r"-[0-9.]")
 _SHIELD = re.compile(r"['\"] -[0-9.]")
@@ -57,12 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
+        code = 0
         try:
             code = _run(arguments)
             sys.stdout.flush()
             return code
         except BrokenPipeError:
-            code, reason = 0, ""  # the reader, `head` for one, has had enough
+            reason = ""  # the reader, `head` for one, has had enough
         except KeyboardInterrupt:
             code, reason = 130, "interrupted"
         except (FastrecError, OSError) as error:
@@ -82,8 +84,8 @@ def _run(arguments: Sequence[str]) -> int:
         module = import_module(f"fastrec.cli.{verb}")
         parser = _Parser(prog=f"fastrec {verb}", description=_sentence(VERBS[verb]), allow_abbrev=False)
         module.add_arguments(parser)
-        rest: list[str] = []
-        if getattr(module, "FOR_A_FILE", False) and "--" in arguments:
+        rest: list[str] | None = None
+        if getattr(module, "FOR_OTHERS", False) and "--" in arguments:
             cut = list(arguments).index("--")
             arguments, rest = arguments[:cut], list(arguments[cut + 1 :])
         # A channel may stand behind an option, as with other commands.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -20,10 +20,13 @@ class Ending:
     ----------
     signal : int or None
         Which one came.
+    heir : callable or None
+        Called with the number of each that comes, to pass it on.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.heir: Callable[[int], None] | None = None
         self._before: dict[int, Any] = {}
         self._interrupts = False
 
@@ -53,6 +56,8 @@ class Ending:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
+        if self.heir is not None:
+            self.heir(number)
         if self._interrupts:
             raise KeyboardInterrupt
 

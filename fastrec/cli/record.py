@@ -1,4 +1,4 @@
-"""``fastrec record SOURCE``: poll sources into a recording, until its time is up or a signal comes."""
+"""``fastrec record SOURCE``: poll sources into a recording; its time, a signal or a command ends it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from fastrec.channel import Channel
-from fastrec.cli import defaults, keeping, sources, values
+from fastrec.cli import defaults, keeping, record_command, sources, values
 from fastrec.cli.bench import Bench
 from fastrec.cli.defaults import CommandRecorder
 from fastrec.cli.ending import Ending
 from fastrec.cli.fields import tell_renamed
 from fastrec.cli.output import complain, say, say_json, visible
 from fastrec.cli.progress import progress
+from fastrec.cli.record_command import Command
 from fastrec.cli.sources import Wanted
 from fastrec.cli.summary import late, lost, show_channel, show_next, show_place
 from fastrec.cli.values import Misuse
@@ -29,7 +31,7 @@ from fastrec.stats import RecorderStats
 
 __all__ = ["add_arguments", "default_path", "run"]
 
-FOR_A_FILE = True
+FOR_OTHERS = True
 
 _TICK = 0.1  # s from look to look; a signal ends a recording that much later at most
 
@@ -67,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--json", action="store_true", help="print the statistics as JSON")
+    record_command.add_arguments(parser)
 
 
 def default_path(name: str) -> Path:
@@ -79,26 +82,29 @@ def default_path(name: str) -> Path:
 
 def run(options: argparse.Namespace) -> int:
     """Record."""
+    file = sources.file_of(options)
     try:
+        arguments, argv = record_command.split(options.rest, file)
+        command = Command(argv, quiet=options.json) if argv else None
         usual, wanted, kept = defaults.said(options), sources.chosen(options), keeping.said(options)
     except Misuse as wrong:
         complain(str(wrong))
         return 2
-    file = sources.file_of(options)
-    if options.rest and not file:
-        complain(f"{options.rest[0]} behind -- is for a file such as bench.py, and there is none")
-        return 2
+    if command is not None and (refusal := command.refusal()) is not None:
+        complain(refusal[1])
+        return refusal[0]
     path = Path(options.output or default_path(file.stem if file else next(iter(wanted))))
     with Ending() as ending:
         recorder = CommandRecorder(path, usual, metadata=dict(options.metadata) or None, **kept)
-        bench = file and Bench(file, options.rest, ending, quiet=options.json, traced=options.traceback)
+        bench = file and Bench(file, arguments, ending, quiet=options.json, traced=options.traceback)
         try:
             _fill(recorder, wanted, bench)
             if not options.quiet:
                 tell_renamed(channel.schema for channel in recorder.channels.values())
             recorder.start()
             made = home_of(path)
-            ended_by = _watch(recorder, options, ending)
+            with command.running(recorder, ending) if command else nullcontext():
+                ended_by = _watch(recorder, options, ending, command)
         except BaseException:
             for failure in _ended(recorder, bench):
                 complain(str(failure) or "interrupted")
@@ -106,20 +112,26 @@ def run(options: argparse.Namespace) -> int:
         failures = _ended(recorder, bench)
     outcomes = {name: source.outcome for name, source in _living(recorder).items()}
     closed = not any(isinstance(failure, RecordingError) for failure in failures)
-    if options.json:
-        channels = {
-            name: stats.as_dict() | ({"outcome": outcomes[name]} if name in outcomes else {})
-            for name, stats in recorder.stats.items()
-        }
-        say_json({"path": str(path), "closed": closed, "ended_by": ended_by, "channels": channels})
-    elif not options.quiet:
-        there = home_of(path) == made
-        _show(path, wanted, recorder, outcomes, closed=closed, there=there)
-    for failure in failures[1:]:
+    with command.telling() if command else nullcontext():
+        if options.json:
+            channels = {
+                name: stats.as_dict() | ({"outcome": outcomes[name]} if name in outcomes else {})
+                for name, stats in recorder.stats.items()
+            }
+            about = {"command": command.as_dict()} if command else {}
+            about = {"path": str(path), "closed": closed, "ended_by": ended_by, **about}
+            say_json(about | {"channels": channels})
+        elif not options.quiet:
+            if command:
+                say(command.outcome)
+            _show(path, wanted, recorder, outcomes, closed=closed, there=home_of(path) == made)
+    failures = [*(command.failures if command else ()), *failures]
+    code = command.failed if command else 0
+    for failure in failures if code else failures[1:]:
         complain(str(failure) or "interrupted")
-    if failures:
+    if failures and not code:
         raise failures[0]
-    return 0
+    return code
 
 
 def _fill(recorder: CommandRecorder, wanted: Mapping[str, Wanted], bench: Bench | None) -> None:
@@ -180,20 +192,26 @@ def _living(recorder: CommandRecorder) -> dict[str, Living]:
     return {channel.name: channel.source for channel in living(recorder.channels.values())}
 
 
-def _watch(recorder: CommandRecorder, options: argparse.Namespace, ending: Ending) -> str:
+def _watch(
+    recorder: CommandRecorder, options: argparse.Namespace, ending: Ending, command: Command | None
+) -> str:
     """Wait for the end; what it was that came first."""
     lives = _living(recorder).values()
-    told = options.duration is not None or options.records is not None
+    told = command is not None or options.duration is not None or options.records is not None
+    # A bar would be drawn over what a command prints.
+    quiet = command is not None or options.quiet or options.json
     began = time.monotonic_ns()
     total = options.records if options.duration is None else options.duration
-    with progress(total, wanted=not (options.quiet or options.json)) as show:
+    with progress(total, wanted=not quiet) as show:
         while True:
             now, stats = time.monotonic_ns() - began, recorder.stats
             firsts = {name: channel.ring.first for name, channel in recorder.channels.items()}
             least = min(one.published - firsts.get(name, 0) for name, one in stats.items())
             show(least if options.duration is None else now, _line(now, stats, firsts))
-            if ending.signal is not None:
+            if command is None and ending.signal is not None:
                 return signal.Signals(ending.signal).name
+            if command is not None and command.ended_by is not None:
+                return command.ended_by
             if recorder.stopped:
                 return "stop"
             if options.records is not None and least >= options.records:
@@ -203,7 +221,7 @@ def _watch(recorder: CommandRecorder, options: argparse.Namespace, ending: Endin
             left = _TICK if options.duration is None else (options.duration - now) / 1e9
             if left <= 0:
                 return "duration"
-            time.sleep(min(_TICK, left))
+            (command.wait if command else time.sleep)(min(_TICK, left))
 
 
 def _line(elapsed_ns: int, stats: RecorderStats, firsts: Mapping[str, int]) -> str:

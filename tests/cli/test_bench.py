@@ -308,8 +308,8 @@ def test_arguments_of_the_file_stand_behind_two_dashes(command: Run, refused: Ru
     assert sys.argv is before
     assert main(["record", "bench.py", *SHORT, "-o", "c.fastrec", "--", "--axes", "2"]) == 1
     assert not Path("c.fastrec").exists()
-    assert "--axis behind -- is for a file" in refused(
-        2, "record", "linux:rusage", *SHORT, "--", "--axis", "2"
+    assert "--axis: there is no such command" in refused(
+        127, "record", "linux:rusage", *SHORT, "--", "--axis", "2"
     )
 
 

@@ -24,3 +24,12 @@ def test_a_stranger_is_interrupted_and_we_are_not() -> None:
             signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
         assert ending.signal == signal.SIGINT
+
+
+def test_an_heir_is_told_of_every_signal() -> None:
+    told: list[int] = []
+    with Ending() as ending:
+        ending.heir = told.append
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        assert told == [signal.SIGTERM, signal.SIGINT] and ending.signal == signal.SIGINT
