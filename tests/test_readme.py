@@ -97,6 +97,20 @@ def test_any_struct_is_recorded_as_it_says(tmp_path: Path) -> None:
     assert (motor["word"] == 0x27).all() and (motor["angle"] == 3).all()
 
 
+def test_a_command_is_recorded_as_it_says(tmp_path: Path) -> None:
+    (line,) = (line for block in blocks("sh") for line in block.splitlines() if "soak.sh" in line)
+    (tmp_path / "soak.sh").write_text('#!/bin/sh\necho "$*"\nexit 3\n')
+    (tmp_path / "soak.sh").chmod(0o755)
+    result = subprocess.run(
+        [sys.executable, "-m", "fastrec", *shlex.split(line, comments=True)[1:]],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (3, "--hours 2\n"), result
+    started, ended = (mark.text for mark in fastrec.open(tmp_path / "soak.fastrec").marks)
+    said = re.sub(r"\d+$", "4711", started), re.sub(r"after .*", "after 1.25 s", ended)
+    assert all(f"`{text}`" in README.read_text() for text in said)
+
+
 def test_what_it_counts_is_so() -> None:
     text = README.read_text()
     assert f"at most {MOST_CHANNELS} channels;" in text

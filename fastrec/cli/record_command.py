@@ -147,11 +147,6 @@ class Command:
         return "command" if self._sent is None else _name(self._sent)
 
     @property
-    def exit_code(self) -> int | None:
-        """What a shell would say of it; None: it was never run, for a signal came first."""
-        return self._code
-
-    @property
     def failed(self) -> int:
         """The exit code that goes before that of the recording; 0: it succeeded."""
         if self._cut_short:
@@ -180,7 +175,7 @@ class Command:
         return f"command {how} after {after}{asked}"
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """For JSON; the exit code is what a shell would say, None: a signal came before it was started."""
         seconds = None if self._process is None else (self._ended_ns - self._began_ns) / 1e9
         return {"argv": self.argv, "exit_code": self._code, "seconds": seconds}
 
@@ -254,27 +249,27 @@ class Command:
             return
         if not self._over.is_set():
             self._cut_short = True
-            try:
-                self._send(signal.SIGTERM)
-            except OSError as error:
-                complain(
-                    f"{shlex.quote(self.argv[0])}: cannot be sent SIGTERM: {error.strerror}; it is waited for"
-                )
+            if (error := self._send(signal.SIGTERM)) is not None:  # one that runs as somebody else
+                name = shlex.quote(self.argv[0])
+                complain(f"{name}: cannot be sent SIGTERM: {error.strerror}; its end is waited for")
         while not self._over.wait(_TICK):  # a signal is passed on in between
             pass
         self._mark(recorder, self.outcome)
 
     def _pass_on(self, number: int) -> None:
-        """Of Ctrl-C the terminal has told the command itself; a second one it may take for another wish."""
-        if self._process is not None and not (number == signal.SIGINT and _in_foreground()):
-            with suppress(OSError):
-                self._send(number)
+        # Of Ctrl-C the terminal has told it; a second one might be another wish to it.
+        if self._process is not None and not (number == signal.SIGINT and _in_foreground(self._process.pid)):
+            self._send(number)
 
-    def _send(self, number: int) -> None:
+    def _send(self, number: int) -> OSError | None:
         self._sent = number
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.send_signal(signal.SIGCONT)  # one that is stopped would never hear of it
+        try:
+            if self._process is not None:
+                self._process.send_signal(number)
+                self._process.send_signal(signal.SIGCONT)  # one that is stopped would never hear of it
+        except OSError as error:
+            return error
+        return None
 
     def _mark(self, recorder: CommandRecorder, text: str) -> None:
         """What goes wrong is told in the end: it is no reason to leave the command alone."""
@@ -308,14 +303,14 @@ def _is_for_all(descriptor: int) -> bool:
         return False
 
 
-def _in_foreground() -> bool:
-    """A terminal has us in the foreground: its Ctrl-C goes to all of our group."""
+def _in_foreground(process: int) -> bool:
+    """The terminal's Ctrl-C goes to it; not where it has made a group of its own, as timeout(1) does."""
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
+        return os.tcgetpgrp(terminal) == os.getpgid(process)
     except OSError:
         return False
     finally:

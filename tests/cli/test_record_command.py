@@ -117,8 +117,9 @@ def test_what_is_found_out_too_late_is_told_once(refused: Run) -> None:
 
 def test_a_script_whose_first_line_names_no_shell(command: Run) -> None:
     soak = script("echo $1 > said\n")
-    command(*RECORD, "--quiet", "--", soak, "a  b")
-    assert text_of("said") == "a b\n" and "soak.sh 'a  b', pid" in texts()[0]
+    command(*RECORD, "--quiet", "--", soak, "a  b", "x" * 5000)
+    assert text_of("said") == "a b\n"
+    assert re.fullmatch(r"command started: \./soak\.sh 'a  b' x{3900,4096}\.\.\., pid \d+", texts()[0])
 
 
 @pytest.mark.parametrize(("own", "code"), [(0, 1), (3, 3)])
@@ -193,7 +194,9 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 PATIENT = """
-import signal, time
+import os, signal, sys, time
+if len(sys.argv) > 1:
+    os.setpgid(0, 0)
 from pathlib import Path
 def note(number, frame):
     with open("interrupts", "a") as file:
@@ -206,10 +209,13 @@ raise SystemExit(4)
 """
 
 
-def test_a_terminal_interrupts_both_and_shows_no_bar(here: Path) -> None:
+@pytest.mark.parametrize(("apart", "sent"), [([], ""), (["apart"], ", sent SIGINT by fastrec")])
+def test_an_interrupt_of_the_terminal_reaches_it_once_and_no_bar_is_shown(
+    apart: list[str], sent: str
+) -> None:
     ours, theirs = os.openpty()
     streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-    argv = [sys.executable, "-c", TERMINAL, *CHILD, "--", sys.executable, "-c", PATIENT]
+    argv = [sys.executable, "-c", TERMINAL, *CHILD, "--", sys.executable, "-c", PATIENT, *apart]
     try:
         with child(argv, **streams) as process:
             until(Path("ready").exists)
@@ -227,7 +233,7 @@ def test_a_terminal_interrupts_both_and_shows_no_bar(here: Path) -> None:
         os.close(ours)
         os.close(theirs)
     assert text_of("interrupts") == "xx"
-    assert re.fullmatch(r"command ended: exit code 4 after [\d.]+ m?s", texts()[1])
+    assert re.fullmatch(rf"command ended: exit code 4 after [\d.]+ m?s{sent}", texts()[1])
     assert "run.fastrec: closed, " in shown and "Ctrl-C ends it" not in shown
 
 
