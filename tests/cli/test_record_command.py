@@ -77,6 +77,28 @@ def test_its_end_is_that_of_the_recording(
     assert run["rusage"]["mono_ns"][0] < first < last
 
 
+SLOW = """
+import time
+import fastrec as fr
+calls = []
+def status():
+    calls.append(0)
+    time.sleep(0.4 * (len(calls) == 2))  # the first of those that take a slot
+    return {"x": len(calls)}
+def setup(rec):
+    rec.add("x", fr.PyCall(status, schema=[("x", "<i4")]))
+"""
+
+
+def test_it_is_started_behind_the_first_records() -> None:
+    Path("bench.py").write_text(SLOW)
+    assert (
+        main(["record", "bench.py", "--rate", "50", "-o", "run.fastrec", "--quiet", "--", "--", "true"]) == 0
+    )
+    run = fr.open("run.fastrec")
+    assert run["x"]["x"][0] == 2 and run["x"]["mono_ns"][0] < run.marks[0].mono_ns
+
+
 def test_stdout_has_json_alone(capfd: pytest.CaptureFixture[str]) -> None:
     argv = ["sh", "-c", 'echo "$1"; exit 3', "x", "é\udcff"]
     assert main([*RECORD, "--json", "--", *argv]) == 3
@@ -104,7 +126,7 @@ def test_what_cannot_be_run_leaves_nothing(
 ) -> None:
     Path("plain.sh").write_text("")
     Path("folder").mkdir()
-    assert said in refused(code, *RECORD, "--", *argv)
+    assert said in refused(code, *RECORD, "--duration", "1", "--", *argv)
     assert not Path("run.fastrec").exists()
 
 
