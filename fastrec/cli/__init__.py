@@ -12,12 +12,11 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
 from fastrec import __version__
-from fastrec.cli.output import complain, visible
+from fastrec.cli.output import complain, part_with, visible
 from fastrec.errors import CorruptionError, FastrecError
 
 __all__ = ["VERBS", "main"]
@@ -58,18 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
-        code = 0
         try:
             code = _run(arguments)
             sys.stdout.flush()
             return code
         except BrokenPipeError:
-            reason = ""  # the reader, `head` for one, has had enough
+            code, reason = 0, ""  # the reader, `head` for one, has had enough
         except KeyboardInterrupt:
             code, reason = 130, "interrupted"
         except (FastrecError, OSError) as error:
             code, reason = 1, _told(error, mends=arguments[:1] == ["recover"])
-        _part_with_stdout()
+        part_with(sys.stdout)
         if reason:
             complain(reason)
         return code
@@ -148,14 +146,3 @@ def _open_what_is_closed() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
-
-
-def _part_with_stdout() -> None:
-    """Write what was printed so far; if nobody takes it, the interpreter must not try again when it ends."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)

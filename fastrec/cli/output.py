@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from fastrec.records.plain import to_json
 from fastrec.schema.texts import LOST
@@ -21,6 +22,7 @@ __all__ = [
     "complain",
     "folder_bytes",
     "mendable",
+    "part_with",
     "plural",
     "say",
     "say_json",
@@ -72,6 +74,17 @@ def complain(text: str) -> None:
         line = f"fastrec: {visible(text)}".encode(encoding, "backslashreplace").decode(encoding)
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
+
+
+def part_with(stream: IO[str]) -> None:
+    """Write what was printed so far; if nobody takes it, the interpreter must not try again when it ends."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def say_json(value: object, *, indent: int | None = 2) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from fastrec.cli.defaults import CommandRecorder
 from fastrec.cli.ending import Ending
-from fastrec.cli.output import complain
+from fastrec.cli.output import complain, part_with
 from fastrec.cli.values import Misuse
 from fastrec.errors import FastrecError, RecordingError
 from fastrec.times import format_duration
@@ -160,8 +160,12 @@ class Command:
         Nobody need read it: that changes nothing about how the command ended.
         """
         apart = redirect_stdout(sys.stderr) if self._stdout is None else nullcontext()
-        with apart, suppress(BrokenPipeError):
-            yield
+        with apart:
+            try:
+                yield
+                sys.stdout.flush()
+            except BrokenPipeError:
+                part_with(sys.stdout)
 
     @property
     def outcome(self) -> str:

@@ -297,12 +297,16 @@ def test_its_code_is_known_where_ends_of_children_are_ignored() -> None:
     assert subprocess.run(command, check=False, timeout=60).returncode == 3
 
 
-@pytest.mark.parametrize(("option", "deaf"), [("--json", "stdout"), ("--resume", "stderr")])
-def test_nobody_need_read_what_we_say_of_it(option: str, deaf: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "deaf", "unbuffered"),
+    [("--json", "stdout", ""), ("--json", "stdout", "1"), ("--resume", "stderr", "")],
+)
+def test_nobody_need_read_what_we_say_of_it(option: str, deaf: str, unbuffered: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, deaf: writer}
-    with child([*CHILD, option, "--", "sh", "-c", "exit 3"], **streams) as process:
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with child([*CHILD, option, "--", "sh", "-c", "exit 3"], env=environment, **streams) as process:
         os.close(writer)
         assert process.wait(60) == 3
     assert len(texts()) == 2
