@@ -329,7 +329,19 @@ def setup(rec):
 
 def test_of_a_file_it_stands_behind_a_second_pair_of_dashes(capfd: pytest.CaptureFixture[str]) -> None:
     Path("bench.py").write_text(LIVES)
-    file = ["record", "bench.py", "--rate", "500", "-o", "run.fastrec", "--json", "--", "left"]
+    file = [
+        "record",
+        "bench.py",
+        "--rate",
+        "500",
+        "-o",
+        "run.fastrec",
+        "--json",
+        "--duration",
+        "20",
+        "--",
+        "left",
+    ]
     soak = "import time; time.sleep(0.3); raise SystemExit(3)"
     assert main([*file, "--", sys.executable, "-c", soak, "--", "x"]) == 3
     about = json.loads(capfd.readouterr().out)
