@@ -11,7 +11,7 @@ from fastrec.records import queries
 from fastrec.records.breaks import Breaks
 from fastrec.records.chunks import Chunk
 from fastrec.records.columns import Column, Columns, Texts
-from fastrec.records.rows import Rows
+from fastrec.records.rows import Rows, Span
 from fastrec.records.runs import Runs, runs
 from fastrec.records.states import State, equal, shifted, state_dtype
 from fastrec.schema.forms import Store
@@ -27,6 +27,7 @@ class Asking:
     _columns: Columns
     _gaps: np.ndarray
     _period_ns: int | None
+    _until: str
 
     def transitions(self, field: str) -> np.ndarray:
         """Records whose state is not that of the record before; the first record is none.
@@ -140,6 +141,15 @@ class Asking:
         found = queries.counts(self._run_lengths(column), state)
         return self._spelled(found, column, texts, "state")
 
+    def _nothing_known(self, before: Span, after: Span, max_gap: str | int | dt.timedelta | None) -> bool:
+        """Whether an interval breaks between two neighbours."""
+        breaks = Breaks(
+            self._gaps, *queries.breaking(max_gap, self._period_ns), holds=self.store == "changes"
+        )
+        last_seen = int(before.rows()[self._until][0])
+        number, following = (int(one.numbers()[0]) for one in (before, after))
+        return breaks.between(number, last_seen, following, int(after.rows()["mono_ns"][0]))
+
     def _asked_of(self, field: str) -> tuple[Column, Texts, State]:
         column = self._columns.column(field, texts := Texts())
         nothing = self._columns.nothing()
@@ -184,8 +194,7 @@ class Asking:
         self, column: Column, silence_ns: int | None, every_gap: bool
     ) -> Iterator[queries.Openings]:
         """Where a state begins, or knowledge broke off before."""
-        holds = self.store == "changes"
-        until = "until_ns" if holds else "mono_ns"
+        holds, until = self.store == "changes", self._until
         breaks = Breaks(self._gaps, silence_ns, every_gap, holds=holds)
         value = last = None  # of the row before
         for span in self._rows.spans:

@@ -11,6 +11,7 @@ from fastrec.records.chunks import ArrayChunk, Chunk, as_bytes
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import COLUMNS, Store, payload_offset
+from fastrec.schema.loads import load
 from fastrec.schema.readable import readable
 from fastrec.schema.states import own_bits
 from fastrec.schema.texts import Text
@@ -106,6 +107,8 @@ class Column:
 
     Attributes
     ----------
+    load : Load or None
+        How the core reads it; None of what is no number.
     part : (offset, size, mask)
         The bytes of a record that make it, and which bits of them: 0 is all, else `size` is at most 8. Where
         these are equal, so are the values.
@@ -119,6 +122,8 @@ class Column:
         self._seen: dict[str, int] = {}
         bits = own_bits(field)
         masked = field.bits is not None and len(bits) <= 8
+        scalar = not field.shape and not field.text and field.dtype.kind in "iubf"
+        self.load = load(field, offset - field.offset) if scalar else None
         self.part = (offset, len(bits), int.from_bytes(bits, "little") if masked else 0)
 
     def values(self, chunk: Chunk, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Self, overload
 
@@ -17,6 +18,7 @@ from fastrec.records.columns import Columns
 from fastrec.records.conditions import Meeting
 from fastrec.records.exits import Exits
 from fastrec.records.following import Begin, Follows
+from fastrec.records.measuring import Measuring
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
@@ -28,7 +30,7 @@ __all__ = ["Records"]
 _FOREVER = 2**63
 
 
-class Records(Asking, Exits, Follows):
+class Records(Asking, Measuring, Exits, Follows):
     """Records of one channel, in the order of their numbers.
 
     Slicing and `between` copy nothing. Columns are gathered when they are asked for; the newest 64 MiB of
@@ -242,6 +244,37 @@ class Records(Asking, Exits, Follows):
         window = self._with(rows, self._gaps[inside])
         window._follows_window(self._rows, self._behind, ended=end < _FOREVER)
         return window
+
+    def at(self, time: int | str | dt.datetime, max_gap: str | int | dt.timedelta | None = None) -> Self:
+        """The record that says how it was at a time: the last one stamped then or before.
+
+        Parameters
+        ----------
+        time : int, str or datetime
+            As for `between`.
+        max_gap : str or timedelta, optional
+            As for `intervals`.
+
+        Returns
+        -------
+        Records
+            One record; none where nothing is known: before the first, after the last was seen last, and
+            where an interval would break between this record and the next.
+        """
+        when = parse_time(time, start=self.start or 0, end=self.end or 0, clock=self.clock)
+        before = self._rows.within(-_FOREVER, when + 1)
+        if not len(before):
+            return self[:0]
+        place = len(before) - 1
+        number = before.number(place)
+        if self._rows.number(place) != number:  # some stamps run backwards
+            place = bisect_left(range(len(self)), number, key=self._rows.number)
+        row = self._rows.at(place)
+        if when > int(row.rows()[self._until][0]):
+            last = place + 1 == len(self)
+            if last or self._nothing_known(row, self._rows.at(place + 1), max_gap):
+                return self[:0]
+        return self[place : place + 1]
 
     def last(self, amount: int | str | dt.timedelta) -> Self:
         """The newest records.

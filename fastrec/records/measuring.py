@@ -1,0 +1,217 @@
+"""Asking about numbers: how large they are, all in all and in the course of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from fastrec.errors import SchemaError
+from fastrec.records.chunks import ZONE, Chunk
+from fastrec.records.columns import Column, Columns, Texts
+from fastrec.records.rows import Rows, Span
+from fastrec.records.sums import SUM_DTYPE, piece, pieces, total
+from fastrec.schema import Field, Schema
+from fastrec.schema.forms import Store
+from fastrec.schema.readable import is_scaled, physical
+
+__all__ = ["Measuring"]
+
+_SNAPPING = 4
+"""Zones of a bucket that begins with one."""
+
+_LATEST = 2**63 - 1
+
+_BUCKET = np.dtype(
+    [("bucket", "<i8"), ("start", "<i8"), ("end", "<i8"), ("records", "<i8"), ("sums", SUM_DTYPE)]
+)
+
+
+class Measuring:
+    """The part of `Records` that answers questions about numbers."""
+
+    schema: Schema
+    store: Store
+    latest: int
+    _rows: Rows
+    _columns: Columns
+
+    def describe(self, *fields: str) -> np.ndarray:
+        """How large some fields are.
+
+        Parameters
+        ----------
+        *fields : str
+            Numbers: leaves, elements, or the recorder's columns. Default: every numeric scalar of the schema.
+
+        Returns
+        -------
+        structured ndarray, shape (n,)
+            A row per field: ``field`` (str), ``count`` u8 and ``nan`` u8, how many polls had a number and how
+            many NaN; ``min``, ``max``, Python numbers, exact, and ``mean`` f8, of physical values: a hold
+            counts as often as it was polled. Without a number they are None, None and NaN.
+
+        Raises
+        ------
+        SchemaError
+            If there is no such field, or it is no number.
+        """
+        asked = fields or tuple(field.name for field in self.schema.numeric)
+        columns = [self._numeric(name) for name in asked]
+        dtype = [
+            ("field", "O"),
+            ("count", "<u8"),
+            ("nan", "<u8"),
+            ("min", "O"),
+            ("max", "O"),
+            ("mean", "<f8"),
+        ]
+        found = np.empty(len(columns), dtype)
+        for row, column in zip(found, columns, strict=True):
+            row["field"] = column.field.name
+            parts = [part for span in self._rows.spans for part in pieces(span, column)]
+            sums = np.concatenate(parts) if parts else np.empty(0, SUM_DTYPE)
+            row["nan"] = sums["nan"].sum()
+            row["count"] = sums["polls"].sum() - row["nan"]
+            row["min"] = row["max"] = None
+            row["mean"] = np.nan
+            if row["count"]:
+                kind = f"<{column.load.kind}8"
+                ends = sums["min"].view(kind).min(keepdims=True), sums["max"].view(kind).max(keepdims=True)
+                row["min"], row["max"] = (one.item() for one in _physical(column.field, *ends))
+                row["mean"] = _mean(sums, column, self._rows)
+        return found
+
+    def downsample(self, points: int, field: str) -> np.ndarray:
+        """A number in the course of time, in fewer points: no spike is lost.
+
+        Parameters
+        ----------
+        points : int
+            Stretches of equal time into which the time from the first record to the last is divided. Where
+            they are as long as `ZONE` records four times and more, each begins with a zone, so that records
+            need not be read.
+        field : str
+            As in `describe`.
+
+        Returns
+        -------
+        structured ndarray, shape (n,)
+            A row per stretch that has records: ``start``, ``end`` i8, ns at which the earliest was seen, and
+            the latest was seen last; ``records`` i8; ``min`` and ``max``: physical values, NaN aside, in native
+            byte order.
+
+        Raises
+        ------
+        SchemaError
+            If there is no such field, it is no number, or `points` is below 1.
+        """
+        if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 1:
+            raise SchemaError(f"downsample() takes a count of points from 1 on, not {points!r:.40}")
+        column = self._numeric(field)
+        found = [part for part in self._buckets(column, int(points)) if len(part)]
+        raw = np.dtype(f"<{column.load.kind}8")
+        number = np.dtype(np.float64) if is_scaled(column.field) else column.field.dtype.newbyteorder("=")
+        dtype = [("start", "<i8"), ("end", "<i8"), ("records", "<i8"), ("min", number), ("max", number)]
+        if not found:
+            return np.empty(0, dtype)
+        rows = np.concatenate(found)
+        # Where stamps fall, the time goes on from the latest.
+        bucket = np.maximum.accumulate(rows["bucket"])
+        first = np.flatnonzero(np.diff(bucket, prepend=-1))
+        line = np.empty(len(first), dtype)
+        line["start"] = np.minimum.reduceat(rows["start"], first)
+        line["end"] = np.maximum.reduceat(rows["end"], first)
+        line["records"] = np.add.reduceat(rows["records"], first)
+        least = np.minimum.reduceat(rows["sums"]["min"].view(raw), first)
+        most = np.maximum.reduceat(rows["sums"]["max"].view(raw), first)
+        if raw.kind == "f":
+            nothing = least > most
+            least[nothing] = most[nothing] = np.nan
+        line["min"], line["max"] = _physical(column.field, least, most)
+        return line
+
+    def _numeric(self, name: str) -> Column:
+        column = self._columns.column(name, Texts())
+        if column.load is None:
+            raise SchemaError(
+                f"{name!r:.80} is no number, but {column.field.dtype} of shape {column.field.shape}"
+            )
+        return column
+
+    def _buckets(self, column: Column, points: int) -> Iterator[np.ndarray]:
+        """Pieces of records, each in one bucket of time: ndarray of `_BUCKET`."""
+        if not len(self._rows):
+            return
+        first = int(self._rows.at(0).rows()["mono_ns"][0])
+        length = max(0, self.latest - first) + 1
+        until = "until_ns" if self.store == "changes" else "mono_ns"
+        edges = np.array([first + length * one // points for one in range(points)])
+        snaps = len(self._rows) >= _SNAPPING * ZONE * points
+        for span in self._rows.spans:
+            times = span.chunk.times(span.start, span.stop) if snaps else None
+            if times is not None and span.chunk.zone_starts and column.zone is not None:
+                for found in pieces(span, column):
+                    yield _snapped(span.chunk, found, edges, until)
+            else:
+                yield from _cut(span, column, edges, until)
+
+
+def _snapped(chunk: Chunk, found: np.ndarray, edges: np.ndarray, until: str) -> np.ndarray:
+    """Pieces in the buckets in which they begin."""
+    rows = np.empty(len(found), _BUCKET)
+    rows["sums"], rows["records"] = found, found["stop"] - found["start"]
+    times = chunk.times(int(found["start"][0]), int(found["stop"][-1]))
+    low = np.searchsorted(times.starts, found["start"], "right") - 1
+    high = np.searchsorted(times.stops, found["stop"], "left")
+    ends = np.column_stack([low, high + 1]).ravel()
+    rows["start"] = np.minimum.reduceat(np.append(times.least, _LATEST), ends)[::2]
+    rows["end"] = np.maximum.reduceat(np.append(times.most, -_LATEST), ends)[::2]
+    # Of some blocks only a part is meant.
+    for cut in np.flatnonzero((times.starts[low] != found["start"]) | (times.stops[high] != found["stop"])):
+        some = chunk.rows(int(found["start"][cut]), int(found["stop"][cut]))
+        rows["start"][cut], rows["end"][cut] = some["mono_ns"].min(), some[until].max()
+    rows["bucket"] = np.searchsorted(edges, rows["start"], "right") - 1
+    return rows
+
+
+def _cut(span: Span, column: Column, edges: np.ndarray, until: str) -> Iterator[np.ndarray]:
+    """Pieces of records that are all in one bucket, by their stamps."""
+    for block in span.blocks():
+        rows = block.rows()
+        bucket = np.maximum.accumulate(np.searchsorted(edges, rows["mono_ns"], "right") - 1)
+        borders = np.append(np.flatnonzero(np.diff(bucket, prepend=-1)), len(rows))
+        found = np.empty(len(borders) - 1, _BUCKET)
+        for row, (start, stop) in zip(found, pairwise(borders.tolist()), strict=True):
+            some = rows[start:stop]
+            row["bucket"], row["records"] = bucket[start], stop - start
+            row["start"], row["end"] = some["mono_ns"].min(), some[until].max()
+            row["sums"] = piece(column, some, start)[0]
+        yield found
+
+
+def _physical(field: Field, least: np.ndarray, most: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Physical values of the ends; a scale below 0 turns them round."""
+    ends = [physical(field, one.astype(field.dtype)) for one in (least, most)]
+    return tuple(ends if field.scale > 0 else reversed(ends))
+
+
+def _mean(found: np.ndarray, column: Column, rows: Rows) -> float:
+    """Of all polls that had a number."""
+    polls = int(found["polls"].sum()) - int(found["nan"].sum())
+    whole = total(found, column.load.kind + "8")
+    if whole is None:
+        whole = sum(_total(column, block.rows()) for block in rows.blocks())
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = whole / polls
+        return float(mean * column.field.scale + column.field.bias)
+
+
+def _total(column: Column, rows: np.ndarray) -> int:
+    """Sum of the polls of some rows, by ever smaller pieces; one of a single record is never too wide."""
+    whole = total(piece(column, rows, 0), column.load.kind + "8")
+    if whole is not None:
+        return whole
+    half = len(rows) // 2
+    return _total(column, rows[:half]) + _total(column, rows[half:])

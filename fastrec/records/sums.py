@@ -1,0 +1,115 @@
+"""Sums of a numeric column: of records that zones sum up by the zones, of others by the same kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fastrec.core.zone import zone_of
+from fastrec.records.chunks import BLOCK, ZONE, Chunk
+from fastrec.records.columns import Column
+from fastrec.records.rows import Span
+from fastrec.records.runs import ZONES, inside
+
+__all__ = ["SUM_DTYPE", "piece", "pieces", "total"]
+
+SUM_DTYPE = np.dtype(
+    [
+        ("start", "<i8"),
+        ("stop", "<i8"),
+        ("polls", "<u8"),
+        ("min", "<u8"),
+        ("max", "<u8"),
+        ("sum", "<u8"),
+        ("nan", "<u8"),
+    ]
+)
+"""Rows ``start ... stop - 1`` of a chunk, and what a zone says of them (FORMAT.md): patterns of 8 bytes."""
+
+
+def pieces(span: Span, column: Column) -> Iterator[np.ndarray]:
+    """Some rows in pieces, one behind the other: zones where there are some.
+
+    Parameters
+    ----------
+    span : Span
+    column : Column
+        Of a numeric scalar.
+
+    Yields
+    ------
+    ndarray of SUM_DTYPE
+    """
+    chunk = span.chunk
+    zones = chunk.zone_starts if column.zone is not None else range(0)
+    low, high = inside(zones, span)
+    if low == high:
+        yield from _read(chunk, column, span.start, span.stop)
+        return
+    yield from _read(chunk, column, span.start, zones[low])
+    for first in range(low, high, ZONES):
+        last = min(first + ZONES, high)
+        found = np.empty(last - first, SUM_DTYPE)
+        found["start"] = np.arange(first, last) * ZONE + zones.start
+        found["stop"] = found["start"] + ZONE
+        some = chunk.zones(first, last)
+        found["polls"] = some["polls"]
+        for name in ("min", "max", "sum", "nan"):
+            found[name] = some[name][:, column.zone]
+        yield found
+    yield from _read(chunk, column, zones[high - 1] + ZONE, span.stop)
+
+
+def _read(chunk: Chunk, column: Column, start: int, stop: int) -> Iterator[np.ndarray]:
+    for low in range(start, stop, BLOCK):
+        high = min(low + BLOCK, stop)
+        yield piece(column, chunk.rows(low, high), low)
+
+
+def piece(column: Column, rows: np.ndarray, start: int) -> np.ndarray:
+    """Some rows of a chunk, from place `start` on, as one piece: ndarray of SUM_DTYPE, shape (1,)."""
+    holds = rows.dtype.fields.get("until_ns")
+    weight = rows.dtype.fields["polls"][1] if holds else 0
+    data = np.ascontiguousarray(rows).view(np.uint8)
+    found = zone_of(data, rows.dtype.itemsize, [column.load], weight)
+    return np.array([(start, start + len(rows), *np.frombuffer(found, "<u8", 5).tolist())], SUM_DTYPE)
+
+
+def total(found: np.ndarray, kind: str) -> int | float | None:
+    """Sum of all polls of some pieces; NaN aside.
+
+    Parameters
+    ----------
+    found : ndarray of SUM_DTYPE, at least one
+    kind : "i8", "u8" or "f8"
+
+    Returns
+    -------
+    int, float or None
+        Of integers exactly; None if a piece is too wide for that, and smaller ones are to be asked.
+    """
+    if kind == "f8":
+        return float(found["sum"].view("<f8").sum())
+    # Sums are kept modulo 2**64. What is above `polls` times the smallest is known where it is less.
+    polls, least = found["polls"], found["min"]
+    if not _fits(found["max"] - least, polls):
+        return None
+    above = found["sum"] - polls * least
+    floor = int(least.view(f"<{kind}").min())
+    over = least - np.uint64(floor % 2**64)
+    if _fits(over, polls):
+        lowest = floor * _exact(polls) + _exact(polls * over)
+    else:
+        lowest = int(np.dot(polls.astype(object), least.view(f"<{kind}").astype(object)))
+    return lowest + _exact(above)
+
+
+def _fits(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether products of these are surely below 2**64."""
+    return bool((one.astype(np.float64) * other.astype(np.float64) < 2.0**63).all())
+
+
+def _exact(numbers: np.ndarray) -> int:
+    """Sum of numbers of 64 bits, beyond 64 bits."""
+    return (int((numbers >> np.uint64(32)).sum()) << 32) + int((numbers & np.uint64(0xFFFF_FFFF)).sum())
