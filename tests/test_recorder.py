@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import threading
@@ -23,7 +22,7 @@ import numpy as np
 import pytest
 from common import SCHEMA, check_records, raw
 from programs import build, load_apart
-from waiting import until
+from waiting import taken_away, until
 
 import fastrec as fr
 from fastrec.schema.gaps import Cause
@@ -961,9 +960,9 @@ class TestMoved:
     def test_removed(self, tmp_path: Path) -> None:
         with pytest.raises(fr.RecordingError, match="was removed while"), fr.Recorder(tmp_path / "r") as rec:
             rec.add("a", schema=STATUS)
-            shutil.rmtree(tmp_path / "r")
+            until(lambda: taken_away(tmp_path / "r"))
         with fr.Recorder(tmp_path / "r"):
-            shutil.rmtree(tmp_path / "r")
+            until(lambda: taken_away(tmp_path / "r"))
         assert os.listdir(tmp_path) == []
 
     def test_what_went_with_the_folder_is_not_durable(self, tmp_path: Path) -> None:
@@ -974,7 +973,7 @@ class TestMoved:
         until(lambda: channel.stats.durable == 3000)
         ring = json.loads((tmp_path / "r/sessions.jsonl").read_text())["rings"] + ".a"
         assert ring in os.listdir("/dev/shm")
-        shutil.rmtree(tmp_path / "r")
+        until(lambda: taken_away(tmp_path / "r"))
         until(lambda: channel.spooling.marks()["error"] == errno.ENOENT)
         channel.extend(np.zeros(500, STATUS))
         assert (channel.stats.written, channel.stats.durable, len(channel.last(3500))) == (0, 0, 3500)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -93,7 +93,7 @@ def test_every_folder_that_was_removed_is_told_with_all_it_had(
     push(rec, 5, "a", "b", "c", "d")
     until(lambda: all(channel.stats.durable == channel.stats.published for channel in rec.channels.values()))
     for name in "abc":
-        shutil.rmtree(path / "channels" / name)
+        until(partial(taken_away, path / "channels" / name))
     push(rec, 5, "a", "c", "d")
     with pytest.raises(fr.RecordingError) as caught:
         rec.stop()
