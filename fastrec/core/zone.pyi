@@ -8,3 +8,6 @@ def zone_of(
     zone_fields: Collection[tuple[int, str, int, bool, int, int]],
     weight_at: int = 0,
 ) -> bytes: ...
+def read_zones(
+    fd: int, offset: int, k: int, columns: Buffer, base: int, first: int, out: Buffer, whole: Buffer
+) -> None: ...

@@ -1,6 +1,19 @@
 """What 1024 records say together, as FORMAT.md has it in a row of ``zones``."""
 
-from libc.stdint cimport uint64_t
+from libc.errno cimport EINTR, errno
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memset, strerror
+from posix.types cimport off_t
+
+from fastrec.core.crc32c cimport fr_crc32c
+
+
+cdef extern from "<unistd.h>" nogil:
+    ssize_t pread(int fd, void *data, size_t size, off_t offset)
+
+cdef enum:
+    PIECE = 65536  # bytes that are read at once: memory that stays in the caches
 
 
 cdef bytearray as_fields(zone_fields):
@@ -31,3 +44,62 @@ def zone_of(const unsigned char[::1] records not None, size_t stride, zone_field
     if records.shape[0]:
         fr_zone_add(&zone, &records[0], records.shape[0] // stride, stride, weight_at)
     return bytes(row)
+
+
+def read_zones(int fd, uint64_t offset, size_t k, const int64_t[::1] columns not None, unsigned int base,
+               uint64_t first, uint64_t[:, ::1] out not None, uint8_t[::1] whole not None):
+    """Zone rows of a file, as many as `whole` has room for, reduced to some of their `k` fields.
+
+    The first one is at `offset`, and has the number `first`, with which and with `base` its checksum begins.
+    Into a row of `out`: polls, then min, max, sum and nan of each of `columns`, then the last 8 bytes of the
+    row. `whole` is 1 where the checksum matches, 0 where it does not, or the file ends.
+    """
+    cdef size_t size = FR_ZONE_SIZE(k), count = whole.shape[0], m = columns.shape[0], done, i, j, n
+    cdef size_t at_once = max(1, PIECE // size)
+    cdef ssize_t got
+    cdef unsigned char *data
+    cdef uint64_t number
+    cdef uint64_t *row
+    cdef uint32_t crc
+    if <size_t> out.shape[0] < count or <size_t> out.shape[1] != 2 + 4 * m:
+        raise ValueError(f"{out.shape[0]} x {out.shape[1]} words for {count} zones of {m} fields")
+    for i in range(m):
+        if columns[i] < 0 or <size_t> columns[i] >= k:
+            raise ValueError(f"no field {columns[i]} of {k}")
+    if not count:
+        return
+    memset(&whole[0], 0, count)
+    data = <unsigned char *> malloc(at_once * size)
+    if data == NULL:
+        raise MemoryError
+    try:
+        done = 0
+        while done < count:
+            n = min(at_once, count - done)
+            with nogil:
+                got = pread(fd, data, n * size, offset + done * size)
+            if got < 0 and errno == EINTR:
+                continue
+            if got < 0:
+                raise OSError(errno, strerror(errno).decode())
+            n = <size_t> got // size
+            if n == 0:
+                break
+            with nogil:
+                for i in range(n):
+                    row = <uint64_t *> (data + i * size)
+                    number = first + done + i
+                    crc = fr_crc32c(fr_crc32c(base, &number, sizeof(number)), row, size - 4)
+                    whole[done + i] = memcmp(&crc, data + (i + 1) * size - 4, 4) == 0
+                    out[done + i, 0] = row[0]
+                    for j in range(m):
+                        out[done + i, 1 + j] = row[1 + columns[j]]
+                        out[done + i, 1 + m + j] = row[1 + k + columns[j]]
+                        out[done + i, 1 + 2 * m + j] = row[1 + 2 * k + columns[j]]
+                        out[done + i, 1 + 3 * m + j] = row[1 + 3 * k + columns[j]]
+                    out[done + i, 1 + 4 * m] = row[1 + 4 * k]
+            done += n
+    finally:
+        free(data)
+    if done < count:
+        memset(&out[done, 0], 0, (count - done) * (2 + 4 * m) * 8)

@@ -6,7 +6,7 @@ And the same rows as a newer schema has them: only rows that are looked at are c
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 
@@ -150,7 +150,7 @@ class SegmentChunk(Chunk):
         if low >= high:
             return super().polls(start, stop)
         begin, end = zones[low], zones[high - 1] + layout.BLOCK_ROWS
-        summed = int(self.zones(low, high)["polls"].sum(dtype=np.uint64))
+        summed = int(self.zones(low, high, ())["polls"].sum(dtype=np.uint64))
         return super().polls(start, begin) + summed + super().polls(end, stop)
 
     @property
@@ -159,9 +159,9 @@ class SegmentChunk(Chunk):
         first, last = -(-self.start // block), self.stop // block
         return range(first * block - self.start, last * block - self.start, block)
 
-    def zones(self, low: int, high: int) -> np.ndarray:
+    def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
         first = -(-self.start // layout.BLOCK_ROWS)
-        return self.segment.zones(first + low, first + high)
+        return self.segment.zones(first + low, first + high, columns)
 
 
 def _batches(starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

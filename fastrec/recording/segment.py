@@ -11,6 +11,7 @@ import io
 import mmap
 import os
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import NamedTuple
@@ -385,15 +386,15 @@ class Segment(SegmentFiles):
         """The committed texts in order of their ids; an error in the place of a damaged one."""
         return self.stored_texts.upto(self.read.string_bytes)
 
-    def zones(self, first: int, last: int) -> np.ndarray:
-        """Zone rows ``first ... last - 1``; those that the file lacks are made from the records."""
+    def zones(self, first: int, last: int, columns: Sequence[int]) -> np.ndarray:
+        """Zone rows ``first ... last - 1`` of some numeric fields; what the file lacks is made anew."""
         try:
-            zones, whole = self.stored_zones(first, last)
+            zones, whole = self.stored_zones(first, last, columns)
         except CorruptionError:
-            zones = np.zeros(last - first, self.zone_dtype)
+            zones = np.zeros(last - first, layout.zone_dtype(len(columns)))
             whole = np.zeros(last - first, bool)
-        block = layout.BLOCK_ROWS
+        fields, block = [self.stock.schema.numeric[one] for one in columns], layout.BLOCK_ROWS
         for zone in np.flatnonzero(~whole).tolist():
             at = (first + zone) * block
-            zones[zone] = summarise(self.rows(at, at + block), self.stock.schema.numeric)[0]
+            zones[zone] = summarise(self.rows(at, at + block), fields)[0]
         return zones

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from fastrec.core.zone import read_zones
 from fastrec.recording import layout, opening
 from fastrec.schema import Schema
 
@@ -133,19 +135,30 @@ class SegmentFiles:
         dtype = self.zone_dtype
         return max(0, self.size("zones") - layout.header_size(dtype)) // dtype.itemsize
 
-    def stored_zones(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Zone rows ``first ... last - 1`` as the file has them, and which of them are there and whole."""
+    def stored_zones(
+        self, first: int, last: int, columns: Sequence[int] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Zone rows ``first ... last - 1`` as the file has them, and which of them are there and whole.
+
+        Parameters
+        ----------
+        first, last : int
+        columns : sequence of int, optional
+            Numeric fields to which the rows are reduced; their ``crc`` is still that of the file.
+        """
         dtype = self.zone_dtype
-        zones, whole = np.zeros(last - first, dtype), np.zeros(last - first, bool)
+        k = len(self.stock.schema.numeric)
+        chosen = np.arange(k) if columns is None else np.array(columns, np.int64)
+        words = np.empty((last - first, 2 + 4 * len(chosen)), np.uint64)
+        whole = np.zeros(last - first, np.uint8)
         try:
             descriptor = self.open("zones")
         except FileNotFoundError:
-            return zones, whole
-        header = layout.npy_header(dtype)
-        with io.FileIO(descriptor) as file:
-            layout.check_header(file.read(len(header)), header, str(self.path("zones")))
-            data = os.pread(descriptor, (last - first) * dtype.itemsize, len(header) + first * dtype.itemsize)
-        rows = np.frombuffer(data, dtype, len(data) // dtype.itemsize)
-        zones[: len(rows)] = rows
-        whole[: len(rows)] = layout.whole_rows(rows, self.base, first)
-        return zones, whole
+            words[:] = 0
+        else:
+            header = layout.npy_header(dtype)
+            with io.FileIO(descriptor) as file:
+                layout.check_header(file.read(len(header)), header, str(self.path("zones")))
+                at = len(header) + first * dtype.itemsize
+                read_zones(descriptor, at, k, chosen, self.base, first, words, whole)
+        return words.view(layout.zone_dtype(len(chosen)))[:, 0], whole.astype(bool)

@@ -152,8 +152,10 @@ class Chunk(Protocol):
         ]
         return np.concatenate(parts).view(self.rows(0, 0).dtype)
 
-    def zones(self, low: int, high: int) -> np.ndarray:
-        """The zones that begin at ``zone_starts[low:high]``: ndarray of zone_dtype(k), k numeric fields."""
+    def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
+        """The zones that begin at ``zone_starts[low:high]``, of some of the numeric fields of the schema:
+        ndarray of zone_dtype(len(columns)), whose ``crc`` means nothing.
+        """
         raise IndexError(f"zones {low} to {high} of a chunk that has none")
 
     def times(self, start: int, stop: int) -> Times | None:

@@ -153,7 +153,8 @@ class Column:
 
         Parameters
         ----------
-        zones : ndarray of zone_dtype(k), shape (z,)
+        zones : ndarray of zone_dtype(1), shape (z,)
+            Of this field.
 
         Returns
         -------
@@ -161,7 +162,7 @@ class Column:
         values : ndarray, shape (z,)
             Like those of `values`; of zones that are not steady any value.
         """
-        least, most, nan = (np.ascontiguousarray(zones[name][:, self.zone]) for name in ("min", "max", "nan"))
+        least, most, nan = (np.ascontiguousarray(zones[name][:, 0]) for name in ("min", "max", "nan"))
         kind = "<" + self.field.kind
         steady = (least.view(kind) == most.view(kind)) & (nan == 0)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -73,7 +73,7 @@ class Meeting:
             starts = np.arange(first, last) * ZONE + zones.start
             edges = np.append(starts, starts[-1] + ZONE)
             touched = [np.diff(np.searchsorted(places, edges)) > 0 for places in changed]
-            may, must = self._pruning.verdict(chunk.zones(first, last), touched)
+            may, must = self._pruning.verdict(chunk.zones(first, last, self._pruning.columns), touched)
             yield starts[must], starts[must] + ZONE
             begins, ends = stretches(may & ~must)
             yield from self._read(chunk, starts[begins], starts[ends - 1] + ZONE, changed)

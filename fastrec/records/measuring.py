@@ -99,8 +99,8 @@ class Measuring:
         -------
         structured ndarray, shape (n,)
             A row per stretch that has records: ``start``, ``end`` i8, ns at which the earliest was seen, and
-            the latest was seen last; ``records`` i8; ``min`` and ``max``: physical values, NaN aside, in native
-            byte order.
+            the latest was seen last; ``records`` i8; ``min`` and ``max``: physical values,
+            NaN aside, in native byte order.
 
         Raises
         ------

@@ -46,6 +46,13 @@ class Pruning:
     steps : Steps
     schema : Schema
     store : "every" or "changes"
+
+    Attributes
+    ----------
+    columns : list of int
+        Which numeric fields of the schema the zones are to have.
+    useful : bool
+        Whether they can tell anything.
     """
 
     def __init__(self, steps: Steps, schema: Schema, store: Store) -> None:
@@ -53,10 +60,13 @@ class Pruning:
         self._patterns = np.array(steps.patterns, np.uint64)
         begin = payload_offset(store)
         columns = {load(one, begin): place for place, one in enumerate(schema.numeric)}
-        self._loads = [(one, columns.get(one)) for one in steps.loads]
         # Bits are asked of words without a sign; in zones they may have one.
         signed = {one._replace(kind="u"): place for one, place in columns.items() if one.kind == "i"}
-        self._words = [columns.get(one, signed.get(one)) for one in steps.loads]
+        known = [(columns.get(one), columns.get(one, signed.get(one))) for one in steps.loads]
+        self.columns = sorted({place for _, place in known if place is not None})
+        at = {place: number for number, place in enumerate(self.columns)}
+        self._loads = [(one, at.get(place)) for one, (place, _) in zip(steps.loads, known, strict=True)]
+        self._words = [at.get(place) for _, place in known]
         numbers = {"field", "among", "real", "whole"}
         self.useful = any(
             step.kind == "given"
@@ -71,6 +81,7 @@ class Pruning:
         Parameters
         ----------
         zones : ndarray of zone_dtype(k), shape (z,)
+            Of the `columns`.
         changed : sequence of ndarray of bool, shape (z,)
             Whether any record is one with which a field changed, for each that the condition asks for.
         """

@@ -90,7 +90,7 @@ def inside(zones: range, span: Span) -> tuple[int, int]:
 
 def _surveyed(chunk: Chunk, column: Column, low: int, high: int) -> Iterator[Runs]:
     """The runs of some zones: of those with one state by the zone alone."""
-    steady, values = column.of_zones(chunk.zones(low, high))
+    steady, values = column.of_zones(chunk.zones(low, high, [column.zone]))
     starts = np.arange(low, high) * ZONE + chunk.zone_starts.start
     # A zone that goes on with the state of the steady one before opens nothing.
     opens = steady.copy()

@@ -53,10 +53,10 @@ def pieces(span: Span, column: Column) -> Iterator[np.ndarray]:
         found = np.empty(last - first, SUM_DTYPE)
         found["start"] = np.arange(first, last) * ZONE + zones.start
         found["stop"] = found["start"] + ZONE
-        some = chunk.zones(first, last)
+        some = chunk.zones(first, last, [column.zone])
         found["polls"] = some["polls"]
         for name in ("min", "max", "sum", "nan"):
-            found[name] = some[name][:, column.zone]
+            found[name] = some[name][:, 0]
         yield found
     yield from _read(chunk, column, zones[high - 1] + ZONE, span.stop)
 
