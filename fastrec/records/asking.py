@@ -146,9 +146,7 @@ class Asking:
         breaks = Breaks(
             self._gaps, *queries.breaking(max_gap, self._period_ns), holds=self.store == "changes"
         )
-        last_seen = int(before.rows()[self._until][0])
-        number, following = (int(one.numbers()[0]) for one in (before, after))
-        return breaks.between(number, last_seen, following, int(after.rows()["mono_ns"][0]))
+        return breaks.before(after, int(before.numbers()[0]), int(before.rows()[self._until][0]))
 
     def _asked_of(self, field: str) -> tuple[Column, Texts, State]:
         column = self._columns.column(field, texts := Texts())
@@ -204,13 +202,10 @@ class Asking:
             for run in runs(span, column, zoned=not holds):
                 broken = breaks.within(chunk, max(span.start, run.start - 1), run.stop)
                 seq_before, until_before = chunk.numbers_at(broken - 1), chunk.at(broken - 1)[until]
-                if run.start == span.start and last is not None:
-                    first = chunk.rows(run.start, run.start + 1)
-                    number = int(chunk.numbers(run.start, run.start + 1)[0])
-                    if breaks.between(*last, number, int(first["mono_ns"][0])):
-                        broken = np.insert(broken, 0, run.start)
-                        seq_before = np.insert(seq_before, 0, last[0])
-                        until_before = np.insert(until_before, 0, last[1])
+                if run.start == span.start and last is not None and breaks.before(span, *last):
+                    broken = np.insert(broken, 0, run.start)
+                    seq_before = np.insert(seq_before, 0, last[0])
+                    until_before = np.insert(until_before, 0, last[1])
                 opens = ~equal(shifted(run.values, value), run.values)
                 opens[0] |= value is None
                 row, values = run.places[opens], run.values[opens]

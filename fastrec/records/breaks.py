@@ -6,6 +6,7 @@ import numpy as np
 
 from fastrec.records.chunks import Chunk
 from fastrec.records.queries import accounts, holes
+from fastrec.records.rows import Span
 from fastrec.records.runs import silences
 
 __all__ = ["Breaks"]
@@ -58,8 +59,10 @@ class Breaks:
         found = [some for some in found if len(some)]
         return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
 
-    def between(self, seq_before: int, until_before: int, seq: int, time: int) -> bool:
-        """Whether it breaks between two records, by their numbers and ns."""
+    def before(self, span: Span, seq_before: int, until_before: int) -> bool:
+        """Whether it breaks before the first of some rows, after a record of this number, last seen then."""
+        first = Span(span.chunk, span.start, span.start + 1)
+        seq, time = int(first.numbers()[0]), int(first.rows()["mono_ns"][0])
         if self._silence_ns is not None and time - until_before > self._silence_ns:
             return True
         ends = np.array([seq_before, seq], np.uint64)

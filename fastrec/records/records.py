@@ -13,7 +13,7 @@ import numpy as np
 from fastrec.errors import SchemaError
 from fastrec.expressions.binding import bind
 from fastrec.records.asking import Asking
-from fastrec.records.chunks import Chunk, copy_of
+from fastrec.records.chunks import BLOCK, Chunk, copy_of
 from fastrec.records.columns import Columns
 from fastrec.records.conditions import Meeting
 from fastrec.records.exits import Exits
@@ -199,6 +199,18 @@ class Records(Asking, Measuring, Exits, Follows):
             raise SchemaError("records are in pieces, so an array of them is a copy; leave out copy=False")
         array = self.to_numpy()
         return array if dtype is None else array.astype(dtype, copy=False)
+
+    def chunks(self, size: int = BLOCK) -> Iterator[Self]:
+        """The same records, at most `size` at a time: what is made of one of them needs so much memory.
+
+        Raises
+        ------
+        SchemaError
+            If the size is below 1.
+        """
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise SchemaError(f"chunks() takes a count of records from 1 on, not {size!r:.40}")
+        return (self[start : start + int(size)] for start in range(0, len(self), int(size)))
 
     def _slice(self, key: slice) -> Self:
         start, stop, step = key.indices(len(self))

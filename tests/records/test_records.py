@@ -88,6 +88,20 @@ def test_empty_records_keep_their_schema():
             empty.where(mode="NONE_OF_THEM")
 
 
+def test_chunks_are_all_of_it_piece_by_piece():
+    records = build(
+        sample(1000, seed=2), (300, 301, 900), lost=gaps((0, 1, Cause.MISSED), (500, 3, Cause.FAILED))
+    )
+    parts = list(records.chunks(256))
+    assert [len(part) for part in parts] == [256, 256, 256, 232]
+    assert b"".join(part.to_numpy().tobytes() for part in parts) == records.to_numpy().tobytes()
+    assert sum(len(part.gaps) for part in parts) == 2 and list(records[:0].chunks()) == []
+    assert [len(part) for part in records.chunks()] == [1000]
+    for size in (0, -1, "3", 1.5):
+        with pytest.raises(SchemaError, match="chunks"):
+            records.chunks(size)
+
+
 def test_rows_keep_their_numbers_through_selections(block):
     array = sample(200, seed=4)
     raw(array).view(np.uint8).reshape(200, -1)[:, 12:16] = 0xAB  # padding
