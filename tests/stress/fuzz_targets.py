@@ -163,6 +163,7 @@ def look(run: Recording) -> None:
 
 def look_at(records: Records) -> None:
     assert len(records) >= 0
+    first, last = (records.schema.fields[place].name for place in (0, -1))
     for ask in (
         lambda: repr(records),
         lambda: (records.start, records.end),
@@ -170,7 +171,14 @@ def look_at(records: Records) -> None:
         lambda: records[:3].decode(),
         lambda: records[-3:].decode(),
         lambda: records.between("+1s", "+2s").seq,
-        lambda: records.durations(records.schema.fields[0].name),
+        lambda: records.durations(first),
+        lambda: records.intervals(last, 0),
+        lambda: records.transitions(last),
+        lambda: records.counts(first),
+        lambda: records.at("+1ms").seq,
+        lambda: records.describe(),
+        lambda: records.downsample(7, "mono_ns"),
+        lambda: records.where(f"{first} != 0 or changed({last})").seq,
     ):
         with suppress(fr.FastrecError):
             ask()
