@@ -222,6 +222,10 @@ def check_records(
 
     running = records.where(mode="RUN")
     assert running.seq.tolist() == np.flatnonzero(array["mode"] == 1).tolist()
+    assert (
+        records.where("mode == RUN and level == 1.5").seq.tolist()
+        == np.flatnonzero((array["mode"] == 1) & (array["level"] == 1.5)).tolist()
+    )
     assert running.where(total=2**64 - 1).seq.tolist() == [
         seq for seq in running.seq.tolist() if array["total"][seq] == 2**64 - 1
     ]
@@ -237,6 +241,65 @@ def check_records(
         expected = naive_intervals(rows, records.gaps, 3_000, False)
         check_intervals(records.intervals(name, max_gap="3us"), expected)
         check_intervals(records.durations(name, max_gap="3us"), naive_durations(expected))
+        check_counts(records.counts(name), rows)
+    check_described(records, array)
+    check_at(records, rows_of(array, array["mode"], range(count)), 1_000, "1us")
+
+
+def check_counts(found: np.ndarray, rows: Sequence[Row]) -> None:
+    """Compare what `counts` returned with records counted one by one."""
+    totals: list[list] = []
+    for row in rows:
+        total = next((total for total in totals if same(total[0], row.state)), None)
+        if total is None:
+            totals.append(total := [row.state, 0, 0])
+        total[1] += 1
+        total[2] += row.polls
+    assert len(found) == len(totals)
+    for one, (state, records, polls) in zip(found, totals, strict=True):
+        assert same(one["state"].tolist(), state) and (one["records"], one["polls"]) == (records, polls)
+
+
+def check_described(records: Records, array: np.ndarray) -> None:
+    """`describe` and `downsample` of records of `SCHEMA`, by Python's own numbers."""
+    weights = array["polls"].tolist() if "polls" in array.dtype.names else [1] * len(array)
+    known = {
+        "mode": array["mode"].tolist(),
+        "level": array["level"].tolist(),
+        "total": array["total"].tolist(),
+        "axis.pos": array["axis"]["pos"].tolist(),
+        "axis.on": array["axis"]["on"].tolist(),
+    }
+    found = records.describe()
+    assert found["field"].tolist() == list(known)
+    for row, values in zip(found, known.values(), strict=True):
+        numbers = [(value, weight) for value, weight in zip(values, weights, strict=True) if value == value]
+        polls = sum(weight for _, weight in numbers)
+        assert (row["count"], row["nan"]) == (polls, sum(weights) - polls)
+        assert (row["min"], row["max"]) == (min(numbers)[0], max(numbers)[0])
+        assert row["mean"] == sum(value * weight for value, weight in numbers) / polls
+    one = records.downsample(1, "total")
+    assert one.tolist() == [
+        (records.start, records.end, len(array), min(known["total"]), max(known["total"]))
+    ]
+
+
+def naive_at(rows: Sequence[Row], lost: np.ndarray, when: int, silence_ns: int | None, every: bool) -> list:
+    """Numbers of the records, one or none, that say how it was at a time."""
+    before = [place for place, row in enumerate(rows) if row.time <= when]
+    if not before:
+        return []
+    near = [row._replace(state=0) for row in rows[before[-1] : before[-1] + 2]]
+    goes_on = len(near) == 2 and len(naive_intervals(near, lost, silence_ns, every)) == 1
+    return [near[0].seq] if when <= near[0].until or goes_on else []
+
+
+def check_at(records: Records, rows: Sequence[Row], silence_ns: int, max_gap: str) -> None:
+    """`at` around many stamps; the rows have increasing numbers."""
+    for row in rows[:: max(1, len(rows) // 12)]:
+        for when in (row.time - 1, row.time, row.until, row.until + 1, row.until + 300):
+            wanted = naive_at(rows, records.gaps, when, silence_ns, False)
+            assert records.at(when, max_gap).seq.tolist() == wanted, when
 
 
 def matches(field: Field, values: np.ndarray, wanted: object) -> np.ndarray:

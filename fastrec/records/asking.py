@@ -141,11 +141,12 @@ class Asking:
         found = queries.counts(self._run_lengths(column), state)
         return self._spelled(found, column, texts, "state")
 
-    def _nothing_known(self, before: Span, after: Span, max_gap: str | int | dt.timedelta | None) -> bool:
+    def _breaks(self, max_gap: str | int | dt.timedelta | None) -> Breaks:
+        breaking = queries.breaking(max_gap, self._period_ns)
+        return Breaks(self._gaps, *breaking, holds=self.store == "changes")
+
+    def _nothing_known(self, breaks: Breaks, before: Span, after: Span) -> bool:
         """Whether an interval breaks between two neighbours."""
-        breaks = Breaks(
-            self._gaps, *queries.breaking(max_gap, self._period_ns), holds=self.store == "changes"
-        )
         return breaks.before(after, int(before.numbers()[0]), int(before.rows()[self._until][0]))
 
     def _asked_of(self, field: str) -> tuple[Column, Texts, State]:

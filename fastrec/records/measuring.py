@@ -11,20 +11,31 @@ from fastrec.errors import SchemaError
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column, Columns, Texts
 from fastrec.records.rows import Rows, Span
+from fastrec.records.runs import inside
 from fastrec.records.sums import SUM_DTYPE, piece, pieces, total
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import Store
-from fastrec.schema.readable import is_scaled, physical
+from fastrec.schema.readable import is_scaled, parts_of, physical
 
 __all__ = ["Measuring"]
 
 _SNAPPING = 4
 """Zones of a bucket that begins with one."""
 
+_POINTS = 1 << 24
+"""More than anybody draws, and few enough for memory."""
+
 _LATEST = 2**63 - 1
 
 _BUCKET = np.dtype(
-    [("bucket", "<i8"), ("start", "<i8"), ("end", "<i8"), ("records", "<i8"), ("sums", SUM_DTYPE)]
+    [
+        ("bucket", "<i8"),  # in which it begins
+        ("reached", "<i8"),  # of its largest stamp, where that is known
+        ("start", "<i8"),
+        ("end", "<i8"),
+        ("records", "<i8"),
+        ("sums", SUM_DTYPE),
+    ]
 )
 
 
@@ -50,7 +61,8 @@ class Measuring:
         structured ndarray, shape (n,)
             A row per field: ``field`` (str), ``count`` u8 and ``nan`` u8, how many polls had a number and how
             many NaN; ``min``, ``max``, Python numbers, exact, and ``mean`` f8, of physical values: a hold
-            counts as often as it was polled. Without a number they are None, None and NaN.
+            counts as often as it was polled. Without a number they are None, None and NaN. Whole numbers are
+            summed exactly, floats in any order: the mean is infinite or NaN if a sum of them is.
 
         Raises
         ------
@@ -99,16 +111,17 @@ class Measuring:
         -------
         structured ndarray, shape (n,)
             A row per stretch that has records: ``start``, ``end`` i8, ns at which the earliest was seen, and
-            the latest was seen last; ``records`` i8; ``min`` and ``max``: physical values,
-            NaN aside, in native byte order.
+            the latest was seen last; ``records`` i8; ``min`` and ``max``: physical values in native byte
+            order, NaN aside; NaN where there is no other.
 
         Raises
         ------
         SchemaError
-            If there is no such field, it is no number, or `points` is below 1.
+            If there is no such field, it is no number, or `points` is below 1 or above 2**24.
         """
-        if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 1:
-            raise SchemaError(f"downsample() takes a count of points from 1 on, not {points!r:.40}")
+        count = isinstance(points, int | np.integer) and not isinstance(points, bool)
+        if not count or not 1 <= points <= _POINTS:
+            raise SchemaError(f"downsample() takes a count of points, 1 to {_POINTS:,}, not {points!r:.40}")
         column = self._numeric(field)
         found = [part for part in self._buckets(column, int(points)) if len(part)]
         raw = np.dtype(f"<{column.load.kind}8")
@@ -118,8 +131,9 @@ class Measuring:
             return np.empty(0, dtype)
         rows = np.concatenate(found)
         # Where stamps fall, the time goes on from the latest.
-        bucket = np.maximum.accumulate(rows["bucket"])
-        first = np.flatnonzero(np.diff(bucket, prepend=-1))
+        bucket = rows["bucket"].copy()
+        bucket[1:] = np.maximum(bucket[1:], rows["reached"][:-1])
+        first = np.flatnonzero(np.diff(np.maximum.accumulate(bucket), prepend=-1))
         line = np.empty(len(first), dtype)
         line["start"] = np.minimum.reduceat(rows["start"], first)
         line["end"] = np.maximum.reduceat(rows["end"], first)
@@ -135,27 +149,39 @@ class Measuring:
     def _numeric(self, name: str) -> Column:
         column = self._columns.column(name, Texts())
         if column.load is None:
-            raise SchemaError(
-                f"{name!r:.80} is no number, but {column.field.dtype} of shape {column.field.shape}"
-            )
+            field = column.field
+            what = "a text" if field.text else f"{field.dtype} of shape {field.shape}"
+            raise SchemaError(f"{name!r:.80} is no number, but {what}")
         return column
 
     def _buckets(self, column: Column, points: int) -> Iterator[np.ndarray]:
         """Pieces of records, each in one bucket of time: ndarray of `_BUCKET`."""
         if not len(self._rows):
             return
-        first = int(self._rows.at(0).rows()["mono_ns"][0])
-        length = max(0, self.latest - first) + 1
+        edges = _edges(self._rows.t_first, self.latest, points)
         until = "until_ns" if self.store == "changes" else "mono_ns"
-        edges = np.array([first + length * one // points for one in range(points)])
         snaps = len(self._rows) >= _SNAPPING * ZONE * points
         for span in self._rows.spans:
-            times = span.chunk.times(span.start, span.stop) if snaps else None
-            if times is not None and span.chunk.zone_starts and column.zone is not None:
+            low, high = inside(span.chunk.zone_starts, span)
+            times = span.chunk.times(span.start, span.stop) if snaps and low < high else None
+            if times is not None and column.zone is not None:
                 for found in pieces(span, column):
                     yield _snapped(span.chunk, found, edges, until)
             else:
                 yield from _cut(span, column, edges, until)
+
+
+def _edges(first: int, latest: int, points: int) -> np.ndarray:
+    """Where buckets of equal time begin: ndarray of int64, shape (points,)."""
+    whole, rest = divmod(max(0, latest - first) + 1, points)
+    steps = np.arange(points, dtype=np.uint64)
+    passed = steps * np.uint64(whole % 2**64) + steps * np.uint64(rest) // np.uint64(points)
+    return (passed + np.uint64(first % 2**64)).view(np.int64)
+
+
+def _bucket(edges: np.ndarray, stamps: np.ndarray) -> np.ndarray:
+    """Of each stamp its bucket; stamps that fall may lie before them all."""
+    return np.maximum(np.searchsorted(edges, stamps, "right") - 1, 0)
 
 
 def _snapped(chunk: Chunk, found: np.ndarray, edges: np.ndarray, until: str) -> np.ndarray:
@@ -172,7 +198,9 @@ def _snapped(chunk: Chunk, found: np.ndarray, edges: np.ndarray, until: str) -> 
     for cut in np.flatnonzero((times.starts[low] != found["start"]) | (times.stops[high] != found["stop"])):
         some = chunk.rows(int(found["start"][cut]), int(found["stop"][cut]))
         rows["start"][cut], rows["end"][cut] = some["mono_ns"].min(), some[until].max()
-    rows["bucket"] = np.searchsorted(edges, rows["start"], "right") - 1
+    rows["bucket"] = rows["reached"] = _bucket(edges, rows["start"])
+    if until == "mono_ns":
+        rows["reached"] = _bucket(edges, rows["end"])
     return rows
 
 
@@ -180,12 +208,13 @@ def _cut(span: Span, column: Column, edges: np.ndarray, until: str) -> Iterator[
     """Pieces of records that are all in one bucket, by their stamps."""
     for block in span.blocks():
         rows = block.rows()
-        bucket = np.maximum.accumulate(np.searchsorted(edges, rows["mono_ns"], "right") - 1)
+        bucket = np.maximum.accumulate(_bucket(edges, rows["mono_ns"]))
         borders = np.append(np.flatnonzero(np.diff(bucket, prepend=-1)), len(rows))
         found = np.empty(len(borders) - 1, _BUCKET)
         for row, (start, stop) in zip(found, pairwise(borders.tolist()), strict=True):
             some = rows[start:stop]
-            row["bucket"], row["records"] = bucket[start], stop - start
+            row["bucket"] = row["reached"] = bucket[start]
+            row["records"] = stop - start
             row["start"], row["end"] = some["mono_ns"].min(), some[until].max()
             row["sums"] = piece(column, some, start)[0]
         yield found
@@ -203,9 +232,10 @@ def _mean(found: np.ndarray, column: Column, rows: Rows) -> float:
     whole = total(found, column.load.kind + "8")
     if whole is None:
         whole = sum(_total(column, block.rows()) for block in rows.blocks())
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = whole / polls
-        return float(mean * column.field.scale + column.field.bias)
+    if parts := parts_of(column.field):
+        return (whole + parts[0] * polls) / (parts[1] * polls)
+    mean = whole / polls
+    return mean * column.field.scale + column.field.bias if is_scaled(column.field) else mean
 
 
 def _total(column: Column, rows: np.ndarray) -> int:

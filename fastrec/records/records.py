@@ -113,14 +113,7 @@ class Records(Asking, Measuring, Exits, Follows):
     @property
     def latest(self) -> int:
         """Largest stamp, ns: the last one unless stamps run backwards; -2**63 if there is no record."""
-        return max(
-            (
-                int(block.rows()["mono_ns"].max())
-                for span in self._rows.spans
-                for block in ([span._replace(start=span.stop - 1)] if span.chunk.ordered else span.blocks())
-            ),
-            default=-_FOREVER,
-        )
+        return max((span.latest(self.store) for span in self._rows.spans), default=-_FOREVER)
 
     @property
     def _until(self) -> str:
@@ -272,8 +265,14 @@ class Records(Asking, Measuring, Exits, Follows):
         Records
             One record; none where nothing is known: before the first, after the last was seen last, and
             where an interval would break between this record and the next.
+
+        Raises
+        ------
+        SchemaError
+            If `max_gap` is no duration; of `time` see `fastrec.times.parse_time`.
         """
         when = parse_time(time, start=self.start or 0, end=self.end or 0, clock=self.clock)
+        breaks = self._breaks(max_gap)
         before = self._rows.within(-_FOREVER, when + 1)
         if not len(before):
             return self[:0]
@@ -284,7 +283,7 @@ class Records(Asking, Measuring, Exits, Follows):
         row = self._rows.at(place)
         if when > int(row.rows()[self._until][0]):
             last = place + 1 == len(self)
-            if last or self._nothing_known(row, self._rows.at(place + 1), max_gap):
+            if last or self._nothing_known(breaks, row, self._rows.at(place + 1)):
                 return self[:0]
         return self[place : place + 1]
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastrec.records.chunks import BLOCK, Chunk, Selection
+from fastrec.schema.forms import Store
 
 __all__ = ["Rows", "Span"]
 
@@ -33,6 +34,22 @@ class Span(NamedTuple):
         """The same rows, a block at a time."""
         for start in range(self.start, self.stop, BLOCK):
             yield Span(self.chunk, start, min(start + BLOCK, self.stop))
+
+    def latest(self, store: Store) -> int:
+        """Largest stamp of the rows, at least one, ns; by an index where there is one that tells it."""
+        chunk = self.chunk
+        if chunk.ordered:
+            whole = self.stop == len(chunk)
+            return chunk.t_last if whole else int(chunk.rows(self.stop - 1, self.stop)["mono_ns"][0])
+        # With holds an index says until when rows were seen.
+        times = chunk.times(self.start, self.stop) if store == "every" else None
+        if times is None:
+            return max(int(block.rows()["mono_ns"].max()) for block in self.blocks())
+        starts, stops = np.maximum(times.starts, self.start), np.minimum(times.stops, self.stop)
+        most = times.most.copy()
+        for cut in np.flatnonzero((starts > times.starts) | (stops < times.stops)):
+            most[cut] = chunk.rows(int(starts[cut]), int(stops[cut]))["mono_ns"].max()
+        return int(most.max())
 
     def pick(self, places: np.ndarray) -> Span:
         """The rows at `places`, an increasing int64 array that counts within the chunk."""
@@ -70,6 +87,13 @@ class Rows:
     def number(self, place: int) -> np.uint64:
         """Number of the row at a place."""
         return self.at(place).numbers()[0]
+
+    @property
+    def t_first(self) -> int:
+        """Stamp of the first row, ns; there must be one."""
+        span = self.spans[0]
+        whole = span.start == 0
+        return span.chunk.t_first if whole else int(self.at(0).rows()["mono_ns"][0])
 
     def blocks(self) -> Iterator[Span]:
         """All rows, at most a block at a time."""

@@ -90,7 +90,8 @@ def total(found: np.ndarray, kind: str) -> int | float | None:
         Of integers exactly; None if a piece is too wide for that, and smaller ones are to be asked.
     """
     if kind == "f8":
-        return float(found["sum"].view("<f8").sum())
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(found["sum"].view("<f8").sum())
     # Sums are kept modulo 2**64. What is above `polls` times the smallest is known where it is less.
     polls, least = found["polls"], found["min"]
     if not _fits(found["max"] - least, polls):
