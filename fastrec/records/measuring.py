@@ -12,7 +12,7 @@ from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column, Columns, Texts
 from fastrec.records.rows import Rows, Span
 from fastrec.records.runs import inside
-from fastrec.records.sums import SUM_DTYPE, piece, pieces, total
+from fastrec.records.sums import SUM_DTYPE, exact, piece, pieces, total
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import Store
 from fastrec.schema.readable import is_scaled, parts_of, physical
@@ -26,6 +26,7 @@ _POINTS = 1 << 24
 """More than anybody draws, and few enough for memory."""
 
 _LATEST = 2**63 - 1
+_MOST = 2**64 - 1
 
 _BUCKET = np.dtype(
     [
@@ -84,15 +85,17 @@ class Measuring:
             row["field"] = column.field.name
             parts = [part for span in self._rows.spans for part in pieces(span, column)]
             sums = np.concatenate(parts) if parts else np.empty(0, SUM_DTYPE)
-            row["nan"] = sums["nan"].sum()
-            row["count"] = sums["polls"].sum() - row["nan"]
+            # In Python, because what a file claims may be beyond 64 bits, or less than its NaN.
+            nan = exact(sums["nan"])
+            count = exact(sums["polls"]) - nan
+            row["nan"], row["count"] = min(nan, _MOST), min(max(count, 0), _MOST)
             row["min"] = row["max"] = None
             row["mean"] = np.nan
-            if row["count"]:
+            if count > 0:
                 kind = f"<{column.load.kind}8"
                 ends = sums["min"].view(kind).min(keepdims=True), sums["max"].view(kind).max(keepdims=True)
                 row["min"], row["max"] = (one.item() for one in _physical(column.field, *ends))
-                row["mean"] = _mean(sums, column, self._rows)
+                row["mean"] = _mean(sums, count, column, self._rows)
         return found
 
     def downsample(self, points: int, field: str) -> np.ndarray:
@@ -226,9 +229,8 @@ def _physical(field: Field, least: np.ndarray, most: np.ndarray) -> tuple[np.nda
     return tuple(ends if field.scale > 0 else reversed(ends))
 
 
-def _mean(found: np.ndarray, column: Column, rows: Rows) -> float:
+def _mean(found: np.ndarray, polls: int, column: Column, rows: Rows) -> float:
     """Of all polls that had a number."""
-    polls = int(found["polls"].sum()) - int(found["nan"].sum())
     whole = total(found, column.load.kind + "8")
     if whole is None:
         whole = sum(_total(column, block.rows()) for block in rows.blocks())

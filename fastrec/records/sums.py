@@ -12,7 +12,7 @@ from fastrec.records.columns import Column
 from fastrec.records.rows import Span
 from fastrec.records.runs import ZONES, inside
 
-__all__ = ["SUM_DTYPE", "piece", "pieces", "total"]
+__all__ = ["SUM_DTYPE", "exact", "piece", "pieces", "total"]
 
 SUM_DTYPE = np.dtype(
     [
@@ -100,10 +100,10 @@ def total(found: np.ndarray, kind: str) -> int | float | None:
     floor = int(least.view(f"<{kind}").min())
     over = least - np.uint64(floor % 2**64)
     if _fits(over, polls):
-        lowest = floor * _exact(polls) + _exact(polls * over)
+        lowest = floor * exact(polls) + exact(polls * over)
     else:
         lowest = int(np.dot(polls.astype(object), least.view(f"<{kind}").astype(object)))
-    return lowest + _exact(above)
+    return lowest + exact(above)
 
 
 def _fits(one: np.ndarray, other: np.ndarray) -> bool:
@@ -111,6 +111,6 @@ def _fits(one: np.ndarray, other: np.ndarray) -> bool:
     return bool((one.astype(np.float64) * other.astype(np.float64) < 2.0**63).all())
 
 
-def _exact(numbers: np.ndarray) -> int:
+def exact(numbers: np.ndarray) -> int:
     """Sum of numbers of 64 bits, beyond 64 bits."""
     return (int((numbers >> np.uint64(32)).sum()) << 32) + int((numbers & np.uint64(0xFFFF_FFFF)).sum())

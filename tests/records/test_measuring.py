@@ -675,3 +675,15 @@ def test_points_of_a_recording_in_the_order_of_time(unsteady: Stored) -> None:
     found = unsteady.records().downsample(4, "temp")
     exact = naive_buckets(unsteady.array["mono_ns"].tolist(), 4)
     assert len(found) == len(set(exact)) and measuring.ZONE == ZONE
+
+
+@pytest.mark.parametrize("store", ["every", "changes"])
+def test_sums_that_a_file_claims_may_be_anything(store: str) -> None:
+    """Polls of forged holds go beyond 64 bits together, and a forged zone has more NaN than polls."""
+    array = sample(3, store=store)
+    if store == "changes":
+        array["polls"] = 2**64 - 1
+    records = Records("x", SCHEMA, [ArrayChunk(array)], gaps=gaps(), clock=None, store=store)
+    (row,) = records.describe("mode")
+    assert row["count"] == (2**64 - 1 if store == "changes" else 3)
+    assert row["min"] <= row["mean"] <= row["max"]
