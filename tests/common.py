@@ -66,6 +66,8 @@ def gaps(*entries: tuple[int, int, int]) -> np.ndarray:
 
 def same(one: object, other: object) -> bool:
     """Whether two states are equal; NaN is equal to NaN."""
+    if one is other:
+        return True
     if isinstance(one, float | complex) and one != one and other != other:
         return True
     if isinstance(one, list):
@@ -91,20 +93,21 @@ def naive_intervals(
 ) -> list[dict[str, Any]]:
     """Intervals by the words of the design, one record at a time."""
     own = {int(cause) for cause in OWN_NUMBERS}
+    told = [(int(gap["seq"]), int(gap["count"]), int(gap["cause"])) for gap in lost]
     found: list[dict[str, Any]] = []
     for place, row in enumerate(rows):
         opened_by = "start"
         if place:
             before = rows[place - 1]
-            between = [gap for gap in lost if before.seq < int(gap["seq"]) <= row.seq]
-            named = sum(int(gap["count"]) for gap in between if int(gap["cause"]) in own)
+            between = [gap for gap in told if before.seq < gap[0] <= row.seq]
+            named = sum(count for _, count, cause in between if cause in own)
             silent = silence_ns is not None and row.time - before.until > silence_ns
             skipped = row.seq - before.seq - 1 > named
             if silent or skipped or (every_gap and between):
                 found[-1].update(end=before.until, closed_by="gap")
                 opened_by = "gap"
             else:
-                found[-1]["lost"] += sum(int(gap["count"]) for gap in between)
+                found[-1]["lost"] += sum(count for _, count, _ in between)
                 opened_by = ""
                 if not same(before.state, row.state):
                     found[-1].update(end=row.time, closed_by="change")
@@ -137,6 +140,18 @@ def naive_durations(intervals: Sequence[dict[str, Any]]) -> list[dict[str, Any]]
             unknown["intervals"] += 1
     if unknown["intervals"]:
         totals.append(unknown)
+    return totals
+
+
+def naive_counts(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    totals: list[dict[str, Any]] = []
+    for row in rows:
+        total = next((total for total in totals if same(total["state"], row.state)), None)
+        if total is None:
+            total = {"state": row.state, "records": 0, "polls": 0}
+            totals.append(total)
+        total["records"] += 1
+        total["polls"] += row.polls
     return totals
 
 

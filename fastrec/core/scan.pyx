@@ -31,7 +31,7 @@ def changes(const unsigned char[::1] rows not None, size_t stride, size_t offset
     cdef Py_ssize_t i
     cdef size_t found = 0
     cdef fr_part part
-    if size == 0 or offset > stride or (mask and size > 8):
+    if size == 0 or offset > stride or size > stride - offset or (mask and size > 8):
         raise ValueError(f"{size} bytes at {offset}")
     check(rows, stride, starts, stops, out, offset + size)
     part.offset, part.size, part.mask = offset, size, mask

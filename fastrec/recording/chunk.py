@@ -23,7 +23,7 @@ __all__ = ["EvolvedChunk", "SegmentChunk"]
 
 
 _DENSE = 64
-"""Rows from one place to the next, so few that the block of each is not looked for."""
+"""Rows from one place to the next, so few that what lies between is checked with them."""
 
 
 class SegmentChunk(Chunk):
@@ -125,9 +125,9 @@ class SegmentChunk(Chunk):
         if len(places) == 0 or not self.segment.mapped:
             return super().at(places)
         rows = places + self.start
-        # Places side by side lie in the same blocks.
-        dense = rows[-1] - rows[0] < _DENSE * len(rows)
-        begins, ends = (rows[:1], rows[-1:] + 1) if dense else (rows, rows + 1)
+        # Places side by side lie in the same blocks. A block in which there is none may be damaged.
+        apart = np.diff(rows) >= _DENSE
+        begins, ends = rows[np.append(True, apart)], rows[np.append(apart, True)] + 1
         array, first = self.segment.proved(begins, ends)
         return as_bytes(array)[rows - first].view(array.dtype)
 

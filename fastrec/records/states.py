@@ -30,7 +30,8 @@ def equal(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     ndarray of bool, shape (n,)
         Elements of an array field must all be equal. NaN equals NaN.
     """
-    same = before == after
+    with np.errstate(invalid="ignore"):  # a signalling NaN is one, too
+        same = before == after
     if before.dtype.kind in "fc":
         same |= np.isnan(before) & np.isnan(after)
     return same.all(axis=tuple(range(1, same.ndim))) if same.ndim > 1 else same
@@ -71,6 +72,8 @@ class Distinct:
         if keys.dtype.kind in "fc":
             # States that are equal must have the same bytes: one NaN, and no negative zero.
             keys = np.where(np.isnan(keys), np.nan, keys).astype(keys.dtype) + keys.dtype.type(0)
+        elif keys.dtype.kind == "b":
+            keys = keys.view(np.uint8) != 0  # memory may hold other trues than 1
         found = np.empty(len(keys), np.int64)
         if self._codes is not None:
             patterns = keys.view(f"<u{self._width}").reshape(len(keys))

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import struct
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -151,7 +152,7 @@ class Channel:
     """A channel's folder.
 
     ``descr`` is the header's text for ``records``; ``numeric`` the zones' fields: (offset in the row, struct
-    code, kind).
+    code, kind), or instead of a code what reads the value from a whole row.
     """
 
     def __init__(
@@ -163,7 +164,7 @@ class Channel:
         digest: str,
         descr: str,
         size: int,
-        numeric: list[tuple[int, str, str]],
+        numeric: list[tuple[int, str | Callable[[bytes], float], str]],
         store: str = "every",
         rate: str | None = None,
     ) -> None:
@@ -271,7 +272,10 @@ class Segment:
         weights = [struct.unpack_from("<Q", row, 16)[0] if holds else 1 for row in rows]
         columns: list[tuple[bytes, bytes, bytes, bytes]] = []
         for offset, code, kind in self.channel.numeric:
-            values = [struct.unpack_from("<" + code, row, offset)[0] for row in rows]
+            if callable(code):
+                values = [code(row) for row in rows]
+            else:
+                values = [struct.unpack_from("<" + code, row, offset)[0] for row in rows]
             pack = "<d" if kind == "f8" else "<q" if kind == "i8" else "<Q"
             known = [
                 (v, w) for v, w in zip(values, weights, strict=True) if not (kind == "f8" and math.isnan(v))

@@ -1,0 +1,275 @@
+"""Questions about states, asked of recordings with zones.
+
+Every answer is that of all the records, one by one, and nothing is read that it does not need.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from common import (
+    Row,
+    naive_counts,
+    naive_durations,
+    naive_intervals,
+    naive_transitions,
+    rows_of,
+    same,
+)
+from everything import everything, payloads, scalars
+from recording import samples, steady
+from recording.steady import NAMES, meant
+from recording.writer import Folder, Segment
+
+import fastrec as fr
+from fastrec.errors import CorruptionError
+from fastrec.recording import chunk, layout, opening, reader
+from fastrec.records import Records, chunks, rows, runs
+
+SILENCES = {"20us": (20_000, False), "1s": (10**9, False), 0: (None, True), None: (None, True)}
+"""By `max_gap`: where the oracle breaks; these channels have no rate."""
+
+RECORDINGS = [(seed, store) for store in ("every", "changes") for seed in range(7)]
+
+
+def check(name: str, records: Records, seen: list[Row], lost: np.ndarray, max_gaps: Sequence[object]) -> None:
+    """All four questions against the oracles."""
+    found = records.transitions(name)
+    told = [
+        (int(row["seq"]), int(row["time"]), meant(name, plain(row["from"])), meant(name, plain(row["to"])))
+        for row in found
+    ]
+    agree(told, naive_transitions(seen))
+    for max_gap in max_gaps:
+        wanted = naive_intervals(seen, lost, *SILENCES[max_gap])
+        agree(told_of(name, records.intervals(name, max_gap), wanted), [list(one.values()) for one in wanted])
+        totals = naive_durations(wanted)
+        agree(told_of(name, records.durations(name, max_gap), totals), [list(one.values()) for one in totals])
+    wanted = naive_counts(seen)
+    agree(told_of(name, records.counts(name), wanted), [list(one.values()) for one in wanted])
+
+
+def told_of(name: str, found: np.ndarray, wanted: list[dict]) -> list[list]:
+    """Of each row the columns that the oracle has, too, which leaves out the state of what is unknown."""
+    assert len(found) == len(wanted)
+    return [
+        [meant(name, plain(row[key])) if key == "state" else plain(row[key]) for key in one]
+        for row, one in zip(found, wanted, strict=True)
+    ]
+
+
+def plain(value: object) -> object:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def agree(found: list, wanted: list) -> None:
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        assert len(one) == len(other) and all(map(same, one, other)), (one, other)
+
+
+def little(monkeypatch: pytest.MonkeyPatch, chance: random.Random) -> None:
+    """Few zones and few rows at a time, so that what goes on from one time to the next is looked at."""
+    monkeypatch.setattr(runs, "_ZONES", chance.choice([1, 2, 8_192]))
+    block = chance.choice([700, 1_024, 1_500, 65_536])
+    for module in (chunk, chunks, rows):
+        monkeypatch.setattr(module, "BLOCK", block)
+
+
+@pytest.mark.parametrize(("seed", "store"), RECORDINGS)
+def test_every_answer_is_the_oracles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, store: str
+) -> None:
+    made = steady.made(tmp_path / "r", seed, store)
+    records = reader.open(made.root)["one"]
+    everywhere = range(len(made.numbers))
+    chance = random.Random(f"asked {seed} {store}")
+    little(monkeypatch, chance)
+    for name in chance.sample(NAMES, 5):
+        check(name, records, made.rows(name, everywhere), made.gaps, chance.sample(list(SILENCES), 1))
+
+
+@pytest.mark.parametrize(("seed", "store"), RECORDINGS[::2])
+def test_of_parts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, store: str) -> None:
+    """Slices, windows and selections, and these of one another."""
+    made = steady.made(tmp_path / "r", seed, store)
+    records = reader.open(made.root)["one"]
+    count = len(made.numbers)
+    chance = random.Random(f"parts {seed} {store}")
+    little(monkeypatch, chance)
+    borders = [row for segment in made.channel.segments for row in range(0, len(segment.stored), steady.ZONE)]
+
+    low, high = sorted(min(count, chance.choice(borders) + chance.choice([0, 1, 500])) for _ in "ab")
+    parts = [(records[low:high], range(low, high))]
+    begin, end = sorted(chance.choice(made.times) for _ in "ab")
+    window = [row for row in range(count) if begin <= made.times[row] < end]
+    parts.append((records.between(begin, end), window))
+    step = chance.choice([2, 3, 1_000])
+    parts.append((records[::step], range(0, count, step)))
+    wanted = made.states["mode"][chance.randrange(count)]
+    picked = [row for row in range(low, high) if made.states["mode"][row] == wanted]
+    parts.append((records[low:high].where(mode=wanted), picked))
+    for part, places in parts:
+        assert part.seq.tolist() == [made.numbers[place] for place in places]
+        for name in chance.sample(NAMES, 2):
+            check(name, part, made.rows(name, places), made.gaps, chance.sample(list(SILENCES), 1))
+
+
+@pytest.mark.parametrize("became", ["absent", "flipped", "header", "short", "foreign"])
+@pytest.mark.parametrize("store", ["every", "changes"])
+def test_whatever_became_of_the_zones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, became: str, store: str
+) -> None:
+    made = steady.made(tmp_path / "r", 5, store)
+    if became == "foreign":
+        monkeypatch.setattr(opening, "foreign", lambda descriptor: True)
+    for segment in made.channel.segments:
+        path = segment.path("zones")
+        data = path.read_bytes()
+        if became == "absent":
+            path.unlink()
+        elif became == "flipped" and segment.zone_rows:
+            place = layout.header_size(layout.zone_dtype(len(steady.SCHEMA.numeric))) + 9
+            path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        elif became == "header":
+            path.write_bytes(b"x" + data[1:])
+        elif became == "short":
+            path.write_bytes(data[:-20])
+    chance = random.Random(f"{became} {store}")
+    records = reader.open(made.root)["one"]
+    for name in chance.sample(NAMES, 4):
+        check(name, records, made.rows(name, range(len(made.numbers))), made.gaps, ["20us"])
+
+
+def test_every_kind_of_field(tmp_path: Path) -> None:
+    """A recorder's own zones, of structs with all there is; some zones are steady in all, some in a part."""
+    few = payloads(40, seed=5)
+    given = [few[0]] * 1_024 + random.Random(5).choices(few, k=1_024 - 24) + few[-24:]
+    given += [few[-1]] * 512 + [few[7]] * 1_600
+    with fr.Recorder(tmp_path / "run.fastrec") as rec:
+        channel = rec.add("one", schema=everything())
+        for payload in given:
+            channel.push(payload)
+    records = reader.open(tmp_path / "run.fastrec")["one"]
+    array = records.to_numpy()
+    for name, read in scalars().items():
+        field = records.schema.field(name)
+        if field.pointer:
+            continue
+        known = {payload: read(payload) for payload in set(given)}
+        states = [known[payload] for payload in given]
+        if isinstance(states[0], bytes) and field.dtype.kind == "S":
+            states = [state.rstrip(b"\0") for state in states]
+        if field.labels is not None:
+            states = [field.labels.name(state) for state in states]
+
+        def spelled(value: object, field: object = field) -> object:
+            return plain(value) if field.labels is None else field.labels.name(plain(value))
+
+        found = records.transitions(name)
+        seen = [Row(n, n, n, 1, state) for n, state in enumerate(states)]
+        agree(
+            [(int(row["seq"]), spelled(row["from"]), spelled(row["to"])) for row in found],
+            [(row[0], *row[2:]) for row in naive_transitions(seen)],
+        )
+        assert found["time"].tolist() == array["mono_ns"][found["seq"]].tolist()
+        agree(
+            [[spelled(row["state"]), int(row["records"]), int(row["polls"])] for row in records.counts(name)],
+            [list(one.values()) for one in naive_counts(seen)],
+        )
+
+
+# Nothing is read that the answer does not need
+
+
+def three(root: Path, states: Sequence[Sequence[int]]) -> Segment:
+    """A segment of so many zones, two blocks each; ``mode`` is what is given, by zone, over its rows."""
+    folder = Folder(root)
+    folder.session()
+    channel = samples.status_channel(folder)
+    segment = channel.segment()
+    for zone, given in enumerate(states):
+        first = zone * 1_024
+        made = [bytearray(samples.status(first + n)) for n in range(1_024)]
+        for n, row in enumerate(made):
+            struct.pack_into("<h", row, 12, given[n * len(given) // 1_024])
+        segment.commit(first, [bytes(row) for row in made[:500]])
+        segment.commit(first + 500, [bytes(row) for row in made[500:]])
+    folder.close({"status": channel})
+    return segment
+
+
+def flip(segment: Segment, row: int) -> None:
+    with segment.path("records").open("r+b") as file:
+        file.seek(row * 32 - len(segment.stored) * 32, 2)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+@pytest.mark.parametrize("middle", [[[5]], [[5], [5], [7], [5]]])
+@pytest.mark.parametrize("busy", [[5, 6], [5, 6] * 400])
+def test_a_steady_zone_is_not_read(tmp_path: Path, middle: list[list[int]], busy: list[int]) -> None:
+    """Nor where the zones beside it are so full of changes that all their rows are looked at."""
+    states = [busy, *middle, busy]
+    segment = three(tmp_path / "r", states)
+    whole = reader.open(tmp_path / "r")["status"]
+    array = whole.to_numpy()
+    assert len(array) == 1_024 * len(states)
+    seen = rows_of(array, array["mode"], range(len(array)))
+    for zone in range(1, len(states) - 1):
+        flip(segment, zone * 1_024 + 700)
+    records = reader.open(tmp_path / "r")["status"]
+    agree([list(row) for row in records.transitions("mode").tolist()], naive_transitions(seen))
+    wanted = naive_intervals(seen, whole.gaps, 10**9, False)
+    totals = naive_durations(wanted)
+    agree(told_of("mode", records.intervals("mode", "1s"), wanted), [list(one.values()) for one in wanted])
+    # Not with the usual limit of 10 ms: in a block of half a second time may have passed unseen.
+    agree(told_of("mode", records.durations("mode", "1s"), totals), [list(one.values()) for one in totals])
+    counts = [list(one.values()) for one in naive_counts(seen)]
+    agree([list(row) for row in records.counts("mode").tolist()], counts)
+    with pytest.raises(CorruptionError, match=r"records 1524 to 2047 \(rows 1524 to 2047\) do not match"):
+        records.to_numpy()
+
+
+def test_a_damaged_block_in_which_a_state_may_change_is_named(tmp_path: Path) -> None:
+    segment = three(tmp_path / "r", [[5], [5, 6], [6]])
+    flip(segment, 1_024 + 100)
+    records = reader.open(tmp_path / "r")["status"]
+    for ask in (records.transitions, records.intervals, records.durations, records.counts):
+        with pytest.raises(CorruptionError, match=r"records 1024 to 1523 \(rows 1024 to 1523\) do not match"):
+            ask("mode")
+    # Of a field that is steady there, too, its zone is asked; of one that is not summed up, the rows.
+    with pytest.raises(CorruptionError, match="records 1024 to 1523"):
+        records.transitions("url")
+
+
+def test_only_the_ends_and_what_changes_are_read(tmp_path: Path) -> None:
+    """Of a long recording, whatever the system reads ahead: all other records are destroyed."""
+    count, changed = 64 * 1_024, 40 * 1_024 + 500
+    with fr.Recorder(tmp_path / "run.fastrec") as rec:
+        channel = rec.add("one", schema=np.dtype([("mode", "<i4"), ("more", "<u4", (5,))]), capacity=2**17)
+        for n in range(count):
+            channel.push(struct.pack("<i20x", n >= changed))
+    path = tmp_path / "run.fastrec/channels/one/records.000000.npy"
+    mapped = np.load(path, mmap_mode="r+")
+    stamps = mapped["mono_ns"].copy()
+    for first, stop in ((1_024, 40 * 1_024), (41 * 1_024, 63 * 1_024)):
+        mapped[first:stop].view(np.uint8)[:] = 0xAA
+    mapped.flush()
+    records = reader.open(tmp_path / "run.fastrec")["one"]
+    assert records.transitions("mode").tolist() == [(changed, stamps[changed], 0, 1)]
+    spans = [int(stamps[changed] - stamps[0]), int(stamps[-1] - stamps[changed])]
+    assert records.intervals("mode", "1h")["duration"].tolist() == spans
+    assert records.durations("mode", "1h")["duration"].tolist() == spans
+    assert records.counts("mode").tolist() == [
+        (0, changed, changed),
+        (1, count - changed, count - changed),
+    ]
+    with pytest.raises(CorruptionError, match="do not match their checksum"):
+        records[2_000:2_010].to_numpy()
