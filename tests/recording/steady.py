@@ -22,7 +22,7 @@ from fastrec.schema.gaps import GAP_DTYPE
 from fastrec.schema.members import Bit, Member, Struct
 
 ZONE = 1_024
-STEP = 100
+STEP = 10
 SILENCE = 50_000
 
 NAN, INF = float("nan"), float("inf")
@@ -205,7 +205,7 @@ def made(root: Path, seed: int, store: str) -> Made:
     holds = store == "changes"
     borders = {row for begins in given.blocks for row in begins} - {0}
     quiet = {chance.choice([*borders, 1, 2, 3]) for _ in range(2)} | {chance.randrange(count) for _ in "ab"}
-    falls = set() if holds or seed % 3 else {chance.choice([*borders, 5]), chance.randrange(count)}
+    falls = set() if holds or seed % 2 else {chance.choice([*borders, 5]), chance.randrange(count)}
 
     times, untils, polls = [], [], []
     now = START_NS
