@@ -24,6 +24,7 @@ __all__ = [
     "CLOCK_PAIR_DTYPE",
     "Clock",
     "format_duration",
+    "is_unit",
     "named_duration",
     "parse_duration",
     "parse_time",
@@ -56,6 +57,11 @@ _HALF, _QUARTER = 2**62, 2**61
 # A monotonic clock counts from boot: no machine has been up since 2000, so a stamp this large is an epoch
 # time.
 _YEAR_2000_NS = 946_684_800_000_000_000
+
+
+def is_unit(unit: str) -> bool:
+    """Whether it is a unit of time, such as ``"ms"``."""
+    return unit in _UNITS
 
 
 def unit_ns(unit: str) -> int:

@@ -24,6 +24,8 @@ cdef dict TAKES = {  # values of the stack; each step puts one there
     "reals": 2, "whole real": 2, "real whole": 2,
 }
 
+cdef set READS = {"field", "masked", "among", "text", "whole", "real"}
+
 
 cdef class Condition:
     """Steps and what they refer to; it never changes.
@@ -52,7 +54,7 @@ cdef class Condition:
             step.kind = KINDS.index(kind)
             step.how, step.field, step.place, step.count = how, field, place, count
             step.low, step.high = low, high
-            if field and field >= len(fields):
+            if field >= len(fields) and (field or kind in READS):
                 raise ValueError(f"step {i}: no field {field}")
             if kind == "among" and place + count > patterns.shape[0]:
                 raise ValueError(f"step {i}: patterns up to {place + count}")
@@ -61,9 +63,9 @@ cdef class Condition:
                     raise ValueError(f"step {i}: bytes up to {place + count}")
                 self.reach = max(self.reach, low + count)
             if kind == "text":
-                self.lists = max(self.lists, how + 1)
+                self.lists = max(self.lists, place + 1)
             if kind == "given":
-                self.truths = max(self.truths, how + 1)
+                self.truths = max(self.truths, place + 1)
             takes = TAKES.get(kind, 0)
             if kind in ("on whole", "on real"):
                 takes = 1 if how >= OPERATIONS.index("negative") else 2
@@ -88,6 +90,7 @@ cdef class Condition:
         """
         cdef Py_ssize_t i
         cdef size_t found = 0, room = out.shape[0], count = rows.shape[0] // stride if stride else 0, end = 0
+        cdef size_t last = 0
         cdef bytearray memory = bytearray(8 * max(1, sum(len(one) for one in ids)))
         cdef uint64_t *all_ids = <uint64_t *> <char *> memory
         cdef const uint64_t[::1] some
@@ -108,6 +111,7 @@ cdef class Condition:
             if truths and <size_t> starts[i] < first:
                 raise ValueError(f"truths begin at row {first}")
             room -= stops[i] - starts[i]
+            last = max(last, <size_t> stops[i])
         kept = []
         try:
             stack = <fr_slot *> malloc((self.depth + 1) * sizeof(fr_slot))
@@ -124,7 +128,7 @@ cdef class Condition:
             for i, one in enumerate(truths):
                 given = one
                 kept.append(one)
-                if starts.shape[0] and first + given.shape[0] < <size_t> stops[starts.shape[0] - 1]:
+                if last > first and last - first > <size_t> given.shape[0]:
                     raise ValueError("too few truths")
                 lists[i] = &given[0] if given.shape[0] else NULL
             what.ids, what.ends, what.truths, what.first = all_ids, ends, lists, first

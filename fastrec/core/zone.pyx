@@ -18,11 +18,18 @@ cdef enum:
 
 cdef bytearray as_fields(zone_fields):
     """The C array of numeric fields: tuples (offset in the record, "i", "u" or "f", bytes, whether of another
-    byte order, lowest bit and width of a bit-field or 0 and 0).
+    byte order, lowest bit and width of a bit-field or 0 and 0). ValueError if it cannot be read.
     """
     memory = bytearray(max(1, len(zone_fields) * sizeof(fr_zone_field)))
     cdef fr_zone_field *field = <fr_zone_field *> <char *> memory
     for i, (offset, kind, size, swapped, shift, width) in enumerate(zone_fields):
+        if width:
+            fits = kind in ("i", "u") and size <= (8 if swapped else 9) and shift + width <= 8 * size
+            fits = fits and 0 <= shift < 64 and width <= 64 and (size < 9 or shift)
+        else:
+            fits = kind in ("i", "u", "f") and size in (1, 2, 4, 8) and (size > 1 or kind != "f")
+        if not fits:
+            raise ValueError(f"field {i}: no number is {kind} of {size} bytes, bits {shift}, {width}")
         field[i].offset = offset
         field[i].kind = ord(kind)
         field[i].size = size

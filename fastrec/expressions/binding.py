@@ -20,12 +20,14 @@ from fastrec.expressions.tree import (
     Number,
     Text,
     Unary,
+    names,
+    walk,
 )
 from fastrec.schema import Field
 from fastrec.schema.labels import Flags, Masked
 from fastrec.schema.loads import load
 from fastrec.schema.readable import is_scaled
-from fastrec.times import unit_ns
+from fastrec.times import is_unit, unit_ns
 
 __all__ = ["Bound", "Lookup", "bind"]
 
@@ -71,6 +73,7 @@ class _Binder(FieldTests):
     def __init__(self, text: str, lookup: Lookup, bound: Bound) -> None:
         super().__init__(text, bound)
         self._lookup = lookup
+        self._unit = "ns"
 
     def _field(self, node: Name) -> tuple[Field, int]:
         try:
@@ -126,14 +129,15 @@ class _Binder(FieldTests):
                 if value is not _NOTHING:
                     self.relate(one, begin, relation, value, other.at)
                     return
+        self._unit = self._unit_of(node)
         kinds = self._value(node.left), self._value(node.right)
-        names = {
+        relations = {
             ("whole", "whole"): "wholes",
             ("real", "real"): "reals",
             ("whole", "real"): "whole real",
             ("real", "whole"): "real whole",
         }
-        self._steps.relate(names[kinds], node.operator)
+        self._steps.relate(relations[kinds], node.operator)
 
     def _is_field(self, node: Name) -> bool:
         try:
@@ -148,10 +152,10 @@ class _Binder(FieldTests):
             case Number() | Text() | Constant():
                 return node.value
             case Duration():
-                unit = unit_ns(one.unit)
-                return node.ns // unit if node.ns % unit == 0 else node.ns / unit
-            case Unary(operator="-" | "+", operand=Number() as number):
-                return -number.value if node.operator == "-" else number.value
+                return _in_unit(node, one.unit)
+            case Unary(operator="-" | "+", operand=Number() | Duration() as operand):
+                value = self._constant(operand, one)
+                return -value if node.operator == "-" else value
             case Name() if not self._is_field(node):
                 if one.labels is None:
                     self._field(node)  # it is neither
@@ -165,7 +169,9 @@ class _Binder(FieldTests):
             if _NOTHING in values:
                 self._refuse(node.at, "a list holds values, not fields; write comparisons joined by 'or'")
             plain = one.dtype.kind in "iu" and not (one.shape or one.pointer or is_scaled(one))
-            if plain and all(type(value) is int for value in values):
+            if one.text:
+                self._text_is(one, begin, values, [choice.at for choice in node.choices])
+            elif plain and all(type(value) is int for value in values):
                 self._steps.among(load(one, begin), set(values))
             else:
                 for count, (choice, value) in enumerate(zip(node.choices, values, strict=True)):
@@ -182,6 +188,16 @@ class _Binder(FieldTests):
 
     # Values that are computed
 
+    def _unit_of(self, node: Compare) -> str:
+        """The unit of time of the fields that are compared with durations; they must have the same one."""
+        durations = [one for one, _ in walk(node) if isinstance(one, Duration)]
+        units = {self._field(one)[0].unit for one in names(node)} if durations else set()
+        units = {one for one in units if is_unit(one)}
+        if len(units) > 1:
+            found = " and ".join(sorted(units))
+            self._refuse(durations[0].at, f"these fields are in {found}; write this duration as a number")
+        return units.pop() if units else "ns"
+
     def _value(self, node: Node) -> str:
         """Steps that leave a number; whether it is ``"whole"`` or ``"real"``."""
         match node:
@@ -192,8 +208,7 @@ class _Binder(FieldTests):
                 self._steps.is_whole(int(node.value))
                 return "whole"
             case Duration():
-                self._steps.is_whole(node.ns)
-                return "whole"
+                return self._value(Number(_in_unit(node, self._unit), node.at))
             case Name():
                 one, begin = self._field(node)
                 self._check_scalar(one, node.at)
@@ -253,8 +268,9 @@ class _Binder(FieldTests):
     def _has(self, node: Call) -> None:
         name, one, begin = self._argument(node)
         self._check_scalar(one, name.at)
-        if not isinstance(one.labels, Flags | Masked) and one.dtype.kind not in "iu":
-            self._refuse(name.at, f"{one.name} is {one.dtype}; has() is for words of bits")
+        if one.text or (not isinstance(one.labels, Flags | Masked) and one.dtype.kind not in "iu"):
+            what = "a text" if one.text else str(one.dtype)
+            self._refuse(name.at, f"{one.name} is {what}; has() is for words of bits")
         where = load(one, begin)
         for count, flag in enumerate(node.arguments[1:]):
             mask = bits = label = self._constant(flag, one)
@@ -270,9 +286,15 @@ class _Binder(FieldTests):
                 self._steps.add("and")
 
     def _changed(self, node: Call) -> None:
-        name, _, _ = self._argument(node)
-        self._steps.add("given", how=len(self.bound.changed))
-        self.bound.changed.append(name.text)
+        name = self._argument(node)[0].text
+        if name not in self.bound.changed:
+            self.bound.changed.append(name)
+        self._steps.add("given", place=self.bound.changed.index(name))
+
+
+def _in_unit(node: Duration, unit: str) -> int | float:
+    ns = unit_ns(unit)
+    return node.ns // ns if node.ns % ns == 0 else node.ns / ns
 
 
 class _Nothing:

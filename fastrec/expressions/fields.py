@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from fastrec.errors import SchemaError, shown
 from fastrec.expressions.pointing import pointed
-from fastrec.expressions.steps import Steps, bits_of
+from fastrec.expressions.steps import WHOLE_END, Steps, bits_of
 from fastrec.schema import Field
 from fastrec.schema.labels import Masked
 from fastrec.schema.loads import Load, load
@@ -30,14 +31,14 @@ class Bound:
     Attributes
     ----------
     steps : Steps
-    texts : list of (Field, text)
+    texts : list of (Field, tuple of texts)
         What is compared with texts behind pointers: list `n` of ids that the core asks for is of the `n`-th.
     changed : list of str
         Fields that are asked whether they changed: list `n` of truths is of the `n`-th.
     """
 
     steps: Steps = field(default_factory=Steps)
-    texts: list[tuple[Field, object]] = field(default_factory=list)
+    texts: list[tuple[Field, tuple[object, ...]]] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
 
 
@@ -69,8 +70,9 @@ class FieldTests:
             return
         self._check_scalar(one, at)
         if isinstance(value, str) and one.labels is not None and not isinstance(one.labels, Masked):
-            value = self._labelled(one, value, at)[0]
-            self._steps.whole(load(one, begin), relation, value)
+            # Of the spellings of one value the last has no sign.
+            where, values = self._word(one, begin), self._labelled(one, value, at)
+            self._steps.whole(where, relation, values[-1 if where.kind == "u" else 0])
             return
         if one.dtype.kind not in "iubf" or not isinstance(value, int | float):
             what = "is a text" if one.text else f"is {one.dtype}"
@@ -79,6 +81,8 @@ class FieldTests:
             self._steps.whole(load(one, begin), relation, value)
             return
         self._number(one, begin)
+        if isinstance(value, int) and abs(value) >= WHOLE_END:
+            value, relation = _double_below(value, relation)
         if isinstance(value, int):
             self._steps.is_whole(value)
             self._steps.relate("real whole", relation)
@@ -97,13 +101,7 @@ class FieldTests:
         if isinstance(wanted, np.generic) and not isinstance(wanted, np.void):
             wanted = wanted.item()
         if one.text:
-            if wanted is not None and wanted is not LOST and not isinstance(wanted, str):
-                self._refuse(
-                    at,
-                    f"{one.name} is a text; compare it with a str, None or fastrec.LOST, not {shown(wanted)}",
-                )
-            self._steps.add("text", how=len(self.bound.texts), field=self._steps.load(load(one, begin)))
-            self.bound.texts.append((one, wanted))
+            self._text_is(one, begin, [wanted], [at])
         elif one.dtype.kind in "SV":
             self._bytes(one, begin, wanted, at)
         elif isinstance(wanted, str):
@@ -123,6 +121,16 @@ class FieldTests:
         else:
             self._steps.whole(load(one, begin), "==", wanted)
 
+    def _text_is(self, one: Field, begin: int, wanted: Sequence[object], at: Sequence[int]) -> None:
+        for text, place in zip(wanted, at, strict=True):
+            if text is not None and text is not LOST and not isinstance(text, str):
+                self._refuse(
+                    place,
+                    f"{one.name} is a text; compare it with a str, None or fastrec.LOST, not {shown(text)}",
+                )
+        self._steps.add("text", place=len(self.bound.texts), field=self._steps.load(load(one, begin)))
+        self.bound.texts.append((one, tuple(wanted)))
+
     def _labelled(self, one: Field, label: str, at: int) -> tuple[int, ...]:
         if one.labels is None:
             self._refuse(at, f"{one.name} has no labels, so it is never {label!r}; compare it with a number")
@@ -131,8 +139,13 @@ class FieldTests:
         except SchemaError as error:
             self._refuse(at, str(error))
 
+    def _word(self, one: Field, begin: int) -> Load:
+        """How to read a field as its labels take it: words of bits have no sign."""
+        where = load(one, begin)
+        return where._replace(kind="u") if one.labels is not None and one.labels.of_words else where
+
     def _label(self, one: Field, begin: int, label: str, at: int) -> None:
-        values, where = self._labelled(one, label, at), load(one, begin)
+        values, where = self._labelled(one, label, at), self._word(one, begin)
         labels = one.labels
         if isinstance(labels, Masked) and label in dict(labels.enumerators):
             for count, (name, mask, value) in enumerate(labels.patterns):
@@ -143,8 +156,6 @@ class FieldTests:
                     self._steps.add("and")
                 if name == label:
                     return
-        if labels.of_words:
-            where = where._replace(kind="u")
         for count, value in enumerate(values):
             self._steps.whole(where, "==", value)
             if count:
@@ -152,7 +163,11 @@ class FieldTests:
 
     def _bytes(self, one: Field, begin: int, wanted: object, at: int) -> None:
         if isinstance(wanted, str):
-            wanted = wanted.encode("utf-8", "surrogateescape")
+            try:
+                wanted = wanted.encode("utf-8", "surrogateescape")
+            except UnicodeEncodeError:  # half a character, of which there are no bytes
+                self._steps.truth(False)
+                return
         if isinstance(wanted, np.void):
             wanted = wanted.tobytes()
         if not isinstance(wanted, bytes):
@@ -180,18 +195,20 @@ class FieldTests:
         real = Load(begin + one.offset, "f", half.itemsize, not half.isnative)
         imaginary = real._replace(offset=real.offset + half.itemsize)
         if not isinstance(wanted, complex):
-            near = _nearest(half, wanted)
+            near = _nearest(np.dtype(np.float64) if is_scaled(one) else half, wanted)
             if near is None:
                 self._steps.truth(False)
                 return
             wanted = complex(near)
         nan = wanted != wanted
-        for where, value in ((real, wanted.real), (imaginary, wanted.imag)):
+        for where, value, bias in ((real, wanted.real, one.bias), (imaginary, wanted.imag, 0.0)):
+            self._steps.add("real", field=self._steps.load(where))
+            if is_scaled(one):
+                self._steps.add("physical", low=bits_of(one.scale), high=bits_of(bias))
             if nan:
-                self._steps.add("real", field=self._steps.load(where))
                 self._steps.add("nan")
             else:
-                self._steps.real(where, "==", float(value))
+                self._steps.add("near", low=bits_of(value), high=bits_of(0.0))
         self._steps.add("or" if nan else "and")
 
     def _physical(self, one: Field, begin: int, wanted: int | float) -> None:
@@ -227,6 +244,15 @@ class FieldTests:
         else:
             self._steps.add("physical", low=bits_of(one.scale), high=bits_of(one.bias))
         return "real"
+
+
+def _double_below(value: int, relation: str) -> tuple[float, str]:
+    """The largest double that is no larger than a whole number, and the relation that says the same of it."""
+    near = float(value)
+    if near == value:
+        return near, relation
+    near = near if near < value else math.nextafter(near, -math.inf)
+    return near, {"<": "<=", ">=": ">"}.get(relation, relation)
 
 
 def _nearest(dtype: np.dtype, wanted: int | float) -> float | None:

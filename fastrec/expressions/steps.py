@@ -11,10 +11,11 @@ import numpy as np
 from fastrec.core.condition import OPERATIONS, RELATIONS, Condition
 from fastrec.schema.loads import Load
 
-__all__ = ["Step", "Steps", "bits_of"]
+__all__ = ["WHOLE_END", "Step", "Steps", "bits_of"]
 
 _WORD = 2**64
-_WHOLE_MAX = 2**127 - 1
+WHOLE_END = 2**127
+"""Where the whole numbers of the core end; below 0 the last one is its opposite."""
 
 
 class Step(NamedTuple):
@@ -73,7 +74,7 @@ class Steps:
 
     def is_whole(self, value: int) -> None:
         """A whole number; beyond 128 bits the nearest."""
-        value = min(max(value, -_WHOLE_MAX - 1), _WHOLE_MAX)
+        value = min(max(value, -WHOLE_END), WHOLE_END - 1)
         self.add("whole is", low=value % _WORD, high=(value >> 64) % _WORD)
 
     def is_real(self, value: float) -> None:
@@ -119,6 +120,9 @@ class Steps:
         """Whether a whole number of the record is one of several."""
         least, most = (-(2**63), 2**63 - 1) if load.kind == "i" else (0, _WORD - 1)
         found = sorted(value % _WORD for value in values if least <= value <= most)
+        if not found:
+            self.truth(False)
+            return
         self.add("among", field=self.load(load), place=len(self.patterns), count=len(found))
         self.patterns += found
 

@@ -101,10 +101,10 @@ class Meeting:
             yield found[np.append(True, apart)[:count]], found[np.append(apart, True)[:count]] + 1
 
     def _ids(
-        self, part: Part, chunk: Chunk, wanted: tuple[Field, object], known: dict[int, bool]
+        self, part: Part, chunk: Chunk, wanted: tuple[Field, tuple[object, ...]], known: dict[int, bool]
     ) -> np.ndarray:
-        """The ids of a text in a chunk, among those that some rows have."""
-        field, text = wanted
+        """The ids of some texts in a chunk, among those that some rows have."""
+        field, texts = wanted
         ids = field.of(part.array)
         some = [
             ids[start:stop]
@@ -112,7 +112,7 @@ class Meeting:
         ]
         for one in np.unique(np.concatenate(some)).tolist():
             if one not in known:
-                known[one] = chunk.text(one) == text
+                known[one] = chunk.text(one) in texts
         return np.array(sorted(one for one, same in known.items() if same), np.uint64)
 
 

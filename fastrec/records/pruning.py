@@ -107,7 +107,7 @@ class Pruning:
             case "masked":
                 stack.append(self._masked(step, zones))
             case "given":
-                stack.append(Verdict(changed[step.how], np.zeros(len(zones), bool)))
+                stack.append(Verdict(changed[step.place], np.zeros(len(zones), bool)))
             case "and" | "or":
                 one, other = (_verdict(stack.pop(), len(zones)) for _ in range(2))
                 both = np.logical_and if step.kind == "and" else np.logical_or
@@ -126,7 +126,7 @@ class Pruning:
                 stack.append(_near(step, stack.pop()))
             case "nan":
                 one = stack.pop()
-                stack.append(one and Verdict(one.some_nan, one.all_nan))
+                stack.append(Verdict(one.some_nan, one.all_nan) if isinstance(one, _Between) else None)
             case "reals":
                 other, one = stack.pop(), stack.pop()
                 known = isinstance(one, _Between) and isinstance(other, _Constant)
@@ -186,6 +186,8 @@ def _double(pattern: int) -> float:
 def _related(one: _Between, relation: str, wanted: np.generic | float) -> Verdict:
     least, most, some_nan, all_nan = one
     match relation:
+        case "==" if wanted != wanted:
+            return Verdict(some_nan, all_nan)
         case "==":
             may, must = (least <= wanted) & (most >= wanted), (least == wanted) & (most == wanted)
         case "!=":

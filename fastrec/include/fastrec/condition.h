@@ -41,8 +41,8 @@ typedef enum fr_step_kind {
     FR_STEP_MASKED,   /* ( -- t )     the bits `low` of a field are `high` */
     FR_STEP_AMONG,    /* ( -- t )     a field's pattern is one of the `count` of the table from `place` on */
     FR_STEP_BYTES,    /* ( -- t )     `count` bytes at `low` are those of the table from `place` on */
-    FR_STEP_TEXT,     /* ( -- t )     a field's id is one of the `how`-th list that the caller gives */
-    FR_STEP_GIVEN,    /* ( -- t )     what the caller gives as the `how`-th list of truths */
+    FR_STEP_TEXT,     /* ( -- t )     a field's id is one of the `place`-th list that the caller gives */
+    FR_STEP_GIVEN,    /* ( -- t )     what the caller gives as the `place`-th list of truths */
     FR_STEP_AND,      /* ( t t -- t ) */
     FR_STEP_OR,       /* ( t t -- t ) */
     FR_STEP_NOT,      /* ( t -- t ) */
@@ -67,7 +67,7 @@ typedef struct fr_step {
     uint8_t kind;   /* fr_step_kind */
     uint8_t how;    /* fr_relation, fr_operation, or as the kind says */
     uint16_t field; /* which */
-    uint32_t place; /* in the table: of patterns, or of bytes */
+    uint32_t place; /* in the table: of patterns, of bytes, or of what the caller gives */
     uint32_t count;
     uint32_t pad;
     uint64_t low, high;
@@ -209,10 +209,16 @@ static inline fr_whole fr_on_whole(int how, fr_whole a, fr_whole b)
     case FR_MINUS: return __builtin_sub_overflow(a, b, &r) ? (b > 0 ? ~FR_WHOLE_MAX : FR_WHOLE_MAX) : r;
     case FR_TIMES:
         return __builtin_mul_overflow(a, b, &r) ? ((a < 0) != (b < 0) ? ~FR_WHOLE_MAX : FR_WHOLE_MAX) : r;
-    case FR_FLOOR: /* by a constant other than 0 and -1 */
+    case FR_FLOOR: /* by 0, which nobody asks for, it is 0 */
+        if (b == 0 || b == -1)
+            return b ? fr_on_whole(FR_NEGATIVE, a, 0) : 0;
         r = a / b;
         return r - (a % b && (a < 0) != (b < 0));
-    case FR_MODULO: r = a % b; return r && (r < 0) != (b < 0) ? r + b : r;
+    case FR_MODULO:
+        if (b == 0 || b == -1)
+            return 0;
+        r = a % b;
+        return r && (r < 0) != (b < 0) ? r + b : r;
     case FR_BIT_AND: return a & b;
     case FR_BIT_OR: return a | b;
     case FR_BIT_XOR: return a ^ b;
@@ -230,16 +236,36 @@ static inline fr_whole fr_on_whole(int how, fr_whole a, fr_whole b)
     }
 }
 
+/* As Python divides: the rest has the sign of `b`, and the quotient is the whole number that the rest leaves,
+ * which a / b may have been rounded past. */
+static inline double fr_modulo(double a, double b)
+{
+    double r = fmod(a, b);
+    return r == 0 ? copysign(0, b) : (r < 0) != (b < 0) ? r + b : r;
+}
+
+static inline double fr_floor(double a, double b)
+{
+    double q, r;
+    if (b == 0)
+        return a / b;
+    r = fmod(a, b);
+    q = (a - r) / b - (r != 0 && (r < 0) != (b < 0));
+    if (q == 0)
+        return copysign(0, a / b);
+    r = floor(q);
+    return q - r > 0.5 ? r + 1 : r;
+}
+
 static inline double fr_on_real(int how, double a, double b)
 {
-    double r;
     switch (how) {
     case FR_PLUS: return a + b;
     case FR_MINUS: return a - b;
     case FR_TIMES: return a * b;
     case FR_DIVIDED: return a / b;
-    case FR_FLOOR: return floor(a / b);
-    case FR_MODULO: r = fmod(a, b); return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+    case FR_FLOOR: return fr_floor(a, b);
+    case FR_MODULO: return fr_modulo(a, b);
     case FR_NEGATIVE: return -a;
     default: return fabs(a);
     }
@@ -276,10 +302,10 @@ static inline fr_slot *fr_take_step(const fr_condition *c, const fr_step *s, con
         return top + 1;
     case FR_STEP_TEXT:
         fr_column(f, p, stride, n, v);
-        begin = how ? given->ends[how - 1] : 0;
-        FR_EACH(fr_among(given->ids + begin, given->ends[how] - begin, v[i]));
+        begin = s->place ? given->ends[s->place - 1] : 0;
+        FR_EACH(fr_among(given->ids + begin, given->ends[s->place] - begin, v[i]));
         return top + 1;
-    case FR_STEP_GIVEN: memcpy(out, given->truths[how] + (row - given->first), n); return top + 1;
+    case FR_STEP_GIVEN: memcpy(out, given->truths[s->place] + (row - given->first), n); return top + 1;
     case FR_STEP_AND:
         out = b->truth;
         FR_EACH(out[i] & a->truth[i]);
@@ -359,7 +385,13 @@ static inline fr_slot *fr_take_step(const fr_condition *c, const fr_step *s, con
     /* Relations: their truths go to the free slot first, for they lie where the values are. */
     switch (s->kind) {
     case FR_STEP_WHOLES: FR_RELATE(b->whole[i], a->whole[i]); break;
-    case FR_STEP_REALS: FR_RELATE(b->real[i], a->real[i]); break;
+    case FR_STEP_REALS:
+        FR_RELATE(b->real[i], a->real[i]);
+        if (how == FR_EQ || how == FR_NE) /* of two doubles; with a whole number there is no NaN to find */
+            for (i = 0; i < n; i++)
+                if (isnan(a->real[i]) && isnan(b->real[i]))
+                    out[i] = how == FR_EQ;
+        break;
     case FR_STEP_WHOLE_REAL: FR_EACH(fr_ordered(fr_order(b->whole[i], a->real[i]), how)); break;
     default: /* turned round: NaN stays NaN */
         FR_EACH(fr_ordered(fr_order(a->whole[i], b->real[i]), how < FR_LT   ? how
@@ -386,7 +418,7 @@ static inline size_t fr_meeting(const fr_condition *c, const fr_given *given, co
             top = fr_take_step(c, &c->step[i], given, rows, stride, row, n, top, v);
         for (i = 0; i < n; i++) {
             out[found] = (int64_t)(row + i);
-            found += stack->truth[i];
+            found += stack->truth[i] != 0; /* whatever the steps left there: `out` has room for the rows */
         }
     }
     return found;
