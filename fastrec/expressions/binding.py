@@ -216,6 +216,8 @@ class _Binder(FieldTests):
                     what = "a text" if one.text else str(one.dtype)
                     self._refuse(node.at, f"{one.name} is {what}, and nothing to compute with")
                 return self._number(one, begin)
+            case Unary(operator="-", operand=Number() as number):
+                return self._value(Number(-number.value, number.at))  # one number, also where the end is near
             case Unary(operator="-" | "+" | "~"):
                 kind = self._value(node.operand)
                 if node.operator == "~":

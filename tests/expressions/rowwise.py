@@ -123,12 +123,15 @@ def columns(records: Records, names: list[str]) -> dict[str, Column]:
         labels = field.labels
         found[name] = Column(
             field,
-            [int(one) if field.dtype.kind == "b" else one for one in raw.tolist()],
-            physical(field, raw).tolist(),
+            *(_plain(one.tolist()) for one in (raw, physical(field, raw))),
             None if labels is None else readable(field, raw).tolist(),
             None if labels is None else _unsigned(field, words(field, raw)),
         )
     return found
+
+
+def _plain(values: list) -> list:
+    return [int(one) if isinstance(one, bool) else one for one in values]
 
 
 def _unsigned(field: Field, raw: np.ndarray) -> list[int]:

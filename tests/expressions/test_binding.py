@@ -195,6 +195,26 @@ def test_complex_numbers() -> None:
     assert found(n3=1 + 0j) == places("n3", 1) and found(n3=1j) == []
 
 
+def test_the_ends_of_128_bits() -> None:
+    everything, least = list(range(100)), 2**127
+    for text in [
+        f"n3 * 0 - {least - 1} > {-least}",
+        f"n3 * 0 + {least} == {least - 1}",
+        f"(n3 & 0) - {10**39} == {-least}",
+        f"-(n3 * 0 + {-least}) == {least - 1}",
+        f"abs(n3 * 0 + {-least}) == {least - 1}",
+        f"~(n3 * 0 + {least - 1}) == {-least}",
+        f"(n3 * 0 + 1) << 127 == {least - 1} and (n3 * 0 - 1) << 127 == {-least}",
+        f"(n3 * 0 + 1) << 126 == {least // 2} and (n3 * 0 - 3) << 126 == {-least}",
+        f"(n3 * 0 + {-least}) // -1 == 1.0 * {least} and (n3 * 0 + {-least}) >> 200 == -1",
+        "(n3 * 0) << 500 == 0 and (n3 * 0 + 1) << -1 == 0 and (n3 * 0 - 1) >> -1 == 0",
+        f"{least} * (n3 * 0 - 2) == {-least} and {least} * (n3 * 0 + 2) == {least - 1}",
+        f"f2 < {10**39} or f2 >= 1e39 or isnan(f2)",
+    ]:
+        assert found(text) == everything, text
+    assert found(f"f2 > {10**39 - 1}") == places("f2", math.inf) == found(f"{10**39} <= f2")
+
+
 def test_durations_are_in_the_unit_of_the_field() -> None:
     ms = ROWS["ms"].tolist()
     for text, truth in [
