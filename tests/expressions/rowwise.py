@@ -26,6 +26,11 @@ RELATIONS = {
     ">=": operator.ge,
 }
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_ENDS = (
+    *(0, 1, -1, 2**31, 2**32 - 1, 2**53 + 1, 2**63, 2**63 - 1, -(2**63), 2**64 - 1, 2**64, -(2**63) - 1),
+    *(10**39, 2**127, -(10**39), 70000, 0.5, -0.5, 1.5, 0.1, 65520.0, 1e39, 1e300, 9007199254740993.0),
+    *(float(2**63), float(2**64), math.inf, -math.inf, math.nan),
+)
 _LEAST, _MOST = -(2**127), 2**127 - 1
 
 
@@ -194,11 +199,7 @@ class Chance:
         near = self.random.choice(column.values)
         kind = self.random.randrange(6)
         if kind == 0:
-            return self.random.choice(
-                (0, 1, -1, 2**31, 2**32 - 1, 2**53 + 1, 2**63, 2**63 - 1, -(2**63), 2**64 - 1, 2**64)
-                + (-(2**63) - 1, 10**39, 2**127, -(10**39), 0.5, -0.5, 1e300, 0.1, 65520.0, 70000, 1e39)
-                + (math.inf, -math.inf, math.nan, 9007199254740993.0, float(2**63), float(2**64), 1.5)
-            )
+            return self.random.choice(_ENDS)
         if isinstance(near, int):
             return near + (0, 0, 1, -1, 0.5)[kind - 1]
         if kind == 1 and abs(near) < 1e18:

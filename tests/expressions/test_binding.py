@@ -40,7 +40,8 @@ TEXTS = {0: None, 1: "http://a", 2: "", 3: "\udcff", 2**64 - 1: LOST}
 BIT_FIELDS = """
 struct __attribute__((packed)) words {
     unsigned int one : 1; int minus : 1; unsigned int three : 3; int five : 5; unsigned int rest : 22;
-    unsigned char before : 3; unsigned long long nine : 64; long long minus_nine : 62; unsigned char behind : 7;
+    unsigned char before : 3; unsigned long long nine : 64; long long minus_nine : 62;
+    unsigned char behind : 7;
 };
 """
 
@@ -200,7 +201,7 @@ def test_the_ends_of_128_bits() -> None:
     for text in [
         f"n3 * 0 - {least - 1} > {-least}",
         f"n3 * 0 + {least} == {least - 1}",
-        f"(n3 & 0) - {10**39} == {-least}",
+        f"-{10**39} + (n3 & 0) == {-least}",
         f"-(n3 * 0 + {-least}) == {least - 1}",
         f"abs(n3 * 0 + {-least}) == {least - 1}",
         f"~(n3 * 0 + {least - 1}) == {-least}",
