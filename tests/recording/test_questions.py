@@ -76,7 +76,7 @@ def agree(found: list, wanted: list) -> None:
 
 def little(monkeypatch: pytest.MonkeyPatch, chance: random.Random) -> None:
     """Few zones and few rows at a time, so that what goes on from one time to the next is looked at."""
-    monkeypatch.setattr(runs, "_ZONES", chance.choice([1, 2, 8_192]))
+    monkeypatch.setattr(runs, "ZONES", chance.choice([1, 2, 8_192]))
     block = chance.choice([700, 1_024, 1_500, 65_536])
     for module in (chunk, chunks, rows):
         monkeypatch.setattr(module, "BLOCK", block)
