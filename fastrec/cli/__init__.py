@@ -26,6 +26,7 @@ VERBS = {
     "record": "poll sources into a recording",
     "info": "say what is in a recording",
     "cat": "print records",
+    "query": "ask when, how long and how often a field was in which state, and how large numbers are",
     "play": "print records at the times at which they were recorded",
     "export": "write records to a .csv, .jsonl, .npy or .npz file",
     "schema": "say where the fields of a struct lie, or write it as C, Python, JSON or a ROS 2 message",

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
     selection.add_arguments(parser, several=True)
     lines.add_arguments(parser)
-    parser.add_argument("--limit", type=_limit, metavar="N", help="at most the first N")
+    parser.add_argument("--limit", type=selection.limit, metavar="N", help="at most the first N")
     parser.add_argument("--json", action="store_true", help="a JSON object a line")
     parser.add_argument(
         "--follow",
@@ -47,18 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _limit(text: str) -> int:
-    limit = selection.whole_number(text)
-    if limit is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of records")
-    return limit
-
-
 def run(options: argparse.Namespace) -> int:
     """Print the records."""
     if options.follow and options.between and options.between[1].strip() != "end":
         raise SchemaError("--follow has no end; write --between START end")
     chosen = selection.select_all(options)
+    if options.follow and any(one.conditions.changes for one in chosen.channels.values()):
+        raise SchemaError("--follow asks of what comes record by record; leave out changed()")
     channels, read = _for_programs(chosen, options) if options.json else _for_people(chosen, options)
     marks = [] if options.json or options.where else chosen.marks
     wanted = _Limited(options.limit)

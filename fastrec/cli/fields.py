@@ -1,16 +1,20 @@
-"""What a field is, in words and as JSON, alike in every verb."""
+"""Which fields there are, and what one is, in words and as JSON, alike in every verb."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastrec.cli.output import complain
+from fastrec.errors import SchemaError, suggest
+from fastrec.records import Records
+from fastrec.records.columns import column_names
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import COLUMNS
+from fastrec.schema.paths import split
 
-__all__ = ["about_field", "meaning_of", "tell_renamed", "type_of"]
+__all__ = ["about_field", "check_known", "columns", "has", "meaning_of", "tell_renamed", "type_of", "unknown"]
 
 _SHOWN_LABELS = 4
 _RENAMED = re.compile(rf"({'|'.join(name for name, _ in COLUMNS)})_+(?=[.\[]|$)")
@@ -66,3 +70,26 @@ def tell_renamed(schemas: Iterable[Schema]) -> None:
             new.setdefault(found[1], {})[found[0]] = None
     for old, names in new.items():
         complain(f"{old} is a column of the recorder; a field of this name is called {' or '.join(names)}")
+
+
+def columns(records: Records) -> list[str]:
+    """Names of all columns."""
+    return column_names(records.schema, records.store)
+
+
+def has(records: Records, name: str) -> bool:
+    """Whether a name is a column, or an element of one, be it outside."""
+    return not {name, split(name)[0]}.isdisjoint(columns(records))
+
+
+def check_known(channels: Mapping[str, Records], names: Iterable[str]) -> None:
+    """Refuse a name that is a column of none of the channels, nor an element of one."""
+    for name in names:
+        if not any(has(records, name) for records in channels.values()):
+            raise SchemaError(unknown(channels, name))
+
+
+def unknown(channels: Mapping[str, Records], name: str) -> str:
+    """What is said of a name that no column has."""
+    known = dict.fromkeys(column for records in channels.values() for column in columns(records))
+    return f"no field {name!r:.80} in {', '.join(channels)}{suggest(name, known)}"

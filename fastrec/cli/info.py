@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from fastrec.cli.fields import about_field, meaning_of, type_of
+from fastrec.cli.losses import by_cause, told
 from fastrec.cli.output import byte_count, folder_bytes, mendable, plural, say, say_json, table, visible
 from fastrec.errors import FastrecError
 from fastrec.recording import Recording, open
@@ -17,7 +16,6 @@ from fastrec.recording.ends import End
 from fastrec.recording.writing.remains import Remains, remains
 from fastrec.records.plain import date
 from fastrec.schema import Field
-from fastrec.schema.gaps import Cause, numbered
 from fastrec.times import Clock, format_duration
 
 __all__ = ["add_arguments", "run"]
@@ -113,7 +111,7 @@ def _about_channel(
         "start_ns": records.start,
         "end_ns": records.end,
         "ends": None if end is None else {"record": end.end, "time_ns": end.time, "why": end.why},
-        "gaps": _losses(records.gaps, left.begins.get(name)),
+        "gaps": by_cause(records.gaps, left.begins.get(name)),
         "texts_lost": lost if isinstance(lost := stats.get("texts_lost"), int) else None,
         "schema": {
             "name": schema.name,
@@ -124,21 +122,6 @@ def _about_channel(
             "fields": [about_field(field) for field in schema.fields],
         },
     }
-
-
-def _losses(gaps: np.ndarray, begin: int | None) -> dict[str, dict[str, int]]:
-    """By cause: how many, in how many places; nothing is lost that waits in shared memory from `begin` on."""
-    if begin is not None:
-        gaps = gaps[~numbered(gaps) | (gaps["seq"] < begin)]
-        gaps["count"] = np.where(
-            numbered(gaps), np.minimum(gaps["count"], begin - gaps["seq"]), gaps["count"]
-        )
-    losses = {}
-    for cause in Cause:
-        counts = gaps["count"][gaps["cause"] == cause]
-        if len(counts):
-            losses[cause.name.lower()] = {"count": int(counts.sum()), "gaps": len(counts)}
-    return losses
 
 
 def _show(about: dict[str, Any], recording: Recording) -> None:
@@ -187,14 +170,9 @@ def _show_channel(name: str, channel: dict[str, Any], fields: Iterable[Field], *
     rate = {None: "pushed", "max": "flat out"}.get(channel["rate"], f"at {channel['rate']} Hz")
     held = f" of {plural(channel['polls'], 'poll')}" if channel["store"] == "changes" else ""
     say(f"{name}: {plural(channel['records'], 'record')}{held}, {visible(rate)}")
-    losses = [
-        f"{cause} {loss['count']:,} ({plural(loss['gaps'], 'gap')})"
-        for cause, loss in channel["gaps"].items()
-    ]
-    total = sum(loss["count"] for loss in channel["gaps"].values())
     each = f"{channel['record_bytes']:,} bytes each, {plural(channel['segments'], 'segment')}"
     lines = [("store", "changes")] if channel["store"] == "changes" else []
-    lines += [("lost", f"{total:,}" + (f": {', '.join(losses)}" if losses else ""))]
+    lines += [("lost", told(channel["gaps"]))]
     if channel["texts_lost"]:
         lines.append(("texts", f"{channel['texts_lost']:,} could not be read or kept"))
     lines += [

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from fastrec.cli.selection import Selections, check_known, columns, has
+from fastrec.cli.fields import check_known, columns, has
+from fastrec.cli.selection import Selections
 from fastrec.records import Records
 from fastrec.records.merging import Reader
 from fastrec.records.plain import headings, rows, spare, to_json

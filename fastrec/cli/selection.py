@@ -1,31 +1,27 @@
-"""Which records a command is about: ``RUN [CHANNEL] --between START END --last N --where FIELD=VALUE``."""
+"""Which records a command is about: ``RUN [CHANNEL] --between START END --last N --where CONDITION``."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from fastrec.cli.conditions import Conditions, condition, conditioned
 from fastrec.cli.output import complain, mendable, plural
-from fastrec.errors import RecordingError, SchemaError, suggest
+from fastrec.errors import RecordingError, suggest
 from fastrec.recording import Recording, open
 from fastrec.recording.reader import Mark
 from fastrec.records import Records
-from fastrec.records.columns import column_names, recorder_columns
-from fastrec.schema.paths import split
-from fastrec.schema.texts import LOST
 from fastrec.times import parse_duration, parse_time
 
 __all__ = [
     "Selection",
     "Selections",
     "add_arguments",
-    "check_known",
-    "columns",
-    "has",
+    "limit",
     "select",
     "select_all",
     "tell_damage",
@@ -33,7 +29,6 @@ __all__ = [
 ]
 
 _OPEN = ("start", "end")
-_NO_TEXTS = {"NULL": None, "LOST": LOST}
 _PROBLEMS = 3  # that are told one by one
 _WHOLE = re.compile(r"[0-9]{1,19}")
 
@@ -65,25 +60,27 @@ def add_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> 
     )
     parser.add_argument(
         "--where",
-        metavar="FIELD=VALUE",
+        metavar="CONDITION",
         action="append",
-        type=_condition,
+        type=condition,
         default=[],
-        help="only records with this value or label; of a text NULL for none, LOST for one that could not be"
-        " read or kept; may be given several times",
+        help="only records that meet it: FIELD=VALUE, a value or label; of a text NULL for none, LOST for one"
+        " that could not be read or kept; or an expression, such as 'hr < 0 and mode in (RUN, FAULT)'; may be"
+        " given several times",
     )
-
-
-def _condition(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise argparse.ArgumentTypeError(f"{text!r} is no condition; write FIELD=VALUE")
-    return name, value
 
 
 def whole_number(text: str) -> int | None:
     """The number that a text is: digits and nothing else; None: it is none."""
     return int(text) if _WHOLE.fullmatch(text) else None
+
+
+def limit(text: str) -> int:
+    """How many are to be shown at most."""
+    count = whole_number(text)
+    if count is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of records")
+    return count
 
 
 class Selection(NamedTuple):
@@ -93,20 +90,17 @@ class Selection(NamedTuple):
     ----------
     records : Records
         The window, or, where the newest N were asked, these.
-    conditions : list of (str, object)
-        Field and value, for one `Records.where` each. They are left to the caller, who may show the first
-        matches before the last record has been looked at.
+    conditions : Conditions
+        They are left to the caller, who may show the first matches before the last record has been looked at.
     """
 
     records: Records
-    conditions: list[tuple[str, object]]
+    conditions: Conditions
     run: Recording
 
     def of(self, records: Records) -> Records:
         """Those of some records for which all conditions hold."""
-        for name, value in self.conditions:
-            records = records.where(**{name: value})
-        return records
+        return self.conditions.of(records)
 
 
 class Selections(NamedTuple):
@@ -200,10 +194,14 @@ def _select(run: Recording, names: Iterable[str], options: argparse.Namespace) -
     count = whole_number(newest)
     if newest and count is None:
         windows, marks = _within(windows, marks, _span(windows)[1] - parse_duration(newest), None)
-    chosen = _conditioned(run, windows, options.where)
+    chosen = {
+        name: Selection(records, conditions, run)
+        for name, (records, conditions) in conditioned(windows, options.where).items()
+    }
     if count is not None:
         windows = _newest({name: one.of(one.records) for name, one in chosen.items()}, count)
-        chosen = {name: Selection(records, [], run) for name, records in windows.items()}
+        met = {name: one.conditions._replace(expression=None, values=()) for name, one in chosen.items()}
+        chosen = {name: Selection(records, met[name], run) for name, records in windows.items()}
         begin = min((records.start for records in windows.values() if len(records)), default=None)
         marks = [] if begin is None else [mark for mark in marks if mark.mono_ns >= begin]
     return Selections(run, chosen, merged, marks, made)
@@ -244,84 +242,9 @@ def _newest(windows: Mapping[str, Records], count: int) -> dict[str, Records]:
     return {name: records.last(n) for (name, records), n in zip(newest.items(), counts, strict=True)}
 
 
-def _conditioned(
-    run: Recording, windows: Mapping[str, Records], where: Sequence[tuple[str, str]]
-) -> dict[str, Selection]:
-    """Without the channels that have not all the fields, or can hold no such values."""
-    names = list(dict.fromkeys(name for name, _ in where))
-    check_known(windows, names)
-    able = {one: records for one, records in windows.items() if all(has(records, name) for name in names)}
-    if not able:
-        raise SchemaError(f"none of {', '.join(windows)} has all the fields {', '.join(names)}")
-    chosen: dict[str, Selection] = {}
-    refused = []
-    for name, records in able.items():
-        try:
-            one = Selection(records, [(field, _value(records, field, text)) for field, text in where], run)
-            # A field that can hold no such value is an error also where there is no record to look at.
-            one.of(records[:0])
-        except SchemaError as error:
-            refused.append(error)
-        else:
-            chosen[name] = one
-    if not chosen:
-        raise refused[0]
-    return chosen
-
-
-def columns(records: Records) -> list[str]:
-    """Names of all columns."""
-    return column_names(records.schema, records.store)
-
-
-def has(records: Records, name: str) -> bool:
-    """Whether a name is a column, or an element of one, be it outside."""
-    return not {name, split(name)[0]}.isdisjoint(columns(records))
-
-
-def check_known(channels: Mapping[str, Records], names: Iterable[str]) -> None:
-    """Refuse a name that is a column of none of the channels, nor an element of one."""
-    known = dict.fromkeys(column for records in channels.values() for column in columns(records))
-    for name in names:
-        if not any(has(records, name) for records in channels.values()):
-            raise SchemaError(f"no field {name!r:.80} in {', '.join(channels)}{suggest(name, known)}")
-
-
 def _time(text: str, run: Recording, start: int, end: int) -> int | None:
     stamp = text.strip()
     if stamp in _OPEN:
         return None
     number = whole_number(stamp)
     return parse_time(stamp if number is None else number, start=start, end=end, clock=run.clock)
-
-
-def _value(records: Records, name: str, text: str) -> object:
-    """What the user wrote, as the field would hold it; `Records.where` refuses what it cannot hold."""
-    if name in recorder_columns(records.store):
-        return _number(text)
-    field = records.schema.field(name)
-    if field.text:
-        return _NO_TEXTS.get(text, text)
-    if field.labels is not None or field.dtype.kind == "S":
-        return text
-    if field.dtype.kind == "V":
-        return _bytes(text)
-    if field.dtype.kind == "b" and text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    return _number(text)
-
-
-def _bytes(text: str) -> bytes | str:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return text
-
-
-def _number(text: str) -> complex | str:
-    for kind in (lambda one: int(one, 0), float, complex):
-        try:
-            return kind(text.strip())
-        except ValueError:
-            continue
-    return text

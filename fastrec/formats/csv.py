@@ -19,7 +19,7 @@ from fastrec.records import Records
 from fastrec.records.columns import column_names, elements
 from fastrec.schema.texts import LOST
 
-__all__ = ["write"]
+__all__ = ["cell_of", "cells_of", "write"]
 
 _BLOCK = 16_384
 _SPECIAL = re.compile(r'[",\r\n]')
@@ -71,14 +71,14 @@ def write(
         empty = _columns(records[:0], raw)
         file.write(
             line(
-                _text(called, exact)
+                cell_of(called, exact)
                 for name, values in empty
                 for called, _ in elements(name, values.shape[1:])
             )
         )
         for part in blocks(records, _BLOCK, progress):
             cells = [
-                _cells(values[place], exact)
+                cells_of(values[place], exact)
                 for name, values in _columns(part, raw)
                 for _, place in elements(name, values.shape[1:])
             ]
@@ -95,7 +95,8 @@ def _columns(part: Records, raw: bool) -> Iterator[tuple[str, np.ndarray]]:
         yield name, values.view(np.uint8) if values.dtype.kind == "b" else values
 
 
-def _cells(values: np.ndarray, exact: bool) -> list[str]:
+def cells_of(values: np.ndarray, exact: bool) -> list[str]:
+    """The cells of a column, or of one element of its arrays, shape (n,)."""
     kind = values.dtype.kind
     if kind in "iu":
         return [str(value) for value in values.tolist()]
@@ -109,12 +110,12 @@ def _cells(values: np.ndarray, exact: bool) -> list[str]:
         return [bytes(value).hex() for value in values]
     known: dict[object, str] = {None: "", LOST: ""}
     return [
-        known[value] if value in known else known.setdefault(value, _text(value, exact))
+        known[value] if value in known else known.setdefault(value, cell_of(value, exact))
         for value in values.tolist()
     ]
 
 
-def _text(value: str | bytes, exact: bool) -> str:
+def cell_of(value: str | bytes, exact: bool) -> str:
     """One cell of text."""
     if isinstance(value, bytes):
         # As C reads it: to the first NUL.

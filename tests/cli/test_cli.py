@@ -53,7 +53,7 @@ def test_every_verb_explains_itself(verb: str, command: Run) -> None:
         (("recrod",), "recrod"),
         (("cat",), "RUN"),
         (("cat", "x", "--lst", "3"), "--lst"),
-        (("cat", "x", "--where", "mode"), "FIELD=VALUE"),
+        (("cat", "x", "--where", "=mode"), "FIELD=VALUE"),
         (("export", "x"), "-o"),
         (("export", "x", "-o", "y.csv", "--raw", "--decoded"), "not allowed with"),
     ],
