@@ -9,8 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 import fastrec
 from fastrec.core.poller import MOST_CHANNELS
+from fastrec.records import Records
+from fastrec.records.chunks import ArrayChunk
+from fastrec.schema import Flags
 from fastrec.schema.forms import COLUMNS
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
@@ -109,6 +114,34 @@ def test_a_command_is_recorded_as_it_says(tmp_path: Path) -> None:
     started, ended = (mark.text for mark in fastrec.open(tmp_path / "soak.fastrec").marks)
     said = re.sub(r"\d+$", "4711", started), re.sub(r"after .*", "after 1.25 s", ended)
     assert all(f"`{text}`" in README.read_text() for text in said)
+
+
+def test_expressions_say_what_it_says() -> None:
+    """Every line of the section, about a struct that has such fields; what it ends with is no part of it."""
+    section = README.read_text().partition("## Expressions\n")[2].partition("\n## ")[0]
+    (listed,) = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
+    motor = np.dtype([("pos", "<f4")])
+    fields = [("hr", "<i4"), ("mode", "<i4"), ("temp", "<f8"), ("word", "<u2"), ("angle", "<i4")]
+    fields += [("uptime", "<u4"), ("flags", "<u4"), ("url", "<u8"), ("motors", motor, 2)]
+    labels = {"mode": {"RUN": 1, "FAULT": 2, "OUT OF SERVICE": 3}, "flags": Flags({"READY": 1, "ONLINE": 2})}
+    schema = fastrec.Schema.from_dtype(
+        [*fields, ("cells", "<u2", 6), ("in", "u1")], labels=labels, units={"uptime": "ms"}
+    ).with_field("url", text=True)
+    rows = np.zeros(2, schema.record("every"))
+    for name, value in {"mode": 2, "temp": np.nan, "flags": 3, "in": 1, "uptime": 51, "word": 0x2A}.items():
+        rows[name][1] = value
+    rows["angle"] = 100, 80
+    chunk = ArrayChunk(rows, text=lambda identifier: None)
+    records = Records("plant", schema, [chunk], gaps=np.empty(0, GAP_DTYPE), clock=None)
+    found = {
+        line.partition("  ")[0]: records.where(line.partition("#")[0]).seq.tolist()
+        for line in listed.splitlines()
+    }
+    nulls = "url == null or url == lost or url == 'http://a'"
+    assert found.pop("hr < 0 and not (mode == RUN or 0 <= temp < 2.5e3)") == []
+    assert found.pop("abs(angle - 90) * 2 > temp / 3 + 1") == [0]
+    assert found.pop(nulls) == [0, 1]
+    assert len(found) == 7 and set(map(tuple, found.values())) == {(1,)}, found
 
 
 def test_what_it_counts_is_so() -> None:
