@@ -96,7 +96,7 @@ def _of_states(records: Records, question: str, field: str, options: argparse.Na
     found = getattr(records, question)(field, **more)
     one = _field(records, field)
     unit = "" if one is None or options.raw else one.unit
-    read = None if one is None or options.raw or one.text else one
+    read = None if one is None or options.raw else one
     # Polls are records where each was recorded; whether a state is known, a row says by itself.
     hidden = {"known", *(() if records.store == "changes" else ("polls",))}
     columns = [
