@@ -11,7 +11,7 @@ import numpy as np
 
 from fastrec.errors import SchemaError, shown
 from fastrec.expressions.pointing import pointed
-from fastrec.expressions.steps import WHOLE_END, Steps, bits_of
+from fastrec.expressions.steps import Steps, bits_of
 from fastrec.schema import Field
 from fastrec.schema.labels import Masked
 from fastrec.schema.loads import Load, load
@@ -81,14 +81,10 @@ class FieldTests:
             self._steps.whole(load(one, begin), relation, value)
             return
         self._number(one, begin)
-        if isinstance(value, int) and abs(value) >= WHOLE_END:
-            value, relation = _double_below(value, relation)
         if isinstance(value, int):
-            self._steps.is_whole(value)
-            self._steps.relate("real whole", relation)
-        else:
-            self._steps.is_real(value)
-            self._steps.relate("reals", relation)
+            value, relation = _double_below(value, relation)
+        self._steps.is_real(value)
+        self._steps.relate("reals", relation)
 
     def _check_scalar(self, one: Field, at: int) -> None:
         if one.shape:

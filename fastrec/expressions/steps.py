@@ -11,11 +11,10 @@ import numpy as np
 from fastrec.core.condition import OPERATIONS, RELATIONS, Condition
 from fastrec.schema.loads import Load
 
-__all__ = ["WHOLE_END", "Step", "Steps", "bits_of"]
+__all__ = ["Step", "Steps", "bits_of"]
 
 _WORD = 2**64
-WHOLE_END = 2**127
-"""Where the whole numbers of the core end; below 0 the last one is its opposite."""
+_WHOLE_MAX = 2**127 - 1
 
 
 class Step(NamedTuple):
@@ -74,7 +73,7 @@ class Steps:
 
     def is_whole(self, value: int) -> None:
         """A whole number; beyond 128 bits the nearest."""
-        value = min(max(value, -WHOLE_END), WHOLE_END - 1)
+        value = min(max(value, -_WHOLE_MAX - 1), _WHOLE_MAX)
         self.add("whole is", low=value % _WORD, high=(value >> 64) % _WORD)
 
     def is_real(self, value: float) -> None:
