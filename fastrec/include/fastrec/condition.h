@@ -198,7 +198,7 @@ static inline int fr_among(const uint64_t *sorted, size_t count, uint64_t v)
     return low < count && sorted[low] == v;
 }
 
-#define FR_WHOLE_MAX (~((fr_whole)1 << 127))
+#define FR_WHOLE_MAX ((fr_whole)(~(unsigned __int128)0 >> 1))
 
 /* Of whole numbers beyond 128 bits the nearest that there is. */
 static inline fr_whole fr_on_whole(int how, fr_whole a, fr_whole b)
