@@ -84,21 +84,22 @@ static size_t some_steps(fr_step *steps, int typed)
         default: break;
         }
         count = strlen(takes);
-        if (count > height || (n >= MOST && count < 2) || height - count + 1 >= DEPTH)
-            if (!(typed && n >= MOST && count == 1))
-                continue;
-        if (count > height)
+        if (count > height || (n >= MOST && !count) || height - count + 1 >= DEPTH)
             continue;
+        if (typed && s.kind == FR_STEP_TO_REAL && height > 1 && held[height - 2] == 'w') {
+            s.how = 1, held[height - 2] = 'r', steps[n++] = s;
+            continue;
+        }
         for (i = 0; typed && i < count; i++)
             if (held[height - count + i] != takes[i])
                 break;
-        if (typed && i < count)
-            continue;
+        if (typed && (i < count || (puts[0] == 't' && height > count && held[height - count - 1] != 't')))
+            continue; /* as in expressions: a truth lies on truths alone */
+        if (n > 20 * MOST)
+            return 0;
         height -= count;
         held[height++] = puts[0];
         steps[n++] = s;
-        if (n > 20 * MOST)
-            return 0;
     }
     return !typed || held[0] == 't' ? n : 0;
 }

@@ -163,14 +163,14 @@ def test_the_rows_are_those_of_no_zones(recorded: Records, monkeypatch: pytest.M
     luck = random.Random(4)
     chance = Chance(5, columns(recorded[::97], SCALARS), ["on"])
     pairs = [(one, plain(one)) for one in views(recorded)]
-    for _ in range(300):
+    for _ in range(200):
         text, _ = chance.condition(2)
         if luck.random() < 0.2:
             word, negated = luck.choice(("and", "or")), luck.choice(("", "not "))
             text = f"({text}) {word} {negated}changed({luck.choice(SCALARS)})"
         zoned, other = luck.choice(pairs[:1] * 4 + pairs)
         assert np.array_equal(zoned.where(text).seq, zoned_numbers(zoned, other, text)), text
-    assert sum(not may for may, _ in told) > 50 and sum(must for _, must in told) > 50
+    assert sum(not may for may, _ in told) > 20 and sum(must for _, must in told) > 20
 
 
 def test_what_zones_say_of_each_comparison(recorded: Records) -> None:
@@ -180,7 +180,7 @@ def test_what_zones_say_of_each_comparison(recorded: Records) -> None:
         if name == "count":
             continue
         values = {repr(one) for one in columns(recorded[::211], [name])[name].values}
-        for value in [*sorted(values)[:6], "nan", "inf"]:
+        for value in [*sorted(values)[:4], "nan"]:
             for relation in ("==", "!=", "<", "<=", ">", ">="):
                 text = f"{name} {relation} {value}"
                 assert np.array_equal(recorded.where(text).seq, whole.where(text).seq), text
