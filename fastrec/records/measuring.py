@@ -31,7 +31,7 @@ _MOST = 2**64 - 1
 _BUCKET = np.dtype(
     [
         ("bucket", "<i8"),  # in which it begins
-        ("reached", "<i8"),  # of its largest stamp, where that is known
+        ("reached", "<i8"),  # to which its time goes on
         ("start", "<i8"),
         ("end", "<i8"),
         ("records", "<i8"),
@@ -201,9 +201,7 @@ def _snapped(chunk: Chunk, found: np.ndarray, edges: np.ndarray, until: str) -> 
     for cut in np.flatnonzero((times.starts[low] != found["start"]) | (times.stops[high] != found["stop"])):
         some = chunk.rows(int(found["start"][cut]), int(found["stop"][cut]))
         rows["start"][cut], rows["end"][cut] = some["mono_ns"].min(), some[until].max()
-    rows["bucket"] = rows["reached"] = _bucket(edges, rows["start"])
-    if until == "mono_ns":
-        rows["reached"] = _bucket(edges, rows["end"])
+    rows["bucket"], rows["reached"] = _bucket(edges, rows["start"]), _bucket(edges, rows["end"])
     return rows
 
 

@@ -183,6 +183,19 @@ class TestDescribe:
             array["i"][::5] = 2**63 - 1 - seed if seed % 2 else array["i"][0]
             for row in made(array, schema, (11, 12), store="changes").describe():
                 check_row(row, array[row["field"]].tolist(), array["polls"].tolist())
+            # Pieces of one value each, far from one another.
+            array["u"], array["i"] = (extremes(array[name].dtype, 40, random) for name in "ui")
+            for row in made(array, schema, tuple(range(1, 40)), store="changes").describe():
+                check_row(row, array[row["field"]].tolist(), array["polls"].tolist())
+
+    @pytest.mark.parametrize("size", [1, 2])
+    def test_many_pieces_that_fit(self, size: int) -> None:
+        """Each sum fits into 64 bits, all of them do not."""
+        schema = Schema.from_dtype(np.dtype([("u", "<u8"), ("i", "<i8")]), name="wide")
+        array = blank(80, schema)
+        array["u"], array["i"] = (np.arange(80) % 2) << 61, -((np.arange(80) % 2) << 61)
+        for row in made(array, schema, tuple(range(size, 80, size))).describe():
+            check_row(row, array[row["field"]].tolist(), [1] * 80)
 
     def test_a_single_hold_as_wide_as_can_be(self) -> None:
         schema = Schema.from_dtype(np.dtype([("u", "<u8")]), name="wide")
@@ -327,7 +340,7 @@ class TestDownsample:
             array["until_ns"] = array["mono_ns"] + random.integers(0, 30, 200)
         for places in ((), (1, 30, 31, 100)):
             records = made(array, SCHEMA, places, store=store)
-            for points in (1, 2, 3, 7, 64, 1_000, 100_000):
+            for points in (1, 2, 7, 64, 100_000):
                 buckets = naive_buckets(array["mono_ns"].tolist(), points)
                 for name in ("level", "total", "mono_ns"):
                     found = records.downsample(points, name)
@@ -530,7 +543,7 @@ class TestRecordings:
     def test_few_records_of_a_bucket_are_cut_by_time(self, stored: Stored) -> None:
         field = "level" if stored.name == "held" else "temp"
         records, plain = stored.records(), stored.plain()
-        for part, points in ((slice(None), 100), (slice(2_000, 6_095), 1), (slice(2_000, 6_095), 3)):
+        for part, points in ((slice(None), 100), (slice(800, 8_991), 2), (slice(2_000, 6_095), 3)):
             array = stored.array[part]
             buckets = naive_buckets(array["mono_ns"].tolist(), points)
             wanted = naive_points(array, array[field].tolist(), buckets)
@@ -607,20 +620,20 @@ class TestAt:
     @pytest.mark.parametrize("period_ns", [None, 1_000_000])
     def test_every_time(self, store: str, order: str, period_ns: int | None) -> None:
         random = np.random.default_rng(9)
-        array = blank(60, SCHEMA, store, seed=4)
-        array["mono_ns"] = 1_000 + np.cumsum(random.choice([0, 0, 7, 20, 60, 11_000_000], 60))
+        array = blank(40, SCHEMA, store, seed=4)
+        array["mono_ns"] = 1_000 + np.cumsum(random.choice([0, 0, 7, 20, 60, 11_000_000], 40))
         if order == "mixed":
-            array["mono_ns"][random.integers(0, 60, 20)] -= 90
+            array["mono_ns"][random.integers(0, 40, 14)] -= 90
         if store == "changes":
-            array["until_ns"] = array["mono_ns"] + random.integers(0, 8, 60)
-        lost = gaps((11, 2, Cause.OVERWRITTEN), (30, 4, Cause.MISSED), (44, 1, Cause.FAILED))
+            array["until_ns"] = array["mono_ns"] + random.integers(0, 8, 40)
+        lost = gaps((11, 2, Cause.OVERWRITTEN), (30, 4, Cause.MISSED), (38, 1, Cause.FAILED))
         pieces = [ArrayChunk(array[:9]), ArrayChunk(array[9:20], 11), ArrayChunk(array[20:], 22)]
         clock = Clock(np.array([(0, CREATED_NS)], CLOCK_PAIR_DTYPE))
         records = Records("it", SCHEMA, pieces, gaps=lost, clock=clock, period_ns=period_ns, store=store)
         usual = (None, True) if period_ns is None else (10_000_000, False)
         silence = None if period_ns is None else 10_000_000
         seen = rows_of(array, array["mode"], records.seq.tolist())
-        selections = [(records, seen), (records[3:50], seen[3:50]), (records[::3], seen[::3])]
+        selections = [(records, seen), (records[3:35], seen[3:35]), (records[::3], seen[::3])]
         times = sorted({time + by for time in array["mono_ns"].tolist() for by in (-1, 0, 5, 9_000_000)})
         known = set()
         for some, those in selections:
@@ -668,6 +681,29 @@ class TestAt:
         for time in (0, records.start, records.start + 1, records.end + 1):
             with pytest.raises(SchemaError, match="not a duration"):
                 records.at(time, "some")
+
+
+def test_rows_without_a_whole_zone_are_cut_by_time(tmp_path: Path) -> None:
+    """Rows 100 to 1999 of a segment: they end one zone and begin another."""
+    stored = written(
+        tmp_path / "r", 10_500, [4_200, 6_300], lambda n: START_NS + n * PERIOD, lost=range(4_300, 4_400)
+    )
+    buckets = naive_buckets(stored.array["mono_ns"].tolist(), 2)
+    found = stored.records().downsample(2, "temp")
+    check_points(found, naive_points(stored.array, stored.array["temp"].tolist(), buckets))
+    assert found["records"][0] % ZONE and found["records"][0] not in stored.starts
+
+
+def test_zones_are_read_some_at_a_time(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    field = "level" if stored.name == "held" else "temp"
+    described, points = stored.records().describe(), stored.records().downsample(2, field)
+    for some in (1, 2, 3):
+        monkeypatch.setattr(sums, "ZONES", some)
+        found = stored.records()
+        assert found.describe()[["count", "min", "max"]].tolist() == (
+            described[["count", "min", "max"]].tolist()
+        )
+        assert found.downsample(2, field).tobytes() == points.tobytes()
 
 
 def test_points_of_a_recording_in_the_order_of_time(unsteady: Stored) -> None:
