@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import shutil
+import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from fractions import Fraction
@@ -602,6 +603,20 @@ class TestRecordings:
             records.describe(field)
         with pytest.raises(CorruptionError):
             records.downsample(1, field)
+
+    def test_latest(self, stored: Stored) -> None:
+        for part in PARTS:
+            assert stored.records()[part].latest == stored.array["mono_ns"][part].max()
+
+    def test_latest_of_holds_whose_stamps_fall(self, tmp_path: Path) -> None:
+        """An index says when they were seen last, which is later."""
+        folder = Folder(tmp_path / "r")
+        folder.session()
+        channel = held_channel(folder)
+        times = [START_NS + n for n in (0, 50, 20)]
+        channel.segment().commit(0, [struct.pack("<qqQqf4x", n, n + 40, 2, 40, 1.0) for n in times])
+        folder.close({"held": channel})
+        assert reader.open(folder.root)["held"].latest == START_NS + 50
 
     def test_at(self, stored: Stored) -> None:
         records = stored.records()
