@@ -608,6 +608,15 @@ class TestRecordings:
         for part in PARTS:
             assert stored.records()[part].latest == stored.array["mono_ns"][part].max()
 
+    def test_latest_of_a_part_of_a_block(self, tmp_path: Path) -> None:
+        folder = Folder(tmp_path / "r")
+        folder.session()
+        channel = status_channel(folder)
+        channel.segment().commit(0, [status(n, stamp=START_NS + t) for n, t in enumerate((99, 50, 60, 98))])
+        folder.close({"status": channel})
+        records = reader.open(folder.root)["status"]
+        assert [records[1:3].latest - START_NS, records[1:].latest - START_NS] == [60, 98]
+
     def test_latest_of_holds_whose_stamps_fall(self, tmp_path: Path) -> None:
         """An index says when they were seen last, which is later."""
         folder = Folder(tmp_path / "r")
