@@ -212,7 +212,8 @@ def made(root: Path, seed: int, store: str) -> Made:
     for row in range(count):
         now += STEP + SILENCE * (row in quiet) - 20_000 * (row in falls)
         times.append(now)
-        polls.append(chance.choice([1, 1, 5]) if holds else 1)
+        # A few holds last longer than the silence that an interval is broken by.
+        polls.append(chance.choice([1, 1, 5] if chance.random() < 0.997 else [4_000]) if holds else 1)
         now += (polls[-1] - 1) * 7
         untils.append(now)
 

@@ -5,6 +5,7 @@ Every answer is that of all the records, one by one, and nothing is read that it
 
 from __future__ import annotations
 
+import math
 import random
 import struct
 from collections.abc import Sequence
@@ -118,7 +119,7 @@ def test_of_parts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
     for part, places in parts:
         assert part.seq.tolist() == [made.numbers[place] for place in places]
         for name in chance.sample(NAMES, 2):
-            check(name, part, made.rows(name, places), made.gaps, chance.sample(list(SILENCES), 1))
+            check(name, part, made.rows(name, places), made.gaps, [chance.choice(["20us", "1s"]), 0])
 
 
 @pytest.mark.parametrize("became", ["absent", "flipped", "header", "short", "foreign"])
@@ -199,7 +200,7 @@ def test_silences_are_found_by_the_index(
     for number in range(60):
         segment, first, stamps = channel.segment(), 200 * number, [1_000]
         steps = [0, 1, 9, 10, 11, 30, -1, -40, 2**63 - 2_000, -(2**63)] if number % 3 else [0, 1, 9, 10, 11]
-        weights = [30, 30, 3, 2, 2, 1, 1, 1, 0.3, 0.3][: len(steps)]
+        weights = [30, 30, 3, 3, *([9, 1, 9] if number % 2 else [2, 1, 1]), 1, 0.3, 0.3][: len(steps)]
         while len(stamps) < 200:
             now = stamps[-1] + chance.choices(steps, weights)[0]
             stamps.append((now + 2**63) % 2**64 - 2**63)
@@ -220,18 +221,31 @@ def test_silences_are_found_by_the_index(
             assert runs.silences(one, low, high, limit, holds=False).tolist() == expected
 
 
+@pytest.mark.parametrize("block", [1, 2, 65_536])
+def test_holds_are_silent_from_when_they_were_last_seen(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(chunks, "BLOCK", block)
+    held = np.zeros(5, samples.HELD.record("changes"))
+    held["mono_ns"], held["until_ns"] = [0, 100, 205, 300, 420], [90, 150, 289, 310, 420]
+    one = chunks.ArrayChunk(held)
+    assert runs.silences(one, 0, 5, 50, holds=True).tolist() == [2, 4]
+    assert runs.silences(one, 1, 4, 55, holds=True).tolist() == []
+
+
 # Nothing is read that the answer does not need
 
 
 def three(root: Path, states: Sequence[Sequence[int]]) -> Segment:
-    """A segment of so many zones, two blocks each; ``mode`` is what is given, by zone, over its rows."""
+    """A segment of so many zones, two blocks each.
+
+    ``mode`` is what is given, by zone, over its rows; ``temp`` is NaN.
+    """
     folder = Folder(root)
     folder.session()
     channel = samples.status_channel(folder)
     segment = channel.segment()
     for zone, given in enumerate(states):
         first = zone * 1_024
-        made = [bytearray(samples.status(first + n)) for n in range(1_024)]
+        made = [bytearray(samples.status(first + n, temp=math.nan)) for n in range(1_024)]
         for n, row in enumerate(made):
             struct.pack_into("<h", row, 12, given[n * len(given) // 1_024])
         segment.commit(first, [bytes(row) for row in made[:500]])
@@ -269,6 +283,7 @@ def test_a_steady_zone_is_not_read(tmp_path: Path, middle: list[list[int]], busy
     agree(told_of("mode", records.durations("mode", "1s"), totals), [list(one.values()) for one in totals])
     counts = [list(one.values()) for one in naive_counts(seen)]
     agree([list(row) for row in records.counts("mode").tolist()], counts)
+    assert len(records.transitions("temp")) == 0
     with pytest.raises(CorruptionError, match=r"records 1524 to 2047 \(rows 1524 to 2047\) do not match"):
         records.to_numpy()
 
@@ -283,6 +298,12 @@ def test_a_damaged_block_in_which_a_state_may_change_is_named(tmp_path: Path) ->
     # Of a field that is steady there, too, its zone is asked; of one that is not summed up, the rows.
     with pytest.raises(CorruptionError, match="records 1024 to 1523"):
         records.transitions("url")
+    # Rows picked out one by one prove the blocks of all of them, but no other.
+    assert len(records[:1_024:2].to_numpy()) == 512
+    assert len(records[1_000:1_700:650].to_numpy()) == 2
+    for part in (records[::2], records[::100], records[1_000:1_100:30]):
+        with pytest.raises(CorruptionError, match="records 1024 to 1523"):
+            part.to_numpy()
 
 
 def test_only_the_ends_and_what_changes_are_read(tmp_path: Path) -> None:

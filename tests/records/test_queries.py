@@ -175,6 +175,12 @@ def test_losses_belong_to_the_interval_that_goes_on():
     assert found["closed_by"].tolist() == ["change", "gap", "end"]
 
 
+def test_a_gap_within_a_selection_breaks_before_the_record_of_its_number():
+    picked = one([1, 1, 1, 2, 1], [0, 10, 20, 30, 40], lost=[(1, 1, 3)]).where(state=1)
+    assert picked.intervals("state", 0)["start"].tolist() == [0, 10, 40]
+    assert picked.intervals("state", "1s")["start"].tolist() == [0, 40]
+
+
 def test_a_state_that_no_time_passes_in_has_no_share():
     total = one([1], [7]).durations("state")
     assert total["share"].tolist() == [0.0] and total["duration"].tolist() == [0]
