@@ -150,14 +150,15 @@ class Follows:
         ------
         SchemaError
             At once: nothing comes behind these records (they are an array's, a part that was followed, every
-            n-th row, or an empty window), or `poll` or `timeout` is no duration.
+            n-th row, those at which a field changed, or an empty window), or `poll` or `timeout` is no duration.
         """
         poll_ns = max(named_duration("poll", poll, _FORMS, SchemaError), _LEAST_POLL_NS)
         timeout_ns = None if timeout is None else named_duration("timeout", timeout, _FORMS, SchemaError)
         if self._tail is None:
             raise SchemaError(
                 f"nothing comes behind these records of {self.name!r}; follow those of a recording or of a"
-                " live channel, a slice of them without a step, or a window that has records"
+                " live channel, a slice of them without a step, or a window that has records; what changed is"
+                " asked of each part that comes"
             )
         return Following(self, self._tail(self._behind), poll_ns, timeout_ns)
 

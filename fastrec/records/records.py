@@ -350,4 +350,6 @@ class Records(Asking, Measuring, Exits, Follows):
         changes = [self._changes(name) for name in what.changed]
         found = self._with(Meeting(what, self._columns, changes).rows(self._rows), self._gaps)
         found._asked = (*self._asked, (expression, wanted))
+        if what.changed:
+            found._tail = None  # of the first record that comes nobody would know what was before it
         return found

@@ -122,7 +122,8 @@ def test_records_behind_which_nothing_comes() -> None:
     times = whole["mono_ns"].tolist()
     alone = Records("plant", SCHEMA, [], gaps=NOTHING, clock=None)
     part = next(whole.follow(timeout="0s"))
-    for one in (alone, whole[::2], whole.between(times[3] + 1, times[3] + 2), part):
+    changed = whole.where("changed(mode)")
+    for one in (alone, whole[::2], whole.between(times[3] + 1, times[3] + 2), part, changed, changed[:1]):
         with pytest.raises(SchemaError, match="nothing comes behind these records of 'plant'"):
             one.follow()
 
