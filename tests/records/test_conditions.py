@@ -335,3 +335,19 @@ def test_zones_that_are_no_more_are_made_again(stepped: Path, damage: str) -> No
     spoil(stepped, 4 * 1024 + 7)
     with pytest.raises(CorruptionError):
         reader.open(stepped)["small"].where("step == 1")
+
+
+def test_a_scale_below_0_and_what_is_nearly_constant() -> None:
+    """The smallest raw value is the largest physical one; a NaN among equal values is not one of them."""
+    rows = np.zeros(1024, SCHEMA.record("every"))
+    rows["mono_ns"] = np.arange(1024)
+    rows["down"] = np.arange(1024) // 512 * 100
+    rows["small"] = np.arange(1024) // 512 * 10
+    rows["level"] = 4.0
+    rows["level"][7] = np.nan
+    records = Records("plant", SCHEMA, [Zoned(rows, 0, 0)], gaps=gaps(), clock=None)
+    first, second = list(range(512)), list(range(512, 1024))
+    assert records.where("down > 0").seq.tolist() == first == records.where("down == 3").seq.tolist()
+    assert records.where("down <= -7").seq.tolist() == second == records.where("small < -1").seq.tolist()
+    assert records.where("level == -9").seq.tolist() == [row for row in first + second if row != 7]
+    assert records.where("not level == -9").seq.tolist() == [7] == records.where("isnan(level)").seq.tolist()
