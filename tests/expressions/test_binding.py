@@ -383,3 +383,16 @@ def test_nothing_of_a_record_that_is_cut_short() -> None:
     array = np.zeros(1025, made.record("every"))
     array["b"] = -1
     assert len(records(array, of=made).where("b == -1 and b < a")) == 1025
+
+
+def test_whole_numbers_beside_doubles_are_not_rounded() -> None:
+    made = Schema.from_dtype(np.dtype([("x", "f8")]), name="one")
+    array = np.zeros(3, made.record("every"))
+    array["x"] = [2.0**53, 2.0**53 + 2, 2.0**53 + 4]
+    asked = records(array, of=made)
+    for number in (2**53 + 1, 2**53 + 3):  # one is rounded down, the other up
+        below = [row for row in range(3) if array["x"][row].item() < number]
+        above = [row for row in range(3) if row not in below]
+        assert [asked.where(f"x {one} {number}").seq.tolist() for one in ("<", "<=")] == [below, below]
+        assert [asked.where(f"x {one} {number}").seq.tolist() for one in (">", ">=")] == [above, above]
+        assert asked.where(f"x == {number}").seq.tolist() == []

@@ -34,6 +34,7 @@ SCHEMA = Schema.from_c(
 for _name, _meaning in {
     "down": {"scale": -0.1, "bias": 3.0},
     "small": {"scale": -0.3},
+    "huge": {"scale": 2.0},
     "level": {"scale": -2.5, "bias": 1.0},
     "bits": {"labels": Flags({"A": 1, "B": 2, "TOP": 0x80000000})},
     "sign": {"labels": Flags({"LOW": 1, "HIGH": 0x40})},
@@ -351,3 +352,5 @@ def test_a_scale_below_0_and_what_is_nearly_constant() -> None:
     assert records.where("down <= -7").seq.tolist() == second == records.where("small < -1").seq.tolist()
     assert records.where("level == -9").seq.tolist() == [row for row in first + second if row != 7]
     assert records.where("not level == -9").seq.tolist() == [7] == records.where("isnan(level)").seq.tolist()
+    rows["sorted"] = 5
+    assert len(records.where("sorted in (-1, 5)")) == len(records.where("sorted not in (-1, 4)")) == 1024
