@@ -150,7 +150,8 @@ class Follows:
         ------
         SchemaError
             At once: nothing comes behind these records (they are an array's, a part that was followed, every
-            n-th row, those at which a field changed, or an empty window), or `poll` or `timeout` is no duration.
+            n-th row, those at which a field changed, or an empty window), or `poll` or `timeout` is no
+            duration.
         """
         poll_ns = max(named_duration("poll", poll, _FORMS, SchemaError), _LEAST_POLL_NS)
         timeout_ns = None if timeout is None else named_duration("timeout", timeout, _FORMS, SchemaError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -101,9 +102,9 @@ class Zoned(ArrayChunk):
         super().__init__(array, first_seq)
         self.zone_starts = range(begin, len(array) - 1023, 1024)
 
-    def zones(self, low: int, high: int) -> np.ndarray:
+    def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
         begin, end = self.zone_starts.start + 1024 * low, self.zone_starts.start + 1024 * high
-        return summarise(self._array[begin:end], SCHEMA.numeric)
+        return summarise(self._array[begin:end], [SCHEMA.numeric[column] for column in columns])
 
 
 @pytest.fixture(scope="module", params=["every", "changes"])
