@@ -1,21 +1,23 @@
 from collections.abc import Sequence
+from typing import Self
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 LANE: int
 KINDS: tuple[str, ...]
 RELATIONS: tuple[str, ...]
 OPERATIONS: tuple[str, ...]
 
+@disjoint_base
 class Condition:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         steps: Sequence[tuple[str, int, int, int, int, int, int]],
         fields: Sequence[tuple[int, str, int, bool, int, int]],
         patterns: Buffer,
         data: bytes,
-    ) -> None: ...
+    ) -> Self: ...
     def meeting(
         self,
         rows: Buffer,

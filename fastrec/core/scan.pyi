@@ -1,4 +1,4 @@
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 def changes(
     rows: Buffer, stride: int, offset: int, size: int, mask: int, starts: Buffer, stops: Buffer, out: Buffer
@@ -7,6 +7,7 @@ def silences(
     rows: Buffer, stride: int, time: int, until: int, limit: int, starts: Buffer, stops: Buffer, out: Buffer
 ) -> int: ...
 
+@disjoint_base
 class Codes:
     def __len__(self) -> int: ...
     def of(self, keys: Buffer, out: Buffer) -> None: ...
