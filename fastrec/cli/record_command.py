@@ -122,12 +122,12 @@ class Command:
     def running(self, recorder: CommandRecorder, ending: Ending) -> Iterator[None]:
         """Start it; at the end ask it to end, if it still runs, and wait for it."""
         self._wait_for_records(recorder, ending)
-        ending.heir = self._pass_on
         try:
             if ending.signal is None:
                 self._start(recorder)
-            if ending.signal is not None:  # there was nobody yet to pass it on to
-                self._send(ending.signal)
+            ending.heir = self._pass_on
+            if ending.signal is not None and self._sent is None:  # there was nobody yet to pass it on to
+                self._pass_on(ending.signal) if self._process is not None else self._send(ending.signal)
             try:
                 yield
             finally:

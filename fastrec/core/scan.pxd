@@ -13,6 +13,7 @@ cdef extern from "fastrec/scan.h" nogil:
         uint64_t *order  # the pattern of each code
         size_t slots  # a power of 2, more than twice count
         size_t count  # codes given so far
+        uint64_t multiplier  # odd
 
     size_t fr_changes(const unsigned char *rows, size_t stride, fr_part part, size_t start, size_t stop,
                       int64_t *out)

@@ -1,5 +1,7 @@
 """Passes over records without the GIL: where bytes change, where nothing was seen, which states there are."""
 
+import os
+
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
@@ -65,6 +67,7 @@ cdef class Codes:
     """Small numbers, from 0 on, for patterns of 64 bits, in the order in which they first came."""
 
     def __cinit__(self):
+        self.c.multiplier = int.from_bytes(os.urandom(8), "little") | 1
         self.grow(64)
 
     def __dealloc__(self):
@@ -78,7 +81,7 @@ cdef class Codes:
     cdef int grow(self, size_t slots) except -1:
         cdef fr_codes wide
         cdef size_t i, slot
-        wide.slots, wide.count = slots, self.c.count
+        wide.slots, wide.count, wide.multiplier = slots, self.c.count, self.c.multiplier
         wide.key = <uint64_t *> calloc(slots, sizeof(uint64_t))
         wide.code = <int64_t *> malloc(slots * sizeof(int64_t))
         wide.order = <uint64_t *> calloc(slots, sizeof(uint64_t))

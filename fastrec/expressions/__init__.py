@@ -1,7 +1,6 @@
 r"""The small language of conditions: ``where``, triggers and the command line speak it.
 
-Text becomes a tree. Nothing is run or looked up here: which names are fields and which are labels, and what a
-number means for a field, is for those to say who know a schema.
+Text becomes a tree (`parse`); a tree becomes, for one schema, the steps that the core takes (``binding.py``).
 
 ::
 

@@ -8,6 +8,7 @@ from fastrec.errors import SchemaError
 from fastrec.expressions.fields import Bound, FieldTests
 from fastrec.expressions.parsing import parse
 from fastrec.expressions.tree import (
+    MAX_LENGTH,
     Binary,
     Call,
     Compare,
@@ -172,13 +173,15 @@ class _Binder(FieldTests):
             if one.text:
                 self._text_is(one, begin, values, [choice.at for choice in node.choices])
             elif plain and all(type(value) is int for value in values):
-                self._steps.among(load(one, begin), set(values))
+                self._steps.among(load(one, begin), {self.stored(one, value) for value in values})
             else:
                 for count, (choice, value) in enumerate(zip(node.choices, values, strict=True)):
                     self.relate(one, begin, "==", value, choice.at)
                     if count:
                         self._steps.add("or")
         else:
+            if sum(1 for _ in walk(node.item)) * len(node.choices) > MAX_LENGTH:
+                self._refuse(node.at, "is much to compute so often; compare a field, or with fewer values")
             for count, choice in enumerate(node.choices):
                 self._compare(Compare("==", node.item, choice, node.at))
                 if count:
@@ -246,10 +249,13 @@ class _Binder(FieldTests):
         if node.operator in ("&", "|", "^", "<<", ">>"):
             for kind in kinds:
                 self._check_whole(kind, node)
-        divisor = node.right.value if isinstance(node.right, Number) else 0
+        divisor = node.right
+        while isinstance(divisor, Unary) and divisor.operator in ("-", "+"):
+            divisor = divisor.operand
         # By what may be 0 it is divided as doubles are, which have an answer to that.
         whole = kinds == ["whole", "whole"] and (
-            node.operator not in ("/", "//", "%") or (node.operator != "/" and divisor != 0)
+            node.operator not in ("/", "//", "%")
+            or (node.operator != "/" and isinstance(divisor, Number) and divisor.value != 0)
         )
         if not whole:
             for place, kind in enumerate(reversed(kinds)):

@@ -13,6 +13,7 @@ from fastrec.errors import SchemaError, shown
 from fastrec.expressions.pointing import pointed
 from fastrec.expressions.steps import Steps, bits_of
 from fastrec.schema import Field
+from fastrec.schema.hresult import HResultLabels
 from fastrec.schema.labels import Masked
 from fastrec.schema.loads import Load, load
 from fastrec.schema.readable import is_scaled, parts_of
@@ -83,6 +84,9 @@ class FieldTests:
         self._number(one, begin)
         if isinstance(value, int):
             value, relation = _double_below(value, relation)
+        elif not is_scaled(one):
+            # As where it is asked for by ==, or a number would be equal to it, and more as well.
+            value = value if (near := _nearest(one.dtype, value)) is None else near
         self._steps.is_real(value)
         self._steps.relate("reals", relation)
 
@@ -114,8 +118,25 @@ class FieldTests:
             self._physical(one, begin, wanted)
         elif one.dtype.kind == "f":
             self._float(one, load(one, begin), wanted)
+        elif one.dtype.kind == "b":
+            self._truth(load(one, begin), wanted)
         else:
-            self._steps.whole(load(one, begin), "==", wanted)
+            self._steps.whole(load(one, begin), "==", self.stored(one, wanted))
+
+    def _truth(self, where: Load, wanted: int | float) -> None:
+        """Memory may hold other trues than 1."""
+        if wanted in (0, 1):
+            self._steps.whole(where, "!=" if wanted else "==", 0)
+        else:
+            self._steps.truth(False)
+
+    def stored(self, one: Field, value: int | float) -> int | float:
+        """A number as a field holds it: an HRESULT is written with a sign, and as often without."""
+        if not isinstance(one.labels, HResultLabels) or not -(2**31) <= value < 2**32:
+            return value
+        if one.dtype.kind == "i":
+            return value - 2**32 if value >= 2**31 else value
+        return value % 2**32
 
     def _text_is(self, one: Field, begin: int, wanted: Sequence[object], at: Sequence[int]) -> None:
         for text, place in zip(wanted, at, strict=True):
@@ -190,14 +211,14 @@ class FieldTests:
         half = np.dtype(f"{one.dtype.str[0]}f{one.dtype.itemsize // 2}")
         real = Load(begin + one.offset, "f", half.itemsize, not half.isnative)
         imaginary = real._replace(offset=real.offset + half.itemsize)
-        if not isinstance(wanted, complex):
-            near = _nearest(np.dtype(np.float64) if is_scaled(one) else half, wanted)
-            if near is None:
-                self._steps.truth(False)
-                return
-            wanted = complex(near)
-        nan = wanted != wanted
-        for where, value, bias in ((real, wanted.real, one.bias), (imaginary, wanted.imag, 0.0)):
+        number = np.dtype(np.float64) if is_scaled(one) else half
+        parts = (wanted.real, wanted.imag) if isinstance(wanted, complex) else (wanted, 0.0)
+        near = [_nearest(number, part) for part in parts]
+        if None in near:
+            self._steps.truth(False)
+            return
+        nan = any(map(math.isnan, near))
+        for where, value, bias in zip((real, imaginary), near, (one.bias, 0.0), strict=True):
             self._steps.add("real", field=self._steps.load(where))
             if is_scaled(one):
                 self._steps.add("physical", low=bits_of(one.scale), high=bits_of(bias))
@@ -220,8 +241,10 @@ class FieldTests:
             self._steps.add("near", low=bits_of(value), high=bits_of(0.0))
             if one.dtype.kind == "f":
                 # As without a scale: what a field of float32 can hold of the number.
-                self._float(one, load(one, begin), (value - one.bias) / one.scale)
-                self._steps.add("or")
+                raw = (value - one.bias) / one.scale
+                if math.isfinite(raw):
+                    self._float(one, load(one, begin), raw)
+                    self._steps.add("or")
         else:
             # What lies between two raw values by far less than their distance is how it was computed.
             near = max(abs(one.scale) * _NEAR, abs(value) * float(np.finfo(np.float64).eps))

@@ -390,7 +390,7 @@ class Segment(SegmentFiles):
         """Zone rows ``first ... last - 1`` of some numeric fields; what the file lacks is made anew."""
         try:
             zones, whole = self.stored_zones(first, last, columns)
-        except CorruptionError:
+        except OSError:  # also what cannot be read, or is a link: none of it is needed
             zones = np.zeros(last - first, layout.zone_dtype(len(columns)))
             whole = np.zeros(last - first, bool)
         fields, block = [self.stock.schema.numeric[one] for one in columns], layout.BLOCK_ROWS

@@ -9,12 +9,10 @@ import numpy as np
 from fastrec.core.zone import zone_of
 from fastrec.recording.layout import BLOCK_ROWS, zone_dtype
 from fastrec.schema import Field
+from fastrec.schema.forms import payload_offset
 from fastrec.schema.loads import Load, load
 
 __all__ = ["same_zone", "summarise", "zone_fields"]
-
-_HOLDS = 16
-"""Where `polls` stands in a record of a channel with holds."""
 
 
 def zone_fields(numeric: Sequence[Field], begin: int) -> list[Load]:
@@ -38,12 +36,12 @@ def summarise(rows: np.ndarray, numeric: Sequence[Field]) -> np.ndarray:
     ndarray of zone_dtype(k), shape (z,)
     """
     # A payload's own member of that name is called polls_ in records, so this is the recorder's.
-    holds = "polls" in rows.dtype.names
-    fields = zone_fields(numeric, 32 if holds else 8)
+    weights = rows.dtype.fields.get("polls")
+    fields = zone_fields(numeric, payload_offset("changes" if weights else "every"))
     data, size = np.ascontiguousarray(rows).view(np.uint8), rows.dtype.itemsize
     zone = BLOCK_ROWS * size
     zones = [
-        zone_of(data[begin : begin + zone], size, fields, _HOLDS if holds else 0)
+        zone_of(data[begin : begin + zone], size, fields, weights[1] if weights else 0)
         for begin in range(0, len(data) // zone * zone, zone)
     ]
     return np.frombuffer(b"".join(zones), zone_dtype(len(numeric))).copy()

@@ -186,15 +186,11 @@ class Asking:
     def _intervals(
         self, column: Column, max_gap: str | int | dt.timedelta | None
     ) -> Iterator[queries.Intervals]:
-        silence_ns, every_gap = queries.breaking(max_gap, self._period_ns)
-        return queries.intervals(self._openings(column, silence_ns, every_gap), self._gaps)
+        return queries.intervals(self._openings(column, self._breaks(max_gap)), self._gaps)
 
-    def _openings(
-        self, column: Column, silence_ns: int | None, every_gap: bool
-    ) -> Iterator[queries.Openings]:
+    def _openings(self, column: Column, breaks: Breaks) -> Iterator[queries.Openings]:
         """Where a state begins, or knowledge broke off before."""
         holds, until = self.store == "changes", self._until
-        breaks = Breaks(self._gaps, silence_ns, every_gap, holds=holds)
         value = last = None  # of the row before
         for span in self._rows.spans:
             chunk = span.chunk

@@ -146,9 +146,10 @@ class Chunk(Protocol):
         if len(places) == 0:
             return self.rows(0, 0)
         # Rows far from any of them are not read, and so not checked either.
+        apart = (np.diff(places) > _NEAR) | (np.diff(places // BLOCK) > 0)
         parts = [
             as_bytes(self.rows(int(near[0]), int(near[-1]) + 1))[near - near[0]]
-            for near in np.split(places, np.flatnonzero(np.diff(places) > _NEAR) + 1)
+            for near in np.split(places, np.flatnonzero(apart) + 1)
         ]
         return np.concatenate(parts).view(self.rows(0, 0).dtype)
 
@@ -177,7 +178,8 @@ class Chunk(Protocol):
 
     def polls(self, start: int, stop: int) -> int:
         """For how many polls the rows ``start ... stop - 1`` stand, of a chunk of holds."""
-        return int(self.rows(start, stop)["polls"].sum(dtype=np.uint64))
+        blocks = ((low, min(low + BLOCK, stop)) for low in range(start, stop, BLOCK))
+        return sum(int(self.rows(*block)["polls"].sum(dtype=np.uint64)) for block in blocks)
 
     @property
     def t_first(self) -> int:

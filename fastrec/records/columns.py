@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from fastrec.records.chunks import ArrayChunk, Chunk, as_bytes
+from fastrec.records.chunks import ZONE, ArrayChunk, Chunk, as_bytes
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import COLUMNS, Store, payload_offset
@@ -67,10 +67,6 @@ class Texts:
         codes = [self._codes.setdefault(chunk.text(one), len(self._codes)) for one in distinct.tolist()]
         return np.array(codes, dtype=np.int64)[inverse]
 
-    def code(self, text: Text) -> int:
-        """Code of one text; -1 if no chunk had it."""
-        return self._codes.get(text, -1)
-
     def texts(self, codes: np.ndarray) -> np.ndarray:
         """From codes back to texts.
 
@@ -126,6 +122,10 @@ class Column:
         self.load = load(field, offset - field.offset) if scalar else None
         self.part = (offset, len(bits), int.from_bytes(bits, "little") if masked else 0)
 
+    def numbers(self, rows: np.ndarray) -> np.ndarray:
+        """Raw values of rows, of texts their ids."""
+        return rows[self.field.name] if self._own else self.field.of(rows)
+
     def values(self, chunk: Chunk, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
         """Raw values, but of texts their codes.
 
@@ -139,7 +139,7 @@ class Column:
         """
         if places is not None and self.field.bits:
             rows, places = as_bytes(rows)[places].view(rows.dtype), None
-        raw = rows[self.field.name] if self._own else self.field.of(rows)
+        raw = self.numbers(rows)
         if places is not None:
             raw = raw[places]
         return self._texts.codes(chunk, raw) if self.field.text else raw
@@ -171,7 +171,8 @@ class Column:
             all_nan = nan == zones["polls"]
             values[all_nan] = np.nan
             steady |= all_nan
-        return steady, values
+        # A record is at least one poll: what has fewer than records was made up.
+        return steady & (zones["polls"] >= ZONE), values
 
 
 class Columns:

@@ -10,8 +10,8 @@ from fastrec.expressions.binding import Bound
 from fastrec.records.chunks import ZONE, Chunk, Part, Selection
 from fastrec.records.columns import Columns
 from fastrec.records.pruning import Pruning
+from fastrec.records.ranges import ZONES, bytes_of, inside, one_range, stretches
 from fastrec.records.rows import Rows, Span
-from fastrec.records.runs import ZONES, bytes_of, inside, one_range, stretches
 from fastrec.schema import Field
 
 __all__ = ["Meeting"]
@@ -82,7 +82,7 @@ class Meeting:
     def _read(
         self, chunk: Chunk, starts: np.ndarray, stops: np.ndarray, changed: list[np.ndarray]
     ) -> Iterator[_Ranges]:
-        known: list[dict[int, bool]] = [{} for _ in self._what.texts]
+        known: list[tuple[set[int], list[int]]] = [(set(), []) for _ in self._what.texts]
         for part in chunk.parts(starts, stops):
             places = np.empty(int((part.stops - part.starts).sum()), np.int64)
             first = int(part.starts[0])
@@ -101,19 +101,20 @@ class Meeting:
             yield found[np.append(True, apart)[:count]], found[np.append(apart, True)[:count]] + 1
 
     def _ids(
-        self, part: Part, chunk: Chunk, wanted: tuple[Field, tuple[object, ...]], known: dict[int, bool]
+        self, part: Part, chunk: Chunk, wanted: tuple[Field, tuple[object, ...]], known: tuple[set, list]
     ) -> np.ndarray:
-        """The ids of some texts in a chunk, among those that some rows have."""
+        """The ids of some texts in a chunk, among those that its rows have, as far as they were seen."""
         field, texts = wanted
         ids = field.of(part.array)
         some = [
             ids[start:stop]
             for start, stop in zip(part.starts - part.first, part.stops - part.first, strict=True)
         ]
-        for one in np.unique(np.concatenate(some)).tolist():
-            if one not in known:
-                known[one] = chunk.text(one) in texts
-        return np.array(sorted(one for one, same in known.items() if same), np.uint64)
+        seen, same = known
+        new = set(np.unique(np.concatenate(some)).tolist()) - seen
+        seen |= new
+        same += [one for one in new if chunk.text(one) in texts]
+        return np.sort(np.array(same, np.uint64))
 
 
 def _truths(places: np.ndarray, start: int, stop: int) -> np.ndarray:

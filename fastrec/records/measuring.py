@@ -10,8 +10,8 @@ import numpy as np
 from fastrec.errors import SchemaError
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column, Columns, Texts
+from fastrec.records.ranges import inside
 from fastrec.records.rows import Rows, Span
-from fastrec.records.runs import inside
 from fastrec.records.sums import SUM_DTYPE, exact, piece, pieces, total
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import Store
@@ -83,8 +83,8 @@ class Measuring:
         found = np.empty(len(columns), dtype)
         for row, column in zip(found, columns, strict=True):
             row["field"] = column.field.name
-            parts = [part for span in self._rows.spans for part in pieces(span, column)]
-            sums = np.concatenate(parts) if parts else np.empty(0, SUM_DTYPE)
+            parts = [(span.chunk, part) for span in self._rows.spans for part in pieces(span, column)]
+            sums = np.concatenate([np.empty(0, SUM_DTYPE), *(part for _, part in parts)])
             # In Python, because what a file claims may be beyond 64 bits, or less than its NaN.
             nan = exact(sums["nan"])
             count = exact(sums["polls"]) - nan
@@ -95,7 +95,8 @@ class Measuring:
                 kind = f"<{column.load.kind}8"
                 ends = sums["min"].view(kind).min(keepdims=True), sums["max"].view(kind).max(keepdims=True)
                 row["min"], row["max"] = (one.item() for one in _physical(column.field, *ends))
-                row["mean"] = _mean(sums, count, column, self._rows)
+                whole = sum(total(chunk, part, column) for chunk, part in parts)
+                row["mean"] = _mean(whole, count, column.field)
         return found
 
     def downsample(self, points: int, field: str) -> np.ndarray:
@@ -227,21 +228,9 @@ def _physical(field: Field, least: np.ndarray, most: np.ndarray) -> tuple[np.nda
     return tuple(ends if field.scale > 0 else reversed(ends))
 
 
-def _mean(found: np.ndarray, polls: int, column: Column, rows: Rows) -> float:
-    """Of all polls that had a number."""
-    whole = total(found, column.load.kind + "8")
-    if whole is None:
-        whole = sum(_total(column, block.rows()) for block in rows.blocks())
-    if parts := parts_of(column.field):
+def _mean(whole: int | float, polls: int, field: Field) -> float:
+    """Physical value of the mean of so many polls."""
+    if parts := parts_of(field):
         return (whole + parts[0] * polls) / (parts[1] * polls)
     mean = whole / polls
-    return mean * column.field.scale + column.field.bias if is_scaled(column.field) else mean
-
-
-def _total(column: Column, rows: np.ndarray) -> int:
-    """Sum of the polls of some rows, by ever smaller pieces; one of a single record is never too wide."""
-    whole = total(piece(column, rows, 0), column.load.kind + "8")
-    if whole is not None:
-        return whole
-    half = len(rows) // 2
-    return _total(column, rows[:half]) + _total(column, rows[half:])
+    return mean * field.scale + field.bias if is_scaled(field) else mean

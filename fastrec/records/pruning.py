@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrec.core.condition import RELATIONS
+from fastrec.core.condition import OPERATIONS, RELATIONS
 from fastrec.expressions.steps import Step, Steps
+from fastrec.records.chunks import ZONE
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store, payload_offset
 from fastrec.schema.loads import Load, load
@@ -88,7 +89,10 @@ class Pruning:
         stack: list[Verdict | _Between | _Constant | None] = []
         for step in self._steps:
             self._take(step, zones, changed, stack)
-        return _verdict(stack[0], len(zones))
+        may, must = _verdict(stack[0], len(zones))
+        # A record is at least one poll: a zone that has fewer than records was made up.
+        sound = zones["polls"] >= ZONE
+        return Verdict(may | ~sound, must & sound)
 
     def _take(self, step: Step, zones: np.ndarray, changed: Sequence[np.ndarray], stack: list) -> None:
         match step.kind:
@@ -165,7 +169,8 @@ class Pruning:
         return Verdict(~same | meets, same & meets)
 
 
-_UNARY = 11  # the first operation on one value: fr_operation
+_UNARY = OPERATIONS.index("negative")
+"""From here on operations take one value."""
 
 
 def _certain(truth: np.ndarray) -> Verdict:

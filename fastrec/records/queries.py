@@ -93,7 +93,7 @@ def breaking(max_gap: str | int | dt.timedelta | None, period_ns: int | None) ->
     Returns
     -------
     (silence_ns, every_gap)
-        As `intervals` takes them.
+        As `Breaks` takes them.
     """
     usual = None if period_ns is None else max(10 * period_ns, _LEAST_SILENCE_NS)
     if max_gap is None:
@@ -334,7 +334,8 @@ def durations(found: Iterable[Intervals], state: State) -> np.ndarray:
     known["state"], known["known"] = totals.distinct.states, True
     known["duration"], known["intervals"], known["records"] = totals.sums
     if broke:
-        total["duration"][-1], total["intervals"][-1] = unknown, broke
+        total["duration"][-1:] = np.array([unknown % 2**64], np.uint64).view(np.int64)
+        total["intervals"][-1] = broke
         if state[0].kind in "fc":
             total["state"][-1] = np.nan
     whole = int(total["duration"].sum())

@@ -114,10 +114,6 @@ class Rows:
             found.append(whole if step == 1 else whole.pick(np.arange(whole.start, whole.stop, step)))
         return Rows(found)
 
-    def where(self, mask: Callable[[Span], np.ndarray]) -> Rows:
-        """Rows for which a mask, asked block by block, is true."""
-        return Rows(_picked(span, mask) for span in self.spans)
-
     def within(self, begin: int, end: int) -> Rows:
         """Rows stamped ``begin <= mono_ns < end``, in their order."""
 

@@ -14,15 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from fastrec.core import scan
-from fastrec.records.chunks import ZONE, Chunk, Part
+from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
+from fastrec.records.ranges import ZONES, bytes_of, inside, one_range, stretches
 from fastrec.records.rows import Span
 from fastrec.records.states import equal
 
-__all__ = ["ZONES", "Runs", "bytes_of", "inside", "one_range", "runs", "silences", "stretches"]
-
-ZONES = 8_192
-"""Zones that are looked at in one go."""
+__all__ = ["Runs", "runs", "silences"]
 
 _LONGEST = 2**63 - 1
 
@@ -75,19 +73,6 @@ def runs(span: Span, column: Column, *, zoned: bool = True) -> Iterator[Runs]:
         yield one._replace(values=column.states(one.values))
 
 
-def one_range(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """One range of rows, or none if it is empty."""
-    return np.full(int(start < stop), start), np.full(int(start < stop), stop)
-
-
-def inside(zones: range, span: Span) -> tuple[int, int]:
-    """Which of the zones lie wholly within some rows."""
-    if not zones:
-        return 0, 0
-    low = max(0, -(-(span.start - zones.start) // ZONE))
-    return low, max(low, min(len(zones), (span.stop - zones.start) // ZONE))
-
-
 def _surveyed(chunk: Chunk, column: Column, low: int, high: int) -> Iterator[Runs]:
     """The runs of some zones: of those with one state by the zone alone."""
     steady, values = column.of_zones(chunk.zones(low, high, [column.zone]))
@@ -120,17 +105,6 @@ def _read(chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray) -
             rows.sort()
         values = column.values(chunk, part.array, rows)
         yield Runs(int(part.starts[0]), int(part.stops[-1]), rows + part.first, values)
-
-
-def stretches(truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where stretches of True begin, and where they end."""
-    edges = np.flatnonzero(np.diff(truths, prepend=False, append=False))
-    return edges[::2], edges[1::2]
-
-
-def bytes_of(part: Part) -> np.ndarray:
-    """The rows as the core takes them."""
-    return np.ascontiguousarray(part.array).view(np.uint8)
 
 
 def silences(chunk: Chunk, start: int, stop: int, limit_ns: int, *, holds: bool) -> np.ndarray:

@@ -9,8 +9,9 @@ import numpy as np
 from fastrec.core.zone import zone_of
 from fastrec.records.chunks import BLOCK, ZONE, Chunk
 from fastrec.records.columns import Column
+from fastrec.records.ranges import ZONES, inside
 from fastrec.records.rows import Span
-from fastrec.records.runs import ZONES, inside
+from fastrec.schema.readable import native
 
 __all__ = ["SUM_DTYPE", "exact", "piece", "pieces", "total"]
 
@@ -76,39 +77,55 @@ def piece(column: Column, rows: np.ndarray, start: int) -> np.ndarray:
     return np.array([(start, start + len(rows), *np.frombuffer(found, "<u8", 5).tolist())], SUM_DTYPE)
 
 
-def total(found: np.ndarray, kind: str) -> int | float | None:
-    """Sum of all polls of some pieces; NaN aside.
+def total(chunk: Chunk, found: np.ndarray, column: Column) -> int | float:
+    """Sum of all polls of some pieces of a chunk, NaN aside; of integers exactly.
 
     Parameters
     ----------
-    found : ndarray of SUM_DTYPE, at least one
-    kind : "i8", "u8" or "f8"
-
-    Returns
-    -------
-    int, float or None
-        Of integers exactly; None if a piece is too wide for that, and smaller ones are to be asked.
+    chunk : Chunk
+    found : ndarray of SUM_DTYPE
+    column : Column
     """
-    if kind == "f8":
+    if column.load.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
             return float(found["sum"].view("<f8").sum())
-    # Sums are kept modulo 2**64. What is above `polls` times the smallest is known where it is less.
-    polls, least = found["polls"], found["min"]
-    if not _fits(found["max"] - least, polls):
-        return None
-    above = found["sum"] - polls * least
-    floor = int(least.view(f"<{kind}").min())
-    over = least - np.uint64(floor % 2**64)
-    if _fits(over, polls):
-        lowest = floor * exact(polls) + exact(polls * over)
-    else:
-        lowest = int(np.dot(polls.astype(object), least.view(f"<{kind}").astype(object)))
-    return lowest + exact(above)
+    # Sums are kept modulo 2**64. What is above `polls` times the smallest is known where it is less; where
+    # it may be more the numbers themselves are asked.
+    narrow = _fits(found["max"] - found["min"], found["polls"])
+    wide = (
+        _of_rows(chunk.rows(start, min(start + BLOCK, stop)), column)
+        for begin, stop in found[["start", "stop"]][~narrow].tolist()
+        for start in range(begin, stop, BLOCK)
+    )
+    some = found[narrow]
+    polls, least = some["polls"], some["min"]
+    above = some["sum"] - polls * least
+    return _weighted(least.view(f"<{column.load.kind}8"), polls) + exact(above) + sum(wide)
 
 
-def _fits(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether products of these are surely below 2**64."""
-    return bool((one.astype(np.float64) * other.astype(np.float64) < 2.0**63).all())
+def _of_rows(rows: np.ndarray, column: Column) -> int:
+    """Sum of the polls of some rows, number by number."""
+    values = native(column.numbers(rows)).astype(f"<{column.load.kind}8")
+    holds = rows.dtype.fields.get("until_ns")
+    return _weighted(values, rows["polls"] if holds else np.ones(len(rows), np.uint64))
+
+
+def _weighted(values: np.ndarray, weights: np.ndarray) -> int:
+    """Sum of products of integers of 64 bits."""
+    if not len(values):
+        return 0
+    floor = int(values.min())
+    over = values.view(np.uint64) - np.uint64(floor % 2**64)
+    if _fits(over, weights).all():
+        return floor * exact(weights) + exact(weights * over)
+    if (weights == 1).all():
+        return floor * len(values) + exact(over)
+    return int(np.dot(weights.astype(object), values.astype(object)))
+
+
+def _fits(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Which products of these are surely below 2**64."""
+    return one.astype(np.float64) * other.astype(np.float64) < 2.0**63
 
 
 def exact(numbers: np.ndarray) -> int:

@@ -106,9 +106,17 @@ class Column(NamedTuple):
             return lambda row: near is not None and related(self.raw[row], "==", near)
         far = max(abs(field.scale) * 1e-6, abs(wanted) * 2.0**-52) if math.isfinite(wanted) else 0.0
         if field.dtype.kind == "f":
-            near = None if wanted != wanted else narrow(field.dtype, (wanted - field.bias) / field.scale)
+            raw = (wanted - field.bias) / field.scale
+            near = narrow(field.dtype, raw) if math.isfinite(raw) else None
             return lambda row: related(self.values[row], "==", wanted) or self.raw[row] == near
         return lambda row: related(self.values[row], "==", wanted) or abs(self.values[row] - wanted) <= far
+
+    def meant(self, wanted: float) -> float:
+        """The number with which values are compared by order: of a narrow float, what it can hold of it."""
+        if self.whole or is_scaled(self.field) or isinstance(wanted, int):
+            return wanted
+        near = narrow(self.field.dtype, wanted)
+        return wanted if near is None else near
 
 
 def narrow(dtype: np.dtype, wanted: float) -> float | None:
@@ -228,7 +236,8 @@ class Chance:
         if relation in ("==", "!="):
             equal = column.equals(value)
             return text, lambda row: equal(row) == (relation == "==")
-        return text, lambda row: related(column.values[row], relation, value)
+        meant = column.meant(value)
+        return text, lambda row: related(column.values[row], relation, meant)
 
     def _among(self) -> tuple[str, Rows]:
         name = self.random.choice(self.names)

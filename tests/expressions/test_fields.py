@@ -6,7 +6,7 @@ import pytest
 from common import matches
 
 from fastrec.errors import SchemaError
-from fastrec.schema import Field, Flags
+from fastrec.schema import HRESULT, Field, Flags, HResult
 from fastrec.schema.readable import physical
 
 
@@ -124,3 +124,33 @@ def test_what_a_field_never_holds_is_refused(kind, wanted):
 def test_arrays_are_refused():
     with pytest.raises(SchemaError, match="array"):
         matches(Field("x", np.dtype("<i4"), 0, shape=(2,)), np.zeros(3, dtype="<i4"), 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored"), [("<i4", -2147467259), ("<u4", 0x80004005), (">i4", -2147467259)]
+)
+def test_an_hresult_with_and_without_a_sign(kind, stored):
+    values = [stored, 0, 1]
+    for wanted in (0x80004005, -2147467259, "E_FAIL", HResult(0x80004005)):
+        assert mask(kind, values, wanted, labels=HRESULT) == [True, False, False]
+    assert mask(kind, values, 2**32, labels=HRESULT) == [False, False, False]
+
+
+def test_whatever_is_not_0_is_true():
+    field, values = Field("x", np.dtype("?"), 0), np.array([0, 1, 2, 255], np.uint8).view(bool)
+    for wanted in (True, 1, 1.0):
+        assert matches(field, values, wanted).tolist() == [False, True, True, True]
+    assert matches(field, values, False).tolist() == [True, False, False, False]
+    assert not matches(field, values, 2).any()
+
+
+def test_a_narrow_complex_is_found_by_what_it_can_hold():
+    assert mask("<c8", [0.1 + 0.2j, 1], 0.1 + 0.2j) == [True, False]
+    assert mask("<c8", [0.1, 1], 0.1) == [True, False]
+    assert mask("<c8", [1, complex(np.inf)], 1e300 + 0j) == [False, False]
+    assert mask("<c16", [0.1 + 0.2j, 1], 0.1 + 0.2j) == [True, False]
+
+
+def test_no_infinity_is_found_by_a_number():
+    assert mask("<f8", [np.inf, 1.0], 1e10, scale=1e-300) == [False, False]
+    assert mask("<f8", [np.inf, 1.0], np.inf, scale=1e-300) == [True, False]

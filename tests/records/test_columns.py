@@ -124,4 +124,3 @@ def test_texts_ask_a_chunk_once_per_id():
     codes = texts.codes(chunk, np.array([5, 6, 5, 6, 5], dtype=np.uint64))
     assert sorted(asked) == [5, 6]
     assert texts.texts(codes).tolist() == ["t"] * 5
-    assert texts.code("t") == codes[0] and texts.code("u") == -1

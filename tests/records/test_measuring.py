@@ -744,3 +744,20 @@ def test_sums_that_a_file_claims_may_be_anything() -> None:
     parts = [ArrayChunk(array[place : place + 1], place) for place in range(3)]
     (row,) = Records("x", SCHEMA, parts, gaps=gaps(), clock=None, store="changes").describe("total")
     assert row["count"] == 2**64 - 1 and row["min"] <= row["mean"] <= row["max"]
+
+
+@pytest.mark.parametrize("kind", ["<u8", "<i8", ">i8"])
+def test_numbers_that_are_wide_apart_are_summed_one_by_one(kind: str) -> None:
+    """And those of other pieces are not; holds weigh their polls."""
+    info, chance = np.iinfo(kind), np.random.default_rng(5)
+    schema = Schema.from_dtype(np.dtype([("x", kind)]), name="wide")
+    for store in ("every", "changes"):
+        array = np.zeros(5_000, schema.record(store))
+        array["x"] = chance.integers(info.min, info.max, 5_000, dtype=kind[1:], endpoint=True)
+        polls = np.ones(5_000, np.uint64)
+        if store == "changes":
+            array["polls"] = polls = chance.integers(1, 2**40, 5_000).astype(np.uint64)
+        parts = [ArrayChunk(array[:1_000], 0), ArrayChunk(array[1_000:], 1_000)]
+        (row,) = Records("x", schema, parts, gaps=gaps(), clock=None, store=store).describe("x")
+        weighted = sum(one * n for one, n in zip(array["x"].tolist(), polls.tolist(), strict=True))
+        assert row["mean"] == weighted / sum(polls.tolist())

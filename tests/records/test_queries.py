@@ -4,6 +4,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from common import (
+    SCHEMA,
     check_intervals,
     gaps,
     naive_durations,
@@ -240,3 +241,12 @@ def test_bit_fields_have_states():
 def test_an_unknown_field_names_its_neighbour():
     with pytest.raises(SchemaError, match="did you mean 'state'"):
         one([1], [0]).intervals("stat")
+
+
+def test_unknown_time_that_no_64_bits_count() -> None:
+    """Stamps of a forged file: it wraps, as their differences do."""
+    array = np.zeros(8, SCHEMA.record_dtype)
+    array["mono_ns"] = [0, 2**62] * 4
+    parts = [ArrayChunk(array[place : place + 2], place) for place in range(0, 8, 2)]
+    records = Records("x", SCHEMA, parts, gaps=gaps(), clock=None, period_ns=1_000)
+    assert records.durations("mode")["known"].tolist() == [True, False]

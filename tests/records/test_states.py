@@ -1,4 +1,5 @@
 import struct
+import time
 
 import numpy as np
 
@@ -47,3 +48,16 @@ def test_sums_grow_with_the_states_and_wrap():
     totals.add(np.arange(9, dtype="i4"), np.full(9, -1), 3)
     assert totals.distinct.states.tolist() == [5, 0, 1, 2, 3, 4, 6, 7, 8]
     assert totals.sums.tolist() == [[1, *[2**64 - 1] * 8], [1, *[3] * 8]]
+
+
+def test_nobody_can_make_patterns_that_meet() -> None:
+    """All of them in one slot of a table whose multiplier is known: another one has another multiplier."""
+    inverse = pow(0x9E3779B97F4A7C15, -1, 2**64)
+    keys = np.array([one * inverse % 2**64 for one in range(20_000)], np.uint64)
+    random = np.random.default_rng(0).integers(0, 2**63, 20_000).astype(np.uint64)
+    spent = {}
+    for name, patterns in (("made", keys), ("random", random)):
+        begin = time.process_time_ns()
+        assert Distinct((np.dtype("<u8"), ())).codes(patterns).tolist() == list(range(20_000))
+        spent[name] = time.process_time_ns() - begin
+    assert spent["made"] < 20 * spent["random"] + 50_000_000  # 70 times as much, and more, were they to meet

@@ -86,12 +86,13 @@ typedef struct fr_codes {
     uint64_t *order; /* the pattern of each code */
     size_t slots;    /* a power of 2, at least 2, more than twice `count` */
     size_t count;
+    uint64_t multiplier; /* odd, and nobody else's: so that nobody can make patterns that meet in one slot */
 } fr_codes;
 
 static inline size_t fr_code_slot(const fr_codes *c, uint64_t key)
 {
     /* The top bits: of patterns that differ in theirs alone, such as floats, lower ones are all the same. */
-    size_t slot = (size_t)(key * 0x9E3779B97F4A7C15u >> (__builtin_clzll(c->slots) + 1));
+    size_t slot = (size_t)((key ^ key >> 32) * c->multiplier >> (__builtin_clzll(c->slots) + 1));
     while (c->code[slot] >= 0 && c->key[slot] != key)
         slot = (slot + 1) & (c->slots - 1);
     return slot;
