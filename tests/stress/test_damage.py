@@ -548,7 +548,7 @@ def test_damaged_zones_cost_nothing(tmp_path: Path, name: str, share: int | None
 
 
 def _unchecked_rows(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Segment, "_damaged", lambda self, array, offset, low, high: [])
+    patch.setattr(Segment, "_damaged", lambda self, array, offset, blocks: blocks[:0])
 
 
 def _believed_rows(patch: pytest.MonkeyPatch) -> None:
