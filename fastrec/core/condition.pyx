@@ -31,7 +31,8 @@ cdef class Condition:
     """Steps and what they refer to; it never changes.
 
     `steps` are tuples (kind, how, field, place, count, low, high) with a kind of `KINDS`; `fields` are tuples
-    as `zone_of` takes them, `patterns` and `data` the tables. Nothing is believed of where a step leads.
+    as `zone_of` takes them, `patterns` and `data` the tables. Where a step leads is checked; that it finds
+    values of its kind is not: one that does not gives a wrong answer.
     """
 
     def __cinit__(self, *, steps, fields, const uint64_t[::1] patterns not None, bytes data):

@@ -15,7 +15,7 @@ import numpy as np
 from fastrec.recording import layout
 from fastrec.recording.segment import Segment
 from fastrec.records import Chunk
-from fastrec.records.chunks import BLOCK, Part, Times, as_bytes
+from fastrec.records.chunks import BLOCK, Part, Times, picked
 from fastrec.schema.conversion import Conversion
 from fastrec.schema.texts import Text
 
@@ -121,15 +121,15 @@ class SegmentChunk(Chunk):
             array, first = self.segment.proved(low + self.start, high + self.start)
             yield Part(array, first - self.start, low, high)
 
-    def at(self, places: np.ndarray) -> np.ndarray:
+    def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
         if len(places) == 0 or not self.segment.mapped:
-            return super().at(places)
+            return super().at(places, name)
         rows = places + self.start
         # Places side by side lie in the same blocks. A block in which there is none may be damaged.
         apart = np.diff(rows) >= _DENSE
         begins, ends = rows[np.append(True, apart)], rows[np.append(apart, True)] + 1
         array, first = self.segment.proved(begins, ends)
-        return as_bytes(array)[rows - first].view(array.dtype)
+        return picked(array, rows - first, name)
 
     def times(self, start: int, stop: int) -> Times:
         blocks, at = self._found

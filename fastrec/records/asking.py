@@ -59,7 +59,7 @@ class Asking:
             if len(changed):
                 part = np.empty(len(changed), dtype)
                 places = run.places[changed]
-                part["seq"], part["time"] = chunk.numbers_at(places), chunk.at(places)["mono_ns"]
+                part["seq"], part["time"] = chunk.numbers_at(places), chunk.at(places, "mono_ns")
                 part["from"], part["to"] = before[changed], run.values[changed]
                 found.append(part)
         return self._spelled(np.concatenate(found), column, texts, "from", "to")
@@ -198,7 +198,7 @@ class Asking:
             last_seq, last_until = int(chunk.numbers(span.stop - 1, span.stop)[0]), int(end[until][0])
             for run in runs(span, column, zoned=not holds):
                 broken = breaks.within(chunk, max(span.start, run.start - 1), run.stop)
-                seq_before, until_before = chunk.numbers_at(broken - 1), chunk.at(broken - 1)[until]
+                seq_before, until_before = chunk.numbers_at(broken - 1), chunk.at(broken - 1, until)
                 if run.start == span.start and last is not None and breaks.before(span, *last):
                     broken = np.insert(broken, 0, run.start)
                     seq_before = np.insert(seq_before, 0, last[0])
@@ -211,7 +211,6 @@ class Asking:
                     values = run.values[np.searchsorted(run.places, row, side="right") - 1]
                 broke = np.zeros(len(row), bool)
                 broke[np.searchsorted(row, broken)] = True
-                rows = chunk.at(row)
                 passed, polls = row - run.start, run.stop - run.start
                 if holds:
                     through = np.cumsum(chunk.rows(run.start, run.stop)["polls"], dtype=np.uint64)
@@ -222,7 +221,7 @@ class Asking:
                     row=row - run.start,
                     passed=passed.astype(np.uint64),
                     seq=chunk.numbers_at(row),
-                    time=rows["mono_ns"],
+                    time=chunk.at(row, "mono_ns"),
                     values=values,
                     broke=broke,
                     seq_before=_spread(seq_before, broke),

@@ -27,6 +27,7 @@ __all__ = [
     "as_bytes",
     "copy_of",
     "join_rows",
+    "picked",
 ]
 
 BLOCK = 65_536
@@ -51,6 +52,11 @@ def as_bytes(rows: np.ndarray) -> np.ndarray:
 def copy_of(rows: np.ndarray, place: int) -> np.void:
     """A record of its own, byte for byte."""
     return as_bytes(rows[place : place + 1]).copy().view(rows.dtype)[0]
+
+
+def picked(rows: np.ndarray, places: np.ndarray, name: str | None) -> np.ndarray:
+    """Copies of some rows, byte for byte, or of one column of theirs."""
+    return as_bytes(rows)[places].view(rows.dtype) if name is None else rows[name][places]
 
 
 def join_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -141,17 +147,25 @@ class Chunk(Protocol):
                 high = min(low + BLOCK, stop)
                 yield Part(self.rows(low, high), low, np.array([low]), np.array([high]))
 
-    def at(self, places: np.ndarray) -> np.ndarray:
-        """Copies of the rows at some places, increasing int64, checked: of the record dtype."""
+    def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
+        """Copies of the rows at some places, checked.
+
+        Parameters
+        ----------
+        places : ndarray of int64
+            Increasing.
+        name : str, optional
+            One of the recorder's columns: only that.
+        """
         if len(places) == 0:
-            return self.rows(0, 0)
+            return picked(self.rows(0, 0), places, name)
         # Rows far from any of them are not read, and so not checked either.
         apart = (np.diff(places) > _NEAR) | (np.diff(places // BLOCK) > 0)
         parts = [
-            as_bytes(self.rows(int(near[0]), int(near[-1]) + 1))[near - near[0]]
+            picked(self.rows(int(near[0]), int(near[-1]) + 1), near - near[0], name)
             for near in np.split(places, np.flatnonzero(apart) + 1)
         ]
-        return np.concatenate(parts).view(self.rows(0, 0).dtype)
+        return join_rows(parts) if name is None else np.concatenate(parts)
 
     def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
         """The zones that begin at ``zone_starts[low:high]``, of some of the numeric fields of the schema:
@@ -239,8 +253,8 @@ class ArrayChunk(Chunk):
     def rows(self, start: int, stop: int) -> np.ndarray:
         return self._array[start:stop]
 
-    def at(self, places: np.ndarray) -> np.ndarray:
-        return as_bytes(self._array)[places].view(self._array.dtype)
+    def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
+        return picked(self._array, places, name)
 
     def text(self, identifier: int) -> Text:
         return self._text(identifier) if self._text else super().text(identifier)
@@ -278,9 +292,9 @@ class Selection(Chunk):
         return len(self._places)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        picked = self._chunk.at(self._places[start:stop])
-        picked.flags.writeable = False
-        return picked
+        rows = self._chunk.at(self._places[start:stop])
+        rows.flags.writeable = False
+        return rows
 
     def text(self, identifier: int) -> Text:
         return self._chunk.text(identifier)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from common import sample
 
-from fastrec.records.chunks import ArrayChunk, Selection
+from fastrec.records.chunks import ArrayChunk, Chunk, Selection
 from fastrec.records.rows import Rows, Span
 
 
@@ -35,3 +35,15 @@ def test_empty_spans_are_left_out():
     assert len(rows) == 6 and len(rows.spans) == 2
     assert [int(rows.number(place)) for place in range(6)] == [2, 3, 4, 9, 10, 11]
     assert [span.numbers().tolist() for span in rows.slice(1, 6, 2).spans] == [[3], [9, 11]]
+
+
+def test_one_column_of_some_rows():
+    """What is asked for the stamps of wide records copies no more than these."""
+    array = sample(20_000)
+    whole = ArrayChunk(array)
+    for chunk in (whole, Selection(whole, np.arange(0, 20_000, 3))):
+        places = np.array([0, 1, 900, len(chunk) - 1])
+        stamps = chunk.at(places, "mono_ns")
+        assert stamps.tolist() == chunk.at(places)["mono_ns"].tolist() and stamps.nbytes == 32
+        assert chunk.at(places[:0], "mono_ns").tolist() == []
+    assert Chunk.at(whole, places, "mono_ns").tolist() == array["mono_ns"][places].tolist()
