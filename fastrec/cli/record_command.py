@@ -127,7 +127,7 @@ class Command:
                 self._start(recorder)
             ending.heir = self._pass_on
             if ending.signal is not None and self._sent is None:  # there was nobody yet to pass it on to
-                self._pass_on(ending.signal) if self._process is not None else self._send(ending.signal)
+                self._hear(ending.signal)
             try:
                 yield
             finally:
@@ -264,6 +264,13 @@ class Command:
         # Of Ctrl-C the terminal has told it; a second one might be another wish to it.
         if self._process is not None and not (number == signal.SIGINT and _in_foreground(self._process.pid)):
             self._send(number)
+
+    def _hear(self, number: int) -> None:
+        """Of a signal that came before anybody could pass it on."""
+        if self._process is None:
+            self._sent = number
+        else:
+            self._pass_on(number)
 
     def _send(self, number: int) -> OSError | None:
         self._sent = number
