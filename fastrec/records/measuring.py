@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 
@@ -12,10 +11,10 @@ from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column, Columns, Texts
 from fastrec.records.ranges import inside
 from fastrec.records.rows import Rows, Span
-from fastrec.records.sums import SUM_DTYPE, exact, piece, pieces, total
+from fastrec.records.sums import SUM_DTYPE, exact, pieces, total
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import Store
-from fastrec.schema.readable import is_scaled, parts_of, physical
+from fastrec.schema.readable import is_scaled, native, parts_of, physical
 
 __all__ = ["Measuring"]
 
@@ -35,7 +34,8 @@ _BUCKET = np.dtype(
         ("start", "<i8"),
         ("end", "<i8"),
         ("records", "<i8"),
-        ("sums", SUM_DTYPE),
+        ("min", "<u8"),  # as in a zone
+        ("max", "<u8"),
     ]
 )
 
@@ -142,8 +142,8 @@ class Measuring:
         line["start"] = np.minimum.reduceat(rows["start"], first)
         line["end"] = np.maximum.reduceat(rows["end"], first)
         line["records"] = np.add.reduceat(rows["records"], first)
-        least = np.minimum.reduceat(rows["sums"]["min"].view(raw), first)
-        most = np.maximum.reduceat(rows["sums"]["max"].view(raw), first)
+        least = np.minimum.reduceat(rows["min"].view(raw), first)
+        most = np.maximum.reduceat(rows["max"].view(raw), first)
         if raw.kind == "f":
             nothing = least > most
             least[nothing] = most[nothing] = np.nan
@@ -191,7 +191,7 @@ def _bucket(edges: np.ndarray, stamps: np.ndarray) -> np.ndarray:
 def _snapped(chunk: Chunk, found: np.ndarray, edges: np.ndarray, until: str) -> np.ndarray:
     """Pieces in the buckets in which they begin."""
     rows = np.empty(len(found), _BUCKET)
-    rows["sums"], rows["records"] = found, found["stop"] - found["start"]
+    rows["min"], rows["max"], rows["records"] = found["min"], found["max"], found["stop"] - found["start"]
     times = chunk.times(int(found["start"][0]), int(found["stop"][-1]))
     low = np.searchsorted(times.starts, found["start"], "right") - 1
     high = np.searchsorted(times.stops, found["stop"], "left")
@@ -211,14 +211,18 @@ def _cut(span: Span, column: Column, edges: np.ndarray, until: str) -> Iterator[
     for block in span.blocks():
         rows = block.rows()
         bucket = np.maximum.accumulate(_bucket(edges, rows["mono_ns"]))
-        borders = np.append(np.flatnonzero(np.diff(bucket, prepend=-1)), len(rows))
-        found = np.empty(len(borders) - 1, _BUCKET)
-        for row, (start, stop) in zip(found, pairwise(borders.tolist()), strict=True):
-            some = rows[start:stop]
-            row["bucket"] = row["reached"] = bucket[start]
-            row["records"] = stop - start
-            row["start"], row["end"] = some["mono_ns"].min(), some[until].max()
-            row["sums"] = piece(column, some, start)[0]
+        first = np.flatnonzero(np.diff(bucket, prepend=-1))
+        found = np.empty(len(first), _BUCKET)
+        found["bucket"] = found["reached"] = bucket[first]
+        found["start"] = np.minimum.reduceat(rows["mono_ns"], first)
+        found["end"] = np.maximum.reduceat(rows[until], first)
+        found["records"] = np.diff(first, append=len(rows))
+        least = most = native(column.numbers(rows)).astype(f"<{column.load.kind}8")
+        if column.load.kind == "f":
+            nan = np.isnan(least)
+            least, most = np.where(nan, np.inf, least), np.where(nan, -np.inf, most)
+        found["min"] = np.minimum.reduceat(least, first).view(np.uint64)
+        found["max"] = np.maximum.reduceat(most, first).view(np.uint64)
         yield found
 
 

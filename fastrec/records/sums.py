@@ -13,7 +13,7 @@ from fastrec.records.ranges import ZONES, inside
 from fastrec.records.rows import Span
 from fastrec.schema.readable import native
 
-__all__ = ["SUM_DTYPE", "exact", "piece", "pieces", "total"]
+__all__ = ["SUM_DTYPE", "exact", "pieces", "total"]
 
 SUM_DTYPE = np.dtype(
     [
@@ -65,10 +65,10 @@ def pieces(span: Span, column: Column) -> Iterator[np.ndarray]:
 def _read(chunk: Chunk, column: Column, start: int, stop: int) -> Iterator[np.ndarray]:
     for low in range(start, stop, BLOCK):
         high = min(low + BLOCK, stop)
-        yield piece(column, chunk.rows(low, high), low)
+        yield _piece(column, chunk.rows(low, high), low)
 
 
-def piece(column: Column, rows: np.ndarray, start: int) -> np.ndarray:
+def _piece(column: Column, rows: np.ndarray, start: int) -> np.ndarray:
     """Some rows of a chunk, from place `start` on, as one piece: ndarray of SUM_DTYPE, shape (1,)."""
     holds = rows.dtype.fields.get("until_ns")
     weight = rows.dtype.fields["polls"][1] if holds else 0
