@@ -396,3 +396,25 @@ def test_whole_numbers_beside_doubles_are_not_rounded() -> None:
         assert [asked.where(f"x {one} {number}").seq.tolist() for one in ("<", "<=")] == [below, below]
         assert [asked.where(f"x {one} {number}").seq.tolist() for one in (">", ">=")] == [above, above]
         assert asked.where(f"x == {number}").seq.tolist() == []
+
+
+def test_whole_numbers_are_divided_as_such_by_all_but_0() -> None:
+    big = [2**60 + one for one in range(10)]
+    array = np.array([(one,) for one in big], [("x", "<i8")])
+    schema = Schema.from_dtype(array.dtype, name="big")
+    rows = np.zeros(10, schema.record_dtype)
+    rows["x"] = array["x"]
+    records = Records("big", schema, [ArrayChunk(rows)], gaps=gaps(), clock=None)
+    for divisor in (2, -2, 3, -3, -1):
+        for operation, computed in (("%", int.__mod__), ("//", int.__floordiv__)):
+            wanted = computed(big[7], divisor)
+            text = f"x {operation} {divisor} == {wanted}"
+            found = records.where(text).seq.tolist()
+            assert found == [n for n, one in enumerate(big) if computed(one, divisor) == wanted], text
+
+
+def test_what_would_be_computed_too_often_is_refused() -> None:
+    item, choices = " + ".join(["n3"] * 60), ", ".join(map(str, range(600)))
+    with pytest.raises(ExpressionError, match="is much to compute so often"):
+        found(f"({item}) in ({choices})")
+    assert found(f"({item}) in (0, 60)") == found("n3 in (0, 1)")

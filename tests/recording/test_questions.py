@@ -122,7 +122,7 @@ def test_of_parts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
             check(name, part, made.rows(name, places), made.gaps, [chance.choice(["20us", "1s"]), 0])
 
 
-@pytest.mark.parametrize("became", ["absent", "flipped", "header", "short", "foreign"])
+@pytest.mark.parametrize("became", ["absent", "flipped", "header", "short", "foreign", "link"])
 @pytest.mark.parametrize("store", ["every", "changes"])
 def test_whatever_became_of_the_zones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, became: str, store: str
@@ -133,8 +133,10 @@ def test_whatever_became_of_the_zones(
     for segment in made.channel.segments:
         path = segment.path("zones")
         data = path.read_bytes()
-        if became == "absent":
+        if became in ("absent", "link"):
             path.unlink()
+        if became == "link":
+            path.symlink_to(segment.path("index"))
         elif became == "flipped" and segment.zone_rows:
             place = layout.header_size(layout.zone_dtype(len(steady.SCHEMA.numeric))) + 9
             path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
