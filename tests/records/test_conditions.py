@@ -355,3 +355,19 @@ def test_a_scale_below_0_and_what_is_nearly_constant() -> None:
     assert records.where("not level == -9").seq.tolist() == [7] == records.where("isnan(level)").seq.tolist()
     rows["sorted"] = 5
     assert len(records.where("sorted in (-1, 5)")) == len(records.where("sorted not in (-1, 4)")) == 1024
+
+
+def test_zones_that_claim_too_few_polls_tell_nothing() -> None:
+    """As many NaN as polls, none: which is no reason to take all for NaN."""
+    rows = np.zeros(2048, SCHEMA.record("changes"))
+    rows["mono_ns"] = rows["until_ns"] = np.arange(2048)
+    for name in SOME:
+        SCHEMA.field(name).put(rows, payloads(3)[name][:2048] if SCHEMA.field(name).bits is None else 0)
+    rows["polls"] = 0
+    records = Records("plant", SCHEMA, [Zoned(rows, 0, 0)], gaps=gaps(), clock=None, store="changes")
+    without = Records("plant", SCHEMA, [ArrayChunk(rows)], gaps=gaps(), clock=None, store="changes")
+    for field in SCHEMA.numeric:
+        name = field.name
+        for text in (f"isnan({name})", f"not {name} < 1", f"{name} == 0", f"changed({name})"):
+            assert records.where(text).seq.tolist() == without.where(text).seq.tolist(), text
+        assert records.transitions(name)["seq"].tolist() == without.transitions(name)["seq"].tolist()
