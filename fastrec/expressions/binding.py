@@ -88,10 +88,8 @@ class _Binder(FieldTests):
         """Steps that leave the truth of a node."""
         match node:
             case Logic():
-                self.condition(node.parts[0])
-                for part in node.parts[1:]:
+                for part in self._steps.joined(node.operator, node.parts):
                     self.condition(part)
-                    self._steps.add(node.operator)
             case Unary(operator="not"):
                 self.condition(node.operand)
                 self._steps.add("not")
@@ -175,17 +173,13 @@ class _Binder(FieldTests):
             elif plain and all(type(value) is int for value in values):
                 self._steps.among(load(one, begin), {self.stored(one, value) for value in values})
             else:
-                for count, (choice, value) in enumerate(zip(node.choices, values, strict=True)):
+                for choice, value in self._steps.joined("or", zip(node.choices, values, strict=True)):
                     self.relate(one, begin, "==", value, choice.at)
-                    if count:
-                        self._steps.add("or")
         else:
             if sum(1 for _ in walk(node.item)) * len(node.choices) > MAX_LENGTH:
                 self._refuse(node.at, "is much to compute so often; compare a field, or with fewer values")
-            for count, choice in enumerate(node.choices):
+            for choice in self._steps.joined("or", node.choices):
                 self._compare(Compare("==", node.item, choice, node.at))
-                if count:
-                    self._steps.add("or")
         if node.negated:
             self._steps.add("not")
 
@@ -280,7 +274,7 @@ class _Binder(FieldTests):
             what = "a text" if one.text else str(one.dtype)
             self._refuse(name.at, f"{one.name} is {what}; has() is for words of bits")
         where = load(one, begin)
-        for count, flag in enumerate(node.arguments[1:]):
+        for flag in self._steps.joined("and", node.arguments[1:]):
             mask = bits = label = self._constant(flag, one)
             if isinstance(label, str):
                 mask = bits = self._labelled(one, label, flag.at)[0]
@@ -290,8 +284,6 @@ class _Binder(FieldTests):
             if type(bits) is not int or not 0 <= bits < 2**64:
                 self._refuse(flag.at, "has() takes labels, or bits as a number")
             self._steps.masked(where, mask, bits)
-            if count:
-                self._steps.add("and")
 
     def _changed(self, node: Call) -> None:
         name = self._argument(node)[0].text

@@ -166,19 +166,16 @@ class FieldTests:
     def _label(self, one: Field, begin: int, label: str, at: int) -> None:
         values, where = self._labelled(one, label, at), self._word(one, begin)
         labels = one.labels
-        if isinstance(labels, Masked) and label in dict(labels.enumerators):
-            for count, (name, mask, value) in enumerate(labels.patterns):
+        states = [name for name, _, _ in labels.patterns] if isinstance(labels, Masked) else []
+        if label in states:
+            upto = labels.patterns[: states.index(label) + 1]
+            for name, mask, value in self._steps.joined("and", upto):
                 self._steps.masked(where, mask, value)
                 if name != label:
                     self._steps.add("not")  # a word is in the first state that it matches
-                if count:
-                    self._steps.add("and")
-                if name == label:
-                    return
-        for count, value in enumerate(values):
+            return
+        for value in self._steps.joined("or", values):
             self._steps.whole(where, "==", value)
-            if count:
-                self._steps.add("or")
 
     def _bytes(self, one: Field, begin: int, wanted: object, at: int) -> None:
         if isinstance(wanted, str):

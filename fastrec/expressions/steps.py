@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from fastrec.core.condition import OPERATIONS, RELATIONS, Condition
 from fastrec.schema.loads import Load
 
 __all__ = ["Step", "Steps", "bits_of"]
+
+_Item = TypeVar("_Item")
 
 _WORD = 2**64
 _WHOLE_MAX = 2**127 - 1
@@ -62,6 +65,13 @@ class Steps:
         """One more step."""
         self.steps.append(Step(kind, **operands))
 
+    def joined(self, operator: str, items: Iterable[_Item]) -> Iterator[_Item]:
+        """The items, one by one; what the caller adds for each is joined with what it added before."""
+        for count, item in enumerate(items):
+            yield item
+            if count:
+                self.add(operator)
+
     def truth(self, value: bool) -> None:
         self.add("truth", low=int(value))
 
@@ -93,7 +103,7 @@ class Steps:
 
     def whole(self, load: Load, relation: str, value: int | float) -> None:
         """A whole number of the record in a relation to any number; nothing is rounded."""
-        least, most = (-(2**63), 2**63 - 1) if load.kind == "i" else (0, _WORD - 1)
+        least, most = _ends_of(load)
         if isinstance(value, float):
             if math.isnan(value):
                 self.truth(relation == "!=")
@@ -117,7 +127,7 @@ class Steps:
 
     def among(self, load: Load, values: set[int]) -> None:
         """Whether a whole number of the record is one of several."""
-        least, most = (-(2**63), 2**63 - 1) if load.kind == "i" else (0, _WORD - 1)
+        least, most = _ends_of(load)
         found = sorted(value % _WORD for value in values if least <= value <= most)
         if not found:
             self.truth(False)
@@ -133,6 +143,11 @@ class Steps:
         """Whether these bytes stand at an offset of the record."""
         self.add("bytes", low=offset, place=len(self._data), count=len(data))
         self._data += data
+
+
+def _ends_of(load: Load) -> tuple[int, int]:
+    """The smallest and the largest pattern of a whole number."""
+    return (-(2**63), 2**63 - 1) if load.kind == "i" else (0, _WORD - 1)
 
 
 def bits_of(value: float) -> int:

@@ -32,6 +32,7 @@ __all__ = ["Segment"]
 
 _UNREADABLE = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})  # all ones, in pointers of either width
 _WHOLE = Since()
+_Row = int | np.ndarray  # or a row of each range
 
 
 class _Blocks(NamedTuple):
@@ -234,9 +235,7 @@ class Segment(SegmentFiles):
         CorruptionError, GoneError
             As of `rows`.
         """
-        self.blocks_of(int(starts[0]), int(stops[-1]))
-        low = np.searchsorted(self.at, starts, "right") - 1
-        high = np.searchsorted(self.at, stops, "left")
+        low, high = self.blocks_of(starts, stops)
         # A range may end in the block in which the next one begins.
         low[1:] = np.maximum(low[1:], high[:-1])
         counts = np.maximum(high - low, 0)
@@ -248,7 +247,7 @@ class Segment(SegmentFiles):
             raise CorruptionError(self.describe(int(damaged[0])))
         return array, offset
 
-    def blocks_of(self, start: int, stop: int) -> tuple[int, int]:
+    def blocks_of(self, start: _Row, stop: _Row) -> tuple[_Row, _Row]:
         """Index rows ``low ... high - 1``: those of the blocks in which rows ``start ... stop - 1`` lie.
 
         Raises
@@ -259,14 +258,14 @@ class Segment(SegmentFiles):
             Since then retention may have removed the segment.
         """
         _, at, _, reached = self._blocks
-        if stop > reached:
+        if np.max(stop) > reached:
             if not opening.has_file(self.stock.root, *self.parts("records")):
                 raise self._gone()
             known = [line for line in self.problems if line.startswith(str(self.path("index")))]
             raise CorruptionError(
                 "; ".join([*known[:1], f"the index of rows {reached} to {self.length - 1} cannot be read"])
             )
-        return int(np.searchsorted(at, start, "right")) - 1, int(np.searchsorted(at, stop, "left"))
+        return np.searchsorted(at, start, "right") - 1, np.searchsorted(at, stop, "left")
 
     def _gone(self) -> opening.GoneError:
         return opening.GoneError(

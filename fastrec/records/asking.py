@@ -8,11 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from fastrec.records import queries
-from fastrec.records.breaks import Breaks
-from fastrec.records.chunks import Chunk
+from fastrec.records.breaks import Breaks, breaking
 from fastrec.records.columns import Column, Columns, Texts
 from fastrec.records.rows import Rows, Span
-from fastrec.records.runs import Runs, runs
+from fastrec.records.runs import runs
 from fastrec.records.states import State, equal, shifted, state_dtype
 from fastrec.schema.forms import Store
 
@@ -51,16 +50,12 @@ class Asking:
         column, texts, state = self._asked_of(field)
         dtype = queries.transition_dtype(state)
         found = [np.empty(0, dtype)]
-        last = None
-        for chunk, run in self._runs(column):
-            before = shifted(run.values, last)
-            last = run.values[-1:]
-            changed = np.flatnonzero(~equal(before, run.values))
-            if len(changed):
-                part = np.empty(len(changed), dtype)
-                places = run.places[changed]
+        for number, places, before, after in self._changed(column):
+            if len(places):
+                chunk = self._rows.spans[number].chunk
+                part = np.empty(len(places), dtype)
                 part["seq"], part["time"] = chunk.numbers_at(places), chunk.at(places, "mono_ns")
-                part["from"], part["to"] = before[changed], run.values[changed]
+                part["from"], part["to"] = before, after
                 found.append(part)
         return self._spelled(np.concatenate(found), column, texts, "from", "to")
 
@@ -142,8 +137,7 @@ class Asking:
         return self._spelled(found, column, texts, "state")
 
     def _breaks(self, max_gap: str | int | dt.timedelta | None) -> Breaks:
-        breaking = queries.breaking(max_gap, self._period_ns)
-        return Breaks(self._gaps, *breaking, holds=self.store == "changes")
+        return Breaks(self._gaps, *breaking(max_gap, self._period_ns), holds=self.store == "changes")
 
     def _nothing_known(self, breaks: Breaks, before: Span, after: Span) -> bool:
         """Whether an interval breaks between two neighbours."""
@@ -157,31 +151,33 @@ class Asking:
     def _spelled(self, found: np.ndarray, column: Column, texts: Texts, *names: str) -> np.ndarray:
         return texts.spell(found, names) if column.field.text else found
 
-    def _runs(self, column: Column, *, zoned: bool = True) -> Iterator[tuple[Chunk, Runs]]:
-        for span in self._rows.spans:
-            for run in runs(span, column, zoned=zoned):
-                yield span.chunk, run
+    def _changed(self, column: Column) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+        """Rows whose state is not that of the row before: which span, places, states before and after."""
+        last = None
+        for number, span in enumerate(self._rows.spans):
+            for run in runs(span, column):
+                before = shifted(run.values, last)
+                last = run.values[-1:]
+                rows = np.flatnonzero(~equal(before, run.values))
+                yield number, run.places[rows], before[rows], run.values[rows]
 
     def _changes(self, field: str) -> list[np.ndarray]:
         """Of each span the places at which the state is not that of the row before; the first row is none."""
-        column, _, _ = self._asked_of(field)
-        found, last = [], None
-        for span in self._rows.spans:
-            places = [np.empty(0, np.int64)]
-            for run in runs(span, column):
-                places.append(run.places[~equal(shifted(run.values, last), run.values)])
-                last = run.values[-1:]
-            found.append(np.concatenate(places))
-        return found
+        found = [[np.empty(0, np.int64)] for _ in self._rows.spans]
+        for number, places, _, _ in self._changed(self._columns.column(field, Texts())):
+            found[number].append(places)
+        return [np.concatenate(places) for places in found]
 
     def _run_lengths(self, column: Column) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        for chunk, run in self._runs(column, zoned=self.store == "every"):
-            records = np.diff(run.places, append=run.stop)
-            polls = records
-            if self.store == "changes":
-                held = chunk.rows(run.start, run.stop)["polls"]
-                polls = np.add.reduceat(held, run.places - run.start, dtype=np.uint64)
-            yield run.values, records, polls
+        holds = self.store == "changes"
+        for span in self._rows.spans:
+            for run in runs(span, column, zoned=not holds):
+                records = np.diff(run.places, append=run.stop)
+                polls = records
+                if holds:
+                    held = span.chunk.rows(run.start, run.stop)["polls"]
+                    polls = np.add.reduceat(held, run.places - run.start, dtype=np.uint64)
+                yield run.values, records, polls
 
     def _intervals(
         self, column: Column, max_gap: str | int | dt.timedelta | None

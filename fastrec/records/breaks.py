@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import numpy as np
 
 from fastrec.records.chunks import Chunk
-from fastrec.records.queries import accounts, holes
 from fastrec.records.rows import Span
 from fastrec.records.runs import silences
+from fastrec.schema.gaps import numbered
+from fastrec.times import parse_duration
 
-__all__ = ["Breaks"]
+__all__ = ["Breaks", "breaking"]
+
+_LEAST_SILENCE_NS = 10_000_000
+
+
+def breaking(max_gap: str | int | dt.timedelta | None, period_ns: int | None) -> tuple[int | None, bool]:
+    """Where intervals break.
+
+    Parameters
+    ----------
+    max_gap : str or timedelta, or 0, or None
+        The longest time without knowledge within an interval; 0: every gap breaks. Default: ten periods, at
+        least 10 ms; without a period as 0.
+    period_ns : int or None
+        Distance at which the channel is polled.
+
+    Returns
+    -------
+    (silence_ns, every_gap)
+        As `Breaks` takes them.
+    """
+    usual = None if period_ns is None else max(10 * period_ns, _LEAST_SILENCE_NS)
+    if max_gap is None:
+        return usual, usual is None
+    limit = 0 if max_gap == 0 else parse_duration(max_gap)
+    # 0 is the strictest choice: what breaks by default breaks then too.
+    return (limit, False) if limit else (usual, True)
 
 
 class Breaks:
@@ -33,7 +62,7 @@ class Breaks:
 
     def __init__(self, gaps: np.ndarray, silence_ns: int | None, every_gap: bool, *, holds: bool) -> None:
         self._gaps = gaps
-        self._accounted = accounts(gaps)
+        self._accounted = _accounts(gaps)
         self._silence_ns = silence_ns
         self._every_gap = every_gap
         self._holds = holds
@@ -46,7 +75,7 @@ class Breaks:
         seq = None
         if not chunk.consecutive:
             seq = chunk.numbers(start, stop)
-            left_out = holes(seq[:-1], seq[1:], self._gaps, self._accounted)
+            left_out = _holes(seq[:-1], seq[1:], self._gaps, self._accounted)
             found.append(np.flatnonzero(left_out) + start + 1)
         if self._every_gap:
             ends = chunk.numbers_at(np.array([start, stop - 1]))
@@ -70,4 +99,35 @@ class Breaks:
             low, high = np.searchsorted(self._gaps["seq"], ends, side="right")
             if high > low:
                 return True
-        return bool(holes(ends[:1], ends[1:], self._gaps, self._accounted)[0])
+        return bool(_holes(ends[:1], ends[1:], self._gaps, self._accounted)[0])
+
+
+def _accounts(gaps: np.ndarray) -> np.ndarray:
+    """How many numbers the gaps before each, sorted by ``seq``, stand for; one more for all of them."""
+    counts = np.where(numbered(gaps), gaps["count"], np.uint64(0))
+    return np.concatenate([np.zeros(1, np.uint64), np.cumsum(counts, dtype=np.uint64)])
+
+
+def _holes(before: np.ndarray, seq: np.ndarray, gaps: np.ndarray, accounted: np.ndarray) -> np.ndarray:
+    """Between which neighbours numbers are left out that no gap stands for.
+
+    Parameters
+    ----------
+    before, seq : ndarray of uint64, shape (n,)
+        Numbers of neighbours.
+    gaps : ndarray of GAP_DTYPE
+        Sorted by ``seq``.
+    accounted : ndarray of uint64
+        What `_accounts` says of them.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    found = seq - before > 1
+    # Few rows follow a hole, so only those are looked at closely.
+    rows = np.flatnonzero(found)
+    past = np.searchsorted(gaps["seq"], seq[rows], side="right")
+    known = np.searchsorted(gaps["seq"], before[rows], side="right")
+    found[rows] = accounted[past] - accounted[known] < seq[rows] - before[rows] - np.uint64(1)
+    return found

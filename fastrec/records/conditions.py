@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from fastrec.expressions.binding import Bound
-from fastrec.records.chunks import ZONE, Chunk, Part, Selection
+from fastrec.records.chunks import ZONE, Chunk, Part
 from fastrec.records.columns import Columns
 from fastrec.records.pruning import Pruning
-from fastrec.records.ranges import ZONES, bytes_of, inside, one_range, stretches
+from fastrec.records.ranges import bytes_of, divided, one_range, stretches
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field
 
@@ -57,27 +57,21 @@ class Meeting:
             ranges = zip(starts.tolist(), stops.tolist(), strict=True)
             return [Span(span.chunk, start, stop) for start, stop in ranges]
         places = np.arange(count) + np.repeat(stops - np.cumsum(stops - starts), stops - starts)
-        return [Span(Selection(span.chunk, places), 0, count)]
+        return [span.pick(places)]
 
     def _ranges(self, span: Span, changed: list[np.ndarray]) -> Iterator[_Ranges]:
         """Ranges of rows that meet it, in any order."""
         chunk = span.chunk
-        zones = chunk.zone_starts if self._pruning.useful else range(0)
-        low, high = inside(zones, span)
-        if low == high:
-            yield from self._read(chunk, *one_range(span.start, span.stop), changed)
-            return
-        yield from self._read(chunk, *one_range(span.start, zones[low]), changed)
-        for first in range(low, high, ZONES):
-            last = min(first + ZONES, high)
-            starts = np.arange(first, last) * ZONE + zones.start
-            edges = np.append(starts, starts[-1] + ZONE)
+        for start, stop, zones in divided(span, zoned=self._pruning.useful):
+            if not zones:
+                yield from self._read(chunk, *one_range(start, stop), changed)
+                continue
+            edges = np.arange(start, stop + 1, ZONE)
             touched = [np.diff(np.searchsorted(places, edges)) > 0 for places in changed]
-            may, must = self._pruning.verdict(chunk.zones(first, last, self._pruning.columns), touched)
-            yield starts[must], starts[must] + ZONE
+            may, must = self._pruning.verdict(chunk.zones(*zones, self._pruning.columns), touched)
+            yield edges[:-1][must], edges[1:][must]
             begins, ends = stretches(may & ~must)
-            yield from self._read(chunk, starts[begins], starts[ends - 1] + ZONE, changed)
-        yield from self._read(chunk, *one_range(zones[high - 1] + ZONE, span.stop), changed)
+            yield from self._read(chunk, edges[begins], edges[ends], changed)
 
     def _read(
         self, chunk: Chunk, starts: np.ndarray, stops: np.ndarray, changed: list[np.ndarray]

@@ -48,6 +48,7 @@ class Measuring:
     latest: int
     _rows: Rows
     _columns: Columns
+    _until: str
 
     def describe(self, *fields: str) -> np.ndarray:
         """How large some fields are.
@@ -163,16 +164,15 @@ class Measuring:
         if not len(self._rows):
             return
         edges = _edges(self._rows.t_first, self.latest, points)
-        until = "until_ns" if self.store == "changes" else "mono_ns"
         snaps = len(self._rows) >= _SNAPPING * ZONE * points
         for span in self._rows.spans:
             low, high = inside(span.chunk.zone_starts, span)
             times = span.chunk.times(span.start, span.stop) if snaps and low < high else None
             if times is not None and column.zone is not None:
                 for found in pieces(span, column):
-                    yield _snapped(span.chunk, found, edges, until)
+                    yield _snapped(span.chunk, found, edges, self._until)
             else:
-                yield from _cut(span, column, edges, until)
+                yield from _cut(span, column, edges, self._until)
 
 
 def _edges(first: int, latest: int, points: int) -> np.ndarray:

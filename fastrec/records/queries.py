@@ -9,30 +9,22 @@ because then nobody knows how long it went on.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from fastrec.records.states import State, Totals, shifted
-from fastrec.schema.gaps import numbered
-from fastrec.times import parse_duration
 
 __all__ = [
     "Intervals",
     "Openings",
-    "accounts",
-    "breaking",
     "counts",
     "durations",
-    "holes",
     "interval_rows",
     "intervals",
     "transition_dtype",
 ]
-
-_LEAST_SILENCE_NS = 10_000_000
 
 
 class Openings(NamedTuple):
@@ -77,61 +69,6 @@ class Openings(NamedTuple):
 def transition_dtype(state: State) -> np.dtype:
     """Of a row of `Records.transitions`."""
     return np.dtype([("seq", "<u8"), ("time", "<i8"), ("from", *state), ("to", *state)])
-
-
-def breaking(max_gap: str | int | dt.timedelta | None, period_ns: int | None) -> tuple[int | None, bool]:
-    """Where intervals break.
-
-    Parameters
-    ----------
-    max_gap : str or timedelta, or 0, or None
-        The longest time without knowledge within an interval; 0: every gap breaks. Default: ten periods, at
-        least 10 ms; without a period as 0.
-    period_ns : int or None
-        Distance at which the channel is polled.
-
-    Returns
-    -------
-    (silence_ns, every_gap)
-        As `Breaks` takes them.
-    """
-    usual = None if period_ns is None else max(10 * period_ns, _LEAST_SILENCE_NS)
-    if max_gap is None:
-        return usual, usual is None
-    limit = 0 if max_gap == 0 else parse_duration(max_gap)
-    # 0 is the strictest choice: what breaks by default breaks then too.
-    return (limit, False) if limit else (usual, True)
-
-
-def accounts(gaps: np.ndarray) -> np.ndarray:
-    """How many numbers the gaps before each, sorted by ``seq``, stand for; one more for all of them."""
-    counts = np.where(numbered(gaps), gaps["count"], np.uint64(0))
-    return np.concatenate([np.zeros(1, np.uint64), np.cumsum(counts, dtype=np.uint64)])
-
-
-def holes(before: np.ndarray, seq: np.ndarray, gaps: np.ndarray, accounted: np.ndarray) -> np.ndarray:
-    """Between which neighbours numbers are left out that no gap stands for.
-
-    Parameters
-    ----------
-    before, seq : ndarray of uint64, shape (n,)
-        Numbers of neighbours.
-    gaps : ndarray of GAP_DTYPE
-        Sorted by ``seq``.
-    accounted : ndarray of uint64
-        What `accounts` says of them.
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-    """
-    found = seq - before > 1
-    # Few rows follow a hole, so only those are looked at closely.
-    rows = np.flatnonzero(found)
-    past = np.searchsorted(gaps["seq"], seq[rows], side="right")
-    known = np.searchsorted(gaps["seq"], before[rows], side="right")
-    found[rows] = accounted[past] - accounted[known] < seq[rows] - before[rows] - np.uint64(1)
-    return found
 
 
 _START, _CHANGE, _GAP, _END = range(4)

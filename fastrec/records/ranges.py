@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 
 from fastrec.records.chunks import ZONE, Part
 from fastrec.records.rows import Span
 
-__all__ = ["ZONES", "bytes_of", "inside", "one_range", "stretches"]
+__all__ = ["ZONES", "Stretch", "bytes_of", "divided", "inside", "one_range", "stretches"]
 
 ZONES = 8_192
 """Zones that are looked at in one go."""
 
 
+class Stretch(NamedTuple):
+    """Rows of a span that lie together.
+
+    Attributes
+    ----------
+    start, stop : int
+        By places in the chunk.
+    zones : (low, high) or None
+        Which zones of the chunk they are; None: rows that are no whole zone.
+    """
+
+    start: int
+    stop: int
+    zones: tuple[int, int] | None = None
+
+
+def divided(span: Span, *, zoned: bool) -> Iterator[Stretch]:
+    """The rows of a span, in order: before its whole zones, `ZONES` of these at a time, and behind them.
+
+    Parameters
+    ----------
+    span : Span
+    zoned : bool
+        False: all of them together, as if it had no zones.
+    """
+    zones = span.chunk.zone_starts if zoned else range(0)
+    low, high = inside(zones, span)
+    begin, end = (zones[low], zones[high - 1] + ZONE) if low < high else (span.stop, span.stop)
+    if span.start < begin:
+        yield Stretch(span.start, begin)
+    for first in range(low, high, ZONES):
+        last = min(first + ZONES, high)
+        yield Stretch(zones[first], zones[last - 1] + ZONE, (first, last))
+    if end < span.stop:
+        yield Stretch(end, span.stop)
+
+
 def one_range(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """One range of rows, or none if it is empty."""
-    return np.full(int(start < stop), start), np.full(int(start < stop), stop)
+    """The only range of rows, as `Chunk.parts` takes ranges."""
+    return np.array([start]), np.array([stop])
 
 
 def inside(zones: range, span: Span) -> tuple[int, int]:

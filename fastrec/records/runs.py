@@ -8,7 +8,6 @@ kernel without the GIL; what they mean is asked of the few rows at which they di
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from fastrec.core import scan
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
-from fastrec.records.ranges import ZONES, bytes_of, inside, one_range, stretches
+from fastrec.records.ranges import bytes_of, divided, one_range, stretches
 from fastrec.records.rows import Span
 from fastrec.records.states import equal
 
@@ -54,35 +53,26 @@ def runs(span: Span, column: Column, *, zoned: bool = True) -> Iterator[Runs]:
     zoned : bool
         False: at most `BLOCK` rows at a time, each of them read.
     """
-    zones = span.chunk.zone_starts if zoned and column.zone is not None else range(0)
-    low, high = inside(zones, span)
-    if low == high:
-        found = [_read(span.chunk, column, *one_range(span.start, span.stop))]
-    else:
-        begin, end = zones[low], zones[high - 1] + ZONE
-        found = [
-            _read(span.chunk, column, *one_range(span.start, begin)),
-            *(
-                _surveyed(span.chunk, column, first, min(first + ZONES, high))
-                for first in range(low, high, ZONES)
-            ),
-            _read(span.chunk, column, *one_range(end, span.stop)),
-        ]
-    for one in chain.from_iterable(found):
-        # Only now that they stand in order: of the words of one state the first stands for all.
-        yield one._replace(values=column.states(one.values))
+    for start, stop, zones in divided(span, zoned=zoned and column.zone is not None):
+        if zones:
+            found = _surveyed(span.chunk, column, start, stop, zones)
+        else:
+            found = _read(span.chunk, column, *one_range(start, stop))
+        for one in found:
+            # Only now that they stand in order: of the words of one state the first stands for all.
+            yield one._replace(values=column.states(one.values))
 
 
-def _surveyed(chunk: Chunk, column: Column, low: int, high: int) -> Iterator[Runs]:
+def _surveyed(chunk: Chunk, column: Column, start: int, stop: int, zones: tuple[int, int]) -> Iterator[Runs]:
     """The runs of some zones: of those with one state by the zone alone."""
-    steady, values = column.of_zones(chunk.zones(low, high, [column.zone]))
-    starts = np.arange(low, high) * ZONE + chunk.zone_starts.start
+    steady, values = column.of_zones(chunk.zones(*zones, [column.zone]))
+    starts = np.arange(start, stop, ZONE)
     # A zone that goes on with the state of the steady one before opens nothing.
     opens = steady.copy()
     opens[1:] &= ~(steady[:-1] & equal(values[:-1], values[1:]))
     places, values = starts[opens], values[opens]
     first, last = stretches(~steady)
-    begin, end, done = int(starts[0]), int(starts[-1]) + ZONE, 0
+    begin, done = start, 0
     for found in _read(chunk, column, starts[first], starts[last - 1] + ZONE):
         until = int(np.searchsorted(places, found.stop))
         merged = np.concatenate([places[done:until], found.places])
@@ -90,8 +80,8 @@ def _surveyed(chunk: Chunk, column: Column, low: int, high: int) -> Iterator[Run
         states = np.concatenate([values[done:until], found.values])[order]
         yield Runs(begin, found.stop, merged[order], states)
         begin, done = found.stop, until
-    if begin < end:
-        yield Runs(begin, end, places[done:], values[done:])
+    if begin < stop:
+        yield Runs(begin, stop, places[done:], values[done:])
 
 
 def _read(chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray) -> Iterator[Runs]:

@@ -9,7 +9,7 @@ import numpy as np
 from fastrec.core.zone import zone_of
 from fastrec.records.chunks import BLOCK, ZONE, Chunk
 from fastrec.records.columns import Column
-from fastrec.records.ranges import ZONES, inside
+from fastrec.records.ranges import divided
 from fastrec.records.rows import Span
 from fastrec.schema.readable import native
 
@@ -43,23 +43,18 @@ def pieces(span: Span, column: Column) -> Iterator[np.ndarray]:
     ndarray of SUM_DTYPE
     """
     chunk = span.chunk
-    zones = chunk.zone_starts if column.zone is not None else range(0)
-    low, high = inside(zones, span)
-    if low == high:
-        yield from _read(chunk, column, span.start, span.stop)
-        return
-    yield from _read(chunk, column, span.start, zones[low])
-    for first in range(low, high, ZONES):
-        last = min(first + ZONES, high)
-        found = np.empty(last - first, SUM_DTYPE)
-        found["start"] = np.arange(first, last) * ZONE + zones.start
+    for start, stop, zones in divided(span, zoned=column.zone is not None):
+        if not zones:
+            yield from _read(chunk, column, start, stop)
+            continue
+        some = chunk.zones(*zones, [column.zone])
+        found = np.empty(len(some), SUM_DTYPE)
+        found["start"] = np.arange(start, stop, ZONE)
         found["stop"] = found["start"] + ZONE
-        some = chunk.zones(first, last, [column.zone])
         found["polls"] = some["polls"]
         for name in ("min", "max", "sum", "nan"):
             found[name] = some[name][:, 0]
         yield found
-    yield from _read(chunk, column, zones[high - 1] + ZONE, span.stop)
 
 
 def _read(chunk: Chunk, column: Column, start: int, stop: int) -> Iterator[np.ndarray]:

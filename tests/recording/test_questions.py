@@ -31,7 +31,7 @@ from recording.writer import Folder, Segment
 import fastrec as fr
 from fastrec.errors import CorruptionError
 from fastrec.recording import chunk, layout, opening, reader
-from fastrec.records import Records, chunks, rows, runs
+from fastrec.records import Records, chunks, ranges, rows, runs
 
 SILENCES = {"20us": (20_000, False), "1s": (10**9, False), 0: (None, True), None: (None, True)}
 """By `max_gap`: where the oracle breaks; these channels have no rate."""
@@ -77,7 +77,7 @@ def agree(found: list, wanted: list) -> None:
 
 def little(monkeypatch: pytest.MonkeyPatch, chance: random.Random) -> None:
     """Few zones and few rows at a time, so that what goes on from one time to the next is looked at."""
-    monkeypatch.setattr(runs, "ZONES", chance.choice([1, 2, 8_192]))
+    monkeypatch.setattr(ranges, "ZONES", chance.choice([1, 2, 8_192]))
     block = chance.choice([700, 1_024, 1_500, 65_536])
     for module in (chunk, chunks, rows):
         monkeypatch.setattr(module, "BLOCK", block)

@@ -22,7 +22,7 @@ from recording.writer import CREATED_NS, START_NS, Folder
 
 from fastrec.errors import CorruptionError, SchemaError
 from fastrec.recording import reader
-from fastrec.records import ArrayChunk, Records, chunks, measuring, rows, sums
+from fastrec.records import ArrayChunk, Records, chunks, measuring, ranges, rows, sums
 from fastrec.schema import Field, Schema
 from fastrec.schema.gaps import Cause
 from fastrec.times import CLOCK_PAIR_DTYPE, Clock
@@ -722,7 +722,7 @@ def test_zones_are_read_some_at_a_time(stored: Stored, monkeypatch: pytest.Monke
     field = "level" if stored.name == "held" else "temp"
     described, points = stored.records().describe(), stored.records().downsample(2, field)
     for some in (1, 2, 3):
-        monkeypatch.setattr(sums, "ZONES", some)
+        monkeypatch.setattr(ranges, "ZONES", some)
         found = stored.records()
         assert found.describe()[["count", "min", "max"]].tolist() == (
             described[["count", "min", "max"]].tolist()

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastrec.errors import SchemaError
-from fastrec.records import ArrayChunk, Records, queries, rows
+from fastrec.records import ArrayChunk, Records, breaks, rows
 from fastrec.schema import Schema
 from fastrec.schema.gaps import Cause, join
 
@@ -208,7 +208,7 @@ def test_polls_of_a_hostile_file_wrap_in_silence():
     ],
 )
 def test_breaking(max_gap, period, expected):
-    assert queries.breaking(max_gap, period) == expected
+    assert breaks.breaking(max_gap, period) == expected
 
 
 def test_results_are_in_native_byte_order():
