@@ -8,22 +8,18 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
 from fastrec.recording import layout
+from fastrec.recording.fetching import fetched
 from fastrec.recording.segment import Segment
 from fastrec.records import Chunk
-from fastrec.records.chunks import BLOCK, Part, Times, picked
+from fastrec.records.chunks import Part, Times
 from fastrec.schema.conversion import Conversion
 from fastrec.schema.texts import Text
 
 __all__ = ["EvolvedChunk", "SegmentChunk"]
-
-
-_DENSE = 64
-"""Rows from one place to the next, so few that what lies between is checked with them."""
 
 
 class SegmentChunk(Chunk):
@@ -37,6 +33,8 @@ class SegmentChunk(Chunk):
     first_seq : int
         Number of row `start`.
     """
+
+    near = layout.BLOCK_ROWS // 16
 
     def __init__(self, segment: Segment, start: int, stop: int, first_seq: int) -> None:
         self.segment = segment
@@ -114,22 +112,9 @@ class SegmentChunk(Chunk):
         return low - self.start + int(np.searchsorted(stamps, time_ns, "left"))
 
     def parts(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
-        if not self.segment.mapped:
-            yield from super().parts(starts, stops)
-            return
-        for low, high in _batches(starts, stops):
-            array, first = self.segment.proved(low + self.start, high + self.start)
-            yield Part(array, first - self.start, low, high)
-
-    def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
-        if len(places) == 0 or not self.segment.mapped:
-            return super().at(places, name)
-        rows = places + self.start
-        # Places side by side lie in the same blocks. A block in which there is none may be damaged.
-        apart = np.diff(rows) >= _DENSE
-        begins, ends = rows[np.append(True, apart)], rows[np.append(apart, True)] + 1
-        array, first = self.segment.proved(begins, ends)
-        return picked(array, rows - first, name)
+        if len(starts):
+            for part in fetched(self.segment, starts + self.start, stops + self.start):
+                yield part.moved(-self.start)
 
     def times(self, start: int, stop: int) -> Times:
         blocks, at = self._found
@@ -164,21 +149,6 @@ class SegmentChunk(Chunk):
         return self.segment.zones(first + low, first + high, columns)
 
 
-def _batches(starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Ranges of rows, at most `BLOCK` long, together about as much at a time."""
-    pieces = -(-(stops - starts) // BLOCK)
-    if (pieces > 1).any():
-        which = np.repeat(np.arange(len(starts)), pieces)
-        place = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-        starts = starts[which] + place * BLOCK
-        stops = np.minimum(starts + BLOCK, stops[which])
-    batch = np.cumsum(stops - starts) // BLOCK
-    cuts = [0, *(np.flatnonzero(np.diff(batch)) + 1).tolist(), len(starts)]
-    for low, high in pairwise(cuts):
-        if high > low:
-            yield starts[low:high], stops[low:high]
-
-
 class EvolvedChunk(Chunk):
     """Rows of a chunk under another schema; times, numbers and polls are asked of the chunk itself.
 
@@ -199,6 +169,10 @@ class EvolvedChunk(Chunk):
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         return self._conversion.rows(self._chunk.rows(start, stop))
+
+    def parts(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
+        for part in self._chunk.parts(starts, stops):
+            yield part._replace(array=self._conversion.rows(part.array))
 
     def text(self, identifier: int) -> Text:
         return self._chunk.text(identifier)

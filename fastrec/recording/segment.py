@@ -213,39 +213,12 @@ class Segment(SegmentFiles):
             empty = np.empty(0, self.stock.dtype)
             empty.flags.writeable = False
             return empty
-        array, offset = self.proved(np.array([start]), np.array([stop]))
-        return array[start - offset : stop - offset]
-
-    def proved(self, starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, int]:
-        """An array with the rows of some ranges, which are checked; what else is in it is not.
-
-        Parameters
-        ----------
-        starts, stops : ndarray of int64, shape (r,), at least one
-            Rows of the segment, increasing. None is empty.
-
-        Returns
-        -------
-        array : ndarray of the record dtype
-        first : int
-            The row of the segment at which it begins.
-
-        Raises
-        ------
-        CorruptionError, GoneError
-            As of `rows`.
-        """
-        low, high = self.blocks_of(starts, stops)
-        # A range may end in the block in which the next one begins.
-        low[1:] = np.maximum(low[1:], high[:-1])
-        counts = np.maximum(high - low, 0)
-        blocks = np.repeat(high - np.cumsum(counts), counts) + np.arange(counts.sum())
-        last = blocks[-1]
-        array, offset = self._array(int(self.at[blocks[0]]), int(self.at[last] + self.index["rows"][last]))
-        damaged = self._damaged(array, offset, blocks)
+        low, high = self.blocks_of(start, stop)
+        array, offset = self._array(int(self.at[low]), int(self.at[high - 1] + self.index["rows"][high - 1]))
+        damaged = self._damaged(array, offset, np.arange(low, high))
         if len(damaged):
             raise CorruptionError(self.describe(int(damaged[0])))
-        return array, offset
+        return array[start - offset : stop - offset]
 
     def blocks_of(self, start: _Row, stop: _Row) -> tuple[_Row, _Row]:
         """Index rows ``low ... high - 1``: those of the blocks in which rows ``start ... stop - 1`` lie.
@@ -260,14 +233,15 @@ class Segment(SegmentFiles):
         _, at, _, reached = self._blocks
         if np.max(stop) > reached:
             if not opening.has_file(self.stock.root, *self.parts("records")):
-                raise self._gone()
+                raise self.gone()
             known = [line for line in self.problems if line.startswith(str(self.path("index")))]
             raise CorruptionError(
                 "; ".join([*known[:1], f"the index of rows {reached} to {self.length - 1} cannot be read"])
             )
         return np.searchsorted(at, start, "right") - 1, np.searchsorted(at, stop, "left")
 
-    def _gone(self) -> opening.GoneError:
+    def gone(self) -> opening.GoneError:
+        """What to raise where its file is not there any more."""
         return opening.GoneError(
             f"{self.path('records')}: is gone; retention may have removed it, so open the recording again"
         )
@@ -304,12 +278,6 @@ class Segment(SegmentFiles):
             self._blocks.checked[blocks[whole]] = True
         return blocks[~whole]
 
-    @property
-    def mapped(self) -> bool:
-        """Whether all its records are one array in memory; those of a foreign file are read each time."""
-        array, _ = self._array(self.begin, self.begin)
-        return self._map is not None and self._map() is array
-
     def _array(self, first: int, last: int) -> tuple[np.ndarray, int]:
         """An array that holds rows ``first ... last - 1``, and the row it begins with."""
         array = None if self._map is None else self._map()
@@ -320,7 +288,7 @@ class Segment(SegmentFiles):
         try:
             descriptor = self.open("records")
         except FileNotFoundError as error:
-            raise self._gone() from error
+            raise self.gone() from error
         with io.FileIO(descriptor):
             # The header is not asked: a block proves itself, and loading has told of any other header.
             width, start = stock.dtype.itemsize, len(stock.header)

@@ -11,7 +11,7 @@ from fastrec.records import queries
 from fastrec.records.breaks import Breaks, breaking
 from fastrec.records.columns import Column, Columns, Texts
 from fastrec.records.rows import Rows, Span
-from fastrec.records.runs import runs
+from fastrec.records.runs import Runs, runs, stamps_at
 from fastrec.records.states import State, equal, shifted, state_dtype
 from fastrec.schema.forms import Store
 
@@ -50,13 +50,12 @@ class Asking:
         column, texts, state = self._asked_of(field)
         dtype = queries.transition_dtype(state)
         found = [np.empty(0, dtype)]
-        for number, places, before, after in self._changed(column):
-            if len(places):
-                chunk = self._rows.spans[number].chunk
-                part = np.empty(len(places), dtype)
-                part["seq"], part["time"] = chunk.numbers_at(places), chunk.at(places, "mono_ns")
-                part["from"], part["to"] = before, after
-                found.append(part)
+        for number, run, rows, before in self._changed(column):
+            chunk, places = self._rows.spans[number].chunk, run.places[rows]
+            part = np.empty(len(rows), dtype)
+            part["seq"], part["time"] = chunk.numbers_at(places), stamps_at(chunk, run, places)
+            part["from"], part["to"] = before[rows], run.values[rows]
+            found.append(part)
         return self._spelled(np.concatenate(found), column, texts, "from", "to")
 
     def intervals(self, field: str, max_gap: str | int | dt.timedelta | None = None) -> np.ndarray:
@@ -151,21 +150,20 @@ class Asking:
     def _spelled(self, found: np.ndarray, column: Column, texts: Texts, *names: str) -> np.ndarray:
         return texts.spell(found, names) if column.field.text else found
 
-    def _changed(self, column: Column) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-        """Rows whose state is not that of the row before: which span, places, states before and after."""
+    def _changed(self, column: Column) -> Iterator[tuple[int, Runs, np.ndarray, np.ndarray]]:
+        """Runs, and in which span they are: which of them change the state, the state before each."""
         last = None
         for number, span in enumerate(self._rows.spans):
             for run in runs(span, column):
                 before = shifted(run.values, last)
                 last = run.values[-1:]
-                rows = np.flatnonzero(~equal(before, run.values))
-                yield number, run.places[rows], before[rows], run.values[rows]
+                yield number, run, np.flatnonzero(~equal(before, run.values)), before
 
     def _changes(self, field: str) -> list[np.ndarray]:
         """Of each span the places at which the state is not that of the row before; the first row is none."""
         found = [[np.empty(0, np.int64)] for _ in self._rows.spans]
-        for number, places, _, _ in self._changed(self._columns.column(field, Texts())):
-            found[number].append(places)
+        for number, run, rows, _ in self._changed(self._columns.column(field, Texts())):
+            found[number].append(run.places[rows])
         return [np.concatenate(places) for places in found]
 
     def _run_lengths(self, column: Column) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -217,7 +215,7 @@ class Asking:
                     row=row - run.start,
                     passed=passed.astype(np.uint64),
                     seq=chunk.numbers_at(row),
-                    time=chunk.at(row, "mono_ns"),
+                    time=stamps_at(chunk, run, row),
                     values=values,
                     broke=broke,
                     seq_before=_spread(seq_before, broke),

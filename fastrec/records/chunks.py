@@ -36,9 +36,6 @@ BLOCK = 65_536
 ZONE = 1_024
 """Rows that a zone sums up."""
 
-_NEAR = 8_192
-"""Rows that a selection leaves out in one read rather than beginning another."""
-
 
 def as_bytes(rows: np.ndarray) -> np.ndarray:
     """The same memory with each row, or struct, as plain bytes.
@@ -65,22 +62,42 @@ def join_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 class Part(NamedTuple):
-    """Rows of a chunk that lie in one array; only some ranges of them are looked at, and were checked.
+    """Some ranges of rows of a chunk in one array; what else is in it was perhaps not checked.
 
     Attributes
     ----------
     array : ndarray
-        Of the record dtype.
-    first : int
-        Place in the chunk of its first row; below 0 if it begins before the chunk.
+        Of the record dtype. Its memory may be used again for the next part.
+    begins : ndarray of int64, shape (r,)
+        Rows of the array at which the ranges begin.
     starts, stops : ndarray of int64, shape (r,)
         The ranges, by places in the chunk.
     """
 
     array: np.ndarray
-    first: int
+    begins: np.ndarray
     starts: np.ndarray
     stops: np.ndarray
+
+    @property
+    def ends(self) -> np.ndarray:
+        """Rows of the array at which the ranges end."""
+        return self.begins + (self.stops - self.starts)
+
+    def moved(self, by: int) -> Part:
+        """The same rows, at places that are so many more."""
+        return self._replace(starts=self.starts + by, stops=self.stops + by)
+
+    def places(self, rows: np.ndarray) -> np.ndarray:
+        """Places in the chunk of some rows of the array, all of them within ranges."""
+        shift = self.starts - self.begins
+        return rows + (shift if len(shift) == 1 else shift[np.searchsorted(self.begins, rows, "right") - 1])
+
+    def within(self, places: np.ndarray) -> np.ndarray:
+        """Rows of the array that are at some places of the chunk; those in no range are left out."""
+        which = np.searchsorted(self.starts, places, "right") - 1
+        inside = (which >= 0) & (places < self.stops[which])
+        return places[inside] + (self.begins - self.starts)[which[inside]]
 
 
 class Times(NamedTuple):
@@ -118,11 +135,14 @@ class Chunk(Protocol):
         Whether each number follows the one before.
     zone_starts : range
         Rows at which its zones begin, `ZONE` rows each; it may have none.
+    near : int
+        Rows between two that are picked, so few that they are read with them.
     """
 
     first_seq: int
     consecutive = True
     zone_starts = range(0)
+    near = 8_192
 
     @abstractmethod
     def __len__(self) -> int:
@@ -145,7 +165,7 @@ class Chunk(Protocol):
         for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
             for low in range(start, stop, BLOCK):
                 high = min(low + BLOCK, stop)
-                yield Part(self.rows(low, high), low, np.array([low]), np.array([high]))
+                yield Part(self.rows(low, high), np.array([0]), np.array([low]), np.array([high]))
 
     def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
         """Copies of the rows at some places, checked.
@@ -160,11 +180,12 @@ class Chunk(Protocol):
         if len(places) == 0:
             return picked(self.rows(0, 0), places, name)
         # Rows far from any of them are not read, and so not checked either.
-        apart = (np.diff(places) > _NEAR) | (np.diff(places // BLOCK) > 0)
-        parts = [
-            picked(self.rows(int(near[0]), int(near[-1]) + 1), near - near[0], name)
-            for near in np.split(places, np.flatnonzero(apart) + 1)
-        ]
+        apart = np.diff(places) > self.near
+        begins, ends = places[np.append(True, apart)], places[np.append(apart, True)] + 1
+        parts = []
+        for part in self.parts(begins, ends):
+            low, high = np.searchsorted(places, [part.starts[0], part.stops[-1]])
+            parts.append(picked(part.array, part.within(places[low:high]), name))
         return join_rows(parts) if name is None else np.concatenate(parts)
 
     def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:

@@ -78,19 +78,18 @@ class Meeting:
     ) -> Iterator[_Ranges]:
         known: list[tuple[set[int], list[int]]] = [(set(), []) for _ in self._what.texts]
         for part in chunk.parts(starts, stops):
-            places = np.empty(int((part.stops - part.starts).sum()), np.int64)
-            first = int(part.starts[0])
+            rows = np.empty(int((part.stops - part.starts).sum()), np.int64)
             count = self._condition.meeting(
                 bytes_of(part),
                 part.array.dtype.itemsize,
-                part.starts - part.first,
-                part.stops - part.first,
-                places,
+                part.begins,
+                part.ends,
+                rows,
                 [self._ids(part, chunk, *one) for one in zip(self._what.texts, known, strict=True)],
-                [_truths(all_of_them, first, int(part.stops[-1])) for all_of_them in changed],
-                first - part.first,
+                [_truths(part, places) for places in changed],
+                int(part.begins[0]),
             )
-            found = places[:count] + part.first
+            found = part.places(rows[:count])
             apart = np.diff(found) != 1
             yield found[np.append(True, apart)[:count]], found[np.append(apart, True)[:count]] + 1
 
@@ -100,10 +99,7 @@ class Meeting:
         """The ids of some texts in a chunk, among those that its rows have, as far as they were seen."""
         field, texts = wanted
         ids = field.of(part.array)
-        some = [
-            ids[start:stop]
-            for start, stop in zip(part.starts - part.first, part.stops - part.first, strict=True)
-        ]
+        some = [ids[start:stop] for start, stop in zip(part.begins, part.ends, strict=True)]
         seen, same = known
         new = set(np.unique(np.concatenate(some)).tolist()) - seen
         seen |= new
@@ -111,11 +107,12 @@ class Meeting:
         return np.sort(np.array(same, np.uint64))
 
 
-def _truths(places: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Ones for those of the rows that are among the places."""
-    truths = np.zeros(stop - start, np.uint8)
-    low, high = np.searchsorted(places, [start, stop])
-    truths[places[low:high] - start] = 1
+def _truths(part: Part, places: np.ndarray) -> np.ndarray:
+    """Ones for those rows of a part, from the first range on, that are among the places."""
+    begin, end = int(part.begins[0]), int(part.ends[-1])
+    truths = np.zeros(end - begin, np.uint8)
+    low, high = np.searchsorted(places, [part.starts[0], part.stops[-1]])
+    truths[part.within(places[low:high]) - begin] = 1
     return truths
 
 

@@ -19,9 +19,12 @@ from fastrec.records.ranges import bytes_of, divided, one_range, stretches
 from fastrec.records.rows import Span
 from fastrec.records.states import equal
 
-__all__ = ["Runs", "runs", "silences"]
+__all__ = ["Runs", "runs", "silences", "stamps_at"]
 
 _LONGEST = 2**63 - 1
+
+_UNSEEN = -(2**63)
+"""A stamp that no row has but by damage; then it is read once more."""
 
 
 class Runs(NamedTuple):
@@ -35,12 +38,25 @@ class Runs(NamedTuple):
         Where a run of one state begins, increasing; the first is `start`. A state may go on in the next run.
     values : ndarray, shape (n, *shape)
         The states.
+    stamps : ndarray of int64, shape (n,)
+        What `stamps_at` has seen of their stamps, ns; `_UNSEEN` where a zone alone was asked.
     """
 
     start: int
     stop: int
     places: np.ndarray
     values: np.ndarray
+    stamps: np.ndarray
+
+
+def stamps_at(chunk: Chunk, run: Runs, places: np.ndarray) -> np.ndarray:
+    """Stamps of some rows, increasing places among those of a run; those that were read are known."""
+    at = np.minimum(np.searchsorted(run.places, places), len(run.places) - 1)
+    found = run.stamps[at]
+    unseen = (run.places[at] != places) | (found == _UNSEEN)
+    if unseen.any():
+        found[unseen] = chunk.at(places[unseen], "mono_ns")
+    return found
 
 
 def runs(span: Span, column: Column, *, zoned: bool = True) -> Iterator[Runs]:
@@ -71,6 +87,7 @@ def _surveyed(chunk: Chunk, column: Column, start: int, stop: int, zones: tuple[
     opens = steady.copy()
     opens[1:] &= ~(steady[:-1] & equal(values[:-1], values[1:]))
     places, values = starts[opens], values[opens]
+    stamps = np.full(len(places), _UNSEEN)
     first, last = stretches(~steady)
     begin, done = start, 0
     for found in _read(chunk, column, starts[first], starts[last - 1] + ZONE):
@@ -78,23 +95,25 @@ def _surveyed(chunk: Chunk, column: Column, start: int, stop: int, zones: tuple[
         merged = np.concatenate([places[done:until], found.places])
         order = np.argsort(merged, kind="stable")
         states = np.concatenate([values[done:until], found.values])[order]
-        yield Runs(begin, found.stop, merged[order], states)
+        times = np.concatenate([stamps[done:until], found.stamps])[order]
+        yield Runs(begin, found.stop, merged[order], states, times)
         begin, done = found.stop, until
     if begin < stop:
-        yield Runs(begin, stop, places[done:], values[done:])
+        yield Runs(begin, stop, places[done:], values[done:], stamps[done:])
 
 
 def _read(chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray) -> Iterator[Runs]:
     """The runs of some ranges of rows, by the rows themselves; between the ranges it knows nothing."""
     for part in chunk.parts(starts, stops):
         found = np.empty(int((part.stops - part.starts).sum()), np.int64)
-        ranges = part.starts - part.first, part.stops - part.first
+        ranges = part.begins, part.ends
         count = scan.changes(bytes_of(part), part.array.dtype.itemsize, *column.part, *ranges, found)
         rows = np.concatenate([ranges[0], found[:count]])
         if len(ranges[0]) > 1:
             rows.sort()
         values = column.values(chunk, part.array, rows)
-        yield Runs(int(part.starts[0]), int(part.stops[-1]), rows + part.first, values)
+        stamps = part.array["mono_ns"][rows]
+        yield Runs(int(part.starts[0]), int(part.stops[-1]), part.places(rows), values, stamps)
 
 
 def silences(chunk: Chunk, start: int, stop: int, limit_ns: int, *, holds: bool) -> np.ndarray:
@@ -134,7 +153,7 @@ def _silent(chunk: Chunk, starts: np.ndarray, stops: np.ndarray, limit: int, hol
     found = [np.empty(0, np.int64)]
     reached, seen = -1, 0
     for part in chunk.parts(starts, stops):
-        first, last = part.starts - part.first, part.stops - part.first
+        first, last = part.begins, part.ends
         places = np.empty(int((last - first).sum()), np.int64)
         until = "until_ns" if holds else "mono_ns"
         columns = (part.array.dtype.fields[name][1] for name in ("mono_ns", until))
@@ -143,6 +162,6 @@ def _silent(chunk: Chunk, starts: np.ndarray, stops: np.ndarray, limit: int, hol
         before = np.concatenate([[reached], part.stops[:-1]])
         silent = part.array["mono_ns"][first] - np.concatenate([[seen], part.array[until][last[:-1] - 1]])
         borders = part.starts[(part.starts == before) & (silent > limit)]
-        found += [borders, places[:count] + part.first]
+        found += [borders, part.places(places[:count])]
         reached, seen = int(part.stops[-1]), int(part.array[until][last[-1] - 1])
     return np.sort(np.concatenate(found))

@@ -30,7 +30,7 @@ from recording.writer import Folder, Segment
 
 import fastrec as fr
 from fastrec.errors import CorruptionError
-from fastrec.recording import chunk, layout, opening, reader
+from fastrec.recording import fetching, layout, opening, reader
 from fastrec.records import Records, chunks, ranges, rows, runs
 
 SILENCES = {"20us": (20_000, False), "1s": (10**9, False), 0: (None, True), None: (None, True)}
@@ -79,7 +79,7 @@ def little(monkeypatch: pytest.MonkeyPatch, chance: random.Random) -> None:
     """Few zones and few rows at a time, so that what goes on from one time to the next is looked at."""
     monkeypatch.setattr(ranges, "ZONES", chance.choice([1, 2, 8_192]))
     block = chance.choice([700, 1_024, 1_500, 65_536])
-    for module in (chunk, chunks, rows):
+    for module in (fetching, chunks, rows):
         monkeypatch.setattr(module, "BLOCK", block)
 
 
@@ -198,7 +198,7 @@ def test_silences_are_found_by_the_index(
     folder.session()
     channel = samples.status_channel(folder)
     if little_at_once:
-        monkeypatch.setattr(chunk, "BLOCK", 3)
+        monkeypatch.setattr(fetching, "BLOCK", 3)
     for number in range(60):
         segment, first, stamps = channel.segment(), 200 * number, [1_000]
         steps = [0, 1, 9, 10, 11, 30, -1, -40, 2**63 - 2_000, -(2**63)] if number % 3 else [0, 1, 9, 10, 11]

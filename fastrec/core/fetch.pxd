@@ -1,0 +1,40 @@
+"""Blocks of records into memory, of fastrec/fetch.h."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+cdef extern from "fastrec/fetch.h" nogil:
+    cdef enum:
+        FR_FETCH_WHOLE
+        FR_FETCH_DAMAGED
+        FR_FETCH_SHORT
+
+    ctypedef struct fr_fetch_block:
+        uint64_t row                               # of the file
+        uint64_t rows                              # how many
+        uint64_t place                             # row of the memory
+        uint32_t crc
+        uint32_t state                             # FR_FETCH_...
+
+    ctypedef struct fr_fetch:
+        int fd
+        uint64_t offset                            # of row 0 in the file
+        size_t width                               # of a row
+        uint32_t base                              # of the seeds
+        fr_fetch_block *block
+        uint64_t count                             # blocks
+        unsigned char *to
+        uint64_t over                              # helpers are to end
+        uint64_t error                             # an errno of one of the blocks
+
+    void fr_fetch_begin(fr_fetch *f, uint32_t helpers) noexcept
+    void fr_fetch_upto(fr_fetch *f, uint64_t first, uint64_t stop, uint64_t limit) noexcept
+    void fr_fetch_end(fr_fetch *f) noexcept
+
+
+cdef class Fetch:
+    cdef fr_fetch f
+    cdef bytearray blocks
+    cdef unsigned char[::1] memory
+    cdef const int64_t[::1] cuts
+    cdef Py_ssize_t taken                          # batches
+    cdef uint64_t slot, slots                      # rows of a batch's memory; batches in memory

@@ -1,0 +1,111 @@
+"""Blocks of records from a file into memory, each compared with its checksum, without the GIL."""
+
+from libc.stdint cimport UINT32_MAX, int64_t, uint32_t, uint64_t
+from libc.string cimport strerror
+
+
+cdef class Fetch:
+    """Blocks in batches: `take` gives one after the other, while helpers read those behind it.
+
+    Parameters
+    ----------
+    fd : int
+        Stays open until `close`.
+    offset : int
+        Of row 0 in the file.
+    width : int
+        Bytes of a row.
+    base : int
+        What the seeds of checksums begin with (FORMAT.md, section 1).
+    at, rows : buffers of int64
+        Of each block, its first row and how many it has.
+    crcs : buffer of uint32
+        ... and its checksum.
+    cuts : buffer of int64
+        Batch i has the blocks ``cuts[i] ... cuts[i + 1] - 1``.
+    memory : buffer
+        Of as many bytes as the largest batch has, or of a multiple of that: so many batches are read ahead.
+    helpers : int
+        Threads that read ahead.
+    """
+
+    def __cinit__(self, int fd, uint64_t offset, size_t width, unsigned int base,
+                  const int64_t[::1] at not None, const int64_t[::1] rows not None,
+                  const uint32_t[::1] crcs not None, const int64_t[::1] cuts not None,
+                  unsigned char[::1] memory not None, unsigned int helpers):
+        cdef Py_ssize_t count = at.shape[0], batches = cuts.shape[0] - 1, batch, i
+        cdef uint64_t total, slots
+        cdef fr_fetch_block *block
+        if rows.shape[0] != count or crcs.shape[0] != count or width == 0:
+            raise ValueError(f"{count} blocks, {rows.shape[0]} counts, {crcs.shape[0]} checksums, of {width}")
+        if batches < 1 or cuts[0] != 0 or cuts[batches] != count or count == 0:
+            raise ValueError(f"{batches} batches of {count} blocks")
+        self.blocks = bytearray(count * sizeof(fr_fetch_block))
+        block = <fr_fetch_block *> <char *> self.blocks
+        for batch in range(batches):
+            if cuts[batch] > cuts[batch + 1]:
+                raise ValueError(f"batch {batch} has blocks {cuts[batch]} to {cuts[batch + 1]}")
+            total = 0
+            for i in range(cuts[batch], cuts[batch + 1]):
+                if at[i] < 0 or not 0 <= rows[i] <= UINT32_MAX:
+                    raise ValueError(f"block {i} has {rows[i]} rows from {at[i]} on")
+                block[i].row, block[i].rows, block[i].crc, block[i].place = at[i], rows[i], crcs[i], total
+                total += rows[i]
+            self.slot = max(self.slot, total)
+        slots = memory.shape[0] // width // max(1, self.slot)
+        if slots == 0:
+            raise ValueError(f"{self.slot} rows of {width} bytes do not fit in {memory.shape[0]}")
+        self.slots = min(slots, batches)
+        for batch in range(batches):
+            for i in range(cuts[batch], cuts[batch + 1]):
+                block[i].place += batch % self.slots * self.slot
+        self.cuts, self.memory = cuts, memory
+        self.f.fd, self.f.offset, self.f.width, self.f.base = fd, offset, width, base
+        self.f.block, self.f.count = block, count
+        self.f.to = &memory[0] if memory.shape[0] else NULL
+        fr_fetch_begin(&self.f, helpers)
+
+    def __dealloc__(self):
+        self.close()
+
+    def take(self):
+        """Read the next batch; what was taken before is overwritten.
+
+        Returns
+        -------
+        row : int
+            Of the memory at which its blocks begin, one behind the other.
+        wrong : int
+            The first of all blocks that does not match its checksum; -1: those of the batch do.
+
+        Raises
+        ------
+        EOFError
+            The file ends before them.
+        OSError
+            It cannot be read.
+        """
+        cdef Py_ssize_t batch = self.taken, batches = self.cuts.shape[0] - 1
+        cdef uint64_t first, stop, limit, i
+        cdef uint32_t state
+        if self.f.over or batch == batches:
+            raise ValueError("there is no other batch")
+        first, stop = self.cuts[batch], self.cuts[batch + 1]
+        limit = self.cuts[min(batch + <Py_ssize_t> self.slots, batches)]
+        with nogil:
+            fr_fetch_upto(&self.f, first, stop, limit)
+        self.taken += 1
+        for i in range(first, stop):
+            state = self.f.block[i].state
+            if state == FR_FETCH_DAMAGED:
+                return batch % self.slots * self.slot, i
+            if state == FR_FETCH_SHORT:
+                raise EOFError
+            if state != FR_FETCH_WHOLE:
+                raise OSError(self.f.error, strerror(<int> self.f.error).decode())
+        return batch % self.slots * self.slot, -1
+
+    def close(self):
+        """End the helpers; nothing can be taken any more."""
+        with nogil:
+            fr_fetch_end(&self.f)

@@ -1,0 +1,127 @@
+/* fetch.h: blocks of a file into memory, each compared with its checksum, in batches that one thread looks at
+ * while others read ahead.
+ *
+ * Read, not mapped: the pages of a mapping cost more to get than the bytes to copy, what was copied lies in
+ * the caches when it is looked at, and a file that becomes shorter is an error, no signal. */
+#ifndef FASTREC_FETCH_H
+#define FASTREC_FETCH_H
+
+#include "atomic.h"
+#include "crc32c.h"
+#include "os.h"
+
+#define FR_FETCH_HELPERS 3   /* at most: memory serves no more */
+#define FR_FETCH_SPINS 4096  /* looks at a block that a helper is at; it has it in microseconds */
+#define FR_FETCH_NAP 50000LL /* ns between later ones: it must be waiting, for the disk or a processor */
+
+typedef struct fr_fetch_block {
+    uint64_t row;   /* of the file */
+    uint64_t rows;  /* how many */
+    uint64_t place; /* row of the memory */
+    uint32_t crc;
+    uint32_t state; /* FR_FETCH_...; atomic */
+} fr_fetch_block;
+
+enum { FR_FETCH_DUE, FR_FETCH_WHOLE, FR_FETCH_DAMAGED, FR_FETCH_SHORT, FR_FETCH_ERROR };
+
+typedef struct fr_fetch {
+    int fd;
+    uint64_t offset; /* of row 0 in the file */
+    size_t width;    /* of a row */
+    uint32_t base;   /* of the seeds: the checksum of where the file is */
+    fr_fetch_block *block;
+    uint64_t count;
+    unsigned char *to;
+    uint64_t next;  /* block to be read; atomic */
+    uint64_t limit; /* blocks below it have room; atomic */
+    uint64_t over;  /* helpers are to end; atomic */
+    uint64_t error; /* an errno of one of the blocks; atomic */
+    uint32_t bell;  /* futex word: one of the above was changed */
+    uint32_t helpers;
+    fr_thread helper[FR_FETCH_HELPERS];
+} fr_fetch;
+
+/* Read and prove one block. */
+static inline void fr_fetch_read(fr_fetch *f, fr_fetch_block *b)
+{
+    unsigned char *to = f->to + b->place * f->width;
+    const uint64_t size = b->rows * f->width;
+    uint64_t done = 0;
+    uint32_t state = FR_FETCH_DUE;
+    while (done < size && state == FR_FETCH_DUE) {
+        ssize_t got = pread(f->fd, to + done, size - done, (off_t)(f->offset + b->row * f->width + done));
+        if (got > 0) {
+            done += (uint64_t)got;
+        } else if (!got) {
+            state = FR_FETCH_SHORT;
+        } else if (errno != EINTR) {
+            fr_store_relaxed(&f->error, (uint64_t)errno);
+            state = FR_FETCH_ERROR;
+        }
+    }
+    if (state == FR_FETCH_DUE)
+        state = fr_crc32c(fr_crc32c(f->base, &b->row, sizeof b->row), to, size) == b->crc ? FR_FETCH_WHOLE
+                                                                                          : FR_FETCH_DAMAGED;
+    __atomic_store_n(&b->state, state, __ATOMIC_RELEASE);
+}
+
+/* Take the next block, if it is below `limit`, and read it. */
+static inline int fr_fetch_one(fr_fetch *f, uint64_t limit)
+{
+    uint64_t next = fr_load_relaxed(&f->next);
+    do
+        if (next >= limit)
+            return 0;
+    while (!__atomic_compare_exchange_n(&f->next, &next, next + 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    fr_fetch_read(f, &f->block[next]);
+    return 1;
+}
+
+static inline void fr_fetch_help(void *arg)
+{
+    fr_fetch *f = (fr_fetch *)arg;
+    for (;;) {
+        uint32_t rung = fr_word(&f->bell);
+        if (fr_load_acquire(&f->over) || fr_load_relaxed(&f->next) >= f->count)
+            return;
+        /* What the memory held before is no longer looked at: `limit` was raised behind that. */
+        if (!fr_fetch_one(f, fr_load_acquire(&f->limit)))
+            fr_wait(&f->bell, rung, FR_NEVER);
+    }
+}
+
+/* Let others read ahead; fewer where there are no threads. */
+static inline void fr_fetch_begin(fr_fetch *f, uint32_t helpers)
+{
+    while (f->helpers < helpers && f->helpers < FR_FETCH_HELPERS
+           && !fr_thread_start(&f->helper[f->helpers], "fr-fetch", fr_fetch_help, f))
+        f->helpers++;
+}
+
+/* Have the blocks below `stop` read, with room for those below `limit`. */
+static inline void fr_fetch_upto(fr_fetch *f, uint64_t first, uint64_t stop, uint64_t limit)
+{
+    const struct timespec nap = {0, FR_FETCH_NAP};
+    int spins;
+    fr_store_release(&f->limit, limit);
+    if (f->helpers)
+        fr_wake(&f->bell);
+    while (fr_fetch_one(f, stop))
+        ;
+    for (spins = 0; first < stop; first++)
+        for (; __atomic_load_n(&f->block[first].state, __ATOMIC_ACQUIRE) == FR_FETCH_DUE; spins++)
+            if (spins < FR_FETCH_SPINS)
+                fr_relax();
+            else
+                nanosleep(&nap, NULL);
+}
+
+static inline void fr_fetch_end(fr_fetch *f)
+{
+    fr_store_release(&f->over, 1);
+    fr_wake(&f->bell);
+    while (f->helpers)
+        fr_thread_join(&f->helper[--f->helpers], FR_NEVER);
+}
+
+#endif
