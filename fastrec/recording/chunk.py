@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from fastrec.recording import layout
+from fastrec.recording.blocks import Blocks
 from fastrec.recording.fetching import fetched
 from fastrec.recording.segment import Segment
 from fastrec.records import Chunk
@@ -45,13 +46,15 @@ class SegmentChunk(Chunk):
     @cached_property
     def _found(self) -> tuple[np.ndarray, np.ndarray]:
         """Index rows of the chunk, and where the block of each begins in the segment."""
-        low, high = self.segment.blocks_of(self.start, self.stop)
-        index, at = self.segment.index, self.segment.at
+        self.segment.check_index()
+        return self._filled(self.segment.blocks, self.start, self.stop)
+
+    def _filled(self, blocks: Blocks, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        low, high = blocks.of(start, stop)
+        index, at = blocks.index[low:high], blocks.at[low:high]
         # Losses committed alone lie between blocks and have no rows to find.
-        filled = index["rows"][low:high] > 0
-        if filled.all():
-            return index[low:high], at[low:high]
-        return index[low:high][filled], at[low:high][filled]
+        filled = index["rows"] > 0
+        return (index, at) if filled.all() else (index[filled], at[filled])
 
     @property
     def _blocks(self) -> np.ndarray:
@@ -82,32 +85,42 @@ class SegmentChunk(Chunk):
 
     @property
     def t_first(self) -> int:
-        block = self._blocks[0]
-        if block["flags"] & layout.INDEX_DECREASING or self._at[0] != self.start:
+        index, at = self._near(self.start)
+        if index[0]["flags"] & layout.INDEX_DECREASING or at[0] != self.start:
             return super().t_first
-        return int(block["t_min"])
+        return int(index[0]["t_min"])
 
     @property
     def t_last(self) -> int:
-        block = self._blocks[-1]
+        index, at = self._near(self.stop - 1)
         # With holds t_max is the last until_ns, not the last stamp.
-        whole = self._at[-1] + block["rows"] == self.stop and self.segment.stock.store == "every"
-        if block["flags"] & layout.INDEX_DECREASING or not whole:
+        whole = at[0] + index[0]["rows"] == self.stop and self.segment.stock.store == "every"
+        if index[0]["flags"] & layout.INDEX_DECREASING or not whole:
             return super().t_last
-        return int(block["t_max"])
+        return int(index[0]["t_max"])
+
+    def _near(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """The index row of the block in which a row of the segment lies, and where that begins."""
+        return self._filled(self.segment.near(np.array([row]), np.array([row + 1])), row, row + 1)
 
     @property
     def ordered(self) -> bool:
+        if self.segment.steady:
+            return True
         blocks = self._blocks
         steady = not (blocks["flags"] & layout.INDEX_DECREASING).any()
         return steady and bool((blocks["t_min"][1:] >= blocks["t_max"][:-1]).all())
 
     def find(self, time_ns: int) -> int:
-        block = int(np.searchsorted(self._blocks["t_max"], time_ns, "left"))
-        if block == len(self._blocks):
-            return len(self)
-        low = max(int(self._at[block]), self.start)
-        high = min(int(self._at[block]) + int(self._blocks["rows"][block]), self.stop)
+        found = self.segment.block_behind(time_ns)
+        if found is None:
+            block = int(np.searchsorted(self._blocks["t_max"], time_ns, "left"))
+            if block == len(self._blocks):
+                return len(self)
+            found = int(self._at[block]), int(self._at[block]) + int(self._blocks["rows"][block])
+        low, high = max(found[0], self.start), min(found[1], self.stop)
+        if low >= high:  # in front of the chunk, or behind it; or a loss between two blocks
+            return min(low, self.stop) - self.start
         stamps = self.segment.rows(low, high)["mono_ns"]
         return low - self.start + int(np.searchsorted(stamps, time_ns, "left"))
 
@@ -117,10 +130,9 @@ class SegmentChunk(Chunk):
                 yield part.moved(-self.start)
 
     def times(self, start: int, stop: int) -> Times:
-        blocks, at = self._found
-        low = int(np.searchsorted(at, start + self.start, "right")) - 1
-        high = int(np.searchsorted(at, stop + self.start, "left"))
-        some, begins = blocks[low:high], at[low:high] - self.start
+        low, high = start + self.start, stop + self.start
+        some, at = self._filled(self.segment.near(np.array([low]), np.array([high])), low, high)
+        begins = at - self.start
         return Times(
             begins,
             begins + some["rows"],

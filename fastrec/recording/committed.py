@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastrec.core.index import survey
 from fastrec.errors import CorruptionError
 from fastrec.recording import layout, opening
 from fastrec.schema.gaps import GAP_DTYPE, Cause, gaps_of, numbered
@@ -137,8 +138,19 @@ def _describe_end(index: Index, where: str, row: int, rows: np.ndarray, *, more:
         index.tail.append(f"{where}: zeros from row {row} on, which a loss of power leaves behind")
 
 
-def true_claims(index: np.ndarray, *, rows: int, since: Since = _NOTHING) -> tuple[int, str]:
-    """How many index rows claim only what there is, and what the next one claims instead.
+_RULES = (
+    f"more than {layout.BLOCK_ROWS} rows",
+    f"a block across a multiple of {layout.BLOCK_ROWS} rows",
+    "a number beyond all numbers",
+    "numbers that blocks before it have",
+    "records beyond the end of their file",
+    "fewer gap rows than the one before",
+    "fewer texts than the one before",
+)
+
+
+def true_claims(index: np.ndarray, *, rows: int, since: Since = _NOTHING) -> tuple[np.ndarray, str]:
+    """Which index rows claim only what there is, and what the next one claims instead.
 
     Gap rows and texts that are not there are damage of their own files, and cost no record.
 
@@ -149,28 +161,18 @@ def true_claims(index: np.ndarray, *, rows: int, since: Since = _NOTHING) -> tup
         How many records the file has room for, asked after the index was read.
     since : Since
         What the index rows before these commit.
+
+    Returns
+    -------
+    at : ndarray of int64
+        Of each that does, from the first on, at which row of the segment its block begins.
+    what : str
+        Empty: all do.
     """
-    if not len(index):
-        return 0, ""
-    counts = index["rows"].astype(np.int64)
-    ends = since.rows + np.cumsum(counts)
-    # Columns of their own: a row is a cache line, and each rule would fetch them all again.
-    first, gaps, texts = (index[name].copy() for name in ("first_seq", "gap_rows", "string_bytes"))
-    stop = first + index["rows"]
-    block = layout.BLOCK_ROWS
-    # Where its last row lies within its block of 1024 says whether the first lies in the same.
-    crossing = ((ends - 1) & (block - 1)) < counts - 1
-    rules = (
-        (counts > block, f"more than {block} rows"),
-        (crossing, f"a block across a multiple of {block} rows"),
-        (first >= np.uint64(NUMBER_LIMIT) - index["rows"], "a number beyond all numbers"),
-        (first < np.append(np.uint64(since.end), stop[:-1]), "numbers that blocks before it have"),
-        (ends > min(rows, layout.MAX_ROWS), "records beyond the end of their file"),
-        (_falls(gaps, since.gap_rows), "fewer gap rows than the one before"),
-        (_falls(texts, since.string_bytes), "fewer texts than the one before"),
-    )
-    broken = [(int(np.argmax(mask)), what) for mask, what in rules if mask.any()]
-    return min(broken, key=lambda one: one[0]) if broken else (len(index), "")
+    at = np.full(len(index), since.rows, np.int64)
+    before = since.end, since.gap_rows, since.string_bytes
+    count, rule = survey(index.view(np.uint8), *before, min(rows, layout.MAX_ROWS), NUMBER_LIMIT, at)
+    return at[:count], "" if rule < 0 else _RULES[rule]
 
 
 def reached(index: np.ndarray, rows: int, since: Since) -> Since:
@@ -185,10 +187,6 @@ def reached(index: np.ndarray, rows: int, since: Since) -> Since:
         int(last["string_bytes"]),
         int(last["first_seq"]) + int(last["rows"]),
     )
-
-
-def _falls(totals: np.ndarray, before: int) -> np.ndarray:
-    return totals < np.append(np.uint64(before), totals[:-1])
 
 
 def read_gaps(

@@ -59,13 +59,14 @@ def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator
     GoneError
         The file is gone.
     """
-    low, high = segment.blocks_of(starts, stops)
+    near = segment.near(starts, stops)
+    low, high = near.of(starts, stops)
     # A range may end in the block in which the next one begins.
     begins = np.maximum(low, np.append(0, high[:-1]))
     counts = np.maximum(high - begins, 0)
     blocks = np.repeat(high - np.cumsum(counts), counts) + np.arange(counts.sum())
-    blocks = blocks[segment.index["rows"][blocks] > 0]
-    rows = segment.index["rows"][blocks].astype(np.int64)
+    blocks = blocks[near.index["rows"][blocks] > 0]
+    rows = near.index["rows"][blocks].astype(np.int64)
     # All these blocks one behind the other: where each of them, of the ranges and of the batches begins.
     at = np.cumsum(rows) - rows
     width = segment.stock.dtype.itemsize
@@ -73,7 +74,7 @@ def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator
     cuts = np.concatenate([[0], np.flatnonzero(np.diff(batch)) + 1, [len(blocks)]])
     borders = np.append(at, at[-1] + rows[-1])[cuts]
     first = np.searchsorted(blocks, low)
-    shift = at[first] - segment.at[blocks[first]]
+    shift = at[first] - near.at[blocks[first]]
     batches = _divided(starts + shift, stops + shift, borders)
     with (
         _memory(min(_AHEAD, len(cuts) - 1) * int(np.diff(borders).max()) * width) as memory,
@@ -84,9 +85,9 @@ def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator
             len(segment.stock.header),
             width,
             segment.base,
-            segment.at[blocks],
+            near.at[blocks],
             rows,
-            segment.index["crc_rows"][blocks],
+            near.index["crc_rows"][blocks],
             cuts,
             memory,
             _helpers(int(borders[-1]) * width),
@@ -98,7 +99,8 @@ def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator
             ):
                 row, wrong = _taken(fetch, segment)
                 if wrong >= 0:
-                    raise CorruptionError(segment.describe(int(blocks[wrong])))
+                    segment.check_index()  # perhaps it is the index that is wrong
+                    raise CorruptionError(segment.describe(near, int(blocks[wrong])))
                 batch = array[row : row + size]
                 yield Part(batch, begin - border, begin - shift[which], end - shift[which])
         finally:

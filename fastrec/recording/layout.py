@@ -30,6 +30,7 @@ __all__ = [
     "INDEX_AGAIN",
     "INDEX_DECREASING",
     "INDEX_DTYPE",
+    "INDEX_STEADY",
     "INDEX_UNPROVEN",
     "KINDS",
     "MAX_ROWS",
@@ -63,13 +64,12 @@ MAX_ROWS = 99_999_999
 """Rows of one file: what fits in the eight digits of its count."""
 
 COUNT_OFFSET, COUNT_DIGITS = 24, 8
-
 HEADER_LIMIT = 10_000
 """``max_header_size`` of ``numpy.load``: it refuses a longer header unless pickles are allowed."""
 
-INDEX_DECREASING, INDEX_UNPROVEN, INDEX_AGAIN = 1, 2, 4
-"""Bits of an index row's ``flags``: stamps of the block decrease somewhere; salvaged, so that no checksum
-proved these records; losses that earlier segments committed from here on are told again."""
+INDEX_DECREASING, INDEX_UNPROVEN, INDEX_AGAIN, INDEX_STEADY = 1, 2, 4, 8
+"""Bits of an index row's ``flags``: stamps decrease in the block; salvaged, no checksum proved its records;
+losses of earlier segments from here on are told again; no stamp of the segment decreased up to here."""
 
 INDEX_DTYPE = np.dtype(
     [

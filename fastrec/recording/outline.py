@@ -24,28 +24,34 @@ class Outline(NamedTuple):
 
     Attributes
     ----------
-    first : ndarray of INDEX_DTYPE, shape ()
-        The first row.
+    first, last : ndarray of INDEX_DTYPE, shape ()
+        Its rows.
     read : Since
         All that is committed.
     """
 
     first: np.ndarray
+    last: np.ndarray
     read: Since
 
-    def contradicted(self, index: np.ndarray, ends: np.ndarray, begin: int) -> int | None:
+    @property
+    def steady(self) -> bool:
+        """No stamp of the segment is smaller than one before it. False: it may be all the same."""
+        return bool(self.last["flags"] & layout.INDEX_STEADY)
+
+    def contradicted(self, index: np.ndarray, at: np.ndarray, begin: int) -> int | None:
         """The first index row whose number does not follow the one before, as it must; None: all do.
 
         Parameters
         ----------
         index : ndarray of INDEX_DTYPE
-        ends : ndarray of int64
-            Row of the segment at which the block of each ends.
+        at : ndarray of int64
+            Row of the segment at which the block of each begins.
         begin : int
             That at which the first begins.
         """
-        index, ends = index[: self.read.index], ends[: self.read.index]  # a live writer may have gone on
-        ahead = index["first_seq"].astype(np.int64) - (ends - index["rows"])
+        index, at = index[: self.read.index], at[: self.read.index]  # a live writer may have gone on
+        ahead = index["first_seq"].astype(np.int64) - at
         apart = (index["rows"] > 0) & (ahead != int(self.first["first_seq"]) - begin)
         return int(np.argmax(apart)) if apart.any() else None
 
@@ -77,7 +83,7 @@ def outline_of(files: SegmentFiles, count: int) -> Outline | None:
         and read.gap_rows <= room["gap_rows"]
         and read.string_bytes <= room["string_bytes"]
     )
-    return Outline(first, read) if complete else None
+    return Outline(first, last, read) if complete else None
 
 
 def _ends(files: SegmentFiles) -> tuple[np.ndarray, int] | None:

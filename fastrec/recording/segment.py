@@ -14,13 +14,13 @@ import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from fastrec.core.crc32c import block_checksums
 from fastrec.errors import CorruptionError, RecordingError
 from fastrec.recording import committed, layout, opening
+from fastrec.recording.blocks import Blocks, block_behind, blocks_near, blocks_of
 from fastrec.recording.committed import Since
 from fastrec.recording.outline import outline_of
 from fastrec.recording.stock import SegmentFiles, Stock
@@ -32,18 +32,9 @@ __all__ = ["Segment"]
 
 _UNREADABLE = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})  # all ones, in pointers of either width
 _WHOLE = Since()
-_Row = int | np.ndarray  # or a row of each range
 
-
-class _Blocks(NamedTuple):
-    """The index in memory: its rows, where the block of each begins, which were compared with their checksum;
-    and the row of the segment up to which they go.
-    """
-
-    index: np.ndarray
-    at: np.ndarray
-    checked: np.ndarray
-    stop: int
+_SEARCHES = 32
+"""Times that an index is searched for some of its blocks before it is read whole."""
 
 
 class Segment(SegmentFiles):
@@ -96,63 +87,33 @@ class Segment(SegmentFiles):
         self._since = since
         self.begin = since.rows
         self.stored_texts = texts or StoredTexts(stock.root, self.parts("strings"), self.base)
+        self._searches = 0
         self._map: weakref.ref[np.ndarray] | None = None
         # The count first: a live writer raises it last, so the index read after it always covers it.
         self.present, self.count = self._read_count()
         self._outline = outline_of(self, self.count) if brief and self.count else None
         self.read = (
-            self._outline.read if self._outline else committed.reached(self.index, self._blocks.stop, since)
+            self._outline.read if self._outline else committed.reached(self.index, self.blocks.stop, since)
         )
         self.length = self.read.rows
         self.gap_numbers, self.gaps = self._read_gaps()
 
     @cached_property
-    def _blocks(self) -> _Blocks:
-        since = self._since
-        found = committed.read_index(self.stock.root, self.parts("index"), self.base, since.index)
-        # Sizes after the index: what a row claims was in its file before the row was.
-        room = self.room() if len(found.rows) else {"rows": 0, "gap_rows": 0, "string_bytes": 0}
-        count, broken = committed.true_claims(found.rows, rows=room["rows"], since=since)
-        index = found.rows[:count]
+    def blocks(self) -> Blocks:
+        """All that are committed."""
+        found = blocks_of(self, self._since, self.count, self._outline)
         self.problems += found.problems
         self.tail += found.tail
-        where = self.path("index")
-        if broken:
-            self.problems.append(
-                f"{where}: row {since.index + count} claims {broken}: nothing from there on is read"
-            )
-        for claim, what in (("gap_rows", "gap rows"), ("string_bytes", "texts")):
-            beyond = np.flatnonzero(index[claim] > room[claim])
-            if len(beyond):
-                self.problems.append(
-                    f"{where}: row {since.index + beyond[0]} claims {what} that are not there"
-                )
-        ends = since.rows + np.cumsum(index["rows"], dtype=np.int64)
-        stop = int(ends[-1]) if len(ends) else since.rows
-        apart = None if self._outline is None else self._outline.contradicted(index, ends, since.rows)
-        if apart is not None:
-            stop = int(ends[apart]) - int(index["rows"][apart])
-            self.problems.append(
-                f"{where}: row {apart} does not go on with the number before, as all do by the headers"
-            )
-        for kind, count, there in (
-            ("records", self.count, stop),
-            ("index", found.count, since.index + len(index)),
-        ):
-            if count is not None and count > there:
-                self.problems.append(
-                    f"{self.path(kind)}: the header counts {count:,} rows, but {there:,} are committed:"
-                    " damage, or a loss of power"
-                )
-        return _Blocks(index, ends - index["rows"], index["rows"] == 0, stop)
+        self._checked = found.blocks.index["rows"] == 0
+        return found.blocks
 
     @property
     def index(self) -> np.ndarray:
-        return self._blocks.index
+        return self.blocks.index
 
     @property
     def at(self) -> np.ndarray:
-        return self._blocks.at
+        return self.blocks.at
 
     @property
     def first(self) -> np.ndarray | None:
@@ -213,15 +174,22 @@ class Segment(SegmentFiles):
             empty = np.empty(0, self.stock.dtype)
             empty.flags.writeable = False
             return empty
-        low, high = self.blocks_of(start, stop)
-        array, offset = self._array(int(self.at[low]), int(self.at[high - 1] + self.index["rows"][high - 1]))
-        damaged = self._damaged(array, offset, np.arange(low, high))
+        blocks = self.near(np.array([start]), np.array([stop]))
+        low, high = blocks.of(start, stop)
+        damaged, array, offset = self._damaged(blocks, int(low), int(high))
         if len(damaged):
-            raise CorruptionError(self.describe(int(damaged[0])))
+            if blocks is not self.blocks:
+                return self.rows(start, stop)  # perhaps it is the index that is wrong
+            raise CorruptionError(self.describe(blocks, int(damaged[0])))
         return array[start - offset : stop - offset]
 
-    def blocks_of(self, start: _Row, stop: _Row) -> tuple[_Row, _Row]:
-        """Index rows ``low ... high - 1``: those of the blocks in which rows ``start ... stop - 1`` lie.
+    def near(self, starts: np.ndarray, stops: np.ndarray) -> Blocks:
+        """Blocks among which are those in which some rows lie.
+
+        Parameters
+        ----------
+        starts, stops : ndarray of int64, at least one
+            Ranges of rows of the segment, increasing.
 
         Raises
         ------
@@ -230,15 +198,35 @@ class Segment(SegmentFiles):
         GoneError
             Since then retention may have removed the segment.
         """
-        _, at, _, reached = self._blocks
-        if np.max(stop) > reached:
+        if self._outline is not None and self._searches_on():
+            with suppress(FileNotFoundError):
+                found = blocks_near(self, self._outline, starts, stops)
+                if found is not None:
+                    return found
+        reached = self.blocks.stop
+        if stops[-1] > reached:
             if not opening.has_file(self.stock.root, *self.parts("records")):
                 raise self.gone()
             known = [line for line in self.problems if line.startswith(str(self.path("index")))]
             raise CorruptionError(
                 "; ".join([*known[:1], f"the index of rows {reached} to {self.length - 1} cannot be read"])
             )
-        return np.searchsorted(at, start, "right") - 1, np.searchsorted(at, stop, "left")
+        return self.blocks
+
+    @property
+    def steady(self) -> bool:
+        """The end of the index says that no stamp is smaller than one before it."""
+        return self._outline is not None and self._outline.steady
+
+    def block_behind(self, time_ns: int) -> tuple[int, int] | None:
+        """Rows at which the first block begins and ends that reaches a time, if the index can be searched for
+        it; behind the last row if none does.
+        """
+        if not self.steady or not self._searches_on():
+            return None
+        with suppress(FileNotFoundError):
+            return block_behind(self, self._outline, time_ns)
+        return None
 
     def gone(self) -> opening.GoneError:
         """What to raise where its file is not there any more."""
@@ -246,37 +234,47 @@ class Segment(SegmentFiles):
             f"{self.path('records')}: is gone; retention may have removed it, so open the recording again"
         )
 
+    def _searches_on(self) -> bool:
+        """Whether to search the index once more, and not to read it whole."""
+        self._searches += 1
+        return self._searches <= _SEARCHES and "blocks" not in self.__dict__
+
     def check_index(self) -> None:
-        """Whether the index can be read as far as its ends said; errors as of `blocks_of`."""
-        self.blocks_of(self.begin, self.length)
+        """Whether the index can be read as far as its ends said; errors as of `near`."""
+        self._searches = _SEARCHES
+        self.near(np.array([self.begin]), np.array([self.length]))
         if len(self.index) + self._since.index < self.read.index:
             raise CorruptionError(f"{self.path('index')}: its last rows cannot be read")
 
     def damaged(self, low: int, high: int) -> list[int]:
         """Index rows among ``low ... high - 1`` whose blocks do not match their checksum."""
-        first, last = int(self.at[low]), int(self.at[high - 1]) + int(self.index["rows"][high - 1])
-        array, offset = self._array(first, last)
-        return self._damaged(array, offset, np.arange(low, high)).tolist()
+        return self._damaged(self.blocks, low, high)[0].tolist()
 
-    def describe(self, block: int) -> str:
+    def describe(self, blocks: Blocks, block: int) -> str:
         """What to say about a block that does not match its checksum."""
-        row = self.index[block]
-        first, rows, at = int(row["first_seq"]), int(row["rows"]), int(self.at[block])
+        row = blocks.index[block]
+        first, rows, at = int(row["first_seq"]), int(row["rows"]), int(blocks.at[block])
         return (
             f"{self.path('records')}: records {first} to {first + rows - 1} (rows {at} to {at + rows - 1})"
             " do not match their checksum; the others can be read"
         )
 
-    def _damaged(self, array: np.ndarray, offset: int, blocks: np.ndarray) -> np.ndarray:
-        blocks = blocks[~self._blocks.checked[blocks]]
-        counts = self.index["rows"][blocks].astype(np.int64)
-        sums, width = np.empty(len(blocks), np.uint32), array.dtype.itemsize
-        begins = self.at[blocks] - offset
+    def _damaged(self, blocks: Blocks, low: int, high: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Which of some blocks do not match; an array with their rows, and the row with which it begins."""
+        end = int(blocks.at[high - 1]) + int(blocks.index["rows"][high - 1])
+        array, offset = self._array(int(blocks.at[low]), end)
+        # What was proved once need not be again, as long as it is the same memory.
+        known = blocks is self.__dict__.get("blocks") and self._map is not None and self._map() is array
+        asked = np.arange(low, high)
+        asked = asked[~self._checked[asked]] if known else asked[blocks.index["rows"][asked] > 0]
+        counts = blocks.index["rows"][asked].astype(np.int64)
+        sums, width = np.empty(len(asked), np.uint32), array.dtype.itemsize
+        begins = blocks.at[asked] - offset
         block_checksums(array.view(np.uint8), width, self.base, begins, counts, offset, sums)
-        whole = sums == self.index["crc_rows"][blocks]
-        if self._map is not None and self._map() is array:
-            self._blocks.checked[blocks[whole]] = True
-        return blocks[~whole]
+        whole = sums == blocks.index["crc_rows"][asked]
+        if known:
+            self._checked[asked[whole]] = True
+        return asked[~whole], array, offset
 
     def _array(self, first: int, last: int) -> tuple[np.ndarray, int]:
         """An array that holds rows ``first ... last - 1``, and the row it begins with."""

@@ -256,7 +256,7 @@ def _check_segment(report: Report, segment: Segment) -> int:
         if wrong:
             good[block] = False
             lost += int(segment.index["rows"][block])
-            report.problems.append(segment.describe(block))
+            report.problems.append(segment.describe(segment.blocks, block))
         else:
             _check_block(report, segment, block, len(texts))
     for block in np.flatnonzero(segment.index["rows"] == 0).tolist():

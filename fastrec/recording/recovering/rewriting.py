@@ -177,7 +177,7 @@ class SegmentWriter:
             and at == self.rows
             and int(slots[0]) == self._index_rows
             and int(slots[-1]) - int(slots[0]) == len(slots) - 1
-            and true_claims(blocks, rows=layout.MAX_ROWS, since=since)[0] == len(blocks)
+            and not true_claims(blocks, rows=layout.MAX_ROWS, since=since)[1]
         )
 
     def _times(self, rows: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

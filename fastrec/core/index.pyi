@@ -1,0 +1,6 @@
+from typing_extensions import Buffer
+
+def survey(
+    index: Buffer, end: int, gap_rows: int, string_bytes: int, most: int, numbers: int, at: Buffer
+) -> tuple[int, int]: ...
+def search(fd: int, offset: int, count: int, base: int, member: int, value: int) -> int | None: ...

@@ -1,0 +1,209 @@
+"""The blocks of a segment: the rows of its index, all of them or those in which some records lie."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from fastrec.core.index import search
+from fastrec.recording import committed, layout
+from fastrec.recording.committed import Since
+from fastrec.recording.outline import Outline
+from fastrec.recording.stock import SegmentFiles
+
+__all__ = ["Blocks", "Loaded", "block_behind", "blocks_near", "blocks_of"]
+
+
+_FOREVER = 2**63
+
+
+class Blocks(NamedTuple):
+    """Index rows that are whole and claim what there is, in order.
+
+    Attributes
+    ----------
+    index : ndarray of INDEX_DTYPE, shape (b,)
+    at : ndarray of int64, shape (b,)
+        Row of the segment at which the block of each begins.
+    stop : int
+        Row of the segment up to which they go.
+    """
+
+    index: np.ndarray
+    at: np.ndarray
+    stop: int
+
+    def of(self, start: int | np.ndarray, stop: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those ``low ... high - 1`` in which rows ``start ... stop - 1`` lie; or of many such ranges."""
+        return np.searchsorted(self.at, start, "right") - 1, np.searchsorted(self.at, stop, "left")
+
+
+class Loaded(NamedTuple):
+    """All blocks of a segment, and what was wrong on the way.
+
+    Attributes
+    ----------
+    blocks : Blocks
+    problems, tail : list of str
+        As of `Segment`.
+    """
+
+    blocks: Blocks
+    problems: list[str]
+    tail: list[str]
+
+
+def blocks_of(files: SegmentFiles, since: Since, count: int | None, outline: Outline | None) -> Loaded:
+    """All blocks that are committed, behind what was read before.
+
+    Parameters
+    ----------
+    files : SegmentFiles
+    since : Since
+        What has been read of it.
+    count : int or None
+        Records by the header of ``records``; None if it is damaged.
+    outline : Outline or None
+        What the ends of the index said.
+    """
+    found = committed.read_index(files.stock.root, files.parts("index"), files.base, since.index)
+    # Sizes after the index: what a row claims was in its file before the row was.
+    room = files.room() if len(found.rows) else {"rows": 0, "gap_rows": 0, "string_bytes": 0}
+    at, broken = committed.true_claims(found.rows, rows=room["rows"], since=since)
+    index = found.rows[: len(at)]
+    problems, where = list(found.problems), files.path("index")
+    if broken:
+        problems.append(
+            f"{where}: row {since.index + len(at)} claims {broken}: nothing from there on is read"
+        )
+    for claim, what in (("gap_rows", "gap rows"), ("string_bytes", "texts")):
+        beyond = np.flatnonzero(index[claim] > room[claim])
+        if len(beyond):
+            problems.append(f"{where}: row {since.index + beyond[0]} claims {what} that are not there")
+    stop = int(at[-1]) + int(index["rows"][-1]) if len(at) else since.rows
+    apart = None if outline is None else outline.contradicted(index, at, since.rows)
+    if apart is not None:
+        stop = int(at[apart])
+        problems.append(
+            f"{where}: row {apart} does not go on with the number before, as all do by the headers"
+        )
+    for kind, counted, there in (
+        ("records", count, stop),
+        ("index", found.count, since.index + len(index)),
+    ):
+        if counted is not None and counted > there:
+            problems.append(
+                f"{files.path(kind)}: the header counts {counted:,} rows, but {there:,} are committed:"
+                " damage, or a loss of power"
+            )
+    return Loaded(Blocks(index, at, stop), problems, found.tail)
+
+
+_MANY = 512
+"""Index rows beyond which the whole index is read, for what comes next."""
+
+_FEW = 8
+"""Ranges that are searched one by one; to read a whole index takes as long."""
+
+
+def blocks_near(
+    files: SegmentFiles, outline: Outline, starts: np.ndarray, stops: np.ndarray
+) -> Blocks | None:
+    """The blocks in which some rows of a complete segment lie, of which no other index row is read.
+
+    Parameters
+    ----------
+    files : SegmentFiles
+    outline : Outline
+    starts, stops : ndarray of int64, at least one
+        Ranges of rows, increasing.
+
+    Returns
+    -------
+    Blocks or None
+        None: they are many, or not all that was read is whole and goes on from one to the next.
+    """
+    begin = int(outline.first["first_seq"])
+    if len(starts) == 1:
+        for end in (outline.first, outline.last):
+            at = int(end["first_seq"]) - begin
+            if at <= starts[0] and stops[0] <= at + int(end["rows"]):
+                return _joined(outline, [end.reshape(1)])
+    if len(starts) > _FEW:
+        return None
+    parts: list[np.ndarray] = []
+    reached = 0
+    with io.FileIO(files.open("index")) as file:
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            low = _first_behind(files, file.fileno(), outline, "first_seq", begin + start)
+            high = _first_behind(files, file.fileno(), outline, "first_seq", begin + stop - 1)
+            if not low or not high or high - low > _MANY:
+                return None
+            low = max(low - 1, reached)  # where the range before ends in the same block
+            reached = max(high, reached)
+            if low < high:
+                rows = _read(file.fileno(), low, high)
+                if len(rows) < high - low or not _true(files, outline, rows, low):
+                    return None
+                parts.append(rows)
+    blocks = _joined(outline, parts)
+    # Where the header of `records` counts too many, there are numbers that no block has.
+    first, last = blocks.of(starts, stops)
+    there = blocks.at + blocks.index["rows"]
+    return blocks if (starts < there[first]).all() and (stops <= there[last - 1]).all() else None
+
+
+def block_behind(files: SegmentFiles, outline: Outline, time_ns: int) -> tuple[int, int] | None:
+    """Rows at which the first block begins and ends that has a time, or is behind it, of a steady segment.
+
+    Returns
+    -------
+    (start, stop) or None
+        Both are behind the last row if no block is; None: not all that was read is whole.
+    """
+    value = min(max(time_ns - 1, -_FOREVER), _FOREVER - 1)
+    with io.FileIO(files.open("index")) as file:
+        row = _first_behind(files, file.fileno(), outline, "t_max", value)
+        if row is None:
+            return None
+        if row == outline.read.index:
+            return outline.read.rows, outline.read.rows
+        rows = _read(file.fileno(), row, row + 1)
+    if not len(rows) or not _true(files, outline, rows, row):
+        return None
+    start = int(rows["first_seq"][0] - outline.first["first_seq"])
+    # Losses that were committed alone have the time of the block before, and the place of the next.
+    return start, start + int(rows["rows"][0])
+
+
+def _joined(outline: Outline, parts: list[np.ndarray]) -> Blocks:
+    index = np.concatenate(parts)
+    at = (index["first_seq"] - outline.first["first_seq"]).astype(np.int64)
+    return Blocks(index, at, int(at[-1]) + int(index["rows"][-1]))
+
+
+def _first_behind(files: SegmentFiles, file: int, outline: Outline, member: str, value: int) -> int | None:
+    """The first index row of a complete segment of which a member is above a value; None: damaged."""
+    at = layout.INDEX_DTYPE.fields[member][1]
+    header = layout.header_size(layout.INDEX_DTYPE)
+    return search(file, header, outline.read.index, files.base, at, value)
+
+
+def _read(file: int, low: int, high: int) -> np.ndarray:
+    width = layout.INDEX_DTYPE.itemsize
+    data = os.pread(file, (high - low) * width, layout.header_size(layout.INDEX_DTYPE) + low * width)
+    return np.frombuffer(data, layout.INDEX_DTYPE, len(data) // width)
+
+
+def _true(files: SegmentFiles, outline: Outline, rows: np.ndarray, low: int) -> bool:
+    """Whether index rows from this one on are whole, claim what can be and have numbers without a hole."""
+    if not layout.whole_rows(rows, files.base, low).all():
+        return False
+    one = rows[0]
+    row = int(one["first_seq"] - outline.first["first_seq"])
+    since = Since(low, row, int(one["gap_rows"]), int(one["string_bytes"]), int(one["first_seq"]))
+    at, broken = committed.true_claims(rows, rows=outline.read.rows, since=since)
+    return not broken and outline.contradicted(rows, at, 0) is None
