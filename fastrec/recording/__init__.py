@@ -2,7 +2,7 @@
 
 from fastrec.recording.reader import Recording, open
 from fastrec.recording.recovery import ChannelRecovery, Lost, Recovery, Torn
-from fastrec.recording.verify import ChannelReport, Report
+from fastrec.recording.report import ChannelReport, Report
 
 __all__ = [
     "ChannelRecovery",

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastrec.recording import layout
 from fastrec.recording.blocks import Blocks
+from fastrec.recording.committed import steady
 from fastrec.recording.fetching import fetched
 from fastrec.recording.segment import Segment
 from fastrec.records import Chunk
@@ -107,9 +108,7 @@ class SegmentChunk(Chunk):
     def ordered(self) -> bool:
         if self.segment.steady:
             return True
-        blocks = self._blocks
-        steady = not (blocks["flags"] & layout.INDEX_DECREASING).any()
-        return steady and bool((blocks["t_min"][1:] >= blocks["t_max"][:-1]).all())
+        return bool(steady(self._blocks)[-1])
 
     def find(self, time_ns: int) -> int:
         found = self.segment.block_behind(time_ns)

@@ -24,6 +24,7 @@ __all__ = [
     "read_gaps",
     "read_index",
     "sensible_gaps",
+    "steady",
     "true_claims",
 ]
 
@@ -173,6 +174,13 @@ def true_claims(index: np.ndarray, *, rows: int, since: Since = _NOTHING) -> tup
     before = since.end, since.gap_rows, since.string_bytes
     count, rule = survey(index.view(np.uint8), *before, min(rows, layout.MAX_ROWS), NUMBER_LIMIT, at)
     return at[:count], "" if rule < 0 else _RULES[rule]
+
+
+def steady(index: np.ndarray) -> np.ndarray:
+    """Up to which of some successive index rows no time decreases: ndarray of bool, True and then False."""
+    falls = index["flags"] & layout.INDEX_DECREASING != 0
+    falls[1:] |= index["t_min"][1:] < index["t_max"][:-1]
+    return ~np.logical_or.accumulate(falls)
 
 
 def reached(index: np.ndarray, rows: int, since: Since) -> Since:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,60 +17,12 @@ from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.closing import all_retired, published, read_closed, totals
 from fastrec.recording.gone import Gone, undescribed
-from fastrec.recording.holds import impossible
 from fastrec.recording.precedence import spans_of_gaps
+from fastrec.recording.proving import check_segment
+from fastrec.recording.report import ChannelReport, Report
 from fastrec.recording.segment import Segment
-from fastrec.recording.zones import same_zone, summarise
 
 __all__ = ["ChannelReport", "Report", "verify"]
-
-
-@dataclass(frozen=True)
-class ChannelReport:
-    """What a channel holds.
-
-    Attributes
-    ----------
-    records : int
-        That can be read; the ones in damaged blocks are not among them.
-    first, end : int
-        Numbers go from the first up to, not including, the end.
-    segments : int
-    lost : dict of str to int
-        By cause, in lower case: ``{"missed": 3}``.
-    """
-
-    records: int
-    first: int
-    end: int
-    segments: int
-    lost: dict[str, int]
-
-
-@dataclass
-class Report:
-    """What verifying found.
-
-    Attributes
-    ----------
-    problems : list of str
-        Each thing that is wrong, with its place.
-    notes : list of str
-        What is not committed, as a killed recorder or one that is writing leaves it; nothing wrong.
-    channels : dict of str to ChannelReport
-    checked : int
-        Bytes read and compared.
-    """
-
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    channels: dict[str, ChannelReport] = field(default_factory=dict)
-    checked: int = 0
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is no problem."""
-        return not self.problems
 
 
 def verify(
@@ -105,7 +56,7 @@ def verify(
         for segment in content.segments:
             known = len(report.problems)
             try:
-                damaged += _check_segment(report, segment)
+                damaged += check_segment(report, segment)
             except opening.GoneError:
                 damaged += segment.length
             if state == "live" and not opening.has_file(root, *segment.parts("records")):
@@ -238,48 +189,6 @@ def _ends_unfinished(root: Path, name: str) -> bool:
 # A channel
 
 
-def _check_segment(report: Report, segment: Segment) -> int:
-    """Headers, blocks, zones and texts; returns how many records cannot be read."""
-    if segment.count and segment.count < segment.length and segment.count not in segment.at:
-        report.problems.append(
-            f"{segment.path('records')}: the header counts {segment.count:,} rows, which no commit did"
-        )
-    texts = segment.texts()
-    report.problems += [str(text) for text in texts if isinstance(text, RecordingError)]
-    lost, good = 0, np.ones(len(segment.index), bool)
-    for block in np.flatnonzero(segment.index["rows"]).tolist():
-        try:
-            wrong = bool(segment.damaged(block, block + 1))
-        except RecordingError as error:
-            report.problems.append(str(error))
-            return int(segment.index["rows"].sum())
-        if wrong:
-            good[block] = False
-            lost += int(segment.index["rows"][block])
-            report.problems.append(segment.describe(segment.blocks, block))
-        else:
-            _check_block(report, segment, block, len(texts))
-    for block in np.flatnonzero(segment.index["rows"] == 0).tolist():
-        if segment.index["t_min"][block] != segment.index["t_max"][block]:
-            report.problems.append(
-                f"{segment.path('index')}: row {block} has no records, but a range of time"
-            )
-    _note_unproven(report, segment)
-    _check_zones(report, segment, good)
-    return lost
-
-
-def _note_unproven(report: Report, segment: Segment) -> None:
-    index = segment.index[segment.index["rows"] > 0]
-    blocks = index[index["flags"] & layout.INDEX_UNPROVEN != 0]
-    if len(blocks):
-        first, last = blocks["first_seq"][0], blocks["first_seq"][-1] + blocks["rows"][-1] - 1
-        report.notes.append(
-            f"{segment.path('records')}: {blocks['rows'].sum()} records among {first} to {last} were"
-            " salvaged: no checksum proved them"
-        )
-
-
 def _first_segment(sessions: Sequence[Mapping[str, Any]], name: str) -> int:
     """Number of a channel's first segment that is of the newest session."""
     segments = sessions[-1].get("segments") if sessions else None
@@ -312,66 +221,6 @@ def _check_headers(report: Report, segment: Segment, wrong: list[str] | None, *,
         behind = earlier and kind != "records" and count < rows
         if count != rows and wrong is not None and not behind:
             wrong.append(f"{segment.path(kind)}: the header counts {count:,} rows of {rows:,}, though closed")
-
-
-def _check_block(report: Report, segment: Segment, block: int, texts: int) -> None:
-    """What the index says of a block, and the ids of texts, against its rows."""
-    row, at = segment.index[block], int(segment.at[block])
-    rows = segment.rows(at, at + int(row["rows"]))
-    stamps = rows["mono_ns"]
-    latest = rows["until_ns"] if segment.stock.store == "changes" else stamps
-    where = f"{segment.path('index')}: row {block}"
-    if row["t_min"] != stamps.min() or row["t_max"] != latest.max():
-        report.problems.append(
-            f"{where} says times {row['t_min']} to {row['t_max']}, which are not those of its records"
-        )
-    falls = bool((stamps[1:] < stamps[:-1]).any())
-    told = int(row["flags"]) & ~(layout.INDEX_UNPROVEN | (layout.INDEX_AGAIN if block == 0 else 0))
-    if told != falls * layout.INDEX_DECREASING:
-        report.problems.append(f"{where} has flags {row['flags']}, which its records do not bear out")
-    if segment.stock.store == "changes":
-        odd = np.flatnonzero(impossible(rows))
-        if len(odd):
-            one = rows[odd[0]]
-            length = int(one["until_ns"]) - int(one["mono_ns"])
-            report.problems.append(
-                f"{segment.path('records')}: row {at + odd[0]} holds {one['polls']} polls within"
-                f" {length} ns, {one['max_gap_ns']} ns apart, which cannot be, or"
-                " not before the next"
-            )
-    for text in segment.stock.schema.texts:
-        ids = text.of(rows)
-        unknown = ids[(ids > texts) & (ids != np.iinfo(ids.dtype).max)]
-        if len(unknown):
-            report.problems.append(
-                f"{segment.path('strings')}: has no text {unknown[0]}, to which {text.name!r} refers"
-            )
-
-
-def _check_zones(report: Report, segment: Segment, good: np.ndarray) -> None:
-    numeric, block = segment.stock.schema.numeric, layout.BLOCK_ROWS
-    zones = segment.length // block
-    fine = np.ones(zones + 1, bool)
-    fine[(segment.at // block)[~good]] = False
-    rows = segment.zone_rows()
-    for first in range(0, zones, 64):
-        last = min(zones, first + 64)
-        try:
-            stored, whole = segment.stored_zones(first, last)
-        except CorruptionError:
-            return  # its header, which is told with the others
-        for zone in range(first, last):
-            one = stored[zone - first]
-            if not whole[zone - first]:
-                if one.tobytes().strip(b"\0"):
-                    report.problems.append(f"{segment.path('zones')}: row {zone} does not match its checksum")
-                elif zone < rows:
-                    # They are never made durable: a loss of power leaves this behind, and they are made anew.
-                    report.notes.append(f"{segment.path('zones')}: row {zone} is zeros")
-            elif fine[zone]:
-                made = summarise(segment.rows(zone * block, (zone + 1) * block), numeric)[0]
-                if not same_zone(one, made, [field.kind for field in numeric]):
-                    report.problems.append(f"{segment.path('zones')}: row {zone} does not sum up its records")
 
 
 def _check_numbers(report: Report, channel: Channel, content: Content, total: int | None) -> None:

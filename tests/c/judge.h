@@ -124,6 +124,8 @@ static inline void judge_commit(judge *j, judged *s, uint32_t number)
 {
     const uint64_t rows = judge_room(j, s, FR_RECORDS), gaps = judge_room(j, s, FR_GAPS);
     uint64_t end = 0;
+    int64_t reached = INT64_MIN;
+    int steady = 1;
     for (; s->blocks < judge_room(j, s, FR_INDEX); s->blocks++) {
         fr_index_row r = judge_block(j, s, s->blocks);
         if (r.crc != fr_crc32c(fr_seed(j->base, number, s->blocks), &r, offsetof(fr_index_row, crc))
@@ -147,6 +149,11 @@ static inline void judge_commit(judge *j, judged *s, uint32_t number)
         if (r.durable_seq > j->durable)
             JUDGE(j, "segment %u block %llu: tells that %llu are durable, not %llu", number, LL(s->blocks),
                   LL(r.durable_seq), LL(j->durable));
+        steady = steady && !(r.flags & FR_INDEX_DECREASING) && r.t_min >= reached;
+        if (!(r.flags & FR_INDEX_STEADY) != !steady)
+            JUDGE(j, "segment %u block %llu: has flags %u, but times %s", number, LL(s->blocks), r.flags,
+                  steady ? "do not fall" : "fall");
+        reached = r.t_max;
         end = r.first_seq + r.rows;
         s->rows += r.rows, s->gaps = r.gap_rows, s->strings = r.string_bytes;
     }

@@ -555,11 +555,11 @@ static void again(void)
     fr_sync_round(&spooler);
     drain();
     row = first_of("index.000002.npy");
-    if (row.first_seq || row.rows != channel.stage_rows || row.flags != FR_INDEX_AGAIN)
+    if (row.first_seq || row.rows != channel.stage_rows || row.flags != (FR_INDEX_AGAIN | FR_INDEX_STEADY))
         PROBLEM("written again are %u from %llu on, with flags %u", row.rows,
                 (unsigned long long)row.first_seq, row.flags);
     row = first_of("index.000003.npy");
-    if (row.first_seq != SEGMENT || row.flags)
+    if (row.first_seq != SEGMENT || row.flags != FR_INDEX_STEADY)
         PROBLEM("what follows is from %llu on, with flags %u", (unsigned long long)row.first_seq, row.flags);
     fr_sync_round(&spooler);
     if (channel.durable != published || verdict(&channel, published, 0).end != published)

@@ -170,6 +170,8 @@ def test_constants_are_those_of_format_h() -> None:
     assert int(defined["FR_MAX_SEGMENT_ROWS"]) == layout.MAX_ROWS
     assert int(defined["FR_INDEX_DECREASING"]) == layout.INDEX_DECREASING
     assert int(defined["FR_INDEX_UNPROVEN"]) == layout.INDEX_UNPROVEN
+    assert int(defined["FR_INDEX_AGAIN"]) == layout.INDEX_AGAIN
+    assert int(defined["FR_INDEX_STEADY"]) == layout.INDEX_STEADY
 
 
 @pytest.mark.parametrize("k", [0, 1, 300])

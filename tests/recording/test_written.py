@@ -78,7 +78,7 @@ def test_every_row_by_the_specification(written: Path) -> None:
                 "<QqqQQQIIII", raw
             )
             assert own == crc(seed(uuid, b"s", segment, number), raw[:60])
-            assert first >= following and durable <= first and flags == 0
+            assert first >= following and durable <= first and flags == 8
             assert rows <= 1024 and row // 1024 == (row + max(rows, 1) - 1) // 1024
             block = records[row : row + rows]
             assert crc_rows == crc(seed(uuid, b"s", segment, row), block.tobytes())

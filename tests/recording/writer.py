@@ -171,6 +171,7 @@ class Channel:
         self.name, self.descr, self.size, self.numeric, self.store = name, descr, size, numeric, store
         self.path = folder.root / "channels" / name
         self.segments: list[Segment] = []
+        self.tells_steady = False
         self.published = 0
         self.path.mkdir()
         options = {
@@ -197,6 +198,7 @@ class Segment:
         self.channel, self.number = channel, number
         self.stored: list[bytes] = []
         self.blocks = self.gap_rows = self.text_lines = self.zone_rows = 0
+        self.steady, self.reached = channel.tells_steady, -(2**63)
         descr = DESCR | {"records": channel.descr, "zones": DESCR["zones"].format(k=len(channel.numeric))}
         for kind in ("records", "index", "gaps", "zones"):
             self.path(kind).write_bytes(header(descr[kind], 0))
@@ -252,6 +254,9 @@ class Segment:
             else stamps
         )
         flags = int(any(b < a for a, b in pairwise(stamps)))
+        self.steady = self.steady and not flags and min(stamps) >= self.reached
+        self.reached = max(latest or [stamp])
+        flags |= 8 if self.steady else 0
         body = struct.pack(
             "<QqqQQQIII",
             first_seq,

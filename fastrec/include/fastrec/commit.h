@@ -112,6 +112,8 @@ static inline uint32_t fr_commit_cut(fr_spool_channel *c, const unsigned char *r
 {
     const size_t size = c->ring.header->record_size;
     uint64_t row = c->segment.rows[FR_RECORDS], done, n, i;
+    int64_t reached = c->segment.rows[FR_INDEX] ? c->segment.reached : INT64_MIN;
+    int steady = !c->segment.unsteady;
     uint32_t blocks = 0;
     for (done = 0; done < count; done += n, blocks++) {
         fr_index_row *b = &c->blocks[blocks];
@@ -135,6 +137,9 @@ static inline uint32_t fr_commit_cut(fr_spool_channel *c, const unsigned char *r
                 b->flags |= FR_INDEX_DECREASING;
             before = t;
         }
+        steady = steady && !(b->flags & FR_INDEX_DECREASING) && b->t_min >= reached;
+        b->flags |= steady ? FR_INDEX_STEADY : 0;
+        reached = b->t_max;
     }
     return blocks;
 }
@@ -237,6 +242,7 @@ static inline void fr_commit_seal(fr_spool_channel *c, fr_batch *batch, fr_gap_r
         memset(c->blocks, 0, sizeof *c->blocks);
         c->blocks->first_seq = c->cursor;
         c->blocks->t_min = c->blocks->t_max = c->last;
+        c->blocks->flags = c->segment.unsteady ? 0 : FR_INDEX_STEADY;
         batch->blocks = 1;
     }
     for (i = 0; i < batch->blocks; i++) {
@@ -271,6 +277,8 @@ static inline void fr_commit_land(fr_spool_channel *c, fr_batch *batch, uint64_t
     c->count_due = 1;
     pthread_mutex_lock(lock);
     c->segment.last = c->last;
+    c->segment.reached = c->last;
+    c->segment.unsteady = !(c->blocks[landed - 1].flags & FR_INDEX_STEADY);
     c->segment.end = c->cursor;
     c->segment.rows[FR_STRINGS] += batch->text_bytes;
     c->segment.rows[FR_GAPS] += batch->gaps;

@@ -55,6 +55,7 @@ typedef struct fr_index_row {
 #define FR_INDEX_DECREASING 1u /* flags: stamps of the block decrease somewhere */
 #define FR_INDEX_UNPROVEN 2u   /* flags: salvaged, no checksum proved these records */
 #define FR_INDEX_AGAIN 4u      /* losses that earlier segments committed from here on are told again */
+#define FR_INDEX_STEADY 8u     /* flags: no stamp of the segment, up to here, is below the one before it */
 
 typedef struct fr_clock_row {
     int64_t monotonic; /* with the session's offset */

@@ -146,6 +146,7 @@ static inline int fr_retention_anchor(const fr_io *io, fr_spool_channel *c, pthr
         memset(&row, 0, sizeof row);
         row.first_seq = row.durable_seq = c->cursor;
         row.t_min = row.t_max = s.last = c->last;
+        row.flags = FR_INDEX_STEADY;
         row.crc = fr_crc32c(fr_seed(c->seed_base, number, 0), &row, offsetof(fr_index_row, crc));
         s.rows[FR_INDEX] = fr_segment_append(io, &s, FR_INDEX, c->kinds, &row, 1, &error);
         error = error ? error : fr_segment_raise(io, &s);

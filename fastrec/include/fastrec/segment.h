@@ -45,6 +45,8 @@ typedef struct fr_segment {
     uint64_t rows[FR_FILES]; /* committed; of strings, bytes */
     int64_t born;            /* when it was opened */
     int64_t last;            /* latest stamp in it */
+    int64_t reached;         /* t_max of its last index row */
+    int unsteady;            /* one of its times is below the one before it */
     uint64_t end;            /* number after its last */
     int named;               /* its file system tells whether a file has a name */
     fr_line_ids *lines;      /* the spooling thread's */

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastrec.core.spooler import start_writing
 from fastrec.recording import layout
-from fastrec.recording.committed import Since, true_claims
+from fastrec.recording.committed import Since, steady, true_claims
 from fastrec.recording.opening import LINE_LIMIT
 from fastrec.recording.recovering.survey import Survey
 from fastrec.recording.stock import Stock
@@ -30,7 +30,8 @@ MOST_TEXTS = 65536
 """Of a recorder's table (FORMAT 3): ids beyond are damage, for which no lines are made."""
 
 _PIECE = 4 << 20
-_SAID = np.uint32(layout.INDEX_UNPROVEN | layout.INDEX_AGAIN)  # flags that records do not bear out
+# Flags that the records of a block do not bear out.
+_SAID = np.uint32(layout.INDEX_UNPROVEN | layout.INDEX_AGAIN | layout.INDEX_STEADY)
 
 
 class SegmentWriter:
@@ -66,6 +67,7 @@ class SegmentWriter:
         self.last_stamp: int | None = None
         self.texts_lost: list[int] = []
         self._index: list[np.ndarray] = []
+        self._falls = False
         self._gaps: list[np.ndarray] = []
         committed = survey.gap_numbers[survey.gap_numbers < survey.committed_gaps]
         self._exact = len(committed) == survey.committed_gaps
@@ -178,6 +180,7 @@ class SegmentWriter:
             and int(slots[0]) == self._index_rows
             and int(slots[-1]) - int(slots[0]) == len(slots) - 1
             and not true_claims(blocks, rows=layout.MAX_ROWS, since=since)[1]
+            and not (self._unsteady(blocks) & (blocks["flags"] & layout.INDEX_STEADY != 0)).any()
         )
 
     def _times(self, rows: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -215,9 +218,16 @@ class SegmentWriter:
         index["gap_rows"], index["string_bytes"] = self._gap_rows, self.string_bytes
         if not self._index and len(self._survey.blocks) and self._survey.slots[0] == 0:
             index["flags"][0] |= self._survey.blocks["flags"][0] & np.uint32(layout.INDEX_AGAIN)
+        index["flags"][~self._unsteady(index)] |= np.uint32(layout.INDEX_STEADY)
         return layout.seal_rows(index, self._base, self._index_rows)
 
+    def _unsteady(self, index: np.ndarray) -> np.ndarray:
+        """Up to which of the next index rows some time of the segment decreases."""
+        before = self._index[-1][-1:] if self._index else index[:0]
+        return ~steady(np.concatenate([before, index]))[len(before) :] | self._falls
+
     def _append(self, index: np.ndarray) -> None:
+        self._falls = bool(self._unsteady(index)[-1])
         self._index.append(index)
         self._index_rows += len(index)
 

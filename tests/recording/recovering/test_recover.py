@@ -280,7 +280,7 @@ def test_no_index(tmp_path: Path) -> None:
         ("lost", False),
     ]
     index = np.load(tmp_path / "more" / STATUS / "index.000002.npy")
-    assert set(index["flags"][index["rows"] > 0].tolist()) == {layout.INDEX_UNPROVEN}
+    assert set(index["flags"][index["rows"] > 0].tolist()) == {layout.INDEX_UNPROVEN | layout.INDEX_STEADY}
     # And once more: what is unproven stays so.
     again = recover(tmp_path / "more", tmp_path / "again")
     assert again.ok
@@ -415,7 +415,7 @@ def test_a_segment_still_says_that_it_tells_losses_again(tmp_path: Path) -> None
     assert copied.read_bytes() == path.read_bytes()
     flip(folder.root / STATUS / "strings.000001.jsonl", 12)  # everything is sealed anew
     again = recover(folder.root, tmp_path / "again")
-    assert np.load(tmp_path / "again" / STATUS / "index.000001.npy")["flags"].tolist()[:2] == [4, 0]
+    assert np.load(tmp_path / "again" / STATUS / "index.000001.npy")["flags"].tolist()[:2] == [12, 8]
     assert fr.open(again.path).verify().ok
 
 
