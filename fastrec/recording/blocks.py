@@ -14,7 +14,7 @@ from fastrec.recording.committed import Since
 from fastrec.recording.outline import Outline
 from fastrec.recording.stock import SegmentFiles
 
-__all__ = ["Blocks", "Loaded", "block_behind", "blocks_near", "blocks_of"]
+__all__ = ["Blocks", "Loaded", "all_blocks", "block_behind", "blocks_near", "blocks_of"]
 
 
 _FOREVER = 2**63
@@ -105,7 +105,7 @@ def blocks_of(files: SegmentFiles, since: Since, count: int | None, outline: Out
 _MANY = 512
 """Index rows beyond which the whole index is read, for what comes next."""
 
-_FEW = 8
+_FEW = 2
 """Ranges that are searched one by one; to read a whole index takes as long."""
 
 
@@ -156,6 +156,17 @@ def blocks_near(
     return blocks if (starts < there[first]).all() and (stops <= there[last - 1]).all() else None
 
 
+def all_blocks(files: SegmentFiles, outline: Outline) -> Blocks | None:
+    """The blocks of a complete segment; None: they are many, or not all of them are whole and go on."""
+    if outline.read.index > committed.SLICE:
+        return None
+    with io.FileIO(files.open("index")) as file:
+        rows = _read(file.fileno(), 0, outline.read.index)
+    if len(rows) < outline.read.index or not _true(files, outline, rows, 0):
+        return None
+    return _joined(outline, [rows])
+
+
 def block_behind(files: SegmentFiles, outline: Outline, time_ns: int) -> tuple[int, int] | None:
     """Rows at which the first block begins and ends that has a time, or is behind it, of a steady segment.
 
@@ -180,7 +191,7 @@ def block_behind(files: SegmentFiles, outline: Outline, time_ns: int) -> tuple[i
 
 
 def _joined(outline: Outline, parts: list[np.ndarray]) -> Blocks:
-    index = np.concatenate(parts)
+    index = parts[0] if len(parts) == 1 else np.concatenate(parts)
     at = (index["first_seq"] - outline.first["first_seq"]).astype(np.int64)
     return Blocks(index, at, int(at[-1]) + int(index["rows"][-1]))
 

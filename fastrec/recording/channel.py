@@ -7,9 +7,11 @@ a gap of its own: what was lost to damage is as visible as any other loss.
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,12 @@ def period_of(rate: object) -> int | None:
         raise FormatError(f"a rate of {rate} Hz has no period") from error
 
 
+@lru_cache(maxsize=64)
+def _recorded(text: str) -> Schema:
+    """A schema of the recording; of many channels, and of many recordings, it is the same."""
+    return Schema.from_json(text)
+
+
 class Channel:
     """A channel as ``channel.json`` describes it.
 
@@ -131,7 +139,8 @@ class Channel:
         if self.members.get("name") != name:
             raise FormatError(f"{self.where}: describes channel {self.members.get('name')!r:.80}")
         try:
-            recorded = Schema.from_json(self.members.get("schema"))
+            text = json.dumps(self.members.get("schema"), separators=(",", ":"), ensure_ascii=False)
+            recorded = _recorded(text)
         except SchemaError as error:
             raise FormatError(f"{self.where}: {error}") from error
         if self.members.get("digest") != recorded.digest:

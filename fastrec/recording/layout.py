@@ -190,7 +190,7 @@ def header_size(dtype: np.dtype) -> int:
     return len(_header(dtype, 0))
 
 
-def check_header(start: bytes, expected: bytes, where: str) -> int:
+def check_header(start: bytes, expected: bytes, where: object) -> int:
     """Compare the start of a file with the header it must have, and return the row count it states.
 
     Only the eight bytes of the count may differ; nothing is evaluated.

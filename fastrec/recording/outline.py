@@ -56,14 +56,14 @@ class Outline(NamedTuple):
         return int(np.argmax(apart)) if apart.any() else None
 
 
-def outline_of(files: SegmentFiles, count: int) -> Outline | None:
+def outline_of(files: SegmentFiles, count: int, size: int) -> Outline | None:
     """What a segment commits, if its files are as complete as the headers say; else its index is to be read.
 
     Parameters
     ----------
     files : SegmentFiles
-    count : int
-        Records by the header of ``records``.
+    count, size : int
+        Records by the header of ``records``, and bytes of that file.
     """
     try:
         ends = _ends(files)
@@ -74,14 +74,13 @@ def outline_of(files: SegmentFiles, count: int) -> Outline | None:
     (first, last), rows = ends
     begin, end = int(first["first_seq"]), int(last["first_seq"]) + int(last["rows"])
     read = Since(rows, count, int(last["gap_rows"]), int(last["string_bytes"]), end)
-    room = files.room()
     complete = (
         # As many records as numbers: each goes on with the next, and a block ends where the next begins.
-        end - begin == count == room["rows"]
+        end - begin == count == files.records_in(size)
         and 0 < count <= layout.MAX_ROWS
         and end < NUMBER_LIMIT
-        and read.gap_rows <= room["gap_rows"]
-        and read.string_bytes <= room["string_bytes"]
+        and (not read.gap_rows or read.gap_rows <= files.gap_room())
+        and (not read.string_bytes or read.string_bytes <= files.size("strings"))
     )
     return Outline(first, last, read) if complete else None
 

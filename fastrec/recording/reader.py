@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from fastrec.recording.clocks import ClockEvent, clock_of, events_of, is_stamp, 
 from fastrec.recording.closing import all_retired, published, read_closed, totals
 from fastrec.recording.ends import End, ends_of
 from fastrec.recording.gone import Gone, gone_channels, told_channels, undescribed
+from fastrec.recording.marks import Mark, marks_of
 from fastrec.recording.tail import ChannelTail
 from fastrec.recording.verify import Report, verify
 from fastrec.records import Records
@@ -37,14 +38,6 @@ from fastrec.times import Clock
 from fastrec.timezones import zone_named
 
 __all__ = ["Mark", "Recording", "open"]
-
-
-class Mark(NamedTuple):
-    """What the user marked while recording."""
-
-    mono_ns: int
-    text: str
-    kind: str
 
 
 Renames = Mapping[str, str | None]
@@ -137,7 +130,7 @@ class Recording(Mapping[str, Records]):
         self._uuid = bytes.fromhex(self.uuid)
         self._channels: dict[str, Channel] = {}
         self._records: dict[str, Records] = {}
-        self._clock: tuple[object, Clock] | None = None
+        self._made: dict[tuple[str, ...], tuple[object, Any]] = {}
         self._closed_as: tuple[object, dict[str, Any]] = (None, {})
         self._given = self._by_channel(schema, renamed)
 
@@ -298,23 +291,28 @@ class Recording(Mapping[str, Records]):
         except FileNotFoundError:
             return None
 
+    def _made_of(self, names: tuple[str, ...], make: Callable[[], Any]) -> Any:
+        """What is made of some files, once as long as they stay the same."""
+        seen = [self._identity(name) for name in names]
+        if names not in self._made or self._made[names][0] != seen:
+            self._made[names] = seen, make()
+        return self._made[names][1]
+
     def _lines(self, name: str) -> list[tuple[int, dict[str, Any] | RecordingError]]:
         return list(opening.read_lines(self.path, name, base=layout.place(self._uuid)))
 
     @property
     def sessions(self) -> tuple[dict[str, Any], ...]:
         """One dict per start of a recorder on this folder: session, boot_id, offset_ns, start_ns, pid ..."""
-        return tuple(line for _, line in self._lines("sessions.jsonl") if isinstance(line, dict))
+        return self._made_of(
+            ("sessions.jsonl",),
+            lambda: tuple(line for _, line in self._lines("sessions.jsonl") if isinstance(line, dict)),
+        )
 
     @property
     def marks(self) -> tuple[Mark, ...]:
         """The user's marks in the order they were made."""
-        lines = [line for _, line in self._lines("marks.jsonl") if isinstance(line, dict)]
-        return tuple(
-            Mark(line["mono_ns"], line["text"], str(line.get("kind", "mark")))
-            for line in lines
-            if is_stamp(line.get("mono_ns")) and isinstance(line.get("text"), str)
-        )
+        return marks_of(line for _, line in self._lines("marks.jsonl"))
 
     @property
     def stats(self) -> dict[str, dict[str, Any]]:
@@ -340,14 +338,12 @@ class Recording(Mapping[str, Records]):
         Where the clock of dates was set, or the machine slept, dates jump at the first reading behind it:
         see `clock_events`.
         """
-        seen = self._identity("clocks.npy"), self._identity("sessions.jsonl")
-        if self._clock is None or self._clock[0] != seen:
-            start, created = self._start(), self.info.get("created_ns")
-            known = start and is_stamp(created)
-            zone = zone_named(self.info.get("timezone"))
-            made = clock_of(self.readings, self.sessions, (start, created) if known else None, zone)
-            self._clock = seen, made
-        return self._clock[1]
+        start, created = self._start(), self.info.get("created_ns")
+        known = (start, created) if start and is_stamp(created) else None
+        zone = zone_named(self.info.get("timezone"))
+        return self._made_of(
+            ("clocks.npy", "sessions.jsonl"), lambda: clock_of(self.readings, self.sessions, known, zone)
+        )
 
     @property
     def clock_events(self) -> list[ClockEvent]:

@@ -20,7 +20,7 @@ import numpy as np
 from fastrec.core.crc32c import block_checksums
 from fastrec.errors import CorruptionError, RecordingError
 from fastrec.recording import committed, layout, opening
-from fastrec.recording.blocks import Blocks, block_behind, blocks_near, blocks_of
+from fastrec.recording.blocks import Blocks, all_blocks, block_behind, blocks_near, blocks_of
 from fastrec.recording.committed import Since
 from fastrec.recording.outline import outline_of
 from fastrec.recording.stock import SegmentFiles, Stock
@@ -90,8 +90,8 @@ class Segment(SegmentFiles):
         self._searches = 0
         self._map: weakref.ref[np.ndarray] | None = None
         # The count first: a live writer raises it last, so the index read after it always covers it.
-        self.present, self.count = self._read_count()
-        self._outline = outline_of(self, self.count) if brief and self.count else None
+        self.present, self.count, size = self._read_count()
+        self._outline = outline_of(self, self.count, size) if brief and self.count else None
         self.read = (
             self._outline.read if self._outline else committed.reached(self.index, self.blocks.stop, since)
         )
@@ -101,6 +101,12 @@ class Segment(SegmentFiles):
     @cached_property
     def blocks(self) -> Blocks:
         """All that are committed."""
+        if self._outline is not None:
+            with suppress(FileNotFoundError):
+                found = all_blocks(self, self._outline)
+                if found is not None:
+                    self._checked = found.index["rows"] == 0
+                    return found
         found = blocks_of(self, self._since, self.count, self._outline)
         self.problems += found.problems
         self.tail += found.tail
@@ -129,18 +135,19 @@ class Segment(SegmentFiles):
 
     # Loading
 
-    def _read_count(self) -> tuple[bool, int | None]:
+    def _read_count(self) -> tuple[bool, int | None, int]:
         header = self.stock.header
         try:
             descriptor = self.open("records")
         except FileNotFoundError:
-            return False, 0
+            return False, 0, 0
         with io.FileIO(descriptor) as file:
             try:
-                return True, layout.check_header(file.read(len(header)), header, str(self.path("records")))
+                start, size = file.read(len(header)), os.fstat(descriptor).st_size
+                return True, layout.check_header(start, header, self.path("records")), size
             except CorruptionError as error:
                 self.problems.append(str(error))
-                return True, None
+                return True, None, 0
 
     def _read_gaps(self) -> tuple[np.ndarray, np.ndarray]:
         begin, total = self._since.gap_rows, self.read.gap_rows

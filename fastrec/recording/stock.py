@@ -118,12 +118,20 @@ class SegmentFiles:
 
     def room(self) -> dict[str, int]:
         """How many ``rows``, ``gap_rows`` and ``string_bytes`` the files have room for."""
-        gaps = max(0, self.size("gaps") - layout.header_size(layout.GAP_ROW_DTYPE))
         return {
-            "rows": max(0, self.size("records") - len(self.stock.header)) // self.stock.dtype.itemsize,
-            "gap_rows": gaps // layout.GAP_ROW_DTYPE.itemsize,
+            "rows": self.records_in(self.size("records")),
+            "gap_rows": self.gap_room(),
             "string_bytes": self.size("strings"),
         }
+
+    def records_in(self, size: int) -> int:
+        """For how many records a file of so many bytes has room."""
+        return max(0, size - len(self.stock.header)) // self.stock.dtype.itemsize
+
+    def gap_room(self) -> int:
+        """For how many gap rows there is room."""
+        rows = self.size("gaps") - layout.header_size(layout.GAP_ROW_DTYPE)
+        return max(0, rows) // layout.GAP_ROW_DTYPE.itemsize
 
     @property
     def zone_dtype(self) -> np.dtype:
