@@ -42,9 +42,11 @@ class Meeting:
         self._changes = changes
 
     def rows(self, rows: Rows) -> Rows:
-        """Those that meet it, in their order."""
+        """Those that meet it, in their order; searched for when they are needed."""
+        spans = rows.spans
         return Rows(
-            span for number, one in enumerate(rows.spans) for span in self._spans(one, self._changed(number))
+            (span for number, one in enumerate(spans) for span in self._spans(one, self._changed(number))),
+            found=True,
         )
 
     def _changed(self, number: int) -> list[np.ndarray]:

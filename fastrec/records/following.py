@@ -62,6 +62,14 @@ Begin = Callable[[int | None], Tail]
 """A tail that begins with the record of a number; None: behind everything that the records knew of."""
 
 
+_Edge = int | None | Callable[[], int | None]
+"""A number at which records begin or end, or what finds it; None: with all there was."""
+
+
+def _number(edge: _Edge) -> int | None:
+    return edge() if callable(edge) else edge
+
+
 class Following(Iterator["Records"]):
     """What `Records.follow` returns: an iterator that an error does not end.
 
@@ -110,8 +118,8 @@ class Follows:
 
     _rows: Rows
     _tail: Begin | None = None
-    _before: int | None = 0
-    _behind: int | None = None
+    _before: _Edge = 0
+    _behind: _Edge = None
     _asked: tuple[tuple[str | None, dict[str, object]], ...] = ()
 
     def follow(
@@ -161,20 +169,25 @@ class Follows:
                 " live channel, a slice of them without a step, or a window that has records; what changed is"
                 " asked of each part that comes"
             )
-        return Following(self, self._tail(self._behind), poll_ns, timeout_ns)
+        return Following(self, self._tail(_number(self._behind)), poll_ns, timeout_ns)
 
-    def _edge(self, place: int) -> int | None:
+    def _edge(self, place: int) -> _Edge:
         """Number of the first record that may come behind those before a place."""
-        if place == len(self._rows):
-            return self._behind
-        return int(self._rows.number(place - 1)) + 1 if place else self._before
+        if not self._rows.complete:
+            return lambda: self._edge_of(place)  # without it, nobody may ever need the others
+        return self._edge_of(place)
 
-    def _follows(self, before: int | None, behind: int | None, *, known: bool = True) -> None:
+    def _edge_of(self, place: int) -> int | None:
+        if self._rows.reach(place + 1) == place:
+            return _number(self._behind)
+        return int(self._rows.number(place - 1)) + 1 if place else _number(self._before)
+
+    def _follows(self, before: _Edge, behind: _Edge, *, known: bool = True) -> None:
         self._before, self._behind = before, behind
         if not known:
             self._tail = None
 
-    def _follows_window(self, all_rows: Rows, behind: int | None, *, ended: bool) -> None:
+    def _follows_window(self, all_rows: Rows, behind: _Edge, *, ended: bool) -> None:
         rows = self._rows
         if not len(rows):
             # A window without an end lies behind all, one that has an end nowhere in particular.

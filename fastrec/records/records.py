@@ -103,7 +103,7 @@ class Records(Asking, Measuring, Exits, Follows):
     @property
     def start(self) -> int | None:
         """Stamp of the first record, ns; None if there is no record."""
-        return int(self._rows.at(0).rows()["mono_ns"][0]) if len(self) else None
+        return int(self._rows.at(0).rows()["mono_ns"][0]) if self._rows.reach(1) else None
 
     @property
     def end(self) -> int | None:
@@ -177,9 +177,9 @@ class Records(Asking, Measuring, Exits, Follows):
         if not isinstance(key, int | np.integer):
             raise SchemaError(f"records are asked by field name, place or slice, not by {key!r:.60}")
         place = int(key)
-        if not -len(self) <= place < len(self):
+        if not (self._rows.reach(place + 1) > place if place >= 0 else -len(self) <= place):
             raise IndexError(f"record {place} of {len(self)} in {self.name}")
-        return copy_of(self._rows.at(place % len(self)).rows(), 0)
+        return copy_of(self._rows.at(place if place >= 0 else place + len(self)).rows(), 0)
 
     def __iter__(self) -> Iterator[np.void]:
         for block in self._rows.blocks():
@@ -206,11 +206,14 @@ class Records(Asking, Measuring, Exits, Follows):
         return (self[start : start + int(size)] for start in range(0, len(self), int(size)))
 
     def _slice(self, key: slice) -> Self:
-        start, stop, step = key.indices(len(self))
+        begin, end = key.start or 0, key.stop
+        # Of rows that are searched for no more are than the slice needs.
+        whole = end is None or end < 0 or begin < 0 or len(self._gaps)
+        start, stop, step = key.indices(len(self) if whole else self._rows.reach(max(begin, end)))
         if step < 0:
             raise SchemaError("records run forwards only; turn a column round instead: records[name][::-1]")
         rows = self._rows.slice(start, stop, step)
-        if start == 0 and stop == len(self):
+        if not len(self._gaps) or (start == 0 and stop == len(self)):
             part = self._with(rows, self._gaps)
         elif start >= stop:
             part = self._with(rows, self._gaps[:0])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,8 @@ from fastrec.records.chunks import BLOCK, Chunk, Selection
 from fastrec.schema.forms import Store
 
 __all__ = ["Rows", "Span"]
+
+_FOREVER = 2**63
 
 
 class Span(NamedTuple):
@@ -68,19 +70,69 @@ class Rows:
     ----------
     spans : iterable of Span
         Empty ones are left out.
+    found : bool
+        They have to be searched for: each is asked for when it is needed, and what that raises is raised
+        whenever it is needed again.
+
+    Attributes
+    ----------
+    complete : bool
+        Whether all of them are known.
     """
 
-    def __init__(self, spans: Iterable[Span] = ()) -> None:
-        self.spans = tuple(span for span in spans if span.stop > span.start)
-        self._ends = list(accumulate(span.stop - span.start for span in self.spans))
+    def __init__(self, spans: Iterable[Span] = (), *, found: bool = False) -> None:
+        self._spans: list[Span] = []
+        self._ends: list[int] = []
+        self._turn = threading.Lock()  # of who asks for more
+        self._more: Iterator[Span] | None = iter(spans)
+        self._error: Exception | None = None
+        if not found:
+            self.reach(_FOREVER)
+
+    @property
+    def complete(self) -> bool:
+        return self._more is None and self._error is None
+
+    def reach(self, place: int) -> int:
+        """Have the rows before a place, and return how many there are: `place`, or fewer if these are all."""
+        if self._more is not None and (self._ends[-1] if self._ends else 0) < place:
+            with self._turn:
+                self._search(place)
+        if self._error is not None and self._known < place:
+            raise self._error
+        return min(place, self._known)
+
+    def _search(self, place: int) -> None:
+        while self._more is not None and self._known < place:
+            try:
+                span = next(self._more)
+            except StopIteration:
+                self._more = None
+            except Exception as error:
+                self._more, self._error = None, error
+            else:
+                if span.stop > span.start:
+                    self._ends.append(self._known + span.stop - span.start)
+                    self._spans.append(span)
+
+    @property
+    def _known(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @property
+    def spans(self) -> Sequence[Span]:
+        """All of them."""
+        self.reach(_FOREVER)
+        return self._spans
 
     def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
+        return self.reach(_FOREVER)
 
     def at(self, place: int) -> Span:
         """The one row at a place, ``0 <= place < len``."""
+        self.reach(place + 1)
         k = bisect_right(self._ends, place)
-        span = self.spans[k]
+        span = self._spans[k]
         row = span.stop - self._ends[k] + place
         return Span(span.chunk, row, row + 1)
 
@@ -91,19 +143,24 @@ class Rows:
     @property
     def t_first(self) -> int:
         """Stamp of the first row, ns; there must be one."""
-        span = self.spans[0]
+        self.reach(1)
+        span = self._spans[0]
         whole = span.start == 0
         return span.chunk.t_first if whole else int(self.at(0).rows()["mono_ns"][0])
 
     def blocks(self) -> Iterator[Span]:
         """All rows, at most a block at a time."""
-        for span in self.spans:
+        number = done = 0
+        while self.reach(done + 1) > done:
+            span, done = self._spans[number], self._ends[number]
+            number += 1
             yield from span.blocks()
 
     def slice(self, start: int, stop: int, step: int) -> Rows:
         """Every `step`-th row of ``start ... stop - 1``; all within the rows, `step` positive."""
         found = []
-        for span, end in zip(self.spans, self._ends, strict=True):
+        self.reach(stop)
+        for span, end in zip(self._spans, self._ends, strict=False):
             shift = span.stop - end  # from a place here to one in the chunk
             first = max(start, span.start - shift)
             first += (start - first) % step

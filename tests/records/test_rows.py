@@ -47,3 +47,42 @@ def test_one_column_of_some_rows():
         assert stamps.tolist() == chunk.at(places)["mono_ns"].tolist() and stamps.nbytes == 32
         assert chunk.at(places[:0], "mono_ns").tolist() == []
     assert Chunk.at(whole, places, "mono_ns").tolist() == array["mono_ns"][places].tolist()
+
+
+def test_what_is_searched_for_is_found_when_it_is_needed():
+    chunk, asked = ArrayChunk(sample(20)), []
+
+    def spans():
+        for start in (2, 5, 9, 13):
+            asked.append(start)
+            yield Span(chunk, start, start + (start != 5))
+
+    rows = Rows(spans(), found=True)
+    assert asked == [] and not rows.complete
+    assert rows.reach(1) == 1 and asked == [2]
+    assert int(rows.number(0)) == 2 and rows.t_first and asked == [2]
+    assert [span.start for span in rows.slice(0, 2, 1).spans] == [2, 9] and asked == [2, 5, 9]
+    assert next(rows.blocks()).start == 2 and asked == [2, 5, 9]
+    assert [span.start for span in rows.blocks()] == [2, 9, 13] and rows.complete
+    assert len(rows) == rows.reach(99) == 3 and rows.reach(2) == 2
+
+
+def test_what_a_search_meets_is_told_each_time():
+    chunk = ArrayChunk(sample(20))
+
+    def spans():
+        yield Span(chunk, 2, 4)
+        raise ValueError("damage")
+
+    rows = Rows(spans(), found=True)
+    for _ in range(2):
+        assert rows.reach(2) == 2 and rows.at(1) == Span(chunk, 3, 4)
+        for wanted in (
+            lambda: len(rows),
+            lambda: rows.spans,
+            lambda: rows.at(2),
+            lambda: list(rows.blocks()),
+        ):
+            with pytest.raises(ValueError, match="damage"):
+                wanted()
+    assert not rows.complete
