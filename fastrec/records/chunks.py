@@ -297,13 +297,18 @@ class Selection(Chunk):
         Where the rows are; a selection is looked through, so that selections never nest.
     places : ndarray of int64, shape (n,)
         Increasing places in `chunk`; at least one.
+    rows : ndarray, shape (n,), optional
+        Copies of these rows, where they were at hand.
     """
 
     consecutive = False
 
-    def __init__(self, chunk: Chunk, places: np.ndarray) -> None:
+    def __init__(self, chunk: Chunk, places: np.ndarray, rows: np.ndarray | None = None) -> None:
         if isinstance(chunk, Selection):
+            if rows is None and chunk._rows is not None:
+                rows = picked(chunk._rows, places, None)
             chunk, places = chunk._chunk, chunk._places[places]
+        self._rows = rows
         self._chunk = chunk
         self._places = places
         self._ordered: bool | None = None
@@ -313,7 +318,8 @@ class Selection(Chunk):
         return len(self._places)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        rows = self._chunk.at(self._places[start:stop])
+        kept = self._rows
+        rows = self._chunk.at(self._places[start:stop]) if kept is None else kept[start:stop].view()
         rows.flags.writeable = False
         return rows
 

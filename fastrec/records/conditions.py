@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from fastrec.expressions.binding import Bound
-from fastrec.records.chunks import ZONE, Chunk, Part
+from fastrec.records.chunks import ZONE, Chunk, Part, join_rows, picked
 from fastrec.records.columns import Columns
 from fastrec.records.pruning import Pruning
 from fastrec.records.ranges import bytes_of, divided, one_range, stretches
@@ -18,6 +18,12 @@ __all__ = ["Meeting"]
 
 _Ranges = tuple[np.ndarray, np.ndarray]
 """Where ranges of rows begin and where they end."""
+
+_Found = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+"""The same, and copies of the rows if they were at hand and are few."""
+
+_KEPT = 64
+"""Rows of a part that are kept: who asks for so few looks at them next."""
 
 _LONG = 1_024
 """Rows side by side, on average, that are kept as spans; fewer are picked one by one."""
@@ -53,15 +59,18 @@ class Meeting:
         return [places[number] for places in self._changes]
 
     def _spans(self, span: Span, changed: list[np.ndarray]) -> list[Span]:
-        starts, stops = _joined(self._ranges(span, changed))
+        found = list(self._ranges(span, changed))
+        starts, stops = _joined(found)
         count = int((stops - starts).sum())
         if count >= _LONG * len(starts):
             ranges = zip(starts.tolist(), stops.tolist(), strict=True)
             return [Span(span.chunk, start, stop) for start, stop in ranges]
         places = np.arange(count) + np.repeat(stops - np.cumsum(stops - starts), stops - starts)
-        return [span.pick(places)]
+        rows = [rows for begins, _, rows in found if len(begins)]
+        at_hand = rows and all(some is not None for some in rows)
+        return [span.pick(places, join_rows(rows) if at_hand else None)]
 
-    def _ranges(self, span: Span, changed: list[np.ndarray]) -> Iterator[_Ranges]:
+    def _ranges(self, span: Span, changed: list[np.ndarray]) -> Iterator[_Found]:
         """Ranges of rows that meet it, in any order."""
         chunk = span.chunk
         for start, stop, zones in divided(span, zoned=self._pruning.useful):
@@ -71,13 +80,13 @@ class Meeting:
             edges = np.arange(start, stop + 1, ZONE)
             touched = [np.diff(np.searchsorted(places, edges)) > 0 for places in changed]
             may, must = self._pruning.verdict(chunk.zones(*zones, self._pruning.columns), touched)
-            yield edges[:-1][must], edges[1:][must]
+            yield edges[:-1][must], edges[1:][must], None
             begins, ends = stretches(may & ~must)
             yield from self._read(chunk, edges[begins], edges[ends], changed)
 
     def _read(
         self, chunk: Chunk, starts: np.ndarray, stops: np.ndarray, changed: list[np.ndarray]
-    ) -> Iterator[_Ranges]:
+    ) -> Iterator[_Found]:
         known: list[tuple[set[int], list[int]]] = [(set(), []) for _ in self._what.texts]
         for part in chunk.parts(starts, stops):
             rows = np.empty(int((part.stops - part.starts).sum()), np.int64)
@@ -93,7 +102,8 @@ class Meeting:
             )
             found = part.places(rows[:count])
             apart = np.diff(found) != 1
-            yield found[np.append(True, apart)[:count]], found[np.append(apart, True)[:count]] + 1
+            kept = picked(part.array, rows[:count], None) if 0 < count <= _KEPT else None
+            yield found[np.append(True, apart)[:count]], found[np.append(apart, True)[:count]] + 1, kept
 
     def _ids(
         self, part: Part, chunk: Chunk, wanted: tuple[Field, tuple[object, ...]], known: tuple[set, list]
@@ -118,11 +128,10 @@ def _truths(part: Part, places: np.ndarray) -> np.ndarray:
     return truths
 
 
-def _joined(found: Iterable[_Ranges]) -> _Ranges:
+def _joined(found: Sequence[_Found]) -> _Ranges:
     """Ranges in order; those that touch are one."""
-    pairs = list(found)
-    starts = np.concatenate([one for one, _ in pairs])
+    starts = np.concatenate([begins for begins, _, _ in found])
     order = np.argsort(starts, kind="stable")
-    starts, stops = starts[order], np.concatenate([one for _, one in pairs])[order]
+    starts, stops = starts[order], np.concatenate([ends for _, ends, _ in found])[order]
     apart = starts[1:] != stops[:-1]
     return starts[np.append(True, apart)[: len(starts)]], stops[np.append(apart, True)[: len(stops)]]
