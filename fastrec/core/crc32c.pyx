@@ -27,20 +27,13 @@ def row_checksums(const unsigned char[::1] rows not None, size_t size, unsigned 
     """Into `sums` what each row of `size` bytes must end in: of its place, seeded with `base`, and of all but
     the last four bytes; `first` is the number of the first (FORMAT.md, section 1).
     """
-    cdef Py_ssize_t i, count = sums.shape[0]
-    cdef const unsigned char *row
-    cdef uint64_t number
-    cdef uint32_t seed
+    cdef Py_ssize_t count = sums.shape[0]
     if size < 4 or <size_t> count > <size_t> rows.shape[0] // size:
         raise ValueError(f"{rows.shape[0]} bytes are not {count} rows of {size}")
     if not count:
         return
-    row = &rows[0]
     with nogil:
-        for i in range(count):
-            number = first + <uint64_t> i
-            seed = fr_crc32c(base, &number, sizeof(number))
-            sums[i] = fr_crc32c(seed, row + <size_t> i * size, size - 4)
+        fr_crc32c_rows(base, first, &rows[0], size, count, &sums[0])
 
 
 def block_checksums(const unsigned char[::1] rows not None, size_t size, unsigned int base,

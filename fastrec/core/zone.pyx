@@ -6,7 +6,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memset, strerror
 from posix.types cimport off_t
 
-from fastrec.core.crc32c cimport fr_crc32c
+from fastrec.core.crc32c cimport fr_crc32c_rows
 
 
 cdef extern from "<unistd.h>" nogil:
@@ -65,9 +65,8 @@ def read_zones(int fd, uint64_t offset, size_t k, const int64_t[::1] columns not
     cdef size_t at_once = max(1, PIECE // size)
     cdef ssize_t got
     cdef unsigned char *data
-    cdef uint64_t number
     cdef uint64_t *row
-    cdef uint32_t crc
+    cdef uint32_t *sums
     if <size_t> out.shape[0] < count or <size_t> out.shape[1] != 2 + 4 * m:
         raise ValueError(f"{out.shape[0]} x {out.shape[1]} words for {count} zones of {m} fields")
     for i in range(m):
@@ -76,9 +75,10 @@ def read_zones(int fd, uint64_t offset, size_t k, const int64_t[::1] columns not
     if not count:
         return
     memset(&whole[0], 0, count)
-    data = <unsigned char *> malloc(at_once * size)
+    data = <unsigned char *> malloc(at_once * (size + sizeof(uint32_t)))
     if data == NULL:
         raise MemoryError
+    sums = <uint32_t *> (data + at_once * size)
     try:
         done = 0
         while done < count:
@@ -93,11 +93,10 @@ def read_zones(int fd, uint64_t offset, size_t k, const int64_t[::1] columns not
             if n == 0:
                 break
             with nogil:
+                fr_crc32c_rows(base, first + done, data, size, n, sums)
                 for i in range(n):
                     row = <uint64_t *> (data + i * size)
-                    number = first + done + i
-                    crc = fr_crc32c(fr_crc32c(base, &number, sizeof(number)), row, size - 4)
-                    whole[done + i] = memcmp(&crc, data + (i + 1) * size - 4, 4) == 0
+                    whole[done + i] = memcmp(&sums[i], data + (i + 1) * size - 4, 4) == 0
                     out[done + i, 0] = row[0]
                     for j in range(m):
                         out[done + i, 1 + j] = row[1 + columns[j]]
