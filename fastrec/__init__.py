@@ -15,6 +15,7 @@ from fastrec.recorder import Recorder
 from fastrec.recording.reader import open
 from fastrec.recording.recovering.recover import recover
 from fastrec.records import Records
+from fastrec.records.comparing import diff
 from fastrec.replay import Player
 from fastrec.ring import Ring
 from fastrec.schema import LOST, Field, HResult, Masked, Schema
@@ -44,6 +45,7 @@ __all__ = [
     "Schema",
     "SchemaError",
     "SourceError",
+    "diff",
     "get_include",
     "linux",
     "open",

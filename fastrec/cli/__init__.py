@@ -27,6 +27,7 @@ VERBS = {
     "info": "say what is in a recording",
     "cat": "print records",
     "query": "ask when, how long and how often a field was in which state, and how large numbers are",
+    "diff": "compare two recordings: times in states, transitions, rates, failures, losses",
     "play": "print records at the times at which they were recorded",
     "export": "write records to a .csv, .jsonl, .npy or .npz file",
     "schema": "say where the fields of a struct lie, or write it as C, Python, JSON or a ROS 2 message",
@@ -90,7 +91,7 @@ def _run(arguments: Sequence[str]) -> int:
         # A channel may stand behind an option, as with other commands.
         options = parser.parse_intermixed_args([_shielded(argument) for argument in arguments[1:]])
         options.rest = rest
-        for name in ("run", "output"):  # a path is what it is
+        for name in ("run", "other", "output"):  # a path is what it is
             path = getattr(options, name, None)
             if path and path.startswith(" ") and path not in arguments:
                 setattr(options, name, path[1:])

@@ -18,7 +18,7 @@ from fastrec.schema.readable import readable
 from fastrec.schema.texts import Lost
 from fastrec.times import Clock, format_duration
 
-__all__ = ["Answer", "Column", "show"]
+__all__ = ["Answer", "Column", "percent", "show"]
 
 _BLOCK = 4_096
 
@@ -36,12 +36,15 @@ class Column(NamedTuple):
         A row each.
     shown : bool
         Whether it is in the table, too.
+    told : sequence of str, optional
+        What the table has instead of the values.
     """
 
     name: str
     kind: str
     values: np.ndarray
     shown: bool = True
+    told: Sequence[str] | None = None
 
     @property
     def called(self) -> str:
@@ -166,6 +169,8 @@ def _cells(answer: Answer, column: Column, values: np.ndarray, block: slice) -> 
 def _cell(value: object) -> str:
     if isinstance(value, str):
         return cell_of(value, exact=False)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # of any size
     return "" if value is None else cells_of(np.array([value]), exact=False)[0]
 
 
@@ -196,6 +201,8 @@ def _heading(answer: Answer, column: Column) -> str:
 
 def _texts(answer: Answer, column: Column, values: np.ndarray, block: slice) -> tuple[list[str], bool]:
     """What a column has in the table, and whether it is text."""
+    if column.told is not None:
+        return list(column.told[block]), column.kind != "number"
     if column.kind == "state":
         states = plain(answer.states(values))
         found = [cell(state) for state in states]
@@ -208,13 +215,14 @@ def _texts(answer: Answer, column: Column, values: np.ndarray, block: slice) -> 
     if column.kind == "span":
         return [format_duration(length) for length in given], False
     if column.kind == "share":
-        return [_percent(share) for share in given], False
+        return [percent(share) for share in given], False
     if column.kind == "number":
         return ["-" if one is None else _short(one) for one in given], False
     return [visible(str(one)) for one in given], not given or isinstance(given[0], str)
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share for people."""
     return "< 0.01 %" if 0 < share < 0.0001 else f"{share * 100:.2f} %"
 
 

@@ -9,10 +9,9 @@ from typing import Any
 from fastrec.cli.output import complain
 from fastrec.errors import SchemaError, suggest
 from fastrec.records import Records
-from fastrec.records.columns import column_names
+from fastrec.records.columns import column_names, has_column
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import COLUMNS
-from fastrec.schema.paths import split
 
 __all__ = ["about_field", "check_known", "columns", "has", "meaning_of", "tell_renamed", "type_of", "unknown"]
 
@@ -79,7 +78,7 @@ def columns(records: Records) -> list[str]:
 
 def has(records: Records, name: str) -> bool:
     """Whether a name is a column, or an element of one, be it outside."""
-    return not {name, split(name)[0]}.isdisjoint(columns(records))
+    return has_column(records.schema, records.store, name)
 
 
 def check_known(channels: Mapping[str, Records], names: Iterable[str]) -> None:

@@ -21,7 +21,9 @@ __all__ = [
     "Selection",
     "Selections",
     "add_arguments",
+    "add_between",
     "limit",
+    "limits",
     "select",
     "select_all",
     "tell_damage",
@@ -48,13 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> 
         parser.add_argument(
             "channel", metavar="CHANNEL", nargs="?", help="may be left out if there is one only"
         )
-    parser.add_argument(
-        "--between",
-        nargs=2,
-        metavar=("START", "END"),
-        help='from START up to, not including, END: "+1.5s" from the start, "-2s" from the end, "12:03:07" or'
-        ' an ISO date in the recording\'s zone, "start", "end"',
-    )
+    add_between(parser)
     parser.add_argument(
         "--last", metavar="N|TIME", help='the newest N records; or those of the newest TIME, as in "2s"'
     )
@@ -67,6 +63,17 @@ def add_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> 
         help="only records that meet it: FIELD=VALUE, a value or label; of a text NULL for none, LOST for one"
         " that could not be read or kept; or an expression, such as 'hr < 0 and mode in (RUN, FAULT)'; may be"
         " given several times",
+    )
+
+
+def add_between(parser: argparse.ArgumentParser) -> None:
+    """Add what says which window of time."""
+    parser.add_argument(
+        "--between",
+        nargs=2,
+        metavar=("START", "END"),
+        help='from START up to, not including, END: "+1.5s" from the start, "-2s" from the end, "12:03:07" or'
+        ' an ISO date in the recording\'s zone, "start", "end"',
     )
 
 
@@ -187,9 +194,7 @@ def _select(run: Recording, names: Iterable[str], options: argparse.Namespace) -
     windows, marks = {name: run[name] for name in names}, sorted(run.marks)
     merged, made = len(windows) > 1, len(marks)
     if options.between:
-        span = _span(windows)
-        begin, end = (_time(text, run, *span) for text in options.between)
-        windows, marks = _within(windows, marks, begin, end)
+        windows, marks = _within(windows, marks, *limits(run, windows, options.between))
     newest = (options.last or "").strip()
     count = whole_number(newest)
     if newest and count is None:
@@ -205,6 +210,15 @@ def _select(run: Recording, names: Iterable[str], options: argparse.Namespace) -
         begin = min((records.start for records in windows.values() if len(records)), default=None)
         marks = [] if begin is None else [mark for mark in marks if mark.mono_ns >= begin]
     return Selections(run, chosen, merged, marks, made)
+
+
+def limits(
+    run: Recording, windows: Mapping[str, Records], between: Iterable[str]
+) -> tuple[int | None, int | None]:
+    """First stamp of ``--between`` and the one behind it, of several channels together; None: no limit."""
+    span = _span(windows)
+    begin, end = (_time(text, run, *span) for text in between)
+    return begin, end
 
 
 def _span(windows: Mapping[str, Records]) -> tuple[int, int]:

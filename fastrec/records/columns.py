@@ -12,11 +12,12 @@ from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import COLUMNS, Store, payload_offset
 from fastrec.schema.loads import load
+from fastrec.schema.paths import split
 from fastrec.schema.readable import readable
 from fastrec.schema.states import own_bits
 from fastrec.schema.texts import Text
 
-__all__ = ["Column", "Columns", "Read", "Texts", "column_names", "elements", "recorder_columns"]
+__all__ = ["Column", "Columns", "Read", "Texts", "column_names", "elements", "has_column", "recorder_columns"]
 
 Read = Callable[[Span], np.ndarray]
 """From some rows to the values of a column in them."""
@@ -32,6 +33,11 @@ def recorder_columns(store: Store) -> tuple[str, ...]:
 def column_names(schema: Schema, store: Store) -> list[str]:
     """Names of all columns: the recorder's, then the leaves of the payload in order of offset."""
     return [*recorder_columns(store), *(field.name for field in schema.fields)]
+
+
+def has_column(schema: Schema, store: Store, name: str) -> bool:
+    """Whether a name is a column, or an element of one, be it outside."""
+    return not {name, split(name)[0]}.isdisjoint(column_names(schema, store))
 
 
 def elements(name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, tuple]]:
