@@ -312,7 +312,8 @@ def _of_states(runs: Runs, name: str, *, first: bool) -> Iterator[_Row]:
     times, unknown = zip(*(_durations(run, name) for run in runs), strict=True)
     known = [sum(one.values()) for one in times]
     if first:  # of every field it is the same
-        whole = [_parts_of(sum(pair), 1) for pair in zip(known, unknown, strict=True)]
+        # Of no time at all nothing is unknown.
+        whole = [_parts_of(sum(pair) or 1, 1) for pair in zip(known, unknown, strict=True)]
         yield _Row("unknown", None, None, None, whole[0].of(unknown[0]), whole[1].of(unknown[1]))
     parts = [_parts_of(one, 1) for one in known]
     for state in dict.fromkeys([*times[0], *times[1]]):

@@ -210,7 +210,7 @@ def test_empty_channels() -> None:
     none, one, some = records([]), records([IDLE]), records([IDLE, RUN, IDLE])
     assert compared(none, none, "0") == compared(none, records([]), "0", "length=0") == []
     assert beyond(none, none, "0", equal=True) == set()
-    kinds = ["length", "rate", "unknown", *["durations"] * 2, *["transitions"] * 2]
+    kinds = ["length", "rate", *["durations"] * 2, *["transitions"] * 2]
     assert [row[0] for row in compared(none, some)] == kinds
     expected = {("rate", None), ("durations", "IDLE"), ("durations", "RUN"), ("transitions", "IDLE")}
     assert beyond(none, some, "5%") >= expected and beyond(some, none, "5%") >= expected
