@@ -71,9 +71,7 @@ def run(options: argparse.Namespace) -> int:
     runs = open(options.run), open(options.other)
     names = channels_of(*runs, options.channel)
     windows = _windows(runs, names, options.between)
-    found = diff(
-        *windows, channels=names, fields=options.field, tolerance=options.tolerance, equal=options.all
-    )
+    found = diff(*windows, fields=options.field, tolerance=options.tolerance, equal=options.all)
     show(_answer(found, runs, options), options)
     damaged = [selection.tell_damage(one) for one in runs]
     return max(*damaged, int(found["beyond"].any()))

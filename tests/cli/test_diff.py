@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recording.samples import PERIOD, held_channel, small, status, status_channel
+from recording.samples import PERIOD, STATUS, held_channel, small, status, status_channel
 from recording.writer import CREATED_NS, START_NS, Folder
 
 import fastrec as fr
-from fastrec.cli import main
+from fastrec.cli import answers, main
 
 Run = Callable[..., str]
 Codes = Callable[..., tuple[int, str, str]]
@@ -203,7 +203,20 @@ def test_between_is_of_each_run_by_itself(pair: Path, command: Run, coded: Codes
     folder.close({"status": channel})
     asked = ("a.fastrec", "late.fastrec", "--tolerance", "0", "--tolerance", "length=0")
     assert coded(*asked)[0] == 1
-    assert coded(*asked, "--between", "+1ms", "-0ms")[0] == 0
+    window = ("--between", "+1ms", "-0ms")
+    assert coded(*asked, *window)[0] == 0
+    assert "length" in (out := command("diff", *asked, *window, "--all", "--csv"))
+    assert f"status,length,,,,{3 * MS},{3 * MS}," in out
+    # Of what one run alone has, the other knows no times.
+    schema = fr.Schema.from_dtype([("mode", "<i2")], labels={"mode": STATUS.field("mode").labels})
+    with fr.Recorder("more.fastrec") as rec:
+        for name, start in (("other", 1), ("status", 9)):
+            channel = rec.add(name, schema=schema)
+            rows = np.zeros(6, schema.dtype)
+            rows["mode"] = [1, 0, 0, 1, 1, -1]
+            channel.extend(rows, mono_ns=start * 10**9 + np.arange(6) * MS)
+    out = command("diff", "a.fastrec", "more.fastrec", *window, "--all", "--csv")
+    assert f"status,length,,,,{3 * MS},{3 * MS}," in out
     assert coded(*asked, "--between", "+1ms", "end")[0] == 1
     assert "no time" in coded(*asked, "--between", "+1ms", "soon")[2]
 
@@ -306,6 +319,31 @@ def test_damage_is_told_whatever_the_tolerance(pair: Path, coded: Codes, refused
     for runs in (AB, AB[::-1]):
         code, out, err = coded(*runs)
         assert code == 1 and out.startswith("channel") and "fastrec recover" in err
+
+
+def test_units_that_a_terminal_would_obey(
+    tmp_path: Path, command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, unit in (("a", "V"), ("b", "\x1b[31m")):
+        schema = fr.Schema.from_dtype([("gain", "<f4")], name="s", units={"gain": unit})
+        with fr.Recorder(f"{name}.fastrec") as rec:
+            rec.add("c", schema=schema)
+    (line,) = command("diff", *AB).splitlines()[1:]
+    assert line.split() == ["c", "schema", "gain", "unit", "V", "\\x1b[31m"]
+
+
+def test_many_blocks_are_one_answer(pair: Path, command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "_BLOCK", 3)
+    found = [line.split() for line in command("diff", *AB).splitlines()]
+    assert found[1:] == [line.split() for line in TABLE.splitlines()[1:]]
+
+
+def test_numbers_of_any_size(pair: Path, command: Run) -> None:
+    most = 2**62 - 1
+    made("c.fastrec", [IDLE, RUN, IDLE], lost=[(most, 4, code) for code in range(-1, -6, -1)])
+    rows = list(csv.reader(io.StringIO(command("diff", "a.fastrec", "c.fastrec", "--csv"), newline="")))
+    assert [row[6] for row in rows if row[1:4] == ["losses", "", "failed"]] == [str(5 * most)]
 
 
 def test_what_zones_and_index_answer_is_not_read(

@@ -145,27 +145,31 @@ def test_without_a_tolerance_anything_may_differ() -> None:
 def test_holds_are_the_polls_they_stand_for(seed: int) -> None:
     random = np.random.default_rng(seed)
     states, times = random.integers(0, 3, 9), random.integers(1, 6, 9)
-    modes = np.repeat(states, times)
-    every = records(modes.tolist())
-    schema = every.schema
-    firsts = np.concatenate([[0], np.cumsum(times)[:-1]])
-    rows = np.zeros(len(states), schema.record("changes"))
-    rows["mode"], rows["polls"] = states, times
-    rows["mono_ns"] = 10**9 + firsts * MS
+    lost = [(0, 7, Cause.FAILED, -1)]
+    every = records(np.repeat(states, times).tolist(), lost=lost)
+    rows = np.zeros(len(states), every.schema.record("changes"))
+    rows["mode"], rows["polls"], rows["max_gap_ns"] = states, times, MS
+    rows["mono_ns"] = 10**9 + (np.cumsum(times) - times) * MS
     rows["until_ns"] = rows["mono_ns"] + (times - 1) * MS
-    rows["max_gap_ns"] = MS
     held = Records(
         "c",
-        schema,
+        every.schema,
         [ArrayChunk(rows, 0)],
-        gaps=np.zeros(0, GAP_DTYPE),
+        gaps=every.gaps,
         clock=None,
         period_ns=MS,
         store="changes",
     )
     assert compared(every, held, "0") == [("store", None, None, None, "every", "changes", None, None, None)]
-    assert beyond(every, held, "0", "length=0") == set()
+    assert beyond(every, held, "0", "length=0", equal=True) == set()
     assert len(compared(every, held, equal=True)) > 8
+
+
+def test_unknown_time_is_of_the_channel() -> None:
+    layout = [("mode", "<i4"), ("n", "<u4")]
+    schema = fr.Schema.from_dtype(layout, labels={"mode": LABELS, "n": {"ZERO": 0}})
+    found = compared(records([IDLE, RUN], schema=schema), records([IDLE, RUN], times=[0, 50], schema=schema))
+    assert [row[4:6] for row in found if row[0] == "unknown"] == [(0, 50 * MS)]
 
 
 def test_states_are_the_same_by_their_labels() -> None:
