@@ -120,13 +120,13 @@ def _answer(found: np.ndarray, runs: Iterable[Recording], options: argparse.Name
 
     def column(name: str, told: Callable[[_Row], str], values: list | None = None) -> Column:
         values = [getattr(row, name) for row in rows] if values is None else values
-        return Column(name, "text", _objects(values), told=[visible(told(row)) for row in rows])
+        return Column(name, "plain", np.fromiter(values, object), told=[visible(told(row)) for row in rows])
 
     def number(name: str, told: Callable[[_Row, float], str]) -> Column:
         values = [getattr(row, name) for row in rows]
         texts = ["" if math.isnan(one) else told(row, one) for row, one in zip(rows, values, strict=True)]
         known = [one if math.isfinite(one) else None for one in values]
-        return Column(name, "number", _objects(known), told=texts)
+        return Column(name, "number", np.fromiter(known, object), told=texts)
 
     columns = [
         column("channel", lambda row: row.channel),
@@ -142,12 +142,6 @@ def _answer(found: np.ndarray, runs: Iterable[Recording], options: argparse.Name
         column("beyond", lambda row: "beyond" if row.beyond else "")._replace(shown=bool(options.tolerance)),
     ]
     return Answer("differences", about, columns, None)
-
-
-def _objects(values: list) -> np.ndarray:
-    found = np.empty(len(values), object)
-    found[:] = values
-    return found
 
 
 def _state(row: _Row, state: object) -> str:

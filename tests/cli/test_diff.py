@@ -254,7 +254,10 @@ def test_states_of_every_kind_are_told(tmp_path: Path, command: Run, monkeypatch
     schema = fr.Schema.from_dtype([("gain", "<f4"), ("pos", "<i4", 2), ("tag", "S8")], name="s")
     for name, row in (("a", (np.nan, (1, 2), b"=1+1")), ("b", (0.1, (1, -3), b"\x1b[31m"))):
         with fr.Recorder(f"{name}.fastrec") as rec:
-            rec.add("c", schema=schema).extend(np.array([row, row], schema.dtype))
+            rows = np.array([row, row], schema.dtype)
+            rec.add("c", schema=schema).extend(rows, mono_ns=np.array([1, 2]) * 10**9)
+    rows = json.loads(command("diff", *AB, "--field", "pos", "--json"))["differences"]
+    assert [row["of"] for row in rows] == [[1, 2], [1, -3]]
     fields = [option for name in ("gain", "pos", "tag") for option in ("--field", name)]
     text = command("diff", *AB, *fields)
     for told in (
