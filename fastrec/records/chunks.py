@@ -188,6 +188,10 @@ class Chunk(Protocol):
             parts.append(picked(part.array, part.within(places[low:high]), name))
         return join_rows(parts) if name is None else np.concatenate(parts)
 
+    def column(self, start: int, stop: int, name: str) -> np.ndarray:
+        """One of the recorder's columns of the rows ``start ... stop - 1``."""
+        return self.rows(start, stop)[name]
+
     def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
         """The zones that begin at ``zone_starts[low:high]``, of some of the numeric fields of the schema:
         ndarray of zone_dtype(len(columns)), whose ``crc`` means nothing.
@@ -297,17 +301,27 @@ class Selection(Chunk):
         Where the rows are; a selection is looked through, so that selections never nest.
     places : ndarray of int64, shape (n,)
         Increasing places in `chunk`; at least one.
+    stamps : ndarray of int64, shape (n,), optional
     rows : ndarray, shape (n,), optional
         Copies of these rows, where they were at hand.
     """
 
     consecutive = False
 
-    def __init__(self, chunk: Chunk, places: np.ndarray, rows: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        chunk: Chunk,
+        places: np.ndarray,
+        stamps: np.ndarray | None = None,
+        rows: np.ndarray | None = None,
+    ) -> None:
         if isinstance(chunk, Selection):
             if rows is None and chunk._rows is not None:
                 rows = picked(chunk._rows, places, None)
+            if stamps is None and chunk._stamps is not None:
+                stamps = chunk._stamps[places]
             chunk, places = chunk._chunk, chunk._places[places]
+        self._stamps = stamps
         self._rows = rows
         self._chunk = chunk
         self._places = places
@@ -322,6 +336,20 @@ class Selection(Chunk):
         rows = self._chunk.at(self._places[start:stop]) if kept is None else kept[start:stop].view()
         rows.flags.writeable = False
         return rows
+
+    def column(self, start: int, stop: int, name: str) -> np.ndarray:
+        if name == "mono_ns" and self._stamps is not None:
+            return self._stamps[start:stop]
+        return (
+            self._chunk.at(self._places[start:stop], name)
+            if self._rows is None
+            else super().column(start, stop, name)
+        )
+
+    def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
+        if name == "mono_ns" and self._stamps is not None:
+            return self._stamps[places]
+        return super().at(places, name)
 
     def text(self, identifier: int) -> Text:
         return self._chunk.text(identifier)

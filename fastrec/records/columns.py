@@ -231,7 +231,11 @@ class Columns:
         if column is None:
             own = name in self._own
             column = self._gather(
-                lambda block: block.rows()[name] if own else self.schema.column(block.rows(), name)
+                lambda block: (
+                    block.chunk.column(block.start, block.stop, name)
+                    if own
+                    else self.schema.column(block.rows(), name)
+                )
             )
             column.flags.writeable = False
         self._kept[name] = column

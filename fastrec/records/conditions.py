@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,11 +20,27 @@ __all__ = ["Meeting"]
 _Ranges = tuple[np.ndarray, np.ndarray]
 """Where ranges of rows begin and where they end."""
 
-_Found = tuple[np.ndarray, np.ndarray, np.ndarray | None]
-"""The same, and copies of the rows if they were at hand and are few."""
-
 _KEPT = 64
 """Rows of a part that are kept: who asks for so few looks at them next."""
+
+
+class _Found(NamedTuple):
+    """Ranges of rows that meet a condition.
+
+    Attributes
+    ----------
+    starts, stops : ndarray of int64
+    stamps : ndarray of int64 or None
+        Of each row; None: a zone told of them, and nothing was read.
+    rows : ndarray or None
+        Copies of them, if they are few.
+    """
+
+    starts: np.ndarray
+    stops: np.ndarray
+    stamps: np.ndarray | None = None
+    rows: np.ndarray | None = None
+
 
 _LONG = 1_024
 """Rows side by side, on average, that are kept as spans; fewer are picked one by one."""
@@ -59,16 +76,23 @@ class Meeting:
         return [places[number] for places in self._changes]
 
     def _spans(self, span: Span, changed: list[np.ndarray]) -> list[Span]:
-        found = list(self._ranges(span, changed))
+        found = [one for one in self._ranges(span, changed) if len(one.starts)]
         starts, stops = _joined(found)
         count = int((stops - starts).sum())
         if count >= _LONG * len(starts):
             ranges = zip(starts.tolist(), stops.tolist(), strict=True)
             return [Span(span.chunk, start, stop) for start, stop in ranges]
-        places = np.arange(count) + np.repeat(stops - np.cumsum(stops - starts), stops - starts)
-        rows = [rows for begins, _, rows in found if len(begins)]
-        at_hand = rows and all(some is not None for some in rows)
-        return [span.pick(places, join_rows(rows) if at_hand else None)]
+        places = starts
+        if count > len(starts):
+            places = np.arange(count) + np.repeat(stops - np.cumsum(stops - starts), stops - starts)
+        stamps, rows = [one.stamps for one in found], [one.rows for one in found]
+        return [
+            span.pick(
+                places,
+                np.concatenate(stamps) if all(some is not None for some in stamps) else None,
+                join_rows(rows) if all(some is not None for some in rows) else None,
+            )
+        ]
 
     def _ranges(self, span: Span, changed: list[np.ndarray]) -> Iterator[_Found]:
         """Ranges of rows that meet it, in any order."""
@@ -80,7 +104,7 @@ class Meeting:
             edges = np.arange(start, stop + 1, ZONE)
             touched = [np.diff(np.searchsorted(places, edges)) > 0 for places in changed]
             may, must = self._pruning.verdict(chunk.zones(*zones, self._pruning.columns), touched)
-            yield edges[:-1][must], edges[1:][must], None
+            yield _Found(edges[:-1][must], edges[1:][must])
             begins, ends = stretches(may & ~must)
             yield from self._read(chunk, edges[begins], edges[ends], changed)
 
@@ -101,9 +125,14 @@ class Meeting:
                 int(part.begins[0]),
             )
             found = part.places(rows[:count])
+            stamps = part.array["mono_ns"][rows[:count]]
+            kept = picked(part.array, rows[:count], None) if count <= _KEPT else None
             apart = np.diff(found) != 1
-            kept = picked(part.array, rows[:count], None) if 0 < count <= _KEPT else None
-            yield found[np.append(True, apart)[:count]], found[np.append(apart, True)[:count]] + 1, kept
+            if 2 * np.count_nonzero(apart) > count:  # nearly each by itself
+                yield _Found(found, found + 1, stamps, kept)
+                continue
+            first, last = np.append(True, apart)[:count], np.append(apart, True)[:count]
+            yield _Found(found[first], found[last] + 1, stamps, kept)
 
     def _ids(
         self, part: Part, chunk: Chunk, wanted: tuple[Field, tuple[object, ...]], known: tuple[set, list]
@@ -130,8 +159,14 @@ def _truths(part: Part, places: np.ndarray) -> np.ndarray:
 
 def _joined(found: Sequence[_Found]) -> _Ranges:
     """Ranges in order; those that touch are one."""
-    starts = np.concatenate([begins for begins, _, _ in found])
-    order = np.argsort(starts, kind="stable")
-    starts, stops = starts[order], np.concatenate([ends for _, ends, _ in found])[order]
+    if not found:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    starts, stops = (
+        np.concatenate([one.starts for one in found]),
+        np.concatenate([one.stops for one in found]),
+    )
+    if any(one.stamps is None for one in found):  # what zones tell comes before what was read
+        order = np.argsort(starts, kind="stable")
+        starts, stops = starts[order], stops[order]
     apart = starts[1:] != stops[:-1]
     return starts[np.append(True, apart)[: len(starts)]], stops[np.append(apart, True)[: len(stops)]]

@@ -53,16 +53,18 @@ class Span(NamedTuple):
             most[cut] = chunk.rows(int(starts[cut]), int(stops[cut]))["mono_ns"].max()
         return int(most.max())
 
-    def pick(self, places: np.ndarray, rows: np.ndarray | None = None) -> Span:
-        """The rows at `places`, an increasing int64 array that counts within the chunk; with copies of them
-        they are not read again.
+    def pick(
+        self, places: np.ndarray, stamps: np.ndarray | None = None, rows: np.ndarray | None = None
+    ) -> Span:
+        """The rows at `places`, an increasing int64 array that counts within the chunk; of what is given with
+        them, nothing is read again.
         """
         if len(places) == 0:
             return Span(self.chunk, self.start, self.start)
         first, last = int(places[0]), int(places[-1])
         if last - first + 1 == len(places) and rows is None:
             return Span(self.chunk, first, last + 1)
-        return Span(Selection(self.chunk, places, rows), 0, len(places))
+        return Span(Selection(self.chunk, places, stamps, rows), 0, len(places))
 
 
 class Rows:
