@@ -12,6 +12,7 @@ import numpy as np
 
 from fastrec.errors import SchemaError
 from fastrec.expressions.binding import bind
+from fastrec.records.aligning import Aligning
 from fastrec.records.asking import Asking
 from fastrec.records.chunks import BLOCK, Chunk, copy_of
 from fastrec.records.columns import Columns
@@ -30,7 +31,7 @@ __all__ = ["Records"]
 _FOREVER = 2**63
 
 
-class Records(Asking, Measuring, Exits, Follows):
+class Records(Asking, Aligning, Measuring, Exits, Follows):
     """Records of one channel, in the order of their numbers.
 
     Slicing and `between` copy nothing. Columns are gathered when they are asked for; the newest 64 MiB of

@@ -1,0 +1,285 @@
+"""Locating: which record was the newest one, or is the next one, at each of many times.
+
+Times are taken in their order, some at a time. Of rows whose stamps never fall only those blocks are looked
+at in which one of the times lies, by what an index, or the first stamps of blocks, say. Stamps that run
+backwards are all looked at, 8 bytes each.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from fastrec.core import scan
+from fastrec.records.breaks import Breaks
+from fastrec.records.chunks import BLOCK, Part
+from fastrec.records.ranges import bytes_of
+from fastrec.records.rows import Rows, Span
+
+__all__ = ["Direction", "Located", "located"]
+
+Direction = Literal["backward", "forward", "nearest"]
+_FURTHEST = np.uint64(2**63 - 1)
+
+
+class Located(NamedTuple):
+    """Arrays of one length n, a row per time.
+
+    Attributes
+    ----------
+    place : ndarray of int64
+        Which row; -1: none.
+    distance : ndarray of int64
+        How far away it is, ns; 0 within a hold, -1 where there is none.
+    known : ndarray of bool
+        Whether there is one, and an interval of the rows covers the time.
+    """
+
+    place: np.ndarray
+    distance: np.ndarray
+    known: np.ndarray
+
+
+def located(
+    rows: Rows, until: str, breaks: Breaks, times: np.ndarray, direction: Direction, tolerance_ns: int | None
+) -> Located:
+    """The row for each time.
+
+    Parameters
+    ----------
+    rows : Rows
+    until : str
+        The column that says when a row was seen last.
+    breaks : Breaks
+        Where intervals of the rows break.
+    times : ndarray of int64
+        In any order.
+    direction : "backward", "forward" or "nearest"
+    tolerance_ns : int or None
+        Rows that are further away are none.
+    """
+    order = None
+    if (times[1:] < times[:-1]).any():
+        order = np.argsort(times, kind="stable")
+        times = times[order]
+    found = Located(*(np.empty(len(times), dtype) for dtype in (np.int64, np.int64, bool)))
+    finder = (_Bisecting if rows.ordered else _Scanning)(rows, until)
+    for low in range(0, len(times), BLOCK):
+        some = np.ascontiguousarray(times[low : low + BLOCK])
+        part = _located(finder, breaks, some, direction)
+        for column, values in zip(found, part, strict=True):
+            column[low : low + len(some)] = values
+    if tolerance_ns is not None:
+        far = found.distance > tolerance_ns
+        found.place[far] = found.distance[far] = -1
+        found.known[far] = False
+    if order is None:
+        return found
+    back = np.empty(len(order), np.int64)
+    back[order] = np.arange(len(order))
+    return Located(*(column[back] for column in found))
+
+
+def _located(
+    finder: _Bisecting | _Scanning, breaks: Breaks, times: np.ndarray, direction: Direction
+) -> Located:
+    before, seen = finder.last(times)
+    away = np.where(before >= 0, _apart(seen, times), -1)
+    known = before >= 0
+    later = np.flatnonzero(away > 0)
+    known[later] = ~_broken(finder.rows, finder.until, breaks, before[later])
+    if direction == "backward":
+        return Located(before, away, known)
+    place, stamps = finder.next(times)
+    distance = np.where(place >= 0, _apart(times, stamps), -1)
+    if direction == "nearest":
+        earlier = (before >= 0) & ((place < 0) | (away <= distance))
+        place, distance = np.where(earlier, before, place), np.where(earlier, away, distance)
+    return Located(place, distance, known & (place >= 0))
+
+
+def _apart(earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+    """ns from one to the other, 0 if that is the earlier: ndarray of int64."""
+    # Two stamps may lie further apart than 63 bits tell.
+    length = later.view(np.uint64) - earlier.view(np.uint64)
+    return np.where(later > earlier, np.minimum(length, _FURTHEST), np.uint64(0)).view(np.int64)
+
+
+def _broken(rows: Rows, until: str, breaks: Breaks, places: np.ndarray) -> np.ndarray:
+    """Whether an interval ends with each of some rows, because nothing is known for too long behind it, or
+    because it is the last.
+
+    Parameters
+    ----------
+    places : ndarray of int64
+        Never decreasing.
+    """
+    broken = np.zeros(len(places), bool)
+    for number, within in enumerate(rows.divided(places)):
+        if within.start == within.stop:
+            continue
+        span, rest, ends = rows.spans[number], places[within] + rows.shift(number), broken[within]
+        # What lies far from all of them is not looked at.
+        for cut in np.split(np.arange(len(rest)), np.flatnonzero(np.diff(rest) > BLOCK) + 1):
+            low, high = int(rest[cut[0]]), min(int(rest[cut[-1]]) + 2, span.stop)
+            for start in range(low, high, BLOCK):
+                found = breaks.within(span.chunk, start, min(start + BLOCK + 1, high)) - 1
+                if len(found):
+                    near = np.minimum(np.searchsorted(found, rest[cut]), len(found) - 1)
+                    ends[cut] |= found[near] == rest[cut]
+        if rest[-1] == span.stop - 1:
+            ends[rest == span.stop - 1] = _ends(rows, number, until, breaks)
+    return broken
+
+
+def _ends(rows: Rows, number: int, until: str, breaks: Breaks) -> bool:
+    """Whether an interval ends with the last row of a span."""
+    if number + 1 == len(rows.spans):
+        return True
+    span = rows.spans[number]
+    end = Span(span.chunk, span.stop - 1, span.stop)
+    return breaks.before(rows.spans[number + 1], int(end.numbers()[0]), int(end.rows()[until][0]))
+
+
+class _Scanning:
+    """Rows some of whose stamps fall.
+
+    Where the last row up to a time is asked for, a row counts with the smallest stamp from it on; where the
+    first from a time on, with the largest up to it: these never fall.
+    """
+
+    def __init__(self, rows: Rows, until: str) -> None:
+        self.rows = rows
+        self.until = until
+        stamps = np.concatenate([block.rows()["mono_ns"] for block in rows.blocks()])
+        self._least = np.minimum.accumulate(stamps[::-1])[::-1]
+        self._most = np.maximum.accumulate(stamps)
+
+    def last(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The last row stamped then or before, -1: none; and when it was seen last."""
+        return _seen(self.rows, np.searchsorted(self._least, times, "right") - 1, self.until)
+
+    def next(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The first row stamped then or later, -1: none; and its stamp."""
+        place = np.searchsorted(self._most, times, "left")
+        return _seen(self.rows, np.where(place < len(self.rows), place, -1), "mono_ns")
+
+
+def _seen(rows: Rows, places: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The places, never decreasing but for -1, and a column of theirs."""
+    values = np.zeros(len(places), np.int64)
+    some = places >= 0
+    values[some] = rows.taken(places[some], name)
+    return places, values
+
+
+class _Bisecting:
+    """Rows whose stamps never fall."""
+
+    def __init__(self, rows: Rows, until: str) -> None:
+        self.rows = rows
+        self.until = until
+        first = [span.chunk.at(np.array([span.start]), "mono_ns")[0] for span in rows.spans]
+        self._first = np.array(first, np.int64)
+        self._blocks: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+
+    def last(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As that of `_Scanning`."""
+        place, seen = self._before(times, self.until, equal=True)
+        return place - 1, seen
+
+    def next(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As that of `_Scanning`."""
+        place, _ = self._before(times, self.until, equal=False)
+        return _seen(self.rows, np.where(place < len(self.rows), place, -1), "mono_ns")
+
+    def _before(self, times: np.ndarray, until: str, *, equal: bool) -> tuple[np.ndarray, np.ndarray]:
+        """How many rows stand before each time, or at it where `equal`; when the last was seen last."""
+        found, seen = np.zeros(len(times), np.int64), np.zeros(len(times), np.int64)
+        numbers, begins = _divided(self._first, times, equal=equal)
+        for number, some in zip(numbers, map(slice, begins, [*begins[1:], len(times)]), strict=False):
+            self._in_span(number, times[some], found[some], seen[some], equal=equal)
+            found[some] -= self.rows.shift(number)
+        return found, seen
+
+    def _in_span(
+        self, number: int, times: np.ndarray, found: np.ndarray, seen: np.ndarray, *, equal: bool
+    ) -> None:
+        """The same within a chunk, for times behind the first row of a span."""
+        starts, stops, least = self._blocks_of(number)
+        asked, _ = _divided(least, times, equal=equal)
+        # Blocks side by side are read in one go.
+        new = np.diff(asked, prepend=-2) > 1
+        ranges = starts[asked[new]], stops[asked[np.append(new[1:], True)]]
+        pending = None
+        for part in self.rows.spans[number].chunk.parts(*ranges):
+            # Of the times, those from the first stamp of this part to that of the next.
+            stamp = part.array["mono_ns"][part.starts[0] - part.first]
+            low = int(np.searchsorted(times, stamp, "left" if equal else "right"))
+            if pending:
+                pending(low)
+            pending = partial(_fill, part, self.until, times, found, seen, equal, low)
+        pending(len(times))
+
+    def _blocks_of(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the blocks of a span where they begin and end, and their first stamps."""
+        if number not in self._blocks:
+            span = self.rows.spans[number]
+            known = span.chunk.times(span.start, span.stop)
+            if known is None:
+                starts = np.arange(span.start, span.stop, BLOCK)
+                least = span.chunk.at(starts, "mono_ns")
+                stops = np.minimum(starts + BLOCK, span.stop)
+            else:
+                starts, stops = np.maximum(known.starts, span.start), np.minimum(known.stops, span.stop)
+                least = np.append(self._first[number], known.least[1:])  # a block may begin before the span
+            self._blocks[number] = starts, stops, least
+        return self._blocks[number]
+
+
+def _divided(first: np.ndarray, times: np.ndarray, *, equal: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows have times between them, and which of the times is the first behind each of these.
+
+    Parameters
+    ----------
+    first : ndarray of int64
+        Stamps of the rows.
+    times : ndarray of int64
+        At least one. Times before the first row are left out.
+    equal : bool
+        Whether a time that is the row's stamp is behind it.
+    """
+    ends = np.searchsorted(first, times[[0, -1]], "right" if equal else "left")
+    low, high = max(0, int(ends[0]) - 1), int(ends[1])
+    cuts = np.append(np.searchsorted(times, first[low:high], "left" if equal else "right"), len(times))
+    filled = np.flatnonzero(cuts[1:] > cuts[:-1])
+    return filled + low, cuts[filled]
+
+
+def _fill(
+    part: Part,
+    until: str,
+    times: np.ndarray,
+    found: np.ndarray,
+    seen: np.ndarray,
+    equal: bool,
+    low: int,
+    high: int,
+) -> None:
+    """Of the times ``low ... high - 1``, none of them before the first row of a part."""
+    fields = part.array.dtype.fields
+    offsets = fields["mono_ns"][1], fields[until][1]
+    ranges = part.starts - part.first, part.stops - part.first
+    scan.before(
+        bytes_of(part),
+        part.array.dtype.itemsize,
+        *offsets,
+        *ranges,
+        times[low:high],
+        equal,
+        found[low:high],
+        seen[low:high],
+    )
+    found[low:high] += part.first
