@@ -18,6 +18,7 @@ from fastrec.records.chunks import BLOCK, Chunk, copy_of
 from fastrec.records.columns import Columns
 from fastrec.records.conditions import Meeting
 from fastrec.records.exits import Exits
+from fastrec.records.expanding import Expanding
 from fastrec.records.following import Begin, Follows
 from fastrec.records.measuring import Measuring
 from fastrec.records.rows import Rows, Span
@@ -31,7 +32,7 @@ __all__ = ["Records"]
 _FOREVER = 2**63
 
 
-class Records(Asking, Aligning, Measuring, Exits, Follows):
+class Records(Asking, Aligning, Measuring, Expanding, Exits, Follows):
     """Records of one channel, in the order of their numbers.
 
     Slicing and `between` copy nothing. Columns are gathered when they are asked for; the newest 64 MiB of
