@@ -251,9 +251,13 @@ def _asked(given: tuple[Records | Mapping[str, Records], ...]) -> dict[str, Reco
         some = one.items() if isinstance(one, Mapping) else [(getattr(one, "name", None), one)]
         for name, records in some:
             if not isinstance(records, Aligning):
-                raise SchemaError(f"channels are given as Records, or by name in a mapping, not as {shown(records)}")
+                raise SchemaError(
+                    f"channels are given as Records, or by name in a mapping, not as {shown(records)}"
+                )
             if name in found:
-                raise SchemaError(f'two channels are called {name!r:.80}; give them names: {{"a": ..., "b": ...}}')
+                raise SchemaError(
+                    f'two channels are called {name!r:.80}; give them names: {{"a": ..., "b": ...}}'
+                )
             found[name] = records
     if not found:
         raise SchemaError("no channel is given; give Records, or a mapping of names to Records")

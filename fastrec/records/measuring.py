@@ -11,10 +11,10 @@ from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column, Columns, Texts
 from fastrec.records.ranges import inside
 from fastrec.records.rows import Rows, Span
-from fastrec.records.sums import SUM_DTYPE, exact, pieces, total
+from fastrec.records.sums import SUM_DTYPE, exact, physical_ends, pieces, total
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import Store
-from fastrec.schema.readable import is_scaled, native, parts_of, physical
+from fastrec.schema.readable import is_scaled, native, parts_of
 
 __all__ = ["Measuring"]
 
@@ -95,7 +95,7 @@ class Measuring:
             if count > 0:
                 kind = f"<{column.load.kind}8"
                 ends = sums["min"].view(kind).min(keepdims=True), sums["max"].view(kind).max(keepdims=True)
-                row["min"], row["max"] = (one.item() for one in _physical(column.field, *ends))
+                row["min"], row["max"] = (one.item() for one in physical_ends(column.field, *ends))
                 whole = sum(total(chunk, part, column) for chunk, part in parts)
                 row["mean"] = _mean(whole, count, column.field)
         return found
@@ -148,7 +148,7 @@ class Measuring:
         if raw.kind == "f":
             nothing = least > most
             least[nothing] = most[nothing] = np.nan
-        line["min"], line["max"] = _physical(column.field, least, most)
+        line["min"], line["max"] = physical_ends(column.field, least, most)
         return line
 
     def _numeric(self, name: str) -> Column:
@@ -224,12 +224,6 @@ def _cut(span: Span, column: Column, edges: np.ndarray, until: str) -> Iterator[
         found["min"] = np.minimum.reduceat(least, first).view(np.uint64)
         found["max"] = np.maximum.reduceat(most, first).view(np.uint64)
         yield found
-
-
-def _physical(field: Field, least: np.ndarray, most: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Physical values of the ends; a scale below 0 turns them round."""
-    ends = [physical(field, one.astype(field.dtype)) for one in (least, most)]
-    return tuple(ends if field.scale > 0 else reversed(ends))
 
 
 def _mean(whole: int | float, polls: int, field: Field) -> float:

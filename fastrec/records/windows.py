@@ -11,7 +11,7 @@ from fastrec.errors import SchemaError, shown
 from fastrec.records.states import Distinct, State
 from fastrec.times import Clock, parse_duration, parse_time
 
-__all__ = ["Origin", "Overlaps", "Windows", "by_state", "windows_of"]
+__all__ = ["Origin", "Overlaps", "Windows", "by_state", "overlaps", "windows_of"]
 
 Origin = int | str | dt.datetime | None
 
@@ -74,7 +74,9 @@ def windows_of(
     begin = start if origin is None else first + (start - first) // period * period
     count = (end - begin) // period + 1
     if count > _MOST:
-        raise SchemaError(f"{shown(every)} makes {count:,} windows of these records; at most {_MOST:,} are made")
+        raise SchemaError(
+            f"{shown(every)} makes {count:,} windows of these records; at most {_MOST:,} are made"
+        )
     if begin < -_REACH or begin + count * period >= _REACH:
         raise SchemaError(f"windows of {shown(every)} reach beyond the stamps that 64 bits hold")
     return Windows(begin, period, count)
@@ -104,9 +106,11 @@ def overlaps(windows: Windows, start: np.ndarray, end: np.ndarray, closed: np.nd
     Parameters
     ----------
     start, end : ndarray of int64
+        In order: starts never fall. What reaches beyond the next start is cut there.
     closed : ndarray of bool or bool
         Whether its last ns belongs to it; one that does not and ends where it begins is in no window.
     """
+    end = np.append(np.minimum(end[:-1], start[1:]), end[-1:])
     inside = np.flatnonzero((end > start) | (closed & (end == start)))
     start, end, closed = start[inside], end[inside], np.broadcast_to(closed, len(end))[inside]
     first, last = windows.of(start), windows.of(np.where(closed, end, end - 1))

@@ -45,7 +45,9 @@ def naive_asof(
 def check(found: Any, other: Sequence, times: list[int], *how: Any) -> None:
     wanted = [naive_asof(other, when, *how) for when in times]
     assert found.time.tolist() == times
-    assert list(zip(found.place.tolist(), found.distance.tolist(), found.valid.tolist(), strict=True)) == wanted
+    assert (
+        list(zip(found.place.tolist(), found.distance.tolist(), found.valid.tolist(), strict=True)) == wanted
+    )
     for name in NAMES:
         field = other.records.schema.field(name)
         column = found.decode(name)[name] if field.text else found[name]
