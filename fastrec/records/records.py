@@ -21,6 +21,7 @@ from fastrec.records.exits import Exits
 from fastrec.records.expanding import Expanding
 from fastrec.records.following import Begin, Follows
 from fastrec.records.measuring import Measuring
+from fastrec.records.rates import Rates
 from fastrec.records.resampling import Resampling
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Schema
@@ -33,7 +34,7 @@ __all__ = ["Records"]
 _FOREVER = 2**63
 
 
-class Records(Asking, Aligning, Measuring, Resampling, Expanding, Exits, Follows):
+class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, Follows):
     """Records of one channel, in the order of their numbers.
 
     Slicing and `between` copy nothing. Columns are gathered when they are asked for; the newest 64 MiB of

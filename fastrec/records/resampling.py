@@ -128,14 +128,17 @@ class Resampling:
                     found[name][how] = getattr(sums[name], how)(column.field)
         return found
 
-    def _windows(self, every: str | dt.timedelta, origin: Origin) -> Windows:
+    def _windows(self, every: str | dt.timedelta | None, origin: Origin) -> Windows:
+        """Windows of a length, or one from the first record to the last."""
         if not self._rows.ordered:
             raise SchemaError(
                 f"stamps of {self.name!r} run backwards, so it cannot be divided into windows of time;"
                 " ask a part in which they do not, or downsample()"
             )
         last = max(self.latest, self.end) if len(self._rows) else None
-        return windows_of(self.start, last, every, origin, self.clock)
+        if every is not None:
+            return windows_of(self.start, last, every, origin, self.clock)
+        return Windows(0, 1, 0) if last is None else Windows(self.start, last - self.start + 1, 1)
 
     def _is_number(self, name: str) -> bool:
         return self._columns.column(name, Texts()).load is not None

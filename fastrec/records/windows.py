@@ -132,13 +132,14 @@ class ByState(NamedTuple):
     Attributes
     ----------
     window : ndarray of int64
-    first : ndarray of int64
-        Which row was the first of each.
+    first, last : ndarray of int64
+        Which row was the first of each, and which the last.
     sums : list of ndarray of int64
     """
 
     window: np.ndarray
     first: np.ndarray
+    last: np.ndarray
     sums: list[np.ndarray]
 
 
@@ -158,7 +159,7 @@ def by_state(window: np.ndarray, states: np.ndarray, state: State, *amounts: np.
     keys = window * max(1, len(distinct)) + codes
     order = np.argsort(keys, kind="stable")
     begins = np.flatnonzero(np.diff(keys[order], prepend=-1))
-    first = order[begins]
+    first, last = order[begins], order[np.append(begins[1:], len(order))[: len(begins)] - 1]
     came = np.argsort(first, kind="stable")
     sums = [np.add.reduceat(amount[order], begins)[came] if len(begins) else amount[:0] for amount in amounts]
-    return ByState(window[first[came]], first[came], sums)
+    return ByState(window[first[came]], first[came], last[came], sums)

@@ -56,7 +56,9 @@ def naive_states(intervals: list[dict[str, Any]], start: int, end: int) -> list[
 
 def naive_window(those: list[Row], intervals: list[dict[str, Any]], start: int, end: int) -> dict[str, Any]:
     """What `Records.resample` says of one window; numbers are raw."""
-    polls = [row.state for row in those for time in polled(row.time, row.until, row.polls) if start <= time < end]
+    polls = [
+        row.state for row in those for time in polled(row.time, row.until, row.polls) if start <= time < end
+    ]
     held = naive_states(intervals, start, end)
     found = {"polls": len(polls), "known": sum(length for _, length in held), "valid": bool(held)}
     totals: list[list[Any]] = []
@@ -106,7 +108,9 @@ def check(given: Sequence, period: int, origin: int | None, names: list[str], ma
                 assert row[column] == wanted[column], (column, start)
             answer = row[name]
             for how in STATES:
-                state = answer[how].tolist() if isinstance(answer[how], np.generic | np.ndarray) else answer[how]
+                state = (
+                    answer[how].tolist() if isinstance(answer[how], np.generic | np.ndarray) else answer[how]
+                )
                 if wanted["valid"]:
                     assert same(state, wanted[how]), (name, how, start)
                 else:
