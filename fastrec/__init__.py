@@ -14,7 +14,7 @@ from fastrec.errors import (
 from fastrec.recorder import Recorder
 from fastrec.recording.reader import open
 from fastrec.recording.recovering.recover import recover
-from fastrec.records import Records
+from fastrec.records import Records, align
 from fastrec.replay import Player
 from fastrec.ring import Ring
 from fastrec.schema import LOST, Field, HResult, Masked, Schema
@@ -44,6 +44,7 @@ __all__ = [
     "Schema",
     "SchemaError",
     "SourceError",
+    "align",
     "get_include",
     "linux",
     "open",

@@ -1,4 +1,4 @@
-"""Short random records with all that questions about time must get right: holds, losses, silences, equal stamps.
+"""Short random records with all that questions about time must get right: holds, losses, equal stamps.
 
 Beside the records stand the rows as an oracle sees them.
 """
@@ -6,11 +6,12 @@ Beside the records stand the rows as an oracle sees them.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from common import Row, gaps, rows_of
+from common import gaps, rows_of
 from hypothesis import strategies as st
+from moments import Known
 from recording.writer import CREATED_NS
 
 from fastrec.records import ArrayChunk, Records
@@ -62,47 +63,13 @@ def text(identifier: int) -> str | None:
     return next(text for text, known in TEXTS.items() if identifier in known)
 
 
-class Sequence(NamedTuple):
-    """Records, and what is in them.
-
-    Attributes
-    ----------
-    records : Records
-    rows : dict of str to list of Row
-        By field.
-    """
-
-    records: Records
-    rows: dict[str, list[Row]]
-
-    @property
-    def silence(self) -> int | None:
-        """What breaks an interval without `max_gap`; see `every_gap`."""
-        period = self.records._period_ns
-        return None if period is None else max(10 * period, 10_000_000)
-
-    @property
-    def every_gap(self) -> bool:
-        return self.records._period_ns is None
-
-    def breaking(self, max_gap: str | int | None) -> tuple[int | None, bool]:
-        """As oracles take it; max_gap is None, 0 or a count of ``"...ns"``."""
-        if max_gap is None:
-            return self.silence, self.every_gap
-        return (self.silence, True) if max_gap == 0 else (int(max_gap[:-2]), False)
-
-    def part(self, start: int, stop: int, step: int = 1) -> Sequence:
-        key = slice(start, stop, step)
-        return Sequence(self.records[key], {name: rows[key] for name, rows in self.rows.items()})
-
-
 MAX_GAPS = [None, 0, "8ns", "40ns"]
 
 
 @st.composite
 def sequences(
     draw: st.DrawFn, *, falling: bool = False, name: str = "it", store: str | None = None, most: int = 24
-) -> Sequence:
+) -> Known:
     """Records of `SCHEMA`; if `falling`, their stamps may run backwards."""
     store = draw(st.sampled_from(["every", "changes"])) if store is None else store
     count = draw(st.integers(0, most))
@@ -163,4 +130,4 @@ def sequences(
         field: [row._replace(state=state) for row, state in zip(rows[field], states[field], strict=True)]
         for field in VALUES
     }
-    return Sequence(records, rows)
+    return Known(records, rows)

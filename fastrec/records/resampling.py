@@ -13,7 +13,7 @@ from fastrec.records.breaks import Breaks
 from fastrec.records.chunks import BLOCK
 from fastrec.records.columns import Column, Columns, Texts, spare
 from fastrec.records.polling import Totals, add_rows, add_zones
-from fastrec.records.ranges import divided, stretches
+from fastrec.records.ranges import divided
 from fastrec.records.rows import Rows, Span
 from fastrec.records.states import State
 from fastrec.records.windows import Origin, Windows, by_state, overlaps, windows_of

@@ -1,13 +1,14 @@
-"""Holds as polls, against plain Python that takes one hold after another apart."""
+"""Holds as the polls that they stand for."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from common import check_intervals, naive_intervals, same
+from common import check_intervals, naive_intervals
 from hypothesis import given
 from hypothesis import strategies as st
-from sequences import MAX_GAPS, NAMES, SCHEMA, Sequence, sequences
+from moments import Known, check_expanded, expanded, polled
+from sequences import MAX_GAPS, SCHEMA, sequences
 
 from fastrec.errors import SchemaError
 from fastrec.records import ArrayChunk, Records, chunks, expanding, rows
@@ -22,44 +23,16 @@ def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(one, "BLOCK", request.param)
 
 
-def polled(start: int, until: int, polls: int) -> list[int]:
-    """When the polls of a hold came."""
-    return [start + poll * max(0, until - start) // max(1, polls - 1) for poll in range(polls)]
-
-
-def expanded(given: Sequence) -> Sequence:
-    """By the words of `Records.expand`; numbers count polls."""
-    told = {}
-    for name, those in given.rows.items():
-        more, told[name] = 0, []
-        for row in those:
-            for poll, time in enumerate(polled(row.time, row.until, row.polls)):
-                told[name].append(row._replace(seq=row.seq + more + poll, time=time, until=time, polls=1))
-            more += row.polls - 1
-    return Sequence(given.records.expand(), told)
-
-
-def check(found: Sequence) -> None:
-    records = found.records
-    assert records.seq.tolist() == [row.seq for row in found.rows["mode"]]
-    assert records["mono_ns"].tolist() == [row.time for row in found.rows["mode"]]
-    assert records.store == "every" and len(records) == len(found.rows["mode"])
-    for name in NAMES:
-        column = records.decode(name)[name] if name == "url" else records[name]
-        for value, row in zip(column.tolist(), found.rows[name], strict=True):
-            assert same(value, row.state)
-
-
 @given(st.data())
 def test_every_poll(data: st.DataObject) -> None:
     given = data.draw(sequences(store="changes", falling=data.draw(st.booleans())))
     start, step = data.draw(st.sampled_from([(0, 1), (2, 1), (0, 3)]))
     found = expanded(given.part(start, 24, step))
-    check(found)
-    check(found.part(5, 40))
-    check(found.part(1, 60, 7))
+    check_expanded(found)
+    check_expanded(found.part(5, 40))
+    check_expanded(found.part(1, 60, 7))
     assert found.records.polls == given.part(start, 24, step).records.polls
-    records, those = found.records, found.rows["mode"]
+    records, those = found.records, found.any_rows
     assert [row["mono_ns"] for row in records] == [row.time for row in those]
     max_gap = data.draw(st.sampled_from(MAX_GAPS))
     wanted = naive_intervals(those, records.gaps, *given.breaking(max_gap))
@@ -70,7 +43,7 @@ def test_every_poll(data: st.DataObject) -> None:
 
 
 @given(sequences(store="changes"), st.sampled_from([0, "200ns"]))
-def test_intervals_are_those_of_the_holds(given: Sequence, max_gap: str | int) -> None:
+def test_intervals_are_those_of_the_holds(given: Known, max_gap: str | int) -> None:
     """States, times and polls; what was lost lies between the same polls."""
     columns = ["state", "start", "end", "polls", "lost", "opened_by", "closed_by"]
     found = given.records.expand().intervals("big", max_gap)[columns]

@@ -1,23 +1,21 @@
-"""Windows of equal time, against plain Python that looks at one window, interval and poll after another."""
+"""What there was in windows of equal time."""
 
 from __future__ import annotations
 
 import math
-from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import pytest
-from common import Row, naive_intervals, same
+from common import gaps
 from hypothesis import given
 from hypothesis import strategies as st
-from records.test_expanding import polled
-from sequences import MAX_GAPS, NAMES, NUMBERS, SCHEMA, Sequence, sequences
+from moments import check_resampled
+from records.test_aligning import plain_records
+from sequences import MAX_GAPS, NAMES, SCHEMA, sequences
 
 from fastrec.errors import SchemaError
 from fastrec.records import ArrayChunk, Records, chunks, resampling, rows
-
-STATES = ["longest", "first", "last"]
+from fastrec.schema import Schema
 
 
 @pytest.fixture(autouse=True, params=[65_536, 3])
@@ -27,105 +25,136 @@ def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(one, "BLOCK", request.param)
 
 
-def naive_windows(those: list[Row], period: int, origin: int | None) -> list[tuple[int, int]]:
-    if not those:
-        return []
-    begin = those[0].time
-    if origin is not None:
-        begin = origin
-        while begin > those[0].time:
-            begin -= period
-        while begin + period <= those[0].time:
-            begin += period
-    found = [(begin, begin + period)]
-    while found[-1][1] <= max(those[-1].time, those[-1].until):
-        found.append((found[-1][1], found[-1][1] + period))
-    return found
-
-
-def naive_states(intervals: list[dict[str, Any]], start: int, end: int) -> list[tuple[Any, int]]:
-    """States that are known in a window, in order, and how long each held."""
-    found = []
-    for one in intervals:
-        low, high = max(start, one["start"]), min(end, one["end"])
-        instant = one["closed_by"] in ("gap", "end") and low == one["end"] and low < end
-        if high > low or instant:
-            found.append((one["state"], high - low))
-    return found
-
-
-def naive_window(those: list[Row], intervals: list[dict[str, Any]], start: int, end: int) -> dict[str, Any]:
-    """What `Records.resample` says of one window; numbers are raw."""
-    polls = [
-        row.state for row in those for time in polled(row.time, row.until, row.polls) if start <= time < end
-    ]
-    held = naive_states(intervals, start, end)
-    found = {"polls": len(polls), "known": sum(length for _, length in held), "valid": bool(held)}
-    totals: list[list[Any]] = []
-    for state, length in held:
-        total = next((one for one in totals if same(one[0], state)), None)
-        if total is None:
-            totals.append(total := [state, 0])
-        total[1] += length
-    found["longest"] = max(totals, key=lambda one: one[1])[0] if totals else None
-    found["first"], found["last"] = (held[0][0], held[-1][0]) if held else (None, None)
-    numbers = [state for state in polls if not isinstance(state, float) or state == state]
-    found["numbers"] = numbers
-    return found
-
-
-def check_numbers(row: np.void, numbers: list, field: Any) -> None:
-    scale, bias = Fraction(field.scale), Fraction(field.bias)
-    assert row["count"] == len(numbers)
-    if not numbers:
-        assert math.isnan(row["mean"])
-        assert all(row[name] == 0 or math.isnan(row[name]) for name in ("min", "max"))
-        assert math.isnan(row["min"]) == (row["min"].dtype.kind == "f")
-        return
-    ends = [min(numbers), max(numbers)]
-    physical = ends if (scale, bias) == (1, 0) else [float(end * scale + bias) for end in ends]
-    assert [row["min"], row["max"]] == physical
-    if any(isinstance(one, float) and math.isinf(one) for one in numbers):
-        assert row["mean"] == -math.inf
-        return
-    mean = float(sum(map(Fraction, numbers)) / len(numbers) * scale + bias)
-    slack = 1e-15 * max(abs(float(end)) for end in ends)
-    assert math.isclose(row["mean"], mean, rel_tol=1e-14, abs_tol=slack)
-
-
-def check(given: Sequence, period: int, origin: int | None, names: list[str], max_gap: Any) -> None:
-    those = given.rows["mode"]
-    hows = {name: [*STATES, "count", *(["min", "max", "mean"] if name in NUMBERS else [])] for name in names}
-    found = given.records.resample(f"{period}ns", hows, origin=origin, max_gap=max_gap)
-    windows = naive_windows(those, period, origin)
-    assert [(row["start"], row["end"]) for row in found] == windows
-    for name in names:
-        rows_ = given.rows[name]
-        intervals = naive_intervals(rows_, given.records.gaps, *given.breaking(max_gap))
-        for row, (start, end) in zip(found, windows, strict=True):
-            wanted = naive_window(rows_, intervals, start, end)
-            for column in ("polls", "known", "valid"):
-                assert row[column] == wanted[column], (column, start)
-            answer = row[name]
-            for how in STATES:
-                state = (
-                    answer[how].tolist() if isinstance(answer[how], np.generic | np.ndarray) else answer[how]
-                )
-                if wanted["valid"]:
-                    assert same(state, wanted[how]), (name, how, start)
-                else:
-                    assert state is None or state != state or not np.any(np.array(state, dtype=bool)), state
-            if name in NUMBERS:
-                check_numbers(answer, wanted["numbers"], SCHEMA.field(name))
-            else:
-                assert answer["count"] == wanted["polls"]
-
-
 @given(st.data())
 def test_every_window(data: st.DataObject) -> None:
     given = data.draw(sequences())
-    start, step = data.draw(st.sampled_from([(0, 1), (0, 1), (2, 1), (0, 3)]))
+    given = given.part(*data.draw(st.sampled_from([(0, 24), (0, 24), (2, 20), (0, 24, 3)])))
     period = data.draw(st.sampled_from([1, 7, 20, 45, 1_000]))
     origin = data.draw(st.sampled_from([None, 0, 1_003, 5_000]))
     names = data.draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True))
-    check(given.part(start, 24, step), period, origin, names, data.draw(st.sampled_from(MAX_GAPS)))
+    check_resampled(given, names, period, origin, data.draw(st.sampled_from(MAX_GAPS)))
+
+
+def test_the_state_that_held_longest() -> None:
+    """All of its intervals together; of equally long ones the earlier."""
+    records = plain_records([0, 10, 14, 20, 24, 30, 40, 49])
+    array = records.to_numpy()
+    array["mode"] = [0, 1, 0, 1, 0, 2, 1, 1]
+    records = Records("it", SCHEMA, [ArrayChunk(array)], gaps=gaps(), clock=None, period_ns=1)
+    found = records.resample("20ns", {"mode": ["longest", "first", "last"]})
+    assert found["mode"].tolist() == [(0, 0, 0), (2, 1, 2), (1, 1, 1)]
+    assert found[["start", "end", "polls", "known", "valid"]].tolist() == [
+        (0, 20, 3, 20, True),
+        (20, 40, 3, 20, True),
+        (40, 60, 2, 9, True),
+    ]
+
+
+def test_a_window_in_a_gap_is_a_row() -> None:
+    records = plain_records([0, 5, 20_000_035], period_ns=1)
+    found = records.resample("10000000ns", {"mode": "longest", "level": "mean", "temp": "max", "far": "min"})
+    assert found[["polls", "known", "valid"]].tolist() == [(2, 5, True), (0, 0, False), (1, 0, True)]
+    assert found["mode"]["longest"].tolist() == [1, 0, 1] and found["far"]["min"].tolist() == [0, 0, 0]
+    for name, how in (("level", "mean"), ("temp", "max")):
+        assert [math.isnan(one) for one in found[name][how]] == [False, True, False]
+
+
+def test_a_window_within_a_hold_has_its_state_and_the_polls_that_fall_into_it() -> None:
+    records = plain_records([0, 100], until=[90, 100])
+    found = records.resample("30ns", {"mode": "longest", "temp": "count"})
+    assert found["mode"]["longest"].tolist() == [1, 1, 1, 1]
+    assert found["polls"].tolist() == [1, 0, 0, 3] == found["temp"]["count"].tolist(), (
+        "at 0; at 90 and twice at 100"
+    )
+
+
+def test_defaults() -> None:
+    found = plain_records([0, 5]).resample("10ns")
+    asked = {name: found.dtype[name].names for name in found.dtype.names[5:]}
+    numbers = ("min", "max", "mean")
+    assert asked == {
+        name: numbers if name in ("level", "big", "far", "low", "high", "temp") else ("longest",)
+        for name in [field.name for field in SCHEMA.fields]
+    }
+    assert found.dtype.names[:5] == ("start", "end", "polls", "known", "valid")
+    assert plain_records([0, 5]).resample("10ns", "temp").dtype["temp"].names == numbers
+    assert plain_records([0, 5]).resample("10ns", ["mode", "temp"]).dtype.names[5:] == ("mode", "temp")
+    assert plain_records([0, 5]).resample("10ns", {"mode": "mean"})["mode"]["mean"].tolist() == [1.0]
+
+
+def test_dtypes() -> None:
+    full = plain_records([0, 5]).resample("10ns", dict.fromkeys(NAMES, "last"))
+    for name in NAMES:
+        field = SCHEMA.field(name)
+        wanted = object if field.text else field.dtype.newbyteorder("=")
+        assert full.dtype[name]["last"] == np.dtype((wanted, field.shape))
+    found = plain_records([0]).resample("10ns", {"far": ["min", "mean"], "temp": ["max", "count"]})
+    assert [found["far"].dtype[n].str for n in range(2)] == ["<i4", "<f8"]
+    assert [found["temp"].dtype[n].str for n in range(2)] == ["<f8", "<u8"]
+    assert [found.dtype[n].str for n in range(5)] == ["<i8", "<i8", "<u8", "<i8", "|b1"]
+    hows = dict.fromkeys(NAMES, "last")
+    for empty in (plain_records([]), plain_records([1, 2])[1:1], plain_records([1], until=[4]).between(8, 9)):
+        assert empty.resample("10ns", hows).dtype == full.dtype and len(empty.resample("10ns", hows)) == 0
+
+
+def test_fields_that_are_called_like_our_columns() -> None:
+    schema = Schema.from_dtype(np.dtype([("start", "<i4"), ("valid", "<f8")]), name="s")
+    array = np.zeros(3, schema.record("every"))
+    array["mono_ns"], array["start"] = [0, 1, 2], 7
+    records = Records("it", schema, [ArrayChunk(array)], gaps=gaps(), clock=None)
+    found = records.resample("1s")
+    assert found.dtype.names == ("start_", "end", "polls", "known", "valid_", "start", "valid")
+    assert found["start"]["max"].tolist() == [7] and found["start_"].tolist() == [0]
+    assert records.rate("valid").dtype.names == ("start", "end", "polls", "rate", "valid_", "valid")
+
+
+def test_whole_numbers_are_summed_exactly_while_their_sum_fits() -> None:
+    schema = Schema.from_dtype(np.dtype([("u", "<u8"), ("i", ">i8")]), name="wide")
+    array = np.zeros(6, schema.record("every"))
+    array["mono_ns"] = np.arange(6)
+    array["i"] = [2**60 + 1, -(2**60), 0, 5, 2**62, -(2**62) + 3]
+    array["u"] = [2**64 - 1, 2**64 - 1, 2**63, 3, 2**53 + 1, 2**53 + 1]
+    found = Records("it", schema, [ArrayChunk(array)], gaps=gaps(), clock=None).resample(
+        "3ns", {"u": "mean", "i": "mean"}
+    )
+    assert found["i"]["mean"][0] == 1 / 3 and found["i"]["mean"][1] == pytest.approx(8 / 3, abs=1e3)
+    assert found["u"]["mean"] == pytest.approx(
+        [(2 * (2**64 - 1) + 2**63) / 3, (2 * 2**53 + 5) / 3], rel=1e-15
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"every": "0s"}, "at least 1 ns long, not '0s'"),
+        ({"every": "soon"}, "not a duration"),
+        ({"every": 5}, "durations are strings"),
+        ({"every": "1ns"}, "'1ns' makes 1,000,000,001 windows of these records; at most 16,777,216 are made"),
+        ({"every": "1s", "fields": {"modus": "last"}}, "no field 'modus'"),
+        ({"every": "1s", "fields": {"mode": "median"}}, "of 'mode' one may ask longest, .*, not 'median'"),
+        ({"every": "1s", "fields": {"mode": [5]}}, "one may ask"),
+        ({"every": "1s", "fields": {"tag": "max"}}, "'tag' is no number"),
+        ({"every": "1s", "fields": {"url": ["last", "mean"]}}, "'url' is no number, but a text"),
+        ({"every": "1s", "fields": 5}, 'resample\\(\\) takes fields as {"mode": "longest"}, or names, not 5'),
+        ({"every": "1s", "origin": 1.5}, "is no time"),
+        ({"every": "1s", "max_gap": "some", "fields": "temp"}, "not a duration"),
+        ({"every": "200000h"}, "reach beyond the stamps that 64 bits hold"),
+    ],
+)
+def test_what_is_wrong(how: dict, message: str) -> None:
+    times = [2**62, 2**62 + 10**9] if "200000h" in how.values() else [0, 10**9]
+    how = {**how, "every": "2000000h"} if "200000h" in how.values() else how
+    with pytest.raises(SchemaError, match=message):
+        plain_records(times).resample(**how)
+
+
+def test_stamps_that_run_backwards_are_refused() -> None:
+    records = plain_records([5, 9, 8, 20])
+    for ask in (
+        lambda some: some.resample("1s"),
+        lambda some: some.rate(),
+        lambda some: some.rate(every="1s"),
+    ):
+        with pytest.raises(SchemaError, match="stamps of 'it' run backwards"):
+            ask(records)
+        assert len(ask(records[2:])) == 1 and len(ask(records[::3])) == 1
