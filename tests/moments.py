@@ -294,7 +294,7 @@ def check_rates(
     else:
         windows = [(those[0].time, those[-1].until + 1)] if those else []
     assert [(row["start"], row["end"]) for row in found] == windows
-    times = [time for row in those for time in polled(row.time, row.until, row.polls)][1:]
+    times = [time for row in those for time in polled(row.time, row.until, row.polls)][:-1]
     for row, (start, end) in zip(found, windows, strict=True):
         polls = sum(start <= time < end for time in times)
         inside = max(0, min(end, those[-1].until) - max(start, those[0].time))

@@ -59,8 +59,8 @@ class Rates:
         structured ndarray, shape (n,)
             A row per window: ``start``, ``end`` i8 ns, and, of the time of it that lies between the first
             record and the last, ``polls`` u8, ``rate`` f8, polls per second, whatever was lost, and ``valid``,
-            whether there is any such time. The very first poll is not counted: each stands for the time since
-            the one before. Then a struct per counter, ``found["packets"]["rate"]``:
+            whether there is any such time. The very last poll is not counted: each stands for the time up to
+            the next. Then a struct per counter, ``found["packets"]["rate"]``:
 
             ========  ===========================================================================
             increase  f8: by how much it went up where it was known
@@ -85,8 +85,8 @@ class Rates:
         `intervals`), or where a value is no finite number.
 
         A counter that falls was set back and began again at a raw 0, as PromQL's ``rate`` has it: it went up
-        by its new value. But an unsigned one that is nearer to where it was by way of its largest value went over
-        that: 250, 255, 4 of a ``uint8_t`` are an increase of 10. A number that goes up and down has no rate.
+        by its new value. But an unsigned one that is nearer to where it was by way of its largest value went
+        over that: 250, 255, 4 of a ``uint8_t`` are an increase of 10. A number that goes up and down has none.
         """
         columns = {name: self._numeric(name) for name in counters}
         if every is None and origin is not None:
@@ -97,7 +97,8 @@ class Rates:
         found = np.zeros(windows.count, [*dtypes, *((name, _COUNTED) for name in columns)])
         if windows.count:
             edges, (polls, _) = windows.edges(), self._totals(windows, [])
-            polls[0] -= np.minimum(polls[0], np.uint64(1))
+            last = int(windows.of(np.array([self.end]))[0])
+            polls[last] -= np.minimum(polls[last], np.uint64(1))
             inside = np.minimum(edges[1:], self.end) - np.maximum(edges[:-1], self.start)
             answers = edges[:-1], edges[1:], polls, _per_second(polls, inside), inside > 0
             for name, values in zip(own, answers, strict=True):

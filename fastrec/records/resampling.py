@@ -57,7 +57,7 @@ class Resampling:
         Parameters
         ----------
         every : str or timedelta
-            How long a window is: ``"10ms"``. It holds the stamps from its start up to, not including, its end.
+            How long a window is: ``"10ms"``. Its start belongs to it, its end to the next.
         fields : mapping of str to str or sequence of str, or names, optional
             What to tell of which field, ``{"mode": "longest", "temp": ["min", "max"]}``:
 
@@ -81,11 +81,11 @@ class Resampling:
         -------
         structured ndarray, shape (n,)
             A row per window, also where there is nothing: ``start``, ``end`` i8 ns; ``polls`` u8; ``known``
-            i8, for how many ns of it an interval tells the states; ``valid``, whether for any time of it; then
-            a struct per field, ``found["temp"]["max"]``. States are raw values as in `transitions`, zero, NaN
-            or None where the window is not valid. Numbers are physical values as in `describe`; where none
-            was polled, the mean is NaN, and so are floats, and whole numbers are 0: ``polls`` tells. If a
-            field asked for is called like one of the first five, those get a ``_``.
+            i8, for how many ns of it an interval tells the states; ``valid``, whether for any time of it.
+            Then a struct per field, ``found["temp"]["max"]``. States are raw values as in `transitions`; 0,
+            NaN or None where the window is not valid. Numbers are physical values as in `describe`; where
+            none was polled, means and other floats are NaN, and whole numbers 0: ``polls``, or count, tells.
+            If a field asked for is called like one of the first five, those get a ``_``.
 
         Raises
         ------
@@ -165,9 +165,8 @@ class Resampling:
                 if how in _NUMBERS and not number:
                     self._numeric(name)  # tells what it is
                 if how not in (*_STATES, *_NUMBERS, "count"):
-                    raise SchemaError(
-                        f"of {name!r:.80} one may ask {', '.join((*_STATES, *_NUMBERS, 'count'))}, not {shown(how)}"
-                    )
+                    known = ", ".join((*_STATES, *_NUMBERS, "count"))
+                    raise SchemaError(f"of {name!r:.80} one may ask {known}, not {shown(how)}")
         return asked
 
     def _dtype_of(self, how: How, column: Column, texts: Texts, state: State) -> tuple:
@@ -247,7 +246,7 @@ def _spelled(values: np.ndarray, seen: np.ndarray, column: Column, texts: Texts)
 
 
 def _stretches(rows: Rows, until: str, breaks: Breaks) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Stretches of time in which nothing breaks an interval: where they begin, and when they were seen last."""
+    """Stretches of time in which nothing breaks an interval: where they begin, and were seen last."""
     begin = last = None
     for span in rows.spans:
         chunk = span.chunk

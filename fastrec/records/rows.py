@@ -53,7 +53,7 @@ class Span(NamedTuple):
 
     @property
     def ordered(self) -> bool:
-        """Whether no stamp is smaller than the one before it; by an index where there is one that tells it."""
+        """Whether no stamp is smaller than the one before it; by an index where there is one."""
         if self.chunk.ordered:
             return True
         last = None
