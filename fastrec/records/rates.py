@@ -57,10 +57,10 @@ class Rates:
         Returns
         -------
         structured ndarray, shape (n,)
-            A row per window: ``start``, ``end`` i8 ns, and, of the time of it that lies between the first
-            record and the last, ``polls`` u8, ``rate`` f8, polls per second, whatever was lost, and ``valid``,
-            whether there is any such time. The very last poll is not counted: each stands for the time up to
-            the next. Then a struct per counter, ``found["packets"]["rate"]``:
+            A row per window: ``start``, ``end`` i8 ns; and of its time between the first record and the last
+            ``polls`` u8, ``rate`` f8, polls per second, whatever was lost, and ``valid``, whether there is
+            any such time. The very last poll is not counted: each stands for the time up to the next. Then a
+            struct per counter, ``found["packets"]["rate"]``:
 
             ========  ===========================================================================
             increase  f8: by how much it went up where it was known
@@ -86,7 +86,7 @@ class Rates:
 
         A counter that falls was set back and began again at a raw 0, as PromQL's ``rate`` has it: it went up
         by its new value. But an unsigned one that is nearer to where it was by way of its largest value went
-        over that: 250, 255, 4 of a ``uint8_t`` are an increase of 10. A number that goes up and down has none.
+        over that: 250, 255, 4 of a ``uint8_t`` are an increase of 10. What goes up and down has no rate.
         """
         columns = {name: self._numeric(name) for name in counters}
         if every is None and origin is not None:
