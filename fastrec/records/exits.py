@@ -92,7 +92,8 @@ class Exits:
         Raises
         ------
         RecordingError
-            If there is no clock reading, or one puts a stamp outside the years 1678 to 2261.
+            If there is no clock reading, or one puts a stamp where 64 bits do not reach: before 1677 or after
+            2262.
         SchemaError
             If these are no stamps.
         """

@@ -9,7 +9,7 @@ from fastrec.records.columns import Column
 from fastrec.records.expanding import passed
 from fastrec.records.ranges import stretches
 from fastrec.records.sums import physical_ends, widths_fit
-from fastrec.records.windows import Windows, overlaps
+from fastrec.records.windows import Windows, gather, overlaps
 from fastrec.schema import Field
 from fastrec.schema.readable import is_scaled, native, parts_of
 
@@ -42,17 +42,17 @@ class Totals:
         self, window: np.ndarray, polls: np.ndarray, nan: np.ndarray, least: np.ndarray, most: np.ndarray
     ) -> None:
         """Count polls of some windows, and take in the ends of their numbers, patterns of 8 bytes."""
-        np.add.at(self.polls, window, polls)
-        np.add.at(self.nan, window, nan)
-        np.minimum.at(self._least, window, least.view(self._kind))
-        np.maximum.at(self._most, window, most.view(self._kind))
+        gather(np.add, self.polls, window, polls)
+        gather(np.add, self.nan, window, nan)
+        gather(np.minimum, self._least, window, least.view(self._kind))
+        gather(np.maximum, self._most, window, most.view(self._kind))
 
     def sum(self, window: np.ndarray, whole: np.ndarray | None, rough: np.ndarray) -> None:
         """Add up numbers: modulo 2**64, None of floats; and as floats."""
         if whole is not None:
-            np.add.at(self._sum, window, whole)
+            gather(np.add, self._sum, window, whole)
         with np.errstate(over="ignore", invalid="ignore"):
-            np.add.at(self._rough, window, rough)
+            gather(np.add, self._rough, window, rough)
 
     @property
     def count(self) -> np.ndarray:
@@ -108,7 +108,7 @@ def add_rows(
     else:
         which, window = np.arange(len(rows)), windows.of(rows["mono_ns"])
         weight = np.ones(len(rows), np.uint64)
-    np.add.at(polls, window, weight)
+    gather(np.add, polls, window, weight)
     for column, into in zip(columns, totals, strict=True):
         values = native(column.numbers(rows)).astype(f"<{column.load.kind}8")[which]
         if column.load.kind == "f":
@@ -170,7 +170,7 @@ def add_zones(
         if column.load.kind != "f":
             whole &= widths_fit(zones["min"][:, place], zones["max"][:, place], zones["polls"])
     window, some = window[whole], zones[whole]
-    np.add.at(polls, window, some["polls"])
+    gather(np.add, polls, window, some["polls"])
     for place, (column, into) in enumerate(zip(columns, totals, strict=True)):
         least, most, nan, summed = (some[name][:, place].copy() for name in ("min", "max", "nan", "sum"))
         into.add(window, some["polls"], nan, least, most)

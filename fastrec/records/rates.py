@@ -13,7 +13,7 @@ from fastrec.records.breaks import Breaks
 from fastrec.records.columns import Column, Columns, spare
 from fastrec.records.rows import Rows
 from fastrec.records.states import shifted
-from fastrec.records.windows import Origin, Windows, overlaps
+from fastrec.records.windows import Origin, Windows, gather, overlaps
 from fastrec.schema import Field
 from fastrec.schema.readable import native, parts_of
 
@@ -104,24 +104,27 @@ class Rates:
             for name, values in zip(own, answers, strict=True):
                 found[name] = values
         for name, column in columns.items():
-            self._count(windows, column, self._breaks(max_gap), found[name])
+            found[name] = self._count(windows, column, self._breaks(max_gap))
         return found
 
-    def _count(self, windows: Windows, column: Column, breaks: Breaks, into: np.ndarray) -> None:
-        """Fill in what a counter did in each window: ndarray of `_COUNTED`."""
+    def _count(self, windows: Windows, column: Column, breaks: Breaks) -> np.ndarray:
+        """What a counter did in each window: ndarray of `_COUNTED`."""
+        increase, known = np.zeros(windows.count), np.zeros(windows.count, np.int64)
+        resets = np.zeros(windows.count, np.int64)
         for some in _steps_of(self._rows, column, self._until, breaks):
             lap = overlaps(windows, some.start, some.end, some.end == some.start)
-            length = (some.end - some.start)[lap.which]
-            inside = lap.end - lap.start
+            length, inside = (some.end - some.start)[lap.which], lap.end - lap.start
             share = np.where(length > 0, inside / np.maximum(length, 1), 1.0)
-            np.add.at(into["increase"], lap.window, some.step[lap.which] * share)
-            np.add.at(into["known"], lap.window, inside)
-            np.add.at(into["resets"], windows.of(some.end[some.reset]), 1)
-        if parts := parts_of(column.field):
-            into["increase"] /= parts[1]
-        else:
-            into["increase"] *= column.field.scale
-        into["rate"], into["valid"] = _per_second(into["increase"], into["known"]), into["known"] > 0
+            gather(np.add, increase, lap.window, some.step[lap.which] * share)
+            gather(np.add, known, lap.window, inside)
+            back = windows.of(some.end[some.reset])
+            gather(np.add, resets, back, np.ones(len(back), np.int64))
+        parts = parts_of(column.field)
+        increase = increase / parts[1] if parts else increase * column.field.scale
+        found = np.zeros(windows.count, _COUNTED)
+        found["increase"], found["resets"], found["known"] = increase, resets, known
+        found["rate"], found["valid"] = _per_second(increase, known), known > 0
+        return found
 
 
 def _per_second(amount: np.ndarray, length_ns: np.ndarray) -> np.ndarray:

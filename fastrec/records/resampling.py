@@ -16,7 +16,7 @@ from fastrec.records.polling import Totals, add_rows, add_zones
 from fastrec.records.ranges import divided
 from fastrec.records.rows import Rows, Span
 from fastrec.records.states import State
-from fastrec.records.windows import Origin, Windows, by_state, overlaps, windows_of
+from fastrec.records.windows import Origin, Windows, by_state, gather, overlaps, windows_of
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 from fastrec.schema.readable import is_scaled
@@ -203,7 +203,7 @@ class Resampling:
         known, valid = np.zeros(windows.count, np.int64), np.zeros(windows.count, bool)
         for start, end in _stretches(self._rows, self._until, self._breaks(max_gap)):
             found = overlaps(windows, start, end, True)
-            np.add.at(known, found.window, found.end - found.start)
+            gather(np.add, known, found.window, found.end - found.start)
             valid[found.window] = True
         return known, valid
 

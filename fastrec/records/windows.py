@@ -11,7 +11,7 @@ from fastrec.errors import SchemaError, shown
 from fastrec.records.states import Distinct, State
 from fastrec.times import Clock, parse_duration, parse_time
 
-__all__ = ["Origin", "Overlaps", "Windows", "by_state", "overlaps", "windows_of"]
+__all__ = ["Origin", "Overlaps", "Windows", "by_state", "gather", "overlaps", "windows_of"]
 
 Origin = int | str | dt.datetime | None
 
@@ -113,7 +113,13 @@ def overlaps(windows: Windows, start: np.ndarray, end: np.ndarray, closed: np.nd
     end = np.append(np.minimum(end[:-1], start[1:]), end[-1:])
     inside = np.flatnonzero((end > start) | (closed & (end == start)))
     start, end, closed = start[inside], end[inside], np.broadcast_to(closed, len(end))[inside]
-    first, last = windows.of(start), windows.of(np.where(closed, end, end - 1))
+    first = windows.of(start)
+    border = windows.begin + (first + 1) * windows.period
+    cut = np.flatnonzero(np.where(closed, end >= border, end > border))
+    if not len(cut):
+        return Overlaps(inside, first, start, end)
+    last = first.copy()
+    last[cut] = windows.of(np.where(closed[cut], end[cut], end[cut] - 1))
     count = last - first + 1
     which = np.repeat(np.arange(len(inside)), count)
     window = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count) + first[which]
@@ -124,6 +130,13 @@ def overlaps(windows: Windows, start: np.ndarray, end: np.ndarray, closed: np.nd
         np.where(window == first[which], start[which], edges),
         np.where(window == last[which], end[which], edges + windows.period),
     )
+
+
+def gather(how: np.ufunc, into: np.ndarray, window: np.ndarray, values: np.ndarray) -> None:
+    """Take values into those of their windows: ``into[window] = how(into[window], values)``, one by one."""
+    if len(window):
+        begins = np.flatnonzero(np.append(True, window[1:] != window[:-1]))
+        how.at(into, window[begins], how.reduceat(values, begins))
 
 
 class ByState(NamedTuple):

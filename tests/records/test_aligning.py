@@ -99,6 +99,7 @@ class TestAsof:
             found = some.asof(none, direction=direction)
             assert found.place.tolist() == [-1] * 3 and not found.valid.any()
             assert found["level"].tolist() == [None] * 3 and found["level"].dtype == np.float64
+            assert found.decode("url")["url"].data.tolist() == [None] * 3
             empty = none.asof(some, direction=direction)
             for column in (empty.time, empty.place, empty.distance):
                 assert column.dtype == np.int64 and column.shape == (0,)
