@@ -67,7 +67,9 @@ class Matched:
     @cached_property
     def records(self) -> Records:
         """The records that are valid at any of the times, each once."""
-        return self._of._with(self._of._rows.pick(self._distinct[0]), self._of.gaps)
+        found = self._of._with(self._of._rows.pick(self._distinct[0]), self._of.gaps)
+        found._tail = None  # nobody knows at which times what comes will be asked for
+        return found
 
     @property
     def seq(self) -> np.ma.MaskedArray:

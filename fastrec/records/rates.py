@@ -130,7 +130,8 @@ class Rates:
 def _per_second(amount: np.ndarray, length_ns: np.ndarray) -> np.ndarray:
     """ndarray of float64; NaN where no time passed."""
     seconds = np.where(length_ns > 0, length_ns, np.nan) / 1e9
-    return amount / seconds
+    with np.errstate(over="ignore"):
+        return amount / seconds
 
 
 class _Steps(NamedTuple):

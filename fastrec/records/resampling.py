@@ -136,9 +136,7 @@ class Resampling:
                 " ask a part in which they do not, or downsample()"
             )
         last = max(self.latest, self.end) if len(self._rows) else None
-        if every is not None:
-            return windows_of(self.start, last, every, origin, self.clock)
-        return Windows(0, 1, 0) if last is None else Windows(self.start, last - self.start + 1, 1)
+        return windows_of(self.start, last, every, origin, self.clock)
 
     def _is_number(self, name: str) -> bool:
         return self._columns.column(name, Texts()).load is not None

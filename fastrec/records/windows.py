@@ -46,7 +46,7 @@ class Windows(NamedTuple):
 
 
 def windows_of(
-    start: int | None, end: int | None, every: str | dt.timedelta, origin: Origin, clock: Clock | None
+    start: int | None, end: int | None, every: str | dt.timedelta | None, origin: Origin, clock: Clock | None
 ) -> Windows:
     """The windows in which a stretch of time lies.
 
@@ -54,8 +54,8 @@ def windows_of(
     ----------
     start, end : int or None
         Its first and its last ns; None: there is none, so no window either.
-    every : str or timedelta
-        Their length.
+    every : str or timedelta, or None
+        Their length; None: it is one window.
     origin : int, str, datetime or None
         Where one of them begins; None: at `start`.
     clock : Clock or None
@@ -65,20 +65,22 @@ def windows_of(
     SchemaError
         If the length is none, there were more than 2**24 windows, or they reached beyond 64 bits.
     """
-    period = parse_duration(every)
+    period = 1 if every is None else parse_duration(every)
     if not period:
         raise SchemaError(f"windows are at least 1 ns long, not {shown(every)}")
     first = 0 if origin is None else parse_time(origin, start=start or 0, end=end or 0, clock=clock)
     if start is None:
         return Windows(0, period, 0)
     begin = start if origin is None else first + (start - first) // period * period
+    if every is None:
+        period = end - begin + 1
     count = (end - begin) // period + 1
     if count > _MOST:
         raise SchemaError(
             f"{shown(every)} makes {count:,} windows of these records; at most {_MOST:,} are made"
         )
-    if begin < -_REACH or begin + count * period >= _REACH:
-        raise SchemaError(f"windows of {shown(every)} reach beyond the stamps that 64 bits hold")
+    if begin < -_REACH or begin + count * period >= _REACH or period >= _REACH:
+        raise SchemaError("windows of these records reach beyond the stamps that 64 bits hold")
     return Windows(begin, period, count)
 
 

@@ -138,7 +138,7 @@ def test_whole_numbers_are_summed_exactly_while_their_sum_fits() -> None:
         ({"every": "1s", "fields": 5}, 'resample\\(\\) takes fields as {"mode": "longest"}, or names, not 5'),
         ({"every": "1s", "origin": 1.5}, "is no time"),
         ({"every": "1s", "max_gap": "some", "fields": "temp"}, "not a duration"),
-        ({"every": "200000h"}, "reach beyond the stamps that 64 bits hold"),
+        ({"every": "200000h"}, "windows of these records reach beyond the stamps that 64 bits hold"),
     ],
 )
 def test_what_is_wrong(how: dict, message: str) -> None:
@@ -146,6 +146,22 @@ def test_what_is_wrong(how: dict, message: str) -> None:
     how = {**how, "every": "2000000h"} if "200000h" in how.values() else how
     with pytest.raises(SchemaError, match=message):
         plain_records(times).resample(**how)
+
+
+def test_holds_of_a_damaged_file_that_overlap() -> None:
+    """Every poll is counted once, and a state ends where the next is."""
+    records = plain_records([0, 10, 20, 50], until=[2**62, 90, -7, 95])
+    found = records.resample("20ns", {"temp": ["last", "max"]})
+    assert found["polls"].tolist() == [3, 3, 1, 0, 1] and found["polls"].sum() == records.polls
+    assert found["known"].tolist() == [20, 20, 20, 20, 15]
+    assert found["temp"]["last"].tolist() == [1, 2, 3, 3, 3]
+
+
+@pytest.mark.parametrize("every", [None, "1h"])
+def test_stamps_that_no_window_holds(every: str | None) -> None:
+    for times in ([5, 2**63 - 1], [-(2**63), 2**63 - 2]):
+        with pytest.raises(SchemaError, match="windows of these records"):
+            plain_records(times).rate(every="200000h" if every else None)
 
 
 def test_stamps_that_run_backwards_are_refused() -> None:
