@@ -56,25 +56,31 @@ class Matched:
         return f"<Matched {self._of.name}: {len(self)}, {int(self.valid.sum())} valid>"
 
     @cached_property
-    def _distinct(self) -> tuple[np.ndarray, np.ndarray]:
-        """Places of the valid records, each once, and for each valid row which of them it is."""
+    def _order(self) -> np.ndarray | None:
+        """How the valid rows are sorted by their records; None: they are."""
         places = self.place[self.valid]
-        if not (places[1:] < places[:-1]).any():
-            new = np.append(True, places[1:] > places[:-1])[: len(places)]
-            return places[new], np.cumsum(new) - 1
-        return np.unique(places, return_inverse=True)
+        return np.argsort(places, kind="stable") if (places[1:] < places[:-1]).any() else None
 
     @cached_property
+    def _each(self) -> Records:
+        """The record of each valid row, in their own order."""
+        places = self.place[self.valid]
+        return self._picked(places if self._order is None else places[self._order])
+
+    @property
     def records(self) -> Records:
         """The records that are valid at any of the times, each once."""
-        found = self._of._with(self._of._rows.pick(self._distinct[0]), self._of.gaps)
+        return self._picked(np.unique(self.place[self.valid]))
+
+    def _picked(self, places: np.ndarray) -> Records:
+        found = self._of._with(self._of._rows.pick(places), self._of.gaps)
         found._tail = None  # nobody knows at which times what comes will be asked for
         return found
 
     @property
     def seq(self) -> np.ma.MaskedArray:
         """Number of each record: masked ndarray of uint64, shape (n,)."""
-        return self._spread(self.records.seq)
+        return self._spread(self._each.seq)
 
     def __getitem__(self, name: str) -> np.ma.MaskedArray:
         """A column as `Records` have it: raw values, masked where nothing is known.
@@ -90,17 +96,20 @@ class Matched:
         """
         if not isinstance(name, str):
             raise SchemaError(f"what was matched is asked by field name, not by {shown(name)}")
-        return self._spread(self.records[name])
+        return self._spread(self._each[name])
 
     def decode(self, *names: str) -> dict[str, np.ma.MaskedArray]:
         """Columns as people read them; see `Records.decode`. Masked where nothing is known."""
-        return {name: self._spread(values) for name, values in self.records.decode(*names).items()}
+        return {name: self._spread(values) for name, values in self._each.decode(*names).items()}
 
     def _spread(self, values: np.ndarray) -> np.ma.MaskedArray:
+        if len(values) == len(self) and self._order is None:
+            return np.ma.MaskedArray(values.copy(), mask=np.zeros(values.shape, bool))
         spread = np.zeros((len(self), *values.shape[1:]), values.dtype)
         if values.dtype == object:
             spread[...] = None
-        spread[self.valid] = values[self._distinct[1]]
+        valid = np.flatnonzero(self.valid)
+        spread[valid if self._order is None else valid[self._order]] = values
         mask = np.zeros(spread.shape, bool)
         mask[~self.valid] = True
         return np.ma.MaskedArray(spread, mask=mask)

@@ -69,12 +69,12 @@ def located(
     for low in range(0, len(times), BLOCK):
         some = np.ascontiguousarray(times[low : low + BLOCK])
         part = _located(finder, breaks, some, direction)
+        if tolerance_ns is not None:
+            far = part.distance > tolerance_ns
+            part.place[far] = part.distance[far] = -1
+            part.known[far] = False
         for column, values in zip(found, part, strict=True):
             column[low : low + len(some)] = values
-    if tolerance_ns is not None:
-        far = found.distance > tolerance_ns
-        found.place[far] = found.distance[far] = -1
-        found.known[far] = False
     if order is None:
         return found
     back = np.empty(len(order), np.int64)
@@ -86,10 +86,12 @@ def _located(
     finder: _Bisecting | _Scanning, breaks: Breaks, times: np.ndarray, direction: Direction
 ) -> Located:
     before, seen = finder.last(times)
-    away = np.where(before >= 0, _apart(seen, times), -1)
-    known = before >= 0
-    later = np.flatnonzero(away > 0)
-    known[later] = ~_broken(finder.rows, finder.until, breaks, before[later])
+    known, away = before >= 0, _apart(seen, times)
+    away[~known] = -1
+    cuts = _cuts(finder.rows, finder.until, breaks, before[np.searchsorted(before, 0) :])
+    if len(cuts):
+        near = np.minimum(np.searchsorted(cuts, before), len(cuts) - 1)
+        known &= (away == 0) | (cuts[near] != before)
     if direction == "backward":
         return Located(before, away, known)
     place, stamps = finder.next(times)
@@ -107,31 +109,34 @@ def _apart(earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
     return np.where(later > earlier, np.minimum(length, _FURTHEST), np.uint64(0)).view(np.int64)
 
 
-def _broken(rows: Rows, until: str, breaks: Breaks, places: np.ndarray) -> np.ndarray:
-    """Whether an interval ends with each of some rows, because nothing is known for too long behind it, or
-    because it is the last.
+def _cuts(rows: Rows, until: str, breaks: Breaks, places: np.ndarray) -> np.ndarray:
+    """Rows with which an interval ends, because nothing is known for too long behind it, or because it is the
+    last: those near some places. What lies far from all of them is not looked at.
 
     Parameters
     ----------
     places : ndarray of int64
         Never decreasing.
+
+    Returns
+    -------
+    ndarray of int64
+        Increasing; all those that there are among `places`.
     """
-    broken = np.zeros(len(places), bool)
+    cuts = [np.empty(0, np.int64)]
     for number, within in enumerate(rows.divided(places)):
         if within.start == within.stop:
             continue
-        span, rest, ends = rows.spans[number], places[within] + rows.shift(number), broken[within]
-        # What lies far from all of them is not looked at.
-        for cut in np.split(np.arange(len(rest)), np.flatnonzero(np.diff(rest) > BLOCK) + 1):
-            low, high = int(rest[cut[0]]), min(int(rest[cut[-1]]) + 2, span.stop)
+        span, shift, some = rows.spans[number], rows.shift(number), places[within]
+        apart = np.flatnonzero(some[1:] - some[:-1] > BLOCK)
+        begins, ends = some[np.append(0, apart + 1)], some[np.append(apart, len(some) - 1)]
+        for low, high in zip((begins + shift).tolist(), (ends + shift + 2).tolist(), strict=True):
+            high = min(high, span.stop)
             for start in range(low, high, BLOCK):
-                found = breaks.within(span.chunk, start, min(start + BLOCK + 1, high)) - 1
-                if len(found):
-                    near = np.minimum(np.searchsorted(found, rest[cut]), len(found) - 1)
-                    ends[cut] |= found[near] == rest[cut]
-        if rest[-1] == span.stop - 1:
-            ends[rest == span.stop - 1] = _ends(rows, number, until, breaks)
-    return broken
+                cuts.append(breaks.within(span.chunk, start, min(start + BLOCK + 1, high)) - (shift + 1))
+        if some[-1] + shift == span.stop - 1 and _ends(rows, number, until, breaks):
+            cuts.append(some[-1:])
+    return np.concatenate(cuts)
 
 
 def _ends(rows: Rows, number: int, until: str, breaks: Breaks) -> bool:

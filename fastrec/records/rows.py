@@ -119,12 +119,13 @@ class Rows:
         return found
 
     def pick(self, places: np.ndarray) -> Rows:
-        """The rows at some places, increasing."""
-        cuts = self.divided(places)
-        return Rows(
-            span.pick(places[within] + self.shift(number))
-            for number, (span, within) in enumerate(zip(self.spans, cuts, strict=True))
-        )
+        """The rows at some places, never decreasing; one that comes several times is there as often."""
+        found = []
+        for number, within in enumerate(self.divided(places)):
+            if within.start < within.stop:
+                picked = Selection(self.spans[number].chunk, places[within] + self.shift(number))
+                found.append(Span(picked, 0, len(picked)))
+        return Rows(found)
 
     @property
     def ordered(self) -> bool:

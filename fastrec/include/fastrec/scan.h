@@ -105,9 +105,10 @@ static inline void fr_before(const fr_ordered *o, const int64_t *times, size_t c
     size_t i, range = 0, at = (size_t)o->starts[0], stop = (size_t)o->stops[0];
     int64_t last = 0;
     for (i = 0; i < count; i++) {
-        const int64_t limit = times[i];
-#define FR_BEFORE(row) (fr_stamp(o, row, o->time) < limit || (equal && fr_stamp(o, row, o->time) == limit))
-        for (;;) {
+        const int64_t limit = equal ? times[i] : times[i] - (times[i] > INT64_MIN);
+        const int none = !equal && times[i] == INT64_MIN;
+#define FR_BEFORE(row) (fr_stamp(o, row, o->time) <= limit)
+        while (!none) {
             /* The row is near where times are dense; where they are not, steps double. */
             size_t low = at, step = 1;
             while (low < stop && FR_BEFORE(low)) {
