@@ -104,7 +104,7 @@ class Matched:
 
     def _spread(self, values: np.ndarray) -> np.ma.MaskedArray:
         if len(values) == len(self) and self._order is None:
-            return np.ma.MaskedArray(values.copy(), mask=np.zeros(values.shape, bool))
+            return np.ma.MaskedArray(values, mask=np.zeros(values.shape, bool))
         spread = np.zeros((len(self), *values.shape[1:]), values.dtype)
         if values.dtype == object:
             spread[...] = None
@@ -195,7 +195,7 @@ class Aligning:
         more records than memory holds, ask ``r.chunks()`` one after another. Where stamps of the other
         channel run backwards, all of its stamps are looked at.
         """
-        time = self["mono_ns"].astype(np.int64)
+        time = self["mono_ns"].astype(np.int64, copy=False)
         asked = _asked(others)
         found = _matched(asked, time, direction, tolerance, max_gap)
         single = len(others) == 1 and not isinstance(others[0], Mapping)
@@ -243,7 +243,7 @@ def align(
     if on is not None:
         if origin is not None:
             raise SchemaError("align() takes origin= with every= only")
-        time = on["mono_ns"].astype(np.int64)
+        time = on["mono_ns"].astype(np.int64, copy=False)
     else:
         some = [one for one in asked.values() if len(one)]
         first = min((one.start for one in some), default=None)
