@@ -51,8 +51,7 @@ class Totals:
         """Add up numbers: modulo 2**64, None of floats; and as floats."""
         if whole is not None:
             gather(np.add, self._sum, window, whole)
-        with np.errstate(over="ignore", invalid="ignore"):
-            gather(np.add, self._rough, window, rough)
+        gather(np.add, self._rough, window, rough)
 
     @property
     def count(self) -> np.ndarray:

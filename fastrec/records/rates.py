@@ -120,7 +120,8 @@ class Rates:
             back = windows.of(some.end[some.reset])
             gather(np.add, resets, back, np.ones(len(back), np.int64))
         parts = parts_of(column.field)
-        increase = increase / parts[1] if parts else increase * column.field.scale
+        with np.errstate(over="ignore", invalid="ignore"):
+            increase = increase / parts[1] if parts else increase * column.field.scale
         found = np.zeros(windows.count, _COUNTED)
         found["increase"], found["resets"], found["known"] = increase, resets, known
         found["rate"], found["valid"] = _per_second(increase, known), known > 0

@@ -138,7 +138,8 @@ def gather(how: np.ufunc, into: np.ndarray, window: np.ndarray, values: np.ndarr
     """Take values into those of their windows: ``into[window] = how(into[window], values)``, one by one."""
     if len(window):
         begins = np.flatnonzero(np.append(True, window[1:] != window[:-1]))
-        how.at(into, window[begins], how.reduceat(values, begins))
+        with np.errstate(over="ignore", invalid="ignore"):  # floats may be as large as there are
+            how.at(into, window[begins], how.reduceat(values, begins))
 
 
 class ByState(NamedTuple):

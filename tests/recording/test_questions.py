@@ -156,7 +156,7 @@ def test_questions_about_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s
         length = max(times[-1] - times[0], 1)
         for parts in (1, 3, 11):
             check_resampled(some, names, -(-length // parts), None, max_gap)
-        numbers = [name for name in ("big", "mode", "low", "total", "far") if some.numbers(name)]
+        numbers = [name for name in ("big", "mode", "low", "level", "far") if some.numbers(name)]
         check_rates(some, chance.sample(numbers, 2), chance.choice([None, length // 5 + 1]), None, max_gap)
     check_expanded(expanded(known.part(low, min(high, low + 700))))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from common import gaps
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from moments import check_matched, naive_windows
 from sequences import MAX_GAPS, SCHEMA, sequences
@@ -149,6 +149,7 @@ class TestAsof:
 
 
 class TestAlign:
+    @settings(max_examples=40)
     @given(st.data())
     def test_every_time(self, data: st.DataObject) -> None:
         known = {name: data.draw(sequences(name=name)) for name in "ab"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from common import check_intervals, naive_intervals
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from moments import Known, check_expanded, expanded, polled
 from sequences import MAX_GAPS, SCHEMA, sequences
@@ -23,6 +23,7 @@ def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(one, "BLOCK", request.param)
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_every_poll(data: st.DataObject) -> None:
     given = data.draw(sequences(store="changes", falling=data.draw(st.booleans())))
@@ -42,6 +43,7 @@ def test_every_poll(data: st.DataObject) -> None:
         assert records.between(row.time, row.time + 20).seq.tolist() == window
 
 
+@settings(max_examples=40)
 @given(sequences(store="changes"), st.sampled_from([0, "200ns"]))
 def test_intervals_are_those_of_the_holds(given: Known, max_gap: str | int) -> None:
     """States, times and polls; what was lost lies between the same polls."""

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from common import SCHEMA, gaps, naive_at, naive_intervals, rows_of, same, sample
 from everything import SCALES, everything, payloads, scalars
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording.samples import HELD, PERIOD, STATUS, held, held_channel, status, status_channel
 from recording.writer import CREATED_NS, START_NS, Folder
@@ -425,6 +425,7 @@ def naive_runs(times: list[int], found: list[dict], points: int) -> list[tuple]:
 
 
 class TestRunsOfStates:
+    @settings(max_examples=40)
     @given(st.data())
     def test_every_interval_is_in_a_run(self, data: st.DataObject) -> None:
         given = data.draw(sequences(falling=data.draw(st.booleans())))

@@ -53,6 +53,12 @@ def test_values_are_gathered_whatever_their_order() -> None:
     assert into.tolist() == [8, 1, 4]
 
 
+def test_floats_may_be_as_large_as_there_are() -> None:
+    into = np.zeros(2)
+    gather(np.add, into, np.array([0, 0, 1, 1]), np.array([1.7e308, 1.7e308, np.inf, -np.inf]))
+    assert into[0] == np.inf and np.isnan(into[1])
+
+
 def test_sums_by_window_and_state() -> None:
     window, states = np.array([0, 0, 0, 1, 1]), np.array([2.0, np.nan, 2.0, np.nan, np.nan])
     found = by_state(window, states, (states.dtype, ()), np.array([1, 2, 3, 4, 5]))
