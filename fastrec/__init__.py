@@ -14,7 +14,7 @@ from fastrec.errors import (
 from fastrec.recorder import Recorder
 from fastrec.recording.reader import open
 from fastrec.recording.recovering.recover import recover
-from fastrec.records import Records
+from fastrec.records import Records, align
 from fastrec.records.comparing import diff
 from fastrec.replay import Player
 from fastrec.ring import Ring
@@ -45,6 +45,7 @@ __all__ = [
     "Schema",
     "SchemaError",
     "SourceError",
+    "align",
     "diff",
     "get_include",
     "linux",

@@ -20,7 +20,8 @@ from pathlib import Path
 import cffi
 import numpy as np
 import pytest
-from common import SCHEMA, check_records, raw
+from common import SCHEMA, check_records, raw, rows_of, sample
+from moments import Known, check_matched, check_rates, check_resampled
 from programs import build, load_apart
 from waiting import taken_away, until
 
@@ -77,6 +78,23 @@ def test_stored_records_keep_the_contract(tmp_path: Path, segment_bytes: int) ->
         lambda rows, store: recorded(tmp_path / f"{next(number)}.fastrec", rows, segment_bytes=segment_bytes),
         count=2500,
     )
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_questions_about_time(tmp_path: Path, stored: bool) -> None:
+    """The same of a live ring and of a recording."""
+    rows = sample(900)
+    records = recorded(
+        tmp_path / "r.fastrec" if stored else None, rows, **({"segment_bytes": 1 << 10} if stored else {})
+    )
+    names = {name: rows[name] for name in ("mode", "level", "total", "trace", "tag")}
+    known = Known(records, {name: rows_of(rows, states, range(900)) for name, states in names.items()})
+    check_resampled(known, ["mode", "level", "total", "tag"], 90_001, None, "2us")
+    check_rates(known, ["total", "mode"], 200_000, None, "2us")
+    other = known.part(2, 900, 7)
+    for direction in ("backward", "forward", "nearest"):
+        found = records.asof(other.records, direction=direction, tolerance="3us", max_gap="10us")
+        check_matched(found, other, rows["mono_ns"].tolist(), direction, 3_000, "10us")
 
 
 class TestRusage:

@@ -19,6 +19,17 @@ cdef extern from "fastrec/scan.h" nogil:
                       int64_t *out)
     size_t fr_silences(const unsigned char *rows, size_t stride, size_t time, size_t until, int64_t limit,
                        size_t start, size_t stop, int64_t *out)
+    ctypedef struct fr_ordered:
+        const unsigned char *rows
+        size_t stride  # bytes from one record to the next
+        size_t time  # where a stamp stands in a record
+        size_t until  # where it says when it was seen last
+        const int64_t *starts  # of each range of rows
+        const int64_t *stops  # where each ends
+        size_t ranges  # at least 1, none of them empty
+
+    void fr_before(const fr_ordered *o, const int64_t *times, size_t count, int equal, int64_t *out,
+                   int64_t *seen)
     size_t fr_code_slot(const fr_codes *c, uint64_t key)
     size_t fr_codes_of(fr_codes *c, const uint64_t *keys, size_t count, int64_t *out)
 

@@ -6,6 +6,18 @@ def changes(
 def silences(
     rows: Buffer, stride: int, time: int, until: int, limit: int, starts: Buffer, stops: Buffer, out: Buffer
 ) -> int: ...
+def before(
+    rows: Buffer,
+    stride: int,
+    time: int,
+    until: int,
+    starts: Buffer,
+    stops: Buffer,
+    times: Buffer,
+    equal: bool,
+    out: Buffer,
+    seen: Buffer,
+) -> None: ...
 
 @disjoint_base
 class Codes:

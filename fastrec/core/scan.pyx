@@ -63,6 +63,38 @@ def silences(const unsigned char[::1] rows not None, size_t stride, size_t time,
     return found
 
 
+def before(const unsigned char[::1] rows not None, size_t stride, size_t time, size_t until,
+           const int64_t[::1] starts not None, const int64_t[::1] stops not None,
+           const int64_t[::1] times not None, bint equal, int64_t[::1] out not None,
+           int64_t[::1] seen not None):
+    """Of each time, into `out`, the row behind the last that is stamped before it, or at it where `equal`;
+    into `seen` when that one was seen last. Without such a row: the first row, and 0.
+
+    Neither times nor the stamps of the ranges, in order, may fall: what comes out is of no use then, but lies
+    within the ranges.
+    """
+    cdef size_t count, most = 0
+    cdef Py_ssize_t i
+    cdef fr_ordered o
+    if time > stride or until > stride or stride - max(time, until) < 8:
+        raise ValueError(f"stamps at {time} and {until} of a record of {stride}")
+    count = rows.shape[0] // stride
+    if starts.shape[0] == 0 or starts.shape[0] != stops.shape[0]:
+        raise ValueError(f"{starts.shape[0]} to {stops.shape[0]}")
+    for i in range(starts.shape[0]):
+        if starts[i] < <int64_t> most or stops[i] <= starts[i] or <size_t> stops[i] > count:
+            raise ValueError(f"rows {starts[i]} to {stops[i]} of {count}")
+        most = stops[i]
+    if out.shape[0] != times.shape[0] or seen.shape[0] != times.shape[0]:
+        raise ValueError("no room for so many times")
+    if times.shape[0] == 0:
+        return
+    o.rows, o.stride, o.time, o.until = &rows[0], stride, time, until
+    o.starts, o.stops, o.ranges = &starts[0], &stops[0], starts.shape[0]
+    with nogil:
+        fr_before(&o, &times[0], times.shape[0], equal, &out[0], &seen[0])
+
+
 cdef class Codes:
     """Small numbers, from 0 on, for patterns of 64 bits, in the order in which they first came."""
 

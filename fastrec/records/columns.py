@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 
@@ -17,7 +17,17 @@ from fastrec.schema.readable import readable
 from fastrec.schema.states import own_bits
 from fastrec.schema.texts import Text
 
-__all__ = ["Column", "Columns", "Read", "Texts", "column_names", "elements", "has_column", "recorder_columns"]
+__all__ = [
+    "Column",
+    "Columns",
+    "Read",
+    "Texts",
+    "column_names",
+    "elements",
+    "has_column",
+    "recorder_columns",
+    "spare",
+]
 
 Read = Callable[[Span], np.ndarray]
 """From some rows to the values of a column in them."""
@@ -44,6 +54,13 @@ def elements(name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, tuple]]:
     """Every element of a column of arrays: what it is called, ``name[0]``, and the index of its values."""
     for place in np.ndindex(shape):
         yield name + "".join(f"[{index}]" for index in place), (slice(None), *place)
+
+
+def spare(name: str, taken: Collection[str]) -> str:
+    """A name for what stands beside the columns: with as many ``_`` behind it as keep it from theirs."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 class Texts:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastrec.errors import FastrecError, FormatError
+from fastrec.errors import FastrecError, FormatError, RecordingError, SchemaError
 from fastrec.records.chunks import join_rows
 from fastrec.records.columns import Columns, column_names
 from fastrec.records.rows import Rows
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
-from fastrec.times import format_duration
+from fastrec.times import Clock, format_duration
 
 if TYPE_CHECKING:
     import pandas
@@ -38,6 +38,7 @@ class Exits:
     name: str
     schema: Schema
     store: Store
+    clock: Clock | None
     _rows: Rows
     _columns: Columns
     _gaps: np.ndarray
@@ -74,6 +75,38 @@ class Exits:
         """
         asked = names or column_names(self.schema, self.store)
         return {name: self._columns.readable(name) for name in asked}
+
+    def dates(self, stamps: np.ndarray | None = None) -> np.ndarray:
+        """Stamps as wall time, by the recorded readings of the clocks.
+
+        Parameters
+        ----------
+        stamps : ndarray of int64, optional
+            Of any answer, ns: ``r.dates(r.transitions("mode")["time"])``. Default: those of these records.
+
+        Returns
+        -------
+        ndarray of datetime64[ns], of the same shape
+            UTC, as NumPy's dates have no zone; ``r.clock.zone`` is where it was recorded.
+
+        Raises
+        ------
+        RecordingError
+            If there is no clock reading, or one puts a stamp where 64 bits do not reach: before 1677 or after
+            2262.
+        SchemaError
+            If these are no stamps.
+        """
+        if stamps is None:
+            stamps = self["mono_ns"]
+        stamps = np.asarray(stamps)
+        if stamps.dtype.kind not in "iu":
+            raise SchemaError(f"stamps are whole numbers of ns, not {stamps.dtype}")
+        if self.clock is None:
+            raise RecordingError(
+                f"no clock reading says when {self.name!r} was recorded, so dates are unknown"
+            )
+        return self.clock.walls(stamps.ravel()).view("M8[ns]").reshape(stamps.shape)
 
     def to_numpy(self) -> np.ndarray:
         """All records as one new array.

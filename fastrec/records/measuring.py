@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,10 +12,12 @@ from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column, Columns, Texts
 from fastrec.records.ranges import inside
 from fastrec.records.rows import Rows, Span
-from fastrec.records.sums import SUM_DTYPE, exact, pieces, total
+from fastrec.records.states import State
+from fastrec.records.sums import SUM_DTYPE, exact, physical_ends, pieces, total
+from fastrec.records.windows import by_state
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import Store
-from fastrec.schema.readable import is_scaled, native, parts_of, physical
+from fastrec.schema.readable import is_scaled, native, parts_of
 
 __all__ = ["Measuring"]
 
@@ -38,6 +41,12 @@ _BUCKET = np.dtype(
         ("max", "<u8"),
     ]
 )
+
+
+def _run_dtype(state: State) -> np.dtype:
+    """Of a run of a state in `Records.downsample`."""
+    dtype = [("start", "<i8"), ("end", "<i8"), ("records", "<i8"), ("state", *state), ("intervals", "<i8")]
+    return np.dtype(dtype)
 
 
 class Measuring:
@@ -95,39 +104,54 @@ class Measuring:
             if count > 0:
                 kind = f"<{column.load.kind}8"
                 ends = sums["min"].view(kind).min(keepdims=True), sums["max"].view(kind).max(keepdims=True)
-                row["min"], row["max"] = (one.item() for one in _physical(column.field, *ends))
+                row["min"], row["max"] = (one.item() for one in physical_ends(column.field, *ends))
                 whole = sum(total(chunk, part, column) for chunk, part in parts)
                 row["mean"] = _mean(whole, count, column.field)
         return found
 
-    def downsample(self, points: int, field: str) -> np.ndarray:
-        """A number in the course of time, in fewer points: no spike is lost.
+    def downsample(
+        self, points: int, field: str, max_gap: str | int | dt.timedelta | None = None
+    ) -> np.ndarray:
+        """A field in the course of time, in fewer points: no spike and no state is lost.
 
         Parameters
         ----------
         points : int
-            Stretches of equal time into which the time from the first record to the last is divided. Where
-            they are as long as `ZONE` records four times and more, each begins with a zone, so that records
-            need not be read.
+            Stretches of equal time into which the time from the first record to the last is divided. Of
+            numbers where they are as long as `ZONE` records four times and more, each begins with a zone, so
+            that records need not be read.
         field : str
-            As in `describe`.
+            A number as in `describe`, or what has states: a field with labels, a text, characters, an array.
+        max_gap : str or timedelta, optional
+            Of states, as for `intervals`.
 
         Returns
         -------
         structured ndarray, shape (n,)
-            A row per stretch that has records: ``start``, ``end`` i8, ns at which the earliest was seen, and
-            the latest was seen last; ``records`` i8; ``min`` and ``max``: physical values in native byte
-            order, NaN aside; NaN where there is no other.
+            Of numbers a row per stretch that has records: ``start``, ``end`` i8, ns at which the earliest was
+            seen, and the latest was seen last; ``records`` i8; ``min`` and ``max``: physical values in native
+            byte order, NaN aside; NaN where there is no other.
+
+            Of states a row per run: ``start``, ``end``, ``records``; ``state`` as in `transitions`;
+            ``intervals`` i8. A run is one of the `intervals`, or those of one state that begin in one
+            stretch, from the start of the first to the end of the last: a state that lasts is one run however
+            long, and however often states change in a stretch, each has a run in it. Rows are in order of
+            their stretch, then of their start.
 
         Raises
         ------
         SchemaError
-            If there is no such field, it is no number, or `points` is below 1 or above 2**24.
+            If there is no such field, or `points` is below 1 or above 2**24.
         """
         count = isinstance(points, int | np.integer) and not isinstance(points, bool)
         if not count or not 1 <= points <= _POINTS:
             raise SchemaError(f"downsample() takes a count of points, 1 to {_POINTS:,}, not {points!r:.40}")
-        column = self._numeric(field)
+        column, texts, state = self._asked_of(field)
+        if column.load is None or column.field.labels is not None:
+            found = np.concatenate(
+                [np.empty(0, _run_dtype(state)), *self._runs(int(points), column, state, max_gap)]
+            )
+            return self._spelled(found, column, texts, "state")
         found = [part for part in self._buckets(column, int(points)) if len(part)]
         raw = np.dtype(f"<{column.load.kind}8")
         number = np.dtype(np.float64) if is_scaled(column.field) else column.field.dtype.newbyteorder("=")
@@ -148,7 +172,7 @@ class Measuring:
         if raw.kind == "f":
             nothing = least > most
             least[nothing] = most[nothing] = np.nan
-        line["min"], line["max"] = _physical(column.field, least, most)
+        line["min"], line["max"] = physical_ends(column.field, least, most)
         return line
 
     def _numeric(self, name: str) -> Column:
@@ -158,6 +182,33 @@ class Measuring:
             what = "a text" if field.text else f"{field.dtype} of shape {field.shape}"
             raise SchemaError(f"{name!r:.80} is no number, but {what}")
         return column
+
+    def _runs(
+        self, points: int, column: Column, state: State, max_gap: str | int | dt.timedelta | None
+    ) -> Iterator[np.ndarray]:
+        """Intervals joined by state where they begin in one bucket: ndarray of `_run_dtype`."""
+        if not len(self._rows):
+            return
+        edges = _edges(self._rows.t_first, self.latest, points)
+        held = np.empty(0, _run_dtype(state))  # what began in the last bucket so far
+        reached = 0
+        for some in self._intervals(column, max_gap):
+            # Where stamps fall, the time goes on from the latest.
+            bucket = np.maximum(np.maximum.accumulate(_bucket(edges, some.start)), reached)
+            rows = np.empty(len(held) + len(bucket), held.dtype)
+            rows[: len(held)] = held
+            for name in ("start", "end", "records", "state"):
+                rows[name][len(held) :] = getattr(some, name)
+            rows["intervals"][len(held) :] = 1
+            bucket = np.append(np.full(len(held), reached), bucket)
+            found = by_state(bucket, rows["state"], state, rows["records"], rows["intervals"])
+            joined = rows[found.first]
+            joined["end"], (joined["records"], joined["intervals"]) = rows["end"][found.last], found.sums
+            reached = int(bucket[-1])
+            begun = found.window == reached
+            yield joined[~begun]
+            held = joined[begun]
+        yield held
 
     def _buckets(self, column: Column, points: int) -> Iterator[np.ndarray]:
         """Pieces of records, each in one bucket of time: ndarray of `_BUCKET`."""
@@ -224,12 +275,6 @@ def _cut(span: Span, column: Column, edges: np.ndarray, until: str) -> Iterator[
         found["min"] = np.minimum.reduceat(least, first).view(np.uint64)
         found["max"] = np.maximum.reduceat(most, first).view(np.uint64)
         yield found
-
-
-def _physical(field: Field, least: np.ndarray, most: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Physical values of the ends; a scale below 0 turns them round."""
-    ends = [physical(field, one.astype(field.dtype)) for one in (least, most)]
-    return tuple(ends if field.scale > 0 else reversed(ends))
 
 
 def _mean(whole: int | float, polls: int, field: Field) -> float:

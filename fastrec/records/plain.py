@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from fastrec.errors import RecordingError
-from fastrec.records.columns import column_names
+from fastrec.records.columns import column_names, spare
 from fastrec.records.records import Records
 from fastrec.schema.texts import LOST
 from fastrec.times import Clock
@@ -36,13 +36,6 @@ def plain(values: np.ndarray) -> list:
     if kind == "V":
         return [bytes(value).hex() for value in values]
     return values.tolist()
-
-
-def spare(name: str, taken: Collection[str]) -> str:
-    """A name for what stands beside the columns: with as many ``_`` behind it as keep it from theirs."""
-    while name in taken:
-        name += "_"
-    return name
 
 
 def headings(records: Records, names: Sequence[str], *, raw: bool = False) -> list[str]:

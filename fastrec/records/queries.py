@@ -98,6 +98,11 @@ class Intervals(NamedTuple):
     opened: np.ndarray
     closed: np.ndarray
 
+    @property
+    def inclusive(self) -> np.ndarray:
+        """Which of them still held at their `end`, where no other state began: ndarray of bool."""
+        return self.closed > _CHANGE
+
 
 class _Borders(NamedTuple):
     """Rows at which one interval opens, and where the one before it ends."""

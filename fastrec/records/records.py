@@ -12,13 +12,17 @@ import numpy as np
 
 from fastrec.errors import SchemaError
 from fastrec.expressions.binding import bind
+from fastrec.records.aligning import Aligning
 from fastrec.records.asking import Asking
 from fastrec.records.chunks import BLOCK, Chunk, copy_of
 from fastrec.records.columns import Columns
 from fastrec.records.conditions import Meeting
 from fastrec.records.exits import Exits
+from fastrec.records.expanding import Expanding
 from fastrec.records.following import Begin, Follows
 from fastrec.records.measuring import Measuring
+from fastrec.records.rates import Rates
+from fastrec.records.resampling import Resampling
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
@@ -30,7 +34,7 @@ __all__ = ["Records"]
 _FOREVER = 2**63
 
 
-class Records(Asking, Measuring, Exits, Follows):
+class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, Follows):
     """Records of one channel, in the order of their numbers.
 
     Slicing and `between` copy nothing. Columns are gathered when they are asked for; the newest 64 MiB of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +53,19 @@ class Span(NamedTuple):
         for cut in np.flatnonzero((starts > times.starts) | (stops < times.stops)):
             most[cut] = chunk.rows(int(starts[cut]), int(stops[cut]))["mono_ns"].max()
         return int(most.max())
+
+    @property
+    def ordered(self) -> bool:
+        """Whether no stamp is smaller than the one before it; by an index where there is one."""
+        if self.chunk.ordered:
+            return True
+        last = None
+        for block in self.blocks():
+            stamps = block.rows()["mono_ns"]
+            if (stamps[1:] < stamps[:-1]).any() or (last is not None and stamps[0] < last):
+                return False
+            last = stamps[-1]
+        return True
 
     def pick(
         self, places: np.ndarray, stamps: np.ndarray | None = None, rows: np.ndarray | None = None
@@ -143,6 +157,49 @@ class Rows:
     def number(self, place: int) -> np.uint64:
         """Number of the row at a place."""
         return self.at(place).numbers()[0]
+
+    def shift(self, number: int) -> int:
+        """What leads from a place here to one in the chunk of a span."""
+        return self.spans[number].stop - self._ends[number]
+
+    def divided(self, places: np.ndarray) -> list[slice]:
+        """Of each span which of some places, increasing, lie in it."""
+        self.reach(_FOREVER)
+        cuts = [0, *np.searchsorted(places, self._ends).tolist()]
+        return [slice(begin, end) for begin, end in pairwise(cuts)]
+
+    def taken(self, places: np.ndarray, name: str) -> np.ndarray:
+        """One of the recorder's columns at some places, increasing: ndarray of int64."""
+        found = np.empty(len(places), np.int64)
+        for number, within in enumerate(self.divided(places)):
+            if within.start < within.stop:
+                found[within] = self.spans[number].chunk.at(places[within] + self.shift(number), name)
+        return found
+
+    def pick(self, places: np.ndarray) -> Rows:
+        """The rows at some places, never decreasing; one that comes several times is there as often."""
+        found = []
+        for number, within in enumerate(self.divided(places)):
+            if within.start < within.stop:
+                picked = Selection(self.spans[number].chunk, places[within] + self.shift(number))
+                found.append(Span(picked, 0, len(picked)))
+        return Rows(found)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether no stamp is smaller than the one before it."""
+        for number, span in enumerate(self.spans):
+            if not span.ordered:
+                return False
+            if number and self._edge_stamp(number - 1, last=True) > self._edge_stamp(number, last=False):
+                return False
+        return True
+
+    def _edge_stamp(self, number: int, *, last: bool) -> int:
+        """Stamp of the first or the last row of a span."""
+        span = self.spans[number]
+        place = span.stop - 1 if last else span.start
+        return int(span.chunk.at(np.array([place]), "mono_ns")[0])
 
     @property
     def t_first(self) -> int:

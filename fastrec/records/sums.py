@@ -11,9 +11,10 @@ from fastrec.records.chunks import BLOCK, ZONE, Chunk
 from fastrec.records.columns import Column
 from fastrec.records.ranges import divided
 from fastrec.records.rows import Span
-from fastrec.schema.readable import native
+from fastrec.schema import Field
+from fastrec.schema.readable import native, physical
 
-__all__ = ["SUM_DTYPE", "exact", "pieces", "total"]
+__all__ = ["SUM_DTYPE", "exact", "physical_ends", "pieces", "total", "widths_fit"]
 
 SUM_DTYPE = np.dtype(
     [
@@ -86,7 +87,7 @@ def total(chunk: Chunk, found: np.ndarray, column: Column) -> int | float:
             return float(found["sum"].view("<f8").sum())
     # Sums are kept modulo 2**64. What is above `polls` times the smallest is known where it is less; where
     # it may be more the numbers themselves are asked.
-    narrow = _fits(found["max"] - found["min"], found["polls"])
+    narrow = widths_fit(found["min"], found["max"], found["polls"])
     wide = (
         _of_rows(chunk.rows(start, min(start + BLOCK, stop)), column)
         for begin, stop in found[["start", "stop"]][~narrow].tolist()
@@ -118,6 +119,11 @@ def _weighted(values: np.ndarray, weights: np.ndarray) -> int:
     return int(np.dot(weights.astype(object), values.astype(object)))
 
 
+def widths_fit(least: np.ndarray, most: np.ndarray, polls: np.ndarray) -> np.ndarray:
+    """Of which zones a sum of integers modulo 2**64 tells the sum; all of them are patterns of 8 bytes."""
+    return _fits(most - least, polls)
+
+
 def _fits(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Which products of these are surely below 2**64."""
     return one.astype(np.float64) * other.astype(np.float64) < 2.0**63
@@ -126,3 +132,9 @@ def _fits(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def exact(numbers: np.ndarray) -> int:
     """Sum of numbers of 64 bits, beyond 64 bits."""
     return (int((numbers >> np.uint64(32)).sum()) << 32) + int((numbers & np.uint64(0xFFFF_FFFF)).sum())
+
+
+def physical_ends(field: Field, least: np.ndarray, most: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Physical values of the ends; a scale below 0 turns them round."""
+    ends = [physical(field, one.astype(field.dtype)) for one in (least, most)]
+    return tuple(ends if field.scale > 0 else reversed(ends))

@@ -8,7 +8,7 @@ from time import process_time_ns
 import numpy as np
 import pytest
 
-from fastrec.core.scan import Codes, changes, silences
+from fastrec.core.scan import Codes, before, changes, silences
 
 STRIDE = 24
 
@@ -94,6 +94,87 @@ def test_silences_are_the_distances_that_are_longer(places: tuple[int, int]) -> 
         assert asked(silences, bytes(rows), STRIDE, time, until, limit, ranges=ranges) == expected
         found += len(expected)
     assert found > 5
+
+
+def row_before(
+    rows: bytes, ranges: list[tuple[int, int]], times: list[int], *, equal: bool
+) -> tuple[list[int], list[int]]:
+    out, seen = (np.full(len(times) + 1, -7, np.int64) for _ in "ab")
+    where = (np.array([one[side] for one in ranges], np.int64) for side in (0, 1))
+    before(rows, STRIDE, 3, 11, *where, np.array(times, np.int64), equal, out[:-1], seen[:-1])
+    assert out[-1] == seen[-1] == -7, "beyond what it looked at"
+    return out[:-1].tolist(), seen[:-1].tolist()
+
+
+@pytest.mark.parametrize("equal", [False, True])
+@pytest.mark.parametrize("step", [1, 5, 1_000])
+def test_the_row_before_each_time(step: int, equal: bool) -> None:
+    """Times that are dense, and sparse ones; several ranges, and rows between them that nobody asked for."""
+    chance = random.Random(f"{step} {equal}")
+    for count in (1, 2, 3, 40, 300):
+        stamps, now = [], -(2**63)
+        for _ in range(count):
+            stamps.append(now)
+            now += chance.choice([0, 1, 3, 3, 40])
+        if count > 3:
+            stamps[-1] = 2**63 - 1
+        rows = bytearray(chance.randbytes(count * STRIDE))
+        for row, stamp in enumerate(stamps):
+            rows[row * STRIDE + 3 : row * STRIDE + 11] = stamp.to_bytes(8, "little", signed=True)
+        untils = [
+            int.from_bytes(rows[n * STRIDE + 11 : n * STRIDE + 19], "little", signed=True)
+            for n in range(count)
+        ]
+        edges = sorted(chance.sample(range(count + 1), min(count + 1, 2 * chance.randint(1, 4)) // 2 * 2))
+        ranges = list(zip(edges[::2], edges[1::2], strict=True))
+        inside = [row for start, stop in ranges for row in range(start, stop)]
+        times = sorted(chance.choice(stamps) + chance.choice([0, 0, 1, 2]) for _ in range(0, 400, step))
+        times = [*(min(time, 2**63 - 1) for time in times), 2**63 - 1]
+        expected = []
+        for time in times:
+            some = [row for row in inside if stamps[row] < time or (equal and stamps[row] == time)]
+            expected.append((some[-1] + 1, untils[some[-1]]) if some else (inside[0], 0))
+        assert list(zip(*row_before(bytes(rows), ranges, times, equal=equal), strict=True)) == expected
+
+
+def test_the_row_before_where_stamps_or_times_fall_lies_within_the_ranges() -> None:
+    chance = random.Random(7)
+    for _ in range(50):
+        rows = chance.randbytes(30 * STRIDE)
+        edges = sorted(chance.sample(range(31), 6))
+        ranges = list(zip(edges[::2], edges[1::2], strict=True))
+        times = [chance.randrange(-(2**63), 2**63) for _ in range(40)]
+        out, _ = row_before(rows, ranges, times, equal=True)
+        assert all(any(start <= row <= stop for start, stop in ranges) for row in out)
+
+
+@pytest.mark.parametrize(
+    ("stride", "time", "until", "starts", "stops", "room"),
+    [
+        (0, 0, 0, [0], [1], 3),
+        (STRIDE, STRIDE - 7, 0, [0], [1], 3),
+        (STRIDE, 0, STRIDE - 7, [0], [1], 3),
+        (STRIDE, 2**64 - 1, 0, [0], [1], 3),
+        (STRIDE, 0, 8, [], [], 3),
+        (STRIDE, 0, 8, [0], [1, 2], 3),
+        (STRIDE, 0, 8, [-1], [1], 3),
+        (STRIDE, 0, 8, [0], [11], 3),
+        (STRIDE, 0, 8, [3], [3], 3),
+        (STRIDE, 0, 8, [3], [2], 3),
+        (STRIDE, 0, 8, [0, 2], [3, 5], 3),
+        (STRIDE, 0, 8, [0], [1], 2),
+        (STRIDE, 0, 8, [0], [1], 4),
+    ],
+)
+def test_ranges_that_have_no_row_before_are_refused(
+    stride: int, time: int, until: int, starts: list[int], stops: list[int], room: int
+) -> None:
+    times, ranges = np.arange(3), (np.array(starts, np.int64), np.array(stops, np.int64))
+    for rooms in ((room, 3), (3, room)):
+        out = [np.full(one, -7, np.int64) for one in rooms]
+        with pytest.raises(ValueError, match=r"stamps|rows|room|to"):
+            before(ROWS, stride, time, until, *ranges, times, True, *out)
+        assert all((one == -7).all() for one in out)
 
 
 def test_codes_are_those_of_a_dict() -> None:
@@ -183,4 +264,5 @@ def test_nothing_at_all() -> None:
     assert changes(b"", 8, 0, 8, 0, none, none, out) == 0
     assert silences(b"", 8, 0, 0, 5, none, none, out) == 0
     assert changes(ROWS, STRIDE, 0, 8, 0, np.array([4]), np.array([4]), out) == 0
+    before(ROWS, STRIDE, 0, 8, np.array([4]), np.array([5]), none, False, out, out)
     Codes().of(np.empty(0, np.uint64), out)

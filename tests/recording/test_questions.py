@@ -24,14 +24,15 @@ from common import (
     same,
 )
 from everything import everything, payloads, scalars
+from moments import Known, check_expanded, check_matched, check_rates, check_resampled, expanded
 from recording import samples, steady
 from recording.steady import NAMES, meant
 from recording.writer import Folder, Segment
 
 import fastrec as fr
-from fastrec.errors import CorruptionError
+from fastrec.errors import CorruptionError, SchemaError
 from fastrec.recording import fetching, layout, opening, reader
-from fastrec.records import Records, chunks, ranges, rows, runs
+from fastrec.records import Records, chunks, locating, ranges, resampling, rows, runs
 
 SILENCES = {"20us": (20_000, False), "1s": (10**9, False), 0: (None, True), None: (None, True)}
 """By `max_gap`: where the oracle breaks; these channels have no rate."""
@@ -120,6 +121,44 @@ def test_of_parts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
         assert part.seq.tolist() == [made.numbers[place] for place in places]
         for name in chance.sample(NAMES, 2):
             check(name, part, made.rows(name, places), made.gaps, [chance.choice(["20us", "1s"]), 0])
+
+
+def known_of(made: steady.Made) -> Known:
+    records = reader.open(made.root)["one"]
+    return Known(records, {name: made.rows(name, range(len(made.numbers))) for name in NAMES}, meant)
+
+
+@pytest.mark.parametrize(("seed", "store"), RECORDINGS[1::5])
+def test_questions_about_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, store: str) -> None:
+    """Windows that hold whole zones, and windows that do not; other channels at the times of this one."""
+    chance = random.Random(f"time {seed} {store}")
+    little(monkeypatch, chance)
+    for module in (locating, resampling):
+        monkeypatch.setattr(module, "BLOCK", chunks.BLOCK)
+    known = known_of(steady.made(tmp_path / "r", seed, store))
+    low, high = sorted(chance.randrange(len(known.records)) for _ in "ab")
+    other = known_of(steady.made(tmp_path / "other", seed + 1, store))
+    max_gap = chance.choice(["20us", 0, None])
+    direction, tolerance = chance.choice(["backward", "forward", "nearest"]), chance.choice([None, 9])
+    for some in (known, known.part(low, high)):
+        asking = some.records[:: 1 + len(some.records) // 40]
+        how = {"direction": direction, "max_gap": max_gap}
+        limit = None if tolerance is None else f"{tolerance}ns"
+        found = asking.asof(other.records, tolerance=limit, **how)
+        names = chance.sample(NAMES, 3)
+        few = other._replace(rows={name: other.rows[name] for name in names})
+        check_matched(found, few, asking["mono_ns"].tolist(), direction, tolerance, max_gap)
+        times = [row.time for row in some.any_rows]
+        if any(one > two for one, two in pairwise(times)):
+            with pytest.raises(SchemaError, match="run backwards"):
+                some.records.resample("1s")
+            continue
+        length = max(times[-1] - times[0], 1)
+        for parts in (1, 3, 11):
+            check_resampled(some, names, -(-length // parts), None, max_gap)
+        numbers = [name for name in ("big", "mode", "low", "level", "far") if some.numbers(name)]
+        check_rates(some, chance.sample(numbers, 2), chance.choice([None, length // 5 + 1]), None, max_gap)
+    check_expanded(expanded(known.part(low, min(high, low + 700))))
 
 
 @pytest.mark.parametrize("became", ["absent", "flipped", "header", "short", "foreign", "link"])
@@ -332,3 +371,50 @@ def test_only_the_ends_and_what_changes_are_read(tmp_path: Path) -> None:
     ]
     with pytest.raises(CorruptionError, match="do not match their checksum"):
         records[2_000:2_010].to_numpy()
+
+
+def test_windows_of_whole_zones_are_not_read(tmp_path: Path) -> None:
+    """All records are destroyed but those of the zones in which a window ends."""
+    count, zone = 64 * 1_024, 1_024
+    with fr.Recorder(tmp_path / "run.fastrec") as rec:
+        channel = rec.add("one", schema=np.dtype([("n", "<i4"), ("x", "<f8")]), capacity=2**17)
+        values = np.zeros(count, [("n", "<i4"), ("x", "<f8")])
+        values["n"], values["x"] = np.arange(count) - 9, np.arange(count) / 4
+        channel.extend(values, np.arange(count) * 1_000 + 10**12)
+    records = reader.open(tmp_path / "run.fastrec")["one"]
+    wanted = records.resample("20500us", {"n": ["min", "max", "mean", "last"], "x": "mean"}, max_gap="1h")
+    path = tmp_path / "run.fastrec/channels/one/records.000000.npy"
+    mapped = np.load(path, mmap_mode="r+")
+    for first, stop in ((1, 20), (21, 40), (41, 60), (61, 63)):
+        mapped[first * zone : stop * zone].view(np.uint8)[:] = 0xAA
+    mapped.flush()
+    records = reader.open(tmp_path / "run.fastrec")["one"]
+    hows = {"n": ["min", "max", "mean"], "x": "mean"}
+    found = records.resample("20500us", hows, max_gap="1h")
+    assert found["polls"].tolist() == [20_500, 20_500, 20_500, 4_036]
+    for name in ("min", "max", "mean"):
+        assert found["n"][name].tolist() == wanted["n"][name].tolist()
+    np.testing.assert_allclose(found["x"]["mean"], wanted["x"]["mean"], rtol=1e-15)
+    with pytest.raises(CorruptionError):
+        records.resample("10ms", hows)
+
+
+def test_only_blocks_in_which_a_time_lies_are_read(tmp_path: Path) -> None:
+    count = 64 * 1_024
+    with fr.Recorder(tmp_path / "run.fastrec") as rec:
+        for name in "ab":
+            channel = rec.add(name, schema=np.dtype([("n", "<i4")]), capacity=2**17)
+            channel.extend(np.arange(count).astype([("n", "<i4")]), np.arange(count) * 1_000 + 10**12)
+    few = reader.open(tmp_path / "run.fastrec")["a"][5::20_000]
+    path = tmp_path / "run.fastrec/channels/b/records.000000.npy"
+    mapped = np.load(path, mmap_mode="r+")
+    for zone in range(1, 63):
+        if zone not in (20_005 // 1_024, 40_005 // 1_024, 60_005 // 1_024):
+            mapped[zone * 1_024 : (zone + 1) * 1_024].view(np.uint8)[:] = 0xAA
+    mapped.flush()
+    other = reader.open(tmp_path / "run.fastrec")["b"]
+    for direction in ("backward", "forward", "nearest"):
+        found = few.asof(other, direction=direction, max_gap="1h")
+        assert found["n"].tolist() == [5, 20_005, 40_005, 60_005]
+    with pytest.raises(CorruptionError):
+        few.asof(other[30_000:50_000:1_000], max_gap="1h")

@@ -7,7 +7,7 @@ import math
 import shutil
 import struct
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -15,10 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from common import SCHEMA, gaps, naive_at, rows_of, sample
+from common import SCHEMA, gaps, naive_at, naive_intervals, rows_of, same, sample
 from everything import SCALES, everything, payloads, scalars
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from recording.samples import HELD, PERIOD, STATUS, held, held_channel, status, status_channel
 from recording.writer import CREATED_NS, START_NS, Folder
+from sequences import MAX_GAPS, sequences
 
 from fastrec.errors import CorruptionError, SchemaError
 from fastrec.recording import reader
@@ -281,6 +284,9 @@ class TestDescribe:
             records = made(blank(count, schema), schema)
             with pytest.raises(SchemaError, match=message):
                 records.describe(name)
+            if isinstance(name, str) and "is no number" in message:
+                records.downsample(3, name)  # but it has states
+                continue
             with pytest.raises(SchemaError, match=message):
                 records.downsample(3, name)
 
@@ -385,6 +391,80 @@ class TestDownsample:
             buckets = naive_buckets(array["mono_ns"].tolist(), points)
             wanted = naive_points(array, [0, 1, 2, 3], buckets)
             check_points(made(array, SCHEMA).downsample(np.int64(points), "total"), wanted)
+
+
+class Edges(Sequence[int]):
+    """Where stretches of equal time begin; there may be millions of them."""
+
+    def __init__(self, first: int, length: int, points: int) -> None:
+        self.first, self.length, self.points = first, length, points
+
+    def __len__(self) -> int:
+        return self.points
+
+    def __getitem__(self, place: int) -> int:
+        return self.first + self.length * place // self.points
+
+
+def naive_runs(times: list[int], found: list[dict], points: int) -> list[tuple]:
+    """Intervals joined by state where they begin in one stretch of time."""
+    if not found:
+        return []
+    first, length = times[0], max(times) - times[0] + 1
+    edges = Edges(first, length, points)
+    runs: list[list] = []
+    reached = 0
+    for one in found:
+        reached = max(reached, bisect_right(edges, one["start"]) - 1)
+        run = next((run for run in runs if run[0] == reached and same(run[4], one["state"])), None)
+        if run is None:
+            runs.append([reached, one["start"], one["end"], one["records"], one["state"], 1])
+        else:
+            run[2], run[3], run[5] = one["end"], run[3] + one["records"], run[5] + 1
+    return [tuple(run[1:]) for run in runs]
+
+
+class TestRunsOfStates:
+    @settings(max_examples=40)
+    @given(st.data())
+    def test_every_interval_is_in_a_run(self, data: st.DataObject) -> None:
+        given = data.draw(sequences(falling=data.draw(st.booleans())))
+        given = given.part(*data.draw(st.sampled_from([(0, 24), (2, 20), (0, 24, 3)])))
+        points = data.draw(st.sampled_from([1, 2, 5, 64, 2**24]))
+        max_gap = data.draw(st.sampled_from(MAX_GAPS))
+        some = data.draw(st.sampled_from([3, 65_536]))
+        for name in ("mode", "url", "tag", "trace"):
+            intervals = naive_intervals(given.rows[name], given.records.gaps, *given.breaking(max_gap))
+            with pytest.MonkeyPatch.context() as patch:
+                for one in (rows, chunks):
+                    patch.setattr(one, "BLOCK", some)
+                found = given.records.downsample(points, name, max_gap)
+            wanted = naive_runs(given.records["mono_ns"].tolist(), intervals, points)
+            assert len(found) == len(wanted)
+            for row, run in zip(found.tolist(), wanted, strict=True):
+                state = row[3].tolist() if isinstance(row[3], np.ndarray) else row[3]
+                assert (*row[:3], row[4]) == (*run[:3], run[4]) and same(state, run[3])
+
+    def test_nothing(self) -> None:
+        array = blank(3, SCHEMA)
+        records = made(array, SCHEMA)
+        for name in ("mode", "tag", "trace"):
+            full = records.downsample(5, name)
+            assert full.dtype.names == ("start", "end", "records", "state", "intervals") and len(full)
+            for empty in (records[1:1], records.between(0, 1)):
+                assert empty.downsample(5, name).dtype == full.dtype and not len(empty.downsample(5, name))
+
+    def test_a_state_that_lasts_is_one_run_however_many_points(self) -> None:
+        array = blank(9_000, SCHEMA)
+        array["mono_ns"] = np.arange(9_000) * 10
+        array["mode"][4_000:4_003] = [1, 2, 1]
+        found = made(array, SCHEMA).downsample(100, "mode", "1s")
+        assert found.tolist() == [
+            (0, 40_000, 4_000, 0, 1),
+            (40_000, 40_030, 2, 1, 2),
+            (40_010, 40_020, 1, 2, 1),
+            (40_030, 89_990, 4_997, 0, 1),
+        ]
 
 
 class Stored(NamedTuple):

@@ -178,6 +178,11 @@ def look_at(records: Records) -> None:
         lambda: records.at("+1ms").seq,
         lambda: records.describe(),
         lambda: records.downsample(7, "mono_ns"),
+        lambda: records.downsample(7, last),
+        lambda: records[:50].resample("1ms"),
+        lambda: records.rate(every="1s"),
+        lambda: records.asof(records[::3], direction="nearest")[last],
+        lambda: records.expand()[:9].decode(),
         lambda: records.where(f"{first} != 0 or changed({last})").seq,
     ):
         with suppress(fr.FastrecError):

@@ -79,6 +79,65 @@ static inline size_t fr_silences(const unsigned char *rows, size_t stride, size_
     return found;
 }
 
+/* Ranges of rows that `fr_before` goes through; stamps never fall. */
+typedef struct fr_ordered {
+    const unsigned char *rows;
+    size_t stride;
+    size_t time;  /* where a stamp stands in a record */
+    size_t until; /* where it says when it was seen last */
+    const int64_t *starts;
+    const int64_t *stops;
+    size_t ranges; /* at least 1, none of them empty */
+} fr_ordered;
+
+static inline int64_t fr_stamp(const fr_ordered *o, size_t row, size_t offset)
+{
+    int64_t stamp;
+    memcpy(&stamp, o->rows + row * o->stride + offset, 8);
+    return stamp;
+}
+
+/* Of each time, which never fall either, the row behind the last that is stamped before it, or at it where
+ * `equal`, and when that one was seen last. Without such a row: the first row, and nothing. */
+static inline void fr_before(const fr_ordered *o, const int64_t *times, size_t count, int equal, int64_t *out,
+                             int64_t *seen)
+{
+    size_t i, range = 0, at = (size_t)o->starts[0], stop = (size_t)o->stops[0];
+    int64_t last = 0;
+    for (i = 0; i < count; i++) {
+        const int64_t limit = equal ? times[i] : times[i] - (times[i] > INT64_MIN);
+        const int none = !equal && times[i] == INT64_MIN;
+#define FR_BEFORE(row) (fr_stamp(o, row, o->time) <= limit)
+        while (!none) {
+            /* The row is near where times are dense; where they are not, steps double. */
+            size_t low = at, step = 1;
+            while (low < stop && FR_BEFORE(low)) {
+                at = low + 1;
+                low += step;
+                step *= 2;
+            }
+            low = low < stop ? low : stop;
+            while (at < low) {
+                const size_t middle = at + (low - at) / 2;
+                if (FR_BEFORE(middle))
+                    at = middle + 1;
+                else
+                    low = middle;
+            }
+            if (at < stop || range + 1 == o->ranges || !FR_BEFORE((size_t)o->starts[range + 1]))
+                break;
+            range++;
+            at = (size_t)o->starts[range];
+            stop = (size_t)o->stops[range];
+        }
+#undef FR_BEFORE
+        if (at > (size_t)o->starts[range])
+            last = fr_stamp(o, at - 1, o->until);
+        out[i] = (int64_t)at;
+        seen[i] = last;
+    }
+}
+
 /* Small numbers for patterns of 64 bits, in the order in which they first came: open addressing. */
 typedef struct fr_codes {
     uint64_t *key;   /* of each slot */
