@@ -34,6 +34,8 @@ from fastrec.errors import CorruptionError, SchemaError
 from fastrec.recording import fetching, layout, opening, reader
 from fastrec.records import Records, chunks, locating, ranges, resampling, rows, runs
 
+pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
+
 SILENCES = {"20us": (20_000, False), "1s": (10**9, False), 0: (None, True), None: (None, True)}
 """By `max_gap`: where the oracle breaks; these channels have no rate."""
 

@@ -14,6 +14,8 @@ import fastrec as fr
 from fastrec.errors import SchemaError
 from fastrec.records import ArrayChunk, Records, chunks, locating, rows
 
+pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
+
 DIRECTIONS = ["backward", "forward", "nearest"]
 
 

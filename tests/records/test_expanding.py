@@ -15,6 +15,8 @@ from fastrec.records import ArrayChunk, Records, chunks, expanding, rows
 from fastrec.records.expanding import passed
 from fastrec.schema.gaps import GAP_DTYPE
 
+pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
+
 
 @pytest.fixture(autouse=True, params=[65_536, 3])
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from fastrec.records import ArrayChunk, Records, chunks, resampling, rows
 from fastrec.schema import Schema
 from fastrec.schema.gaps import Cause
 
+pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
+
 
 @pytest.fixture(autouse=True, params=[65_536, 3])
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:

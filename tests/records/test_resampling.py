@@ -17,6 +17,8 @@ from fastrec.errors import SchemaError
 from fastrec.records import ArrayChunk, Records, chunks, resampling, rows
 from fastrec.schema import Schema
 
+pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
+
 
 @pytest.fixture(autouse=True, params=[65_536, 3])
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
