@@ -9,6 +9,7 @@ import re
 import signal
 import struct
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -387,6 +388,39 @@ def test_an_interrupt_leaves_no_helper_behind(tmp_path: Path) -> None:
             except KeyboardInterrupt:
                 pass
             assert helping() == before
+
+
+@pytest.mark.parametrize("takes", [0, 1, 5])
+def test_a_forked_child_goes_on_alone(tmp_path: Path, takes: int) -> None:
+    """Of helpers that are the parent's it awaits nothing: neither what they were reading, nor their end."""
+    what = task(tmp_path / "file", random.Random(6))
+    for luck in range(8):
+        memory = what.memory(1 + luck % 3)
+        with fetching(what, memory, 3) as fetch:
+
+            def rest(start: int, fetch: Fetch = fetch, memory: np.ndarray = memory) -> bool:
+                taken = ((fetch.take(), what.batch(number)) for number in range(start, len(what.batches)))
+                return all(
+                    wrong == -1 and in_memory(memory, what, row, len(due)) == due
+                    for (row, wrong), due in taken
+                )
+
+            for _ in range(takes):
+                fetch.take()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # it forks, and has threads
+                child = os.fork()
+            if not child:
+                whole = False
+                try:
+                    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                    signal.alarm(20)
+                    whole = bool(luck % 2) or rest(takes)
+                    fetch.close()
+                finally:
+                    os._exit(0 if whole else 1)
+            assert rest(takes)
+            assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.fixture(autouse=True)
