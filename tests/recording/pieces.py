@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -120,6 +120,7 @@ def made(
     commits: int = 30,
     most: int = 30,
     start: int = writer.START_NS,
+    steps: Sequence[int] = (1, 7, 1000),
 ) -> Made:
     """Times are "steady", of which many are equal, or "falling" now and then."""
     folder = writer.Folder(root)
@@ -142,7 +143,7 @@ def made(
             if times == "falling" and luck.random() < 0.02:
                 now = max(now - luck.choice((1, 700, 100_000)), -(2**63))
             elif luck.random() < 0.7:
-                now += luck.choice((1, 7, 1000))
+                now += luck.choice(steps)
             end = now
             if store == "changes":
                 end = now + luck.choice((0, 0, 5, 600))

@@ -134,7 +134,7 @@ def test_a_piece_of_a_segment(tmp_path: Path, kind: dict[str, str], brief: bool)
     """Its first and last stamp, whether any falls, and where a time is."""
     luck = random.Random(str(kind))
     ordered = set()
-    for turn in range(6):
+    for turn in range(4):
         one = made(tmp_path / f"{turn}", luck, **kind, commits=luck.choice((3, 25)), most=8)
         for start, stop in pieces_of(luck, one):
             stamps = one.stamps[start:stop]
@@ -157,7 +157,7 @@ def test_a_piece_of_a_segment(tmp_path: Path, kind: dict[str, str], brief: bool)
             if known:
                 for time in {
                     near
-                    for stamp in stamps[:: len(stamps) // 20 + 1]
+                    for stamp in stamps[:: len(stamps) // 8 + 1]
                     for near in (stamp - 1, stamp, stamp + 1)
                 }:
                     assert chunk().find(time) == bisect.bisect_left(stamps, time)
@@ -204,11 +204,11 @@ def test_picked_rows_and_parts_of_a_piece(tmp_path: Path, kind: dict[str, str]) 
         assert not list(one.chunk(start, stop).parts(np.array([], int), np.array([], int)))
 
 
-@pytest.mark.parametrize("start", [LEAST, LEAST + 1, MOST - 40_000])
+@pytest.mark.parametrize("start", [LEAST, LEAST + 1, MOST - 20])
 def test_the_ends_of_all_times(tmp_path: Path, start: int) -> None:
     luck = random.Random(start)
     for turn in range(6):
-        one = made(tmp_path / f"{turn}", luck, start=start, commits=4, most=5)
+        one = made(tmp_path / f"{turn}", luck, start=start, commits=8, most=3, steps=(0, 0, 0, 1))
         for time in (LEAST - 10, LEAST - 1, LEAST, LEAST + 1, LEAST + 2, MOST - 1, MOST, MOST + 1, MOST + 2):
             for brief in (True, False):
                 whole = one.chunk(0, len(one.rows), brief=brief)
@@ -256,7 +256,7 @@ def test_damage_of_an_index_row_costs_no_more_than_what_is_behind(tmp_path: Path
                     assert row >= damaged or found is not None
                     assert row != damaged or found is None
                     behind += row > damaged and found is not None
-            for time in one.stamps:
+            for time in one.stamps[::4]:
                 for start, stop in ((0, len(one.rows)), (3, 20)):
                     try:
                         found = one.chunk(start, stop).find(time)
@@ -293,11 +293,12 @@ LIES: dict[str, Callable[[int], int]] = {
 }
 
 
-@pytest.mark.parametrize("value", [None, 0, 1, 2**32 - 1, 2**62, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("value", [None, 0, 2**63, 2**64 - 1])
 @pytest.mark.parametrize("member", ["first_seq", "rows", "crc_rows", "gap_rows", "string_bytes", "t_max"])
 def test_a_row_that_lies_costs_no_more(tmp_path: Path, member: str, value: int | None) -> None:
     """Whatever a sealed row claims: records come as they were, or an error says that they do not."""
-    one = made(tmp_path / "r", random.Random(4), commits=16, most=5)
+    luck = random.Random(4)
+    one = made(tmp_path / "r", luck, commits=16, most=5)
     rows = np.load(one.path("index"))
     for row in range(1, len(rows) - 1):
         claim = (
@@ -307,7 +308,7 @@ def test_a_row_that_lies_costs_no_more(tmp_path: Path, member: str, value: int |
         if not info.min <= claim <= info.max:
             continue
         with one.lying(row, **{member: claim}):
-            for start in range(len(one.rows)):
+            for start in range(0, len(one.rows), 2):
                 assert read(one, start, start + 1) in (None, one.rows[start])
             for start, stop in ((0, 9), (4, len(one.rows)), (0, len(one.rows))):
                 assert read(one, start, stop) in (None, b"".join(one.rows[start:stop]))
@@ -334,7 +335,7 @@ def test_a_header_that_counts_too_many(tmp_path: Path) -> None:
     writer.append(part.path("records"), bytes(320))
     writer.set_count(part.path("records"), 40)
     for start in range(40):
-        for stop in range(start + 1, 41):
+        for stop in (start + 1, start + 2, start + 11, 40):
             records = reader.open(folder.root)["status"]
             try:
                 found = records[start:stop].to_numpy()
