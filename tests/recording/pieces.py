@@ -100,8 +100,8 @@ class Made:
             yield
 
     @contextmanager
-    def lying(self, row: int, **members: int) -> Iterator[None]:
-        """With an index row that says something else, and has the checksum of that."""
+    def lying(self, row: int | list[int], **members: int) -> Iterator[None]:
+        """With index rows that say something else, and have the checksums of that."""
         path = self.path("index")
         rows = np.frombuffer(path.read_bytes(), layout.INDEX_DTYPE, offset=HEADER).copy()
         for member, value in members.items():

@@ -142,11 +142,13 @@ def test_damage_comes_after_what_is_whole_before_it(tmp_path: Path, way: tuple[i
 def test_an_index_that_is_wrong_is_named_and_not_the_records(tmp_path: Path, way: tuple[int, int]) -> None:
     """Where a sealed row gives another checksum nobody knows which is wrong; one that is damaged is known."""
     one = made(tmp_path / "r", random.Random(5), commits=30)
-    row = next(row for row, (_, rows, *_) in enumerate(one.index) if row > 3 and rows)
+    row = next(row for row, (_, rows, *_) in enumerate(one.index) if row > 3 and rows > 2)
     at, rows, *_ = one.index[row]
     ask = np.array([at]), np.array([at + rows])
     with one.lying(row, crc_rows=1), pytest.raises(CorruptionError, match=r"records .* do not match their"):
         list(fetched(one.segment(), *ask))
+    with one.lying(row, first_seq=one.begin + at + 1), pytest.raises(CorruptionError, match="index.*claims"):
+        list(fetched(one.segment(), ask[0] + 1, ask[1]))
     with one.damaged(row), pytest.raises(CorruptionError, match=rf"index\.000000\.npy: row {row} does not"):
         list(fetched(one.segment(), *ask))
 
@@ -173,6 +175,47 @@ def test_a_reader_that_stops_early_leaves_nothing(tmp_path: Path, way: tuple[int
         for part in fetched(one.segment(), *ask):
             consumed(part)
     assert threads() == 0 and descriptors() == []
+
+
+@pytest.mark.parametrize("takes", [0, 1, 99])
+def test_helpers_end_before_their_file_and_their_memory_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: int
+) -> None:
+    one = made(tmp_path / "r", random.Random(12), commits=30)
+    ended = []
+
+    class Watched:
+        def __init__(self, fd: int, *rest: object) -> None:
+            self.fd, self.real = fd, fetching_class(fd, *rest)
+
+        def take(self) -> tuple[int, int]:
+            return self.real.take()
+
+        def close(self) -> None:
+            ended.append((os.fstat(self.fd).st_size, len(fetching._spare)))
+            self.real.close()
+
+    fetching_class = fetching.Fetch
+    monkeypatch.setattr(fetching, "Fetch", Watched)
+    monkeypatch.setattr(fetching, "_spare", [])
+    parts = fetched(one.segment(), np.array([0]), np.array([len(one.rows)]))
+    for _ in range(takes):
+        next(parts, None)
+    parts.close()
+    assert ended == [(one.path("records").stat().st_size, 0)] * bool(takes)
+    assert len(fetching._spare) == bool(takes)
+
+
+def test_losses_alone_have_no_block_to_prove(tmp_path: Path, way: tuple[int, int]) -> None:
+    """A recorder gives no checksum of nothing."""
+    one = made(tmp_path / "r", random.Random(13), commits=40)
+    alone = [row for row, (_, rows, *_) in enumerate(one.index) if not rows]
+    assert alone
+    with one.lying(alone, crc_rows=0):
+        for brief in (True, False):
+            found = told(one, fetched(one.segment(brief=brief), np.array([0]), np.array([len(one.rows)])))
+            assert b"".join(data for *_, data in found) == b"".join(one.rows)
+            assert one.segment(brief=brief).rows(0, len(one.rows)).tobytes() == b"".join(one.rows)
 
 
 def test_some_at_the_same_time_have_memory_of_their_own(tmp_path: Path, way: tuple[int, int]) -> None:
