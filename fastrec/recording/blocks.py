@@ -17,9 +17,6 @@ from fastrec.recording.stock import SegmentFiles
 __all__ = ["Blocks", "Loaded", "all_blocks", "block_behind", "blocks_near", "blocks_of"]
 
 
-_FOREVER = 2**63
-
-
 class Blocks(NamedTuple):
     """Index rows that are whole and claim what there is, in order.
 
@@ -170,24 +167,33 @@ def all_blocks(files: SegmentFiles, outline: Outline) -> Blocks | None:
 def block_behind(files: SegmentFiles, outline: Outline, time_ns: int) -> tuple[int, int] | None:
     """Rows at which the first block begins and ends that has a time, or is behind it, of a steady segment.
 
+    Parameters
+    ----------
+    files : SegmentFiles
+    outline : Outline
+    time_ns : int
+        An int64, but not the smallest.
+
     Returns
     -------
     (start, stop) or None
         Both are behind the last row if no block is; None: not all that was read is whole.
     """
-    value = min(max(time_ns - 1, -_FOREVER), _FOREVER - 1)
     with io.FileIO(files.open("index")) as file:
-        row = _first_behind(files, file.fileno(), outline, "t_max", value)
+        row = _first_behind(files, file.fileno(), outline, "t_max", time_ns - 1)
         if row is None:
             return None
         if row == outline.read.index:
             return outline.read.rows, outline.read.rows
-        rows = _read(file.fileno(), row, row + 1)
-    if not len(rows) or not _true(files, outline, rows, row):
+        # With those beside it: it could say any number, and of its place nothing is proved by its time.
+        low, high = max(0, row - 1), min(row + 2, outline.read.index)
+        rows = _read(file.fileno(), low, high)
+    if len(rows) < high - low or not _true(files, outline, rows, low):
         return None
-    start = int(rows["first_seq"][0] - outline.first["first_seq"])
+    found = rows[row - low]
+    start = int(found["first_seq"] - outline.first["first_seq"])
     # Losses that were committed alone have the time of the block before, and the place of the next.
-    return start, start + int(rows["rows"][0])
+    return start, start + int(found["rows"])
 
 
 def _joined(outline: Outline, parts: list[np.ndarray]) -> Blocks:
@@ -214,7 +220,9 @@ def _true(files: SegmentFiles, outline: Outline, rows: np.ndarray, low: int) -> 
     if not layout.whole_rows(rows, files.base, low).all():
         return False
     one = rows[0]
-    row = int(one["first_seq"] - outline.first["first_seq"])
+    row = int(one["first_seq"]) - int(outline.first["first_seq"])
+    if not 0 <= row <= outline.read.rows:
+        return False
     since = Since(low, row, int(one["gap_rows"]), int(one["string_bytes"]), int(one["first_seq"]))
     at, broken = committed.true_claims(rows, rows=outline.read.rows, since=since)
     return not broken and outline.contradicted(rows, at, 0) is None

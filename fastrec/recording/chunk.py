@@ -23,6 +23,8 @@ from fastrec.schema.texts import Text
 
 __all__ = ["EvolvedChunk", "SegmentChunk"]
 
+_FOREVER = 2**63
+
 
 class SegmentChunk(Chunk):
     """Rows of a segment with consecutive numbers.
@@ -111,6 +113,8 @@ class SegmentChunk(Chunk):
         return bool(steady(self._blocks)[-1])
 
     def find(self, time_ns: int) -> int:
+        if not -_FOREVER < time_ns < _FOREVER:
+            return 0 if time_ns < 0 else len(self)
         found = self.segment.block_behind(time_ns)
         if found is None:
             block = int(np.searchsorted(self._blocks["t_max"], time_ns, "left"))

@@ -338,13 +338,20 @@ static inline void set_up(uint64_t slots)
     calls = 0, fail_from = LONG_MAX, fail_to = 0, last_fault[0] = 0;
 }
 
-static inline void put(uint64_t n)
+static inline void put_at(uint64_t n, int64_t stamp)
 {
     static const char *const names[11] = {"text 0", "text 1", "text 2", "text 3", "text 4", "text 5",
                                           "text 6", "text 7", "text 8", "text 9", "text 10"};
     const char *text = names[n % 11];
     uint64_t payload[2] = {mix(n), fr_text_intern(&texts, text, (uint32_t)strlen(text))};
-    fr_ring_put_payloads(&ring, (int64_t)n + 5, NULL, (const unsigned char *)payload, 16, 1);
+    fr_ring_put_payloads(&ring, stamp, NULL, (const unsigned char *)payload, 16, 1);
+}
+
+static uint64_t fall_every; /* of so many records one is stamped before the one in front of it; 0: none */
+
+static inline void put(uint64_t n)
+{
+    put_at(n, (int64_t)n + 5 - (fall_every && n % fall_every == 2 ? 2 : 0));
 }
 
 #endif

@@ -269,6 +269,22 @@ static inline uint64_t judge_lines(judge *j, const judged *s, uint32_t number, i
     return count;
 }
 
+/* What an index row says of the stamps of its whole block; of holds t_max is no stamp. */
+static inline void judge_times(const judge *j, const fr_index_row *r, const unsigned char *p, uint32_t number,
+                               uint64_t block)
+{
+    int64_t least = INT64_MAX, most = INT64_MIN, before = INT64_MIN, t;
+    uint32_t falls = 0, i;
+    for (i = 0; i < r->rows; i++, before = t) {
+        memcpy(&t, p + i * j->kinds[FR_RECORDS].row_size, 8);
+        least = t < least ? t : least, most = t > most ? t : most;
+        falls |= t < before ? FR_INDEX_DECREASING : 0;
+    }
+    if (r->t_min != least || (!j->weight_at && r->t_max != most) || falls != (r->flags & FR_INDEX_DECREASING))
+        JUDGE(j, "segment %u block %llu: its times and flags are not those of its records", number,
+              LL(block));
+}
+
 /* The records of a segment that count: into `cover`. */
 static inline void judge_records(judge *j, judged *s, uint32_t number, const judge_later *later,
                                  unsigned char *cover)
@@ -280,6 +296,8 @@ static inline void judge_records(judge *j, judged *s, uint32_t number, const jud
         fr_index_row r = judge_block(j, s, b);
         const unsigned char *p = r.rows ? judge_row(j, s, FR_RECORDS, at) : NULL;
         int whole = !r.rows || fr_crc32c(fr_seed(j->base, number, at), p, r.rows * size) == r.crc_rows;
+        if (r.rows && whole)
+            judge_times(j, &r, p, number, b);
         at += r.rows;
         for (i = 0; i < r.rows; i++, p += size) {
             uint64_t n = r.first_seq + i, value, id = 0;

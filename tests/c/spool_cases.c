@@ -744,6 +744,125 @@ static void woken(void)
                 channel.kept->number);
 }
 
+static void publish_at(uint64_t count, int64_t stamp, int64_t step)
+{
+    for (; count; count--, stamp += step)
+        put_at(published++, stamp);
+}
+
+/* Losses that are committed before any record follows. */
+static void lose_alone(int64_t stamp)
+{
+    fr_ring_lose(&ring, FR_GAP_MISSED, 0, 3, stamp, stamp);
+    fr_ring_flush_gap(&ring);
+    drain();
+}
+
+/* The flags of the index rows of segment 0 are these, and the times of all are judged. */
+static void flagged(const char *what, uint32_t count, const uint32_t *flags)
+{
+    size_t size, i;
+    unsigned char *index = slurp("index.000000.npy", &size);
+    const size_t rows = size < 128 ? 0 : (size - 128) / sizeof(fr_index_row);
+    for (i = 0; i < rows; i++) {
+        fr_index_row row;
+        memcpy(&row, index + 128 + i * sizeof row, sizeof row);
+        if (i < count && row.flags != flags[i])
+            PROBLEM("%s: row %zu has flags %u, not %u", what, i, row.flags, flags[i]);
+    }
+    if (rows != count)
+        PROBLEM("%s: %zu index rows, not %u", what, rows, count);
+    free(index);
+    if (verdict(&channel, published, 0).end != published)
+        PROBLEM("%s: the folder ends early", what);
+    fr_channel_close(&faulty, &channel, &spooler.lock);
+    fr_map_free(memory, plan.total_size, memory_fd);
+    close(dir), close(clocks_fd), close(stats_fd);
+}
+
+/* A channel whose segments have several blocks, of a commit too. */
+static void set_up_wide(void)
+{
+    published = 0;
+    set_up(65536);
+    channel.segment_rows = 5 * FR_BLOCK_ROWS, channel.stage_rows = 4 * FR_BLOCK_ROWS;
+    channel.stage = realloc(channel.stage, channel.stage_rows * RECORD);
+}
+
+/* A row says whether any time of its segment has fallen: within a block, between two, between commits; losses
+ * alone and commits that have to be made again change nothing. */
+static void steady(void)
+{
+    enum { S = FR_INDEX_STEADY, D = FR_INDEX_DECREASING };
+    int i;
+    set_up_wide();
+    publish_at(100, 50, 0), drain(), publish_at(100, 50, 1), drain();
+    lose_alone(200);
+    publish_at(2000, 149, 1), drain();
+    flagged("none", 6, (const uint32_t[]){S, S, S, S, S, S});
+
+    set_up_wide();
+    publish_at(100, 50, 1), drain(), publish_at(50, 200, 1), publish_at(50, 248, 1), drain();
+    lose_alone(400);
+    publish_at(10, 500, 1), drain();
+    flagged("within", 4, (const uint32_t[]){S, D, 0, 0});
+
+    set_up_wide();
+    publish_at(FR_BLOCK_ROWS, 50, 1), publish_at(2 * FR_BLOCK_ROWS, FR_BLOCK_ROWS + 48, 1), drain();
+    publish_at(9, 9000, 1), drain();
+    flagged("between blocks", 4, (const uint32_t[]){S, 0, 0, 0});
+
+    set_up_wide();
+    publish_at(100, -900, 1), drain(), publish_at(100, -800, 1), drain(), publish_at(9, -702, 1), drain();
+    flagged("below 0", 3, (const uint32_t[]){S, S, 0});
+
+    set_up_wide();
+    publish_at(100, 50, 1), drain(), publish_at(100, 148, 1), drain(), publish_at(9, 900, 1), drain();
+    flagged("between commits", 3, (const uint32_t[]){S, 0, 0});
+
+    set_up_wide();
+    publish_at(100, 50, 1), drain();
+    lose_alone(200);
+    publish_at(100, 148, 1), drain();
+    flagged("behind losses", 3, (const uint32_t[]){S, S, 0});
+
+    /* What did not land had fallen; it comes again, and the next goes on with that. */
+    set_up_wide();
+    publish_at(100, 50, 1), drain(), publish_at(100, 148, 1);
+    no_rows = 1, drain(), no_rows = 0, drain();
+    publish_at(9, 900, 1), drain();
+    flagged("made again", 3, (const uint32_t[]){S, 0, 0});
+
+    set_up_wide();
+    publish_at(100, 50, 1), drain(), publish_at(100, 149, 1);
+    no_rows = 1, drain();
+    if (channel.error != ENOSPC)
+        PROBLEM("a full disk takes rows");
+    no_rows = 0, drain();
+    publish_at(9, 900, 1), drain();
+    flagged("made again, none fell", 3, (const uint32_t[]){S, S, S});
+
+    /* Of four blocks two land, and the last falls; the disk is full for a moment, at any call. */
+    for (mode = M_SHORT, i = 0; i < 60; i++) {
+        set_up_wide();
+        publish_at(1, 49, 1), drain();
+        publish_at(3 * FR_BLOCK_ROWS - 1, 50, 1), publish_at(500, 3000, 1);
+        fail_from = calls + i, fail_to = fail_from + 1;
+        drain(), drain();
+        flagged("in part", 5, (const uint32_t[]){S, S, S, S, 0});
+    }
+    mode = M_EIO;
+
+    /* A segment begins anew, whatever the one before it had. */
+    set_up_wide();
+    publish_at(50, 50, 1), publish_at(50, 20, 1), drain();
+    channel.rotate = 1, drain();
+    if (first_of("index.000001.npy").flags != S)
+        PROBLEM("the next segment begins with flags %u", first_of("index.000001.npy").flags);
+    publish_at(50, 60, 1), drain();
+    flagged("a next segment", 1, (const uint32_t[]){D});
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -777,7 +896,8 @@ int main(int argc, char **argv)
                  {"unfinished", unfinished},
                  {"again", again},
                  {"often", too_often},
-                 {"idle", idle}};
+                 {"idle", idle},
+                 {"steady", steady}};
     size_t i;
     if (argc != 3)
         return 2;

@@ -144,6 +144,7 @@ int main(int argc, char **argv)
                 if (only >= 0 && mode != only)
                     break;
                 snprintf(label, sizeof label, "%s call %ld for %d", mode_names[mode], i, spans[s]);
+                fall_every = i % 2 ? 613 : 0;
                 run(i, i + spans[s], 0), runs++;
             }
     printf("%ld runs, %d problems\n", runs, problems);

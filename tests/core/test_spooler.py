@@ -13,6 +13,7 @@ MODES = ["eio", "enospc", "eintr", "short", "zero", "halflink", "lie"]
 CASES = (
     "stop scarce woken anchored parted losses counted growing crowded turns large told often behind removed"
     " uncounted idle there last seldom needless folderless dated twice stuck uneven unneeded unfinished again"
+    " steady"
 )
 CALLS = 400  # about as many as a run makes
 

@@ -38,6 +38,7 @@ typedef struct fr_fetch {
     uint64_t error; /* an errno of one of the blocks; atomic */
     uint32_t bell;  /* futex word: one of the above was changed */
     uint32_t helpers;
+    pid_t owner; /* of the helpers */
     fr_thread helper[FR_FETCH_HELPERS];
 } fr_fetch;
 
@@ -93,9 +94,18 @@ static inline void fr_fetch_help(void *arg)
 /* Let others read ahead; fewer where there are no threads. */
 static inline void fr_fetch_begin(fr_fetch *f, uint32_t helpers)
 {
+    f->owner = getpid();
     while (f->helpers < helpers && f->helpers < FR_FETCH_HELPERS
            && !fr_thread_start(&f->helper[f->helpers], "fr-fetch", fr_fetch_help, f))
         f->helpers++;
+}
+
+/* A fork leaves the helpers to the parent, and what they were reading, from block `first` on, to the child.
+ */
+static inline void fr_fetch_inherit(fr_fetch *f, uint64_t first)
+{
+    if (f->helpers && f->owner != getpid())
+        f->helpers = 0, f->next = first;
 }
 
 /* Have the blocks below `stop` read, with room for those below `limit`. */
@@ -103,6 +113,7 @@ static inline void fr_fetch_upto(fr_fetch *f, uint64_t first, uint64_t stop, uin
 {
     const struct timespec nap = {0, FR_FETCH_NAP};
     int spins;
+    fr_fetch_inherit(f, first);
     fr_store_release(&f->limit, limit);
     if (f->helpers)
         fr_wake(&f->bell);
@@ -118,6 +129,7 @@ static inline void fr_fetch_upto(fr_fetch *f, uint64_t first, uint64_t stop, uin
 
 static inline void fr_fetch_end(fr_fetch *f)
 {
+    fr_fetch_inherit(f, f->count);
     fr_store_release(&f->over, 1);
     fr_wake(&f->bell);
     while (f->helpers)

@@ -1,0 +1,152 @@
+/* Blocks fetched by several threads from a file that answers as it likes: late, in pieces, interrupted, short
+ * or with an error. Each batch is looked at, written over and looked at once more; memory has no byte too
+ * many. For the sanitizers, and alone: says how much of it helpers read. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sched.h>
+#include <unistd.h>
+#include "fastrec/atomic.h"
+#include "fastrec/crc32c.h"
+#include "fastrec/os.h"
+
+static ssize_t some_pread(int fd, void *to, size_t size, off_t offset);
+#define pread some_pread
+#include "fastrec/fetch.h"
+
+enum { MOST = 40, ROWS = 9, WIDTH = 24, FILE_ROWS = 400, HEAD = 128, BASE = 12345 };
+
+static unsigned char file[HEAD + FILE_ROWS * WIDTH];
+static size_t file_size;        /* reads end there */
+static off_t bad;               /* reads from here on fail, up to the end of the row */
+static uint64_t helped, pieces; /* reads by others than the main thread; those that gave less */
+static pthread_t own;
+
+static uint64_t chance(uint64_t *seed, uint64_t below)
+{
+    *seed = *seed * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (*seed >> 33) % below;
+}
+
+static ssize_t some_pread(int fd, void *to, size_t size, off_t offset)
+{
+    static __thread uint64_t seed;
+    seed = seed ? seed : (uint64_t)fd + (uintptr_t)&seed;
+    if (!pthread_equal(own, pthread_self()))
+        fr_add(&helped, 1);
+    switch (chance(&seed, 8)) {
+    case 0: sched_yield(); break;
+    case 1: usleep((useconds_t)chance(&seed, 60)); break;
+    case 2: errno = EINTR; return -1;
+    case 3: size = 1 + chance(&seed, size), fr_add(&pieces, 1); break;
+    default: break;
+    }
+    if (bad >= offset && bad < offset + (off_t)size) {
+        if (bad == offset) {
+            errno = EIO;
+            return -1;
+        }
+        size = (size_t)(bad - offset);
+    }
+    if ((size_t)offset >= file_size)
+        return 0;
+    if (size > file_size - (size_t)offset)
+        size = file_size - (size_t)offset;
+    memcpy(to, file + offset, size);
+    return (ssize_t)size;
+}
+
+static uint64_t wrong;
+#define CHECK(what)                                                                                          \
+    do                                                                                                       \
+        if (!(what) && !wrong++)                                                                             \
+            fprintf(stderr, "%d: %s\n", __LINE__, #what);                                                    \
+    while (0)
+
+/* What is to become of a block, of which `harmed` may be the number. */
+static uint32_t due_state(const fr_fetch_block *b, uint64_t harmed, uint64_t place)
+{
+    const size_t begin = HEAD + b->row * WIDTH, end = begin + b->rows * WIDTH;
+    if (begin == end)
+        return place == harmed ? FR_FETCH_DAMAGED : FR_FETCH_WHOLE;
+    if (bad >= (off_t)begin && bad < (off_t)end && (size_t)bad <= file_size)
+        return FR_FETCH_ERROR;
+    if (end > file_size)
+        return FR_FETCH_SHORT;
+    return place == harmed ? FR_FETCH_DAMAGED : FR_FETCH_WHOLE;
+}
+
+static void look(const fr_fetch *f, uint64_t first, uint64_t stop, uint64_t harmed)
+{
+    for (; first < stop; first++) {
+        const fr_fetch_block *b = &f->block[first];
+        uint32_t state = __atomic_load_n(&b->state, __ATOMIC_RELAXED), due = due_state(b, harmed, first);
+        CHECK(state == due);
+        if (due == FR_FETCH_ERROR)
+            CHECK(fr_load_relaxed(&f->error) == EIO);
+        if (due == FR_FETCH_WHOLE || due == FR_FETCH_DAMAGED)
+            CHECK(!memcmp(f->to + b->place * WIDTH, file + HEAD + b->row * WIDTH, b->rows * WIDTH));
+    }
+}
+
+static uint64_t once(uint64_t *seed)
+{
+    fr_fetch f;
+    fr_fetch_block *blocks;
+    uint64_t cuts[MOST + 1] = {0}, batches = 1 + chance(seed, MOST / 2), count = 0, slot = 0, slots, i, j,
+                         rows;
+    const uint64_t ended = chance(seed, 4) ? batches : chance(seed, batches);
+    for (i = 0; i < batches; i++)
+        cuts[i + 1] = count += chance(seed, 3);
+    if (!count)
+        cuts[batches] = count = 1;
+    const uint64_t harmed = chance(seed, 3) ? count : chance(seed, count);
+    blocks = calloc(count, sizeof *blocks);
+    memset(&f, 0, sizeof f);
+    for (i = 0; i<batches; i++, slot = rows> slot ? rows : slot)
+        for (j = cuts[i], rows = 0; j < cuts[i + 1]; j++) {
+            fr_fetch_block *b = &blocks[j];
+            b->rows = chance(seed, ROWS);
+            b->row = chance(seed, FILE_ROWS - ROWS);
+            b->place = rows;
+            b->crc = fr_crc32c(fr_crc32c(BASE, &b->row, 8), file + HEAD + b->row * WIDTH, b->rows * WIDTH);
+            b->crc += j == harmed;
+            rows += b->rows;
+        }
+    slots = 1 + chance(seed, 3);
+    for (i = 0; i < batches; i++)
+        for (j = cuts[i]; j < cuts[i + 1]; j++)
+            blocks[j].place += i % slots * slot;
+    file_size = chance(seed, 4) ? sizeof file : HEAD + chance(seed, FILE_ROWS * WIDTH);
+    bad = chance(seed, 4) ? -1 : (off_t)(HEAD + chance(seed, FILE_ROWS * WIDTH));
+    f.fd = 7, f.offset = HEAD, f.width = WIDTH, f.base = BASE;
+    f.block = blocks, f.count = count, f.to = malloc(slots * slot * WIDTH);
+    fr_fetch_begin(&f, (uint32_t)chance(seed, FR_FETCH_HELPERS + 1));
+    for (i = 0; i < ended; i++) {
+        const uint64_t first = cuts[i], stop = cuts[i + 1], ahead = i + slots < batches ? i + slots : batches;
+        fr_fetch_upto(&f, first, stop, cuts[ahead]);
+        look(&f, first, stop, harmed);
+        memset(f.to + i % slots * slot * WIDTH, (int)i, slot * WIDTH); /* it is ours until the next */
+        if (!chance(seed, 4))
+            usleep(20);
+        for (j = 0; j < slot * WIDTH; j++)
+            CHECK(f.to[i % slots * slot * WIDTH + j] == (unsigned char)i);
+    }
+    fr_fetch_end(&f);
+    fr_fetch_end(&f);
+    free(f.to);
+    free(blocks);
+    return cuts[ended];
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = 1, rounds = argc > 1 ? strtoull(argv[1], NULL, 10) : 100, blocks = 0, i;
+    own = pthread_self();
+    for (i = 0; i < sizeof file; i++)
+        file[i] = (unsigned char)chance(&seed, 256);
+    for (i = 0; i < rounds && !wrong; i++)
+        blocks += once(&seed);
+    printf("blocks=%llu helped=%llu pieces=%llu\n", (unsigned long long)blocks, (unsigned long long)helped,
+           (unsigned long long)pieces);
+    return wrong != 0;
+}

@@ -1,0 +1,465 @@
+"""Blocks of a file into memory: every byte at its place, whoever reads it; damage named; memory kept to."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import re
+import signal
+import struct
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import pytest
+from programs import build, run, seeded
+from waiting import until
+
+from fastrec.core.fetch import Fetch
+
+BASE, GUARD = 77, 64
+FILL = 0xA5
+HELPERS = (0, 1, 3)
+SANITIZERS = {
+    "plain": [],
+    "thread": ["-fsanitize=thread", "-g"],
+    "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"],
+}
+
+
+@dataclass
+class Task:
+    """What is to be fetched, and what every batch of it has to be."""
+
+    path: Path
+    width: int
+    offset: int
+    at: list[int]
+    rows: list[int]
+    cuts: list[int]
+    damaged: set[int] = field(default_factory=set)
+
+    @property
+    def data(self) -> bytes:
+        return self.path.read_bytes()
+
+    @property
+    def slot(self) -> int:
+        """Rows of the largest batch."""
+        return max(sum(self.rows[low:high]) for low, high in self.batches)
+
+    @property
+    def batches(self) -> list[tuple[int, int]]:
+        return list(zip(self.cuts, self.cuts[1:], strict=False))
+
+    def block(self, number: int) -> bytes:
+        begin = self.offset + self.at[number] * self.width
+        return self.data[begin : begin + self.rows[number] * self.width]
+
+    def batch(self, number: int) -> bytes:
+        return b"".join(self.block(one) for one in range(*self.batches[number]))
+
+    def crcs(self) -> list[int]:
+        right = [
+            google_crc32c.extend(google_crc32c.extend(BASE, struct.pack("<Q", at)), self.block(number))
+            for number, at in enumerate(self.at)
+        ]
+        return [crc ^ (number in self.damaged) for number, crc in enumerate(right)]
+
+    def memory(self, slots: int) -> np.ndarray:
+        """Room for so many batches, and a guard behind it."""
+        return np.full(slots * self.slot * self.width + GUARD, FILL, np.uint8)
+
+
+def task(path: Path, luck: random.Random, *, batches: int = 12, most: int = 60) -> Task:
+    """Blocks of all sizes in any order, some of them empty, some twice; batches of none of them, too."""
+    width, offset, there = luck.choice((1, 8, 24, 40, 333)), luck.choice((0, 128, 129)), 500
+    path.write_bytes(luck.randbytes(offset + there * width))
+    counts = [luck.choice((0, 1, 2, 5)) for _ in range(batches - 1)] + [3]
+    rows = [luck.choice((0, 1, luck.randrange(most), most)) for _ in range(sum(counts))]
+    at = [luck.randrange(there - most) for _ in rows]
+    rows[-1] = max(rows[-1], 1)
+    return Task(path, width, offset, at, rows, [sum(counts[:number]) for number in range(batches + 1)])
+
+
+@contextmanager
+def fetching(what: Task, memory: np.ndarray, helpers: int, /, **other: Any) -> Iterator[Fetch]:
+    with open(what.path, "rb") as file:
+        given = {
+            "fd": file.fileno(),
+            "offset": what.offset,
+            "width": what.width,
+            "base": BASE,
+            "at": np.array(what.at, np.int64),
+            "rows": np.array(what.rows, np.int64),
+            "crcs": np.array(what.crcs(), np.uint32),
+            "cuts": np.array(what.cuts, np.int64),
+            "memory": memory[: len(memory) - GUARD],
+            "helpers": helpers,
+        } | other
+        fetch = Fetch(*given.values())
+        try:
+            yield fetch
+        finally:
+            fetch.close()
+            assert (memory[len(memory) - GUARD :] == FILL).all()
+
+
+def helping() -> int:
+    """Threads of this process that read ahead."""
+    names = []
+    for one in Path("/proc/self/task").glob("*/comm"):
+        with suppress(OSError):  # it has just ended
+            names.append(one.read_text())
+    return names.count("fr-fetch\n")
+
+
+def in_memory(memory: np.ndarray, what: Task, row: int, size: int) -> bytes:
+    return memory[row * what.width : row * what.width + size].tobytes()
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+@pytest.mark.parametrize("helpers", HELPERS)
+def test_every_batch_is_that_of_the_file(tmp_path: Path, helpers: int, slots: int) -> None:
+    luck = random.Random(10 * helpers + slots)
+    for _ in range(12):
+        what = task(tmp_path / "file", luck)
+        memory = what.memory(slots)
+        with fetching(what, memory, helpers) as fetch:
+            for number in range(len(what.batches)):
+                row, wrong = fetch.take()
+                assert (row, wrong) == (number % slots * what.slot, -1)
+                due = what.batch(number)
+                assert in_memory(memory, what, row, len(due)) == due
+            with pytest.raises(ValueError, match="no other batch"):
+                fetch.take()
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_what_was_taken_stays_until_the_next(tmp_path: Path, slots: int) -> None:
+    """Helpers have read all that there is room for; none of it is where somebody looks."""
+    what = task(tmp_path / "file", random.Random(4), batches=9)
+    what.rows = [rows or 1 for rows in what.rows]
+    memory = what.memory(slots)
+    with fetching(what, memory, 3) as fetch:
+        for number in range(len(what.batches)):
+            row, _ = fetch.take()
+            for ahead in range(number, min(number + slots, len(what.batches))):
+                due, at = what.batch(ahead), ahead % slots * what.slot
+                until(lambda due=due, at=at: in_memory(memory, what, at, len(due)) == due)
+            due = what.batch(number)
+            memory[row * what.width : (row + what.slot) * what.width] = FILL ^ 1
+            os.sched_yield()
+            assert (memory[row * what.width : (row + what.slot) * what.width] == FILL ^ 1).all()
+
+
+def test_no_more_is_read_ahead_than_batches_there_are(tmp_path: Path) -> None:
+    """Room for hundreds of them."""
+    what = task(tmp_path / "file", random.Random(5), batches=4)
+    memory = what.memory(300)
+    with fetching(what, memory, 3) as fetch:
+        assert [fetch.take() for _ in range(4)] == [(number * what.slot, -1) for number in range(4)]
+    assert (memory[4 * what.slot * what.width :] == FILL).all()
+
+
+@pytest.mark.parametrize("helpers", HELPERS)
+def test_damage_is_named_and_the_rest_is_read(tmp_path: Path, helpers: int) -> None:
+    luck = random.Random(helpers)
+    for damaged in ({0}, {2}, {1, 2, 5}, set(range(100)), {3, 13}):
+        what = task(tmp_path / "file", luck)
+        what.damaged = damaged
+        memory = what.memory(2)
+        with fetching(what, memory, helpers) as fetch:
+            for number, (low, high) in enumerate(what.batches):
+                row, wrong = fetch.take()
+                assert wrong == min(damaged & set(range(low, high)), default=-1)
+                due = what.batch(number)
+                assert in_memory(memory, what, row, len(due)) == due
+
+
+def test_a_checksum_is_that_of_its_row_and_its_file(tmp_path: Path) -> None:
+    """The same bytes elsewhere are damage; so they are in another file."""
+    what = Task(tmp_path / "file", 8, 0, [5, 5], [3, 3], [0, 2])
+    what.path.write_bytes(bytes(400))
+    memory = what.memory(1)
+    with fetching(what, memory, 0) as fetch:
+        assert fetch.take() == (0, -1)
+    with fetching(what, memory, 0, at=np.array([5, 6])) as fetch:
+        assert fetch.take() == (0, 1)
+    with fetching(what, memory, 0, base=BASE + 1) as fetch:
+        assert fetch.take() == (0, 0)
+
+
+@pytest.mark.parametrize("helpers", HELPERS)
+def test_a_file_that_ends_early(tmp_path: Path, helpers: int) -> None:
+    """At a row, within one, or before all; damage before that in the batch is told first."""
+    luck = random.Random(helpers)
+    for _ in range(20):
+        what = task(tmp_path / "file", luck)
+        crcs, whole = np.array(what.crcs(), np.uint32), what.path.read_bytes()
+        size = luck.choice((0, what.offset, luck.randrange(len(whole))))
+        ends = [what.offset + (at + rows) * what.width for at, rows in zip(what.at, what.rows, strict=True)]
+        short = {number for number, end in enumerate(ends) if end > size and what.rows[number]}
+        os.truncate(what.path, size)
+        with fetching(what, what.memory(2), helpers, crcs=crcs) as fetch:
+            for low, high in what.batches:
+                if short & set(range(low, high)):
+                    with pytest.raises(EOFError):
+                        fetch.take()
+                else:
+                    assert fetch.take()[1] == -1
+
+
+@pytest.mark.parametrize("helpers", HELPERS)
+def test_a_file_that_cannot_be_read(tmp_path: Path, helpers: int) -> None:
+    what = task(tmp_path / "file", random.Random(1))
+    folder = os.open(tmp_path, os.O_RDONLY)
+    closed = os.open(tmp_path, os.O_RDONLY)
+    os.close(closed)
+    barred = os.open(what.path, os.O_WRONLY)
+    for fd, error in (
+        (folder, errno.EISDIR),
+        (closed, errno.EBADF),
+        (-1, errno.EBADF),
+        (barred, errno.EBADF),
+    ):
+        with fetching(what, what.memory(2), helpers, fd=fd) as fetch:
+            for low, high in what.batches:
+                if any(what.rows[low:high]):
+                    with pytest.raises(OSError, match=re.escape(os.strerror(error))) as caught:
+                        fetch.take()
+                    assert caught.value.errno == error
+                else:
+                    fetch.take()
+    os.close(folder)
+    os.close(barred)
+
+
+WRONG: dict[str, tuple[dict[str, Any], type[Exception]]] = {
+    "no blocks": ({"at": [], "rows": [], "crcs": [], "cuts": [0]}, ValueError),
+    "no blocks in a batch": ({"at": [], "rows": [], "crcs": [], "cuts": [0, 0]}, ValueError),
+    "fewer counts": ({"rows": [1, 2]}, ValueError),
+    "more counts": ({"rows": [1, 2, 3, 4]}, ValueError),
+    "fewer checksums": ({"crcs": [1, 2]}, ValueError),
+    "no batches": ({"cuts": []}, ValueError),
+    "one cut": ({"cuts": [0]}, ValueError),
+    "later cuts": ({"cuts": [1, 3]}, ValueError),
+    "cuts too few": ({"cuts": [0, 2]}, ValueError),
+    "cuts too many": ({"cuts": [0, 4]}, ValueError),
+    "cuts that fall": ({"cuts": [0, 2, 1, 3]}, ValueError),
+    "cuts beyond": ({"cuts": [0, 900, 3]}, ValueError),
+    "cuts below": ({"cuts": [0, -3, 3]}, ValueError),
+    "a row below": ({"at": [0, -1, 3]}, ValueError),
+    "rows below": ({"rows": [1, -1, 3]}, ValueError),
+    "rows beyond": ({"rows": [1, 2**32, 3]}, ValueError),
+    "no room": ({"memory": 7 * 8 - 1}, ValueError),
+    "no memory": ({"memory": 0}, ValueError),
+    "no room for many": ({"rows": [2**32 - 1] * 3}, ValueError),
+    "wide rows": ({"width": 2**62}, ValueError),
+    "no width": ({"width": 0}, ValueError),
+    "width below": ({"width": -1}, OverflowError),
+    "helpers below": ({"helpers": -1}, OverflowError),
+    "offset below": ({"offset": -1}, OverflowError),
+    "no integer": ({"fd": "3"}, TypeError),
+    "no array": ({"at": None}, TypeError),
+    "memory of others": ({"memory": bytes(400)}, BufferError),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_arguments_are_refused(tmp_path: Path, name: str) -> None:
+    what = Task(tmp_path / "file", 8, 0, [0, 10, 20], [2, 2, 3], [0, 3])
+    what.path.write_bytes(bytes(800))
+    given, error = dict(WRONG[name][0]), WRONG[name][1]
+    memory = what.memory(1)
+    for member, dtype in {"at": np.int64, "rows": np.int64, "crcs": np.uint32, "cuts": np.int64}.items():
+        if isinstance(given.get(member), list):
+            given[member] = np.array(given[member], dtype)
+    if isinstance(given.get("memory"), int):
+        given["memory"] = memory[: given["memory"]]
+    before = helping()
+    with pytest.raises(error), fetching(what, memory, 3, **given):
+        pass
+    assert (memory == FILL).all() and helping() == before
+
+
+def test_rows_that_no_file_has(tmp_path: Path) -> None:
+    """Places whose bytes no offset counts: an error of the system, or damage, and nothing else."""
+    what = Task(tmp_path / "file", 40, 64, [0], [2], [0, 1])
+    what.path.write_bytes(bytes(800))
+    for at in (2**63 - 1, 2**62, 2**58, (2**63 - 64) // 40):
+        with fetching(what, what.memory(1), 1, at=np.array([at])) as fetch, suppress(OSError, EOFError):
+            assert fetch.take()[1] == 0
+
+
+def test_more_helpers_than_are_of_use(tmp_path: Path) -> None:
+    what = task(tmp_path / "file", random.Random(8))
+    before = helping()
+    with fetching(what, what.memory(1), 1000) as fetch:
+        assert helping() <= before + 3
+        assert [fetch.take()[1] for _ in what.batches] == [-1] * len(what.batches)
+    assert helping() == before
+
+
+def test_it_can_be_closed_at_any_time(tmp_path: Path) -> None:
+    what = task(tmp_path / "file", random.Random(9))
+    before = helping()
+    for takes in (0, 1, 5, len(what.batches)):
+        with fetching(what, what.memory(2), 3) as fetch:
+            for _ in range(takes):
+                fetch.take()
+            fetch.close()
+            assert helping() == before
+            fetch.close()
+            with pytest.raises(ValueError, match="no other batch"):
+                fetch.take()
+
+
+def test_it_closes_itself_with_the_last_that_knows_it(tmp_path: Path) -> None:
+    what = task(tmp_path / "file", random.Random(9))
+    before = helping()
+    with open(what.path, "rb") as file:
+        arrays = [np.array(one, np.int64) for one in (what.at, what.rows)]
+        for takes in (0, 2):
+            memory = what.memory(2)
+            fetch = Fetch(
+                *(file.fileno(), what.offset, what.width, BASE, *arrays, np.array(what.crcs(), np.uint32)),
+                *(np.array(what.cuts, np.int64), memory, 3),
+            )
+            for _ in range(takes):
+                fetch.take()
+            del fetch
+            assert helping() == before
+            memory.resize(0, refcheck=True)  # and nobody holds on to it
+
+
+def test_many_at_the_same_time(tmp_path: Path) -> None:
+    """Each with helpers of its own, from threads of Python that take turns."""
+    wrong: list[object] = []
+
+    def one(number: int) -> None:
+        luck = random.Random(number)
+        try:
+            for _ in range(6):
+                what = task(tmp_path / f"file{number}", luck)
+                memory = what.memory(1 + number % 3)
+                with fetching(what, memory, number % 4) as fetch:
+                    for place in range(len(what.batches)):
+                        row, damaged = fetch.take()
+                        due = what.batch(place)
+                        assert damaged == -1 and in_memory(memory, what, row, len(due)) == due
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_an_interrupt_leaves_no_helper_behind(tmp_path: Path) -> None:
+    """It comes at any moment of a fetch, and each time the helpers end."""
+    what = task(tmp_path / "file", random.Random(3), batches=40)
+    memory, arrays = what.memory(2), [np.array(one, np.int64) for one in (what.at, what.rows)]
+    crcs, cuts = np.array(what.crcs(), np.uint32), np.array(what.cuts, np.int64)
+    before = helping()
+
+    def work(fd: int) -> None:
+        while True:
+            fetch = Fetch(fd, what.offset, what.width, BASE, *arrays, crcs, cuts, memory, 3)
+            for _ in what.batches:
+                fetch.take()
+
+    luck = random.Random(3)
+    with open(what.path, "rb") as file:
+        for _ in range(30):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, luck.uniform(1e-4, 3e-3))
+                work(file.fileno())
+            except KeyboardInterrupt:
+                pass
+            assert helping() == before
+
+
+@pytest.mark.parametrize("takes", [0, 1, 5])
+def test_a_forked_child_goes_on_alone(tmp_path: Path, takes: int) -> None:
+    """Of helpers that are the parent's it awaits nothing: neither what they were reading, nor their end."""
+    what = task(tmp_path / "file", random.Random(6))
+    for luck in range(8):
+        memory = what.memory(1 + luck % 3)
+        with fetching(what, memory, 3) as fetch:
+
+            def rest(start: int, fetch: Fetch = fetch, memory: np.ndarray = memory) -> bool:
+                taken = ((fetch.take(), what.batch(number)) for number in range(start, len(what.batches)))
+                return all(
+                    wrong == -1 and in_memory(memory, what, row, len(due)) == due
+                    for (row, wrong), due in taken
+                )
+
+            for _ in range(takes):
+                fetch.take()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # it forks, and has threads
+                child = os.fork()
+            if not child:
+                whole = False
+                try:
+                    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                    signal.alarm(20)
+                    whole = bool(luck % 2) or rest(takes)
+                    fetch.close()
+                finally:
+                    os._exit(0 if whole else 1)
+            assert rest(takes)
+            assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.fixture(autouse=True)
+def alarms() -> Iterator[None]:
+    """An alarm is an interrupt, too."""
+    old: Callable | int | None = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, old)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+def test_threads_that_fight_for_blocks(tmp_path: Path, sanitizer: str) -> None:
+    done = run(build(tmp_path, "fetch_race.c", *SANITIZERS[sanitizer]), 400)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr[:4000]
+    counts = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", done.stdout)}
+    assert counts["blocks"] > 2_000 and counts["helped"] > 100 and counts["pieces"] > 30
+
+
+LATER = pytest.mark.stress
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("&b->state, state, __ATOMIC_RELEASE);", "&b->state, state, __ATOMIC_RELAXED);"),
+        ("fr_fetch_one(f, fr_load_acquire(&f->limit))", "fr_fetch_one(f, f->count)"),
+        ("pread(f->fd, to + done,", "pread(f->fd, to,"),
+        pytest.param("fr_store_release(&f->limit, limit);", "f->limit = limit;", marks=LATER),
+        pytest.param("fr_load_acquire(&f->limit)", "fr_load_relaxed(&f->limit)", marks=LATER),
+        pytest.param("} else if (errno != EINTR) {", "} else {", marks=LATER),
+        pytest.param("state = FR_FETCH_SHORT;", "break;", marks=LATER),
+        pytest.param("stop, uint64_t limit)\n{", "stop, uint64_t limit)\n{\n    first = stop;", marks=LATER),
+    ],
+    ids=["no order", "too far", "pieces", "plain limit", "its order", "interrupts", "no end", "no waiting"],
+)
+def test_the_test_of_the_threads_can_fail(tmp_path: Path, before: str, after: str) -> None:
+    include = seeded(tmp_path, "fetch.h", before, after)
+    program = build(tmp_path, "fetch_race.c", *SANITIZERS["thread"], include=include)
+    assert any(run(program, 400).returncode for _ in range(5))

@@ -1,0 +1,332 @@
+"""Rows read in batches are those of the file, whatever they are cut into; and nothing is left of a reader."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recording import samples, writer
+from recording.pieces import Made, made
+
+from fastrec.errors import CorruptionError
+from fastrec.recording import fetching, opening
+from fastrec.recording.fetching import fetched
+from fastrec.recording.opening import GoneError
+from fastrec.records.chunks import Part
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Neither a thread nor a descriptor, nor memory in plenty."""
+    before = threads(), descriptors()
+    yield
+    assert (threads(), descriptors()) == before
+    assert len(fetching._spare) <= 1
+
+
+def threads() -> int:
+    names = []
+    for one in Path("/proc/self/task").glob("*/comm"):
+        with suppress(OSError):  # it has just ended
+            names.append(one.read_text())
+    return names.count("fr-fetch\n")
+
+
+def descriptors() -> list[str]:
+    found = []
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.append(os.readlink(one))
+    return sorted(one for one in found if one.endswith(".npy"))
+
+
+@pytest.fixture(params=[(0, 400), (1, 3_000), (3, 400), (3, 1)], ids=lambda way: "{} of {}".format(*way))
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """How many helpers, and bytes of a batch."""
+    helpers, size = request.param
+    monkeypatch.setattr(fetching, "_helpers", lambda _: helpers)
+    monkeypatch.setattr(fetching, "_BATCH", size)
+    return request.param
+
+
+def told(one: Made, parts: Iterator[Part], batch: int = 1 << 30) -> list[tuple[int, int, bytes]]:
+    """Ranges and their bytes; pieces of one range that batches divide are joined again."""
+    found: list[tuple[int, int, bytes]] = []
+    width = len(one.rows[0])
+    for part in parts:
+        assert len(part.begins) == len(part.starts) == len(part.stops) > 0
+        assert (part.ends - part.begins == part.stops - part.starts).all()
+        # A batch ends with the block that fills it.
+        assert part.array.dtype.itemsize == width and len(part.array) * width < batch + 1024 * width
+        for begin, end, start, stop in zip(part.begins, part.ends, part.starts, part.stops, strict=True):
+            assert 0 <= begin < end <= len(part.array)
+            found.append((int(start), int(stop), part.array[begin:end].tobytes()))
+    return found
+
+
+def joined(
+    pieces: list[tuple[int, int, bytes]], ranges: list[tuple[int, int]]
+) -> list[tuple[int, int, bytes]]:
+    whole = []
+    left = iter(pieces)
+    for start, stop in ranges:
+        data, at = b"", start
+        while at < stop:
+            begin, end, some = next(left)
+            assert begin == at and end <= stop
+            data, at = data + some, end
+        whole.append((start, stop, data))
+    assert next(left, None) is None
+    return whole
+
+
+@pytest.mark.parametrize("store", ["every", "changes"])
+def test_ranges_are_those_of_the_file(tmp_path: Path, store: str, way: tuple[int, int]) -> None:
+    luck = random.Random(str((store, way)))
+    for turn in range(3):
+        one = made(
+            tmp_path / f"{turn}", luck, store=store, times=luck.choice(("steady", "falling")), commits=40
+        )
+        for _ in range(25):
+            starts, stops = one.ranges(luck, luck.choice((1, 2, 3, 20)))
+            found = told(one, fetched(one.segment(brief=luck.random() < 0.8), starts, stops), way[1])
+            ranges = list(zip(starts.tolist(), stops.tolist(), strict=True))
+            assert joined(found, ranges) == [(*pair, b"".join(one.rows[slice(*pair)])) for pair in ranges]
+
+
+def test_blocks_that_are_between_are_not_read(tmp_path: Path, way: tuple[int, int]) -> None:
+    """All others are damaged; and one in which two ranges lie is read once."""
+    one = made(tmp_path / "r", random.Random(3), commits=40, most=20)
+    (first, last) = one.blocks[3], one.blocks[-2]
+    starts = np.array([first[0], first[1] - 1, last[0]])
+    stops = np.array([first[0] + 1, first[1], last[1]])
+    starts, stops = (starts, stops) if first[1] - first[0] > 1 else (starts[1:], stops[1:])
+    width = len(one.rows[0])
+    begin = len(one.path("records").read_bytes()) - width * len(one.rows)
+    data = bytearray(one.path("records").read_bytes())
+    for low, high in one.blocks:
+        if (low, high) not in (first, last):
+            data[begin + low * width] ^= 1
+    one.path("records").write_bytes(data)
+    found = told(one, fetched(one.segment(), starts, stops))
+    ranges = list(zip(starts.tolist(), stops.tolist(), strict=True))
+    assert joined(found, ranges) == [(*pair, b"".join(one.rows[slice(*pair)])) for pair in ranges]
+    with pytest.raises(CorruptionError, match="do not match their checksum"):
+        list(fetched(one.segment(), starts, stops + np.array([0] * (len(stops) - 1) + [1])))
+
+
+def test_damage_comes_after_what_is_whole_before_it(tmp_path: Path, way: tuple[int, int]) -> None:
+    luck = random.Random(str(way))
+    one = made(tmp_path / "r", luck, commits=30)
+    size, width = len(one.rows), len(one.rows[0])
+    begin = len(one.path("records").read_bytes()) - width * size
+    for low, high in luck.sample(one.blocks, 8):
+        place = begin + luck.randrange(low, high) * width + luck.randrange(width)
+        with one.spoiled("records", place, bytes([one.path("records").read_bytes()[place] ^ 4])):
+            seen = []
+            parts = fetched(one.segment(), np.array([0]), np.array([size]))
+            with pytest.raises(CorruptionError, match=rf"rows {low} to {high - 1}\) do not match") as caught:
+                for part in parts:
+                    seen += told(one, iter([part]))
+            assert str(one.path("records")) in str(caught.value) and next(parts, None) is None
+            reached = seen[-1][1] if seen else 0
+            assert reached <= low and b"".join(data for *_, data in seen) == b"".join(one.rows[:reached])
+
+
+def test_an_index_that_is_wrong_is_named_and_not_the_records(tmp_path: Path, way: tuple[int, int]) -> None:
+    """Where a sealed row gives another checksum nobody knows which is wrong; one that is damaged is known."""
+    one = made(tmp_path / "r", random.Random(5), commits=30)
+    row = next(row for row, (_, rows, *_) in enumerate(one.index) if row > 3 and rows > 2)
+    at, rows, *_ = one.index[row]
+    ask = np.array([at]), np.array([at + rows])
+    with one.lying(row, crc_rows=1), pytest.raises(CorruptionError, match=r"records .* do not match their"):
+        list(fetched(one.segment(), *ask))
+    with one.lying(row, first_seq=one.begin + at + 1), pytest.raises(CorruptionError, match="index.*claims"):
+        list(fetched(one.segment(), ask[0] + 1, ask[1]))
+    with one.damaged(row), pytest.raises(CorruptionError, match=rf"index\.000000\.npy: row {row} does not"):
+        list(fetched(one.segment(), *ask))
+
+
+def consumed(part: Part) -> None:
+    raise ZeroDivisionError(len(part.array))
+
+
+def test_a_reader_that_stops_early_leaves_nothing(tmp_path: Path, way: tuple[int, int]) -> None:
+    """`nothing_left` looks; here it is closed, forgotten, or ends with an error of its own."""
+    one = made(tmp_path / "r", random.Random(6), commits=40)
+    ask = np.array([0]), np.array([len(one.rows)])
+    for takes in (0, 1, 2):
+        with closing(fetched(one.segment(), *ask)) as parts:
+            for _ in range(takes):
+                next(parts, None)
+            assert threads() <= way[0]
+        forgotten = fetched(one.segment(), *ask)
+        for _ in range(takes):
+            next(forgotten, None)
+        del forgotten
+        assert threads() == 0 and descriptors() == []
+    with pytest.raises(ZeroDivisionError):
+        for part in fetched(one.segment(), *ask):
+            consumed(part)
+    assert threads() == 0 and descriptors() == []
+
+
+@pytest.mark.parametrize("takes", [0, 1, 99])
+def test_helpers_end_before_their_file_and_their_memory_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: int
+) -> None:
+    one = made(tmp_path / "r", random.Random(12), commits=30)
+    ended = []
+
+    class Watched:
+        def __init__(self, fd: int, *rest: object) -> None:
+            self.fd, self.real = fd, fetching_class(fd, *rest)
+
+        def take(self) -> tuple[int, int]:
+            return self.real.take()
+
+        def close(self) -> None:
+            ended.append((os.fstat(self.fd).st_size, len(fetching._spare)))
+            self.real.close()
+
+    fetching_class = fetching.Fetch
+    monkeypatch.setattr(fetching, "Fetch", Watched)
+    monkeypatch.setattr(fetching, "_spare", [])
+    parts = fetched(one.segment(), np.array([0]), np.array([len(one.rows)]))
+    for _ in range(takes):
+        next(parts, None)
+    parts.close()
+    assert ended == [(one.path("records").stat().st_size, 0)] * bool(takes)
+    assert len(fetching._spare) == bool(takes)
+
+
+def test_losses_alone_have_no_block_to_prove(tmp_path: Path, way: tuple[int, int]) -> None:
+    """A recorder gives no checksum of nothing."""
+    one = made(tmp_path / "r", random.Random(13), commits=40)
+    alone = [row for row, (_, rows, *_) in enumerate(one.index) if not rows]
+    assert alone
+    with one.lying(alone, crc_rows=0):
+        for brief in (True, False):
+            found = told(one, fetched(one.segment(brief=brief), np.array([0]), np.array([len(one.rows)])))
+            assert b"".join(data for *_, data in found) == b"".join(one.rows)
+            assert one.segment(brief=brief).rows(0, len(one.rows)).tobytes() == b"".join(one.rows)
+
+
+def test_some_at_the_same_time_have_memory_of_their_own(tmp_path: Path, way: tuple[int, int]) -> None:
+    luck = random.Random(7)
+    some = [made(tmp_path / f"{number}", luck, commits=20) for number in range(3)]
+    asked = [fetched(one.segment(), np.array([0]), np.array([len(one.rows)])) for one in some]
+    at, over = [0] * 3, 0
+    while over < 3:
+        parts = [next(parts, None) for parts in asked]  # all are kept until all were looked at
+        over = parts.count(None)
+        for number, (one, part) in enumerate(zip(some, parts, strict=True)):
+            if part is not None:
+                for start, stop, data in told(one, iter([part])):
+                    assert (start, data) == (at[number], b"".join(one.rows[start:stop]))
+                    at[number] = stop
+    assert at == [len(one.rows) for one in some]
+
+
+def test_memory_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is large enough, and not so large that it is better given back."""
+    one = made(tmp_path / "r", random.Random(8), commits=20)
+    ask = np.array([0]), np.array([len(one.rows)])
+    monkeypatch.setattr(fetching, "_spare", [])
+    list(fetched(one.segment(), *ask))
+    (kept,) = fetching._spare
+    size = len(kept)
+    for _ in range(3):
+        list(fetched(one.segment(), *ask))
+    assert [id(memory) for memory in fetching._spare] == [id(kept)] and len(kept) == size
+    fetching._spare[:] = [np.empty(size - 1, np.uint8)]
+    list(fetched(one.segment(), *ask))
+    assert len(fetching._spare[0]) >= size
+    monkeypatch.setattr(fetching, "_KEPT", size - 1)
+    fetching._spare.clear()
+    list(fetched(one.segment(), *ask))
+    assert fetching._spare == []
+
+
+def test_a_file_that_is_gone_or_shorter(tmp_path: Path, way: tuple[int, int]) -> None:
+    one = made(tmp_path / "r", random.Random(9), commits=40)
+    size, width = len(one.rows), len(one.rows[0])
+    ask = np.array([0]), np.array([size])
+    shorter, gone, held = one.segment(), one.segment(), fetched(one.segment(), *ask)
+    first = told(one, iter([next(held)]))
+    path = one.path("records")
+    length = path.stat().st_size
+    os.truncate(path, length - width // 2)
+    with pytest.raises(CorruptionError, match=re.escape(f"{path}: became shorter than its index says")):
+        list(fetched(shorter, *ask))
+    (last,) = (block for block in one.blocks if block[1] == size)
+    found = told(one, fetched(shorter, np.array([0]), np.array([last[0]])))
+    assert b"".join(data for *_, data in found) == b"".join(one.rows[: last[0]])
+    path.unlink()
+    with pytest.raises(GoneError, match="retention may have removed it"):
+        list(fetched(gone, *ask))
+    # Who has it open goes on.
+    with suppress(CorruptionError):
+        first += told(one, held)
+    assert first[0][0] == 0 and all(data == b"".join(one.rows[low:high]) for low, high, data in first)
+    held.close()
+
+
+def test_files_of_somebody_else_are_read_no_other_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: tuple[int, int]
+) -> None:
+    one = made(tmp_path / "r", random.Random(10), commits=30)
+    monkeypatch.setattr(opening, "foreign", lambda descriptor: True)
+    part = one.segment()
+    found = told(one, fetched(part, np.array([3]), np.array([len(one.rows)])))
+    assert b"".join(data for *_, data in found) == b"".join(one.rows[3:])
+    assert not part.stock.maps
+
+
+def test_blocks_of_a_thousand_rows_and_zones(tmp_path: Path) -> None:
+    """As a recorder writes them, and more than one thread is worth it."""
+    folder = writer.Folder(tmp_path / "r")
+    folder.session()
+    channel = samples.status_channel(folder)
+    part = channel.segment()
+    rows = [samples.status(n) for n in range(1024)]
+    for first in range(0, 40 * 1024, 1024):
+        part.commit(first, rows, stages=("records", "index", "count"))
+    folder.close({"status": channel})
+    one = Made(tmp_path / "r", "status", 0, rows * 40)
+    assert fetching._helpers(len(one.rows) * 32) <= 3 and fetching._helpers(1 << 20) == 0
+    starts, stops = np.array([1, 5_000, 20_480]), np.array([3, 20_000, 40_960])
+    found = told(one, fetched(one.segment(), starts, stops))
+    ranges = list(zip(starts.tolist(), stops.tolist(), strict=True))
+    assert joined(found, ranges) == [(*pair, b"".join(one.rows[slice(*pair)])) for pair in ranges]
+
+
+def test_places_of_a_part() -> None:
+    """By plain Python: where a row is in the chunk, and a place in the array."""
+    luck = random.Random(11)
+    for _ in range(200):
+        edges = sorted(luck.sample(range(60), 2 * luck.randint(1, 6)))
+        starts, stops = np.array(edges[::2]), np.array(edges[1::2])
+        gaps = [luck.randrange(4) for _ in starts]
+        begins = np.cumsum(gaps) + np.cumsum(stops - starts) - (stops - starts)
+        part = Part(np.arange(99), begins, starts, stops)
+        rows = [row for low, high in zip(begins, part.ends, strict=True) for row in range(low, high)]
+        places = [place for low, high in zip(starts, stops, strict=True) for place in range(low, high)]
+        assert len(rows) == len(places)
+        some = sorted(luck.sample(range(len(rows)), luck.randint(0, len(rows))))
+        asked, due = np.array([rows[at] for at in some], int), [places[at] for at in some]
+        assert part.places(asked).tolist() == due
+        assert part.moved(7).places(asked).tolist() == [place + 7 for place in due]
+        assert (part.moved(-3).starts.tolist(), part.moved(-3).begins.tolist()) == (
+            (starts - 3).tolist(),
+            begins.tolist(),
+        )
+        wanted = sorted(luck.sample(range(-3, 64), 20))
+        there = dict(zip(places, rows, strict=True))
+        assert part.within(np.array(wanted)).tolist() == [there[place] for place in wanted if place in there]
