@@ -147,7 +147,7 @@ def test_an_index_that_is_wrong_is_named_and_not_the_records(tmp_path: Path, way
     ask = np.array([at]), np.array([at + rows])
     with one.lying(row, crc_rows=1), pytest.raises(CorruptionError, match=r"records .* do not match their"):
         list(fetched(one.segment(), *ask))
-    with one.lying(row, first_seq=one.begin + at + 1), pytest.raises(CorruptionError, match="index.*claims"):
+    with one.lying(row, first_seq=one.begin + at + 1), pytest.raises(CorruptionError, match=r"index.*claims"):
         list(fetched(one.segment(), ask[0] + 1, ask[1]))
     with one.damaged(row), pytest.raises(CorruptionError, match=rf"index\.000000\.npy: row {row} does not"):
         list(fetched(one.segment(), *ask))
