@@ -53,8 +53,7 @@ class Made:
 
     @property
     def steady(self) -> bool:
-        times = [time for _, _, least, most in self.index for time in (least, most)]
-        return times == sorted(times) and self.stamps == sorted(self.stamps)
+        return all(steady_upto(self))
 
     @property
     def blocks(self) -> list[tuple[int, int]]:
@@ -100,7 +99,7 @@ class Made:
             yield
 
     @contextmanager
-    def lying(self, row: int | list[int], **members: int) -> Iterator[None]:
+    def lying(self, row: int | list[int] | slice, **members: int | np.ndarray) -> Iterator[None]:
         """With index rows that say something else, and have the checksums of that."""
         path = self.path("index")
         rows = np.frombuffer(path.read_bytes(), layout.INDEX_DTYPE, offset=HEADER).copy()
@@ -109,6 +108,16 @@ class Made:
         layout.seal_rows(rows, layout.place(writer.UUID, self.name, 0))
         with self.spoiled("index", HEADER, rows.tobytes()):
             yield
+
+
+def steady_upto(one: Made) -> list[bool]:
+    """Of each index row, whether no time has fallen up to there."""
+    told, reached = [], -(2**63)
+    for at, rows, least, most in one.index:
+        stamps = one.stamps[at : at + rows]
+        told.append(all(told) and stamps == sorted(stamps) and least >= reached)
+        reached = most
+    return told
 
 
 def made(
@@ -121,6 +130,7 @@ def made(
     most: int = 30,
     start: int = writer.START_NS,
     steps: Sequence[int] = (1, 7, 1000),
+    begins: Sequence[int] = (0, 1, 5_000),
 ) -> Made:
     """Times are "steady", of which many are equal, or "falling" now and then."""
     folder = writer.Folder(root)
@@ -128,7 +138,7 @@ def made(
     channel = samples.held_channel(folder) if store == "changes" else samples.status_channel(folder)
     channel.tells_steady = True
     segment = channel.segment()
-    one = Made(root, channel.name, luck.choice((0, 1, 5_000)))
+    one = Made(root, channel.name, luck.choice(begins))
     now, alone = start, False
     for number in range(commits):
         seq = one.begin + len(one.rows)

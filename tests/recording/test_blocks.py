@@ -93,11 +93,14 @@ def test_many_searches_are_as_many_answers(tmp_path: Path, monkeypatch: pytest.M
 
 def test_many_ranges_and_wide_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = made(tmp_path / "r", random.Random(6), commits=200, most=3)
-    size = len(one.rows)
-    for many in (1, 20, 512):
+    count = len(one.rows)
+    for many in (2, 30, 512):
         monkeypatch.setattr(blocks, "_MANY", many)
-        for start, stop in ((0, size), (1, size - 1), (5, 60), (7, 8)):
-            assert one.segment().rows(start, stop).tobytes() == b"".join(one.rows[start:stop])
+        for start, stop in ((0, count), (1, count - 1), (5, 60), (7, 8)):
+            part = one.segment()
+            assert part.rows(start, stop).tobytes() == b"".join(one.rows[start:stop])
+            rows = [row for row, (at, size, *_) in enumerate(one.index) if at < stop and start < at + size]
+            assert ("blocks" in vars(part)) == (rows[-1] - rows[0] >= many)
 
 
 def test_the_block_of_a_time(tmp_path: Path, kind: dict[str, str]) -> None:
@@ -266,6 +269,29 @@ def test_damage_of_an_index_row_costs_no_more_than_what_is_behind(tmp_path: Path
     assert behind > 50
 
 
+def test_damage_of_times_is_not_told_as_times(tmp_path: Path) -> None:
+    """Of a block among those asked for, whose row no search looks at."""
+    one = made(tmp_path / "r", random.Random(12), commits=30, most=5)
+    right = 0
+    for damaged in range(1, len(one.index) - 1):
+        with one.damaged(damaged, 8 + damaged % 16):
+            for reach in (0, 2, 5):
+                low = one.index[max(0, damaged - reach)][0]
+                high = one.index[min(len(one.index) - 1, damaged + reach)][0] + 1
+                try:
+                    times = one.chunk(0, len(one.rows)).times(low, high)
+                except CorruptionError:
+                    continue
+                due = [
+                    block[2:]
+                    for block in one.index
+                    if block[1] and block[0] < high and low < block[0] + block[1]
+                ]
+                assert list(zip(times.least.tolist(), times.most.tolist(), strict=True)) == due
+                right += 1
+    assert right < 60
+
+
 def test_damage_of_a_block_costs_that_block(tmp_path: Path) -> None:
     one = made(tmp_path / "r", random.Random(3), commits=20)
     width = len(one.rows[0])
@@ -319,6 +345,15 @@ def test_a_row_that_lies_costs_no_more(tmp_path: Path, member: str, value: int |
                 except CorruptionError:
                     continue
                 assert member == "t_max" or found == bisect.bisect_left(one.stamps, time)
+
+
+def test_where_the_index_is_wrong_it_is_named(tmp_path: Path) -> None:
+    """And not the records, which do not match where it says that they lie."""
+    one = made(tmp_path / "r", random.Random(5), commits=30)
+    row = next(row for row, (_, rows, *_) in enumerate(one.index) if row > 3 and rows > 2)
+    at, rows, *_ = one.index[row]
+    with one.lying(row, first_seq=one.begin + at + 1), pytest.raises(CorruptionError, match=r"index.*claims"):
+        one.segment().rows(at + 1, at + rows)
 
 
 def test_a_header_that_counts_too_many(tmp_path: Path) -> None:

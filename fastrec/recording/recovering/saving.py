@@ -11,7 +11,7 @@ import numpy as np
 
 from fastrec.recording import layout
 from fastrec.recording.channel import Channel, Content
-from fastrec.recording.committed import NUMBER_LIMIT
+from fastrec.recording.committed import NUMBER_LIMIT, steady
 from fastrec.recording.precedence import Span, begin_of, merged
 from fastrec.recording.recovering.copying import Copier, Loss
 from fastrec.recording.recovering.definition import Definition
@@ -331,6 +331,7 @@ def _append_gaps(channel: Channel, segment: Segment, gaps: np.ndarray) -> None:
     index["t_min"] = index["t_max"] = (
         int(segment.index["t_max"].max()) if len(segment.index) else gaps["t_last"][-1]
     )
+    index["flags"] = layout.INDEX_STEADY if steady(segment.index).all() else 0
     for kind, more, count in (("gaps", rows, told), ("index", index, len(segment.index))):
         layout.seal_rows(more, base, count)
         header = layout.npy_header(more.dtype, count + len(more))
