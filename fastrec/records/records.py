@@ -271,9 +271,9 @@ class Records(Asking, Measuring, Exits, Follows):
         """
         rows, before = self._rows.within(begin, end), self._rows.within(-_FOREVER, begin)
         if len(rows):
-            first, stop = self._place(rows.number(0)), self._place(rows.number(len(rows) - 1)) + 1
+            first, stop = self.place(rows.number(0)), self.place(rows.number(len(rows) - 1)) + 1
         else:
-            first = stop = self._place(before.number(len(before) - 1)) + 1 if len(before) else 0
+            first = stop = self.place(before.number(len(before) - 1)) + 1 if len(before) else 0
         found, start = self._rows.slice(max(first - 1, 0), stop, 1), max(first - 1, 0)
         seq, inside = self._gaps["seq"], (self._gaps["t_first"] < end) & (self._gaps["t_last"] >= begin)
         if len(found):
@@ -281,7 +281,8 @@ class Records(Asking, Measuring, Exits, Follows):
             inside &= (seq > self._rows.number(start)) | (first == 0)
         return self._with(found, self._gaps[inside])
 
-    def _place(self, number: int | np.uint64) -> int:
+    def place(self, number: int | np.uint64) -> int:
+        """Place of the first record of at least this number; how many there are, if there is none."""
         return bisect_left(range(len(self)), number, key=self._rows.number)
 
     def at(self, time: int | str | dt.datetime, max_gap: str | int | dt.timedelta | None = None) -> Self:
@@ -313,7 +314,7 @@ class Records(Asking, Measuring, Exits, Follows):
         place = len(before) - 1
         number = before.number(place)
         if self._rows.number(place) != number:  # some stamps run backwards
-            place = self._place(number)
+            place = self.place(number)
         row = self._rows.at(place)
         if when > int(row.rows()[self._until][0]):
             last = place + 1 == len(self)
