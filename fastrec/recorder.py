@@ -298,7 +298,7 @@ class Recorder(Triggered):
                 start = time.monotonic_ns() + LEAD_NS
                 self._threads.begin(start)
                 self._state = "running"
-            self._engine.begin()
+            self._begin_to_look()
             living.begin(self.channels.values(), start, _STUCK)
         except BaseException:
             if is_first:
@@ -344,7 +344,7 @@ class Recorder(Triggered):
         if is_mine:
             self._turn.release()
         self._end_threads()
-        self._engine.end()
+        self._look_no_more()
         try:
             if keep and (self._channels or self.marks):
                 self._destination.end(self._last_stats)
@@ -377,7 +377,7 @@ class Recorder(Triggered):
         self._state = "stopped"
         self._turn, self._last_turn = threading.RLock(), threading.Lock()  # the parent's threads held them
         self._threads.forget()
-        self._engine.forget()
+        self._forget_to_look()
         for channel in self._channels.values():
             channel.forget()
         self._destination.forget()

@@ -12,6 +12,7 @@ from fastrec.recording.writing.destination import Destination
 from fastrec.triggers.conditions import pick
 from fastrec.triggers.engine import Engine
 from fastrec.triggers.firing import Edge
+from fastrec.triggers.requests import Requests
 from fastrec.triggers.trigger import Trigger
 from fastrec.triggers.windows import Plan, Window, extent
 
@@ -20,6 +21,7 @@ __all__ = ["Reach", "Triggered"]
 Reach = int | str
 """A duration, or a number of records."""
 
+_WORDS = {"==": "is", "!=": "not", "<=": "le", ">=": "ge", "<": "lt", ">": "gt"}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -29,6 +31,7 @@ class Triggered:
     _state: str
     _destination: Destination
     _engine: Engine
+    _requests: Requests | None = None
 
     def mark(self, text: object) -> int:
         """Mark this moment, from any thread.
@@ -82,9 +85,9 @@ class Triggered:
         Parameters
         ----------
         condition : str, optional
-            In the language of `fastrec.expressions`, asked of every record: ``"hr < 0"``, ``"mode == FAULT"``,
-            ``"changed(serial)"``. One that holds already when the trigger is armed is no edge; `dwell` counts
-            from there.
+            In the language of `fastrec.expressions`, asked of every record: ``"hr < 0"``, ``"mode in (FAULT,
+            LOST)"``, ``"changed(serial)"``. One that holds already when the trigger is armed is no edge;
+            `dwell` counts from there.
         on : str, optional
             The channel that is asked; default: the only one that has these fields.
         edge : {"rising", "falling", "both", "each"}
@@ -194,6 +197,22 @@ class Triggered:
         plan = self._plan("fire", str(why), "fire", None, pre, post, channels, store, callback)
         return self._engine.fire(plan)
 
+    def _begin_to_look(self) -> None:
+        self._engine.begin()
+        if self._destination.path is not None:
+            self._requests = Requests(self._destination.path, {"mark": self.mark, "fire": self.fire})
+            self._requests.begin()
+
+    def _look_no_more(self) -> None:
+        if self._requests is not None:
+            self._requests.end()
+        self._engine.end()
+
+    def _forget_to_look(self) -> None:
+        if self._requests is not None:
+            self._requests.forget()
+        self._engine.forget()
+
     def _check_runs(self, what: str) -> None:
         if self._state != "running":
             raise RecordingError(f"the recorder is {self._state}; {what} while it runs")
@@ -240,4 +259,6 @@ def _checked_name(name: Any) -> str:
 
 def _slug(text: str) -> str:
     """Of a condition, what can stand in a name."""
+    for sign, word in _WORDS.items():
+        text = text.replace(sign, f" {word} ")
     return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-")[:40].strip("-") or "trigger"

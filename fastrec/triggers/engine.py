@@ -10,7 +10,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fastrec.channel import Channel
@@ -170,13 +169,12 @@ class Engine:
         if window.sure is None:
             return False
         for name, channel in self._of(window.plan).items():
-            known = now if given else settled(channel, now)
-            if known <= (window.sure if name == window.plan.on or window.plan.on is None else window.end):
-                return False
+            end = window.sure if window.plan.on in (None, name) else window.end
             if not given and channel.ring.store == "changes" and not channel.ended:
                 # What was equal up to the end of the window is told with the next heartbeat.
-                if now < window.end + min(channel.options.heartbeat_ns, _SLACK_NS):
-                    return False
+                end = max(end, window.end + min(channel.options.heartbeat_ns, _SLACK_NS))
+            if (now if given else settled(channel, now)) <= end:
+                return False
         return True
 
     def _of(self, plan: Plan) -> dict[str, Channel]:
@@ -350,5 +348,5 @@ class Engine:
         self._over.set()
         self._running, self._threads = False, []
         self._open, self._waiting, self._ready = [], deque(), deque()
-        with suppress(Exception):
-            self._feeds = {}
+        for trigger in self._triggers:
+            trigger.forget(self.turn)

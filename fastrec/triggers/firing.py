@@ -149,7 +149,7 @@ class Firing:
         meets, stamps = seen.meets, seen.stamps
         first = np.ones(min(len(meets), 1), bool) if self._value is None else meets[:1] != self._value
         starts = np.flatnonzero(np.append(first, meets[1:] != meets[:-1]))
-        # The state of before, then those that begin here; and of which of them nothing is to be told any more.
+        # The state of before, then those that begin here; and which of them nothing is to be told of.
         begins = np.append(np.int64(self._since), stamps[starts])
         values = np.append(bool(self._value), meets[starts])
         told = np.zeros(len(begins), bool)

@@ -130,7 +130,7 @@ def _stored(root: Path) -> Iterator[tuple[str, re.Match[str]]]:
 
 
 def keep(root: Path, count: int, size: int) -> None:
-    """Remove the oldest windows while there are more, or all take more bytes; the newest stays. 0: no limit."""
+    """Remove the oldest while there are more, or they take more bytes; the newest stays. 0: no limit."""
     names = sorted((name for name, _ in _stored(root)), key=lambda name: int(name.partition("-")[0]))
     sizes = [_size(root / FOLDER / name) for name in names] if size else []
     while len(names) > 1 and ((count and len(names) > count) or (size and sum(sizes) > size)):

@@ -175,6 +175,10 @@ class Trigger:
         meets = bool(self._meets(last, 0)[0]) if len(last) else None
         self._firing.begin(now, meets, number if len(last) else -1)
 
+    def forget(self, turn: threading.RLock) -> None:
+        """In a forked child: the lock may be held by a thread of the parent's."""
+        self._turn = turn
+
     def see(self, batch: Batch | None, until: int) -> list[Event]:
         """Look at records, and at the time `until` which there are no others; when it fired."""
         if batch is None:

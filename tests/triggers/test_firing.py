@@ -32,7 +32,7 @@ def reference(rows, until, *, edge="rising", dwell=0, silence=0, holdoff=0, rear
 
     if silence:
         since = before = 0
-        for number, stamp, meets, _, lost in rows:
+        for _, stamp, meets, _, lost in rows:
             if lost:  # up to the record before them it is known
                 if before - since > silence:
                     events.append((since + silence, at(since + silence)))

@@ -41,6 +41,7 @@ _OWN = {
     "closed.json",
     "channels",
     "windows",
+    ".requests",  # the socket of a recorder that died
 }
 
 _MOST_LEVELS = 8
@@ -345,6 +346,8 @@ def _windows(
     """The recordings below ``windows/``, each recovered like any other."""
     found: dict[str, Recovery] = {}
     for name in _folders(source, "windows", findings=findings):
+        if name.startswith("."):
+            continue  # a recorder died while it made or removed it
         if not levels:
             findings.problems.append(f"windows/{name}: is left out: windows lie in windows too deep")
             continue

@@ -166,7 +166,7 @@ def tell(message: str) -> None:
 
 @contextmanager
 def deaf() -> Iterator[None]:
-    """Threads that are begun within it get no signals: one that others block, to wait for it, is not theirs."""
+    """Threads begun within it get no signals: one that others block, to wait for it, is not for them."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
