@@ -12,6 +12,7 @@ from fastrec.channel import Channel
 __all__ = ["Batch", "Feed", "settled"]
 
 _PIECE = 4 << 20  # bytes that are looked at together
+_OWN_NS = 1_000_000_000  # stamps so far from all that the clock has shown are not of it
 _UNDER_WAY_NS = 1_000_000  # from a call's end until what it filled is published, a thread that waits included
 
 
@@ -81,17 +82,25 @@ class Feed:
             yield Batch(array, lead, first, lost)
 
 
-def settled(channel: Channel, now: int) -> int:
+def settled(channel: Channel, now: int, began: int) -> int:
     """A time, on the clock of the stamps, before which nothing is published any more.
+
+    Who pushes with stamps from before the recorder began, or from the future, has a time of its own: it
+    passes as records come.
 
     Parameters
     ----------
     channel : Channel
-    now : int
-        That clock, read before.
+    now, began : int
+        That clock, read before, and when the recorder began.
     """
-    if channel.source is None or channel.ended:
+    core = channel.ring.core
+    if channel.source is None:
+        last = core.account()["last"]
+        own = core.head > channel.ring.first and not began - _OWN_NS <= last <= now + _OWN_NS
+        return last if own else now
+    if channel.ended:
         return now
-    since = channel.ring.core.in_call
-    began = since + channel.ring.clock_offset if since else now
-    return min(now, began) - _UNDER_WAY_NS
+    since = core.in_call
+    # What a call fills is stamped with its middle, wherever its end will be.
+    return ((since + channel.ring.clock_offset + now) // 2 if since else now) - _UNDER_WAY_NS

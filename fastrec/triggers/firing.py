@@ -124,6 +124,9 @@ class Firing:
         """
         if len(seen.stamps):
             until = max(until, int(seen.stamps[-1]))
+            self._since = min(
+                self._since, int(seen.stamps[0])
+            )  # stamps need not be of the clock it was armed by
         if self._silence:
             times = self._silences(seen, until)
             numbers = self._numbers_at(seen, times)

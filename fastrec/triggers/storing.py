@@ -42,15 +42,17 @@ def cut(channels: Mapping[str, Records], window: Open) -> dict[str, Records]:
     return {name: channels[name].window(window.begin, end) for name in names}
 
 
-def store(
-    root: Path, run: Recording, window: Open, records: Mapping[str, Records], marks: list[Mark]
-) -> Path:
+def store(run: Recording, window: Open, records: Mapping[str, Records], marks: list[Mark]) -> Path:
     """Write a window, whole and durable, under its name.
 
     Parameters
     ----------
     root : Path
         Of the recording that it is cut from.
+    run : Recording
+        That it is cut from.
+    records : mapping of str to Records
+        Of `cut`.
     marks : list of Mark
         The user's.
 
@@ -59,7 +61,7 @@ def store(
     RecordingError
         The disk will not have it; nothing of it is left.
     """
-    plan, end = window.plan, window.end or window.begin
+    root, plan, end = run.path, window.plan, window.end or window.begin
     folder = root / FOLDER
     try:
         folder.mkdir(0o700, exist_ok=True)

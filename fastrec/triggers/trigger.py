@@ -161,6 +161,11 @@ class Trigger:
 
     # For the engine
 
+    def count(self, what: str) -> None:
+        """One more of ``windows`` or ``failed``."""
+        with self._turn:
+            setattr(self, what, getattr(self, what) + 1)
+
     def begin(self, now: int, last: np.ndarray, number: int) -> None:
         """It is armed from now on.
 

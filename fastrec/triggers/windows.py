@@ -119,7 +119,7 @@ class Plan:
     callback: Callable[[Window], object] | None
 
 
-@dataclass
+@dataclass(eq=False)
 class Open:
     """A window that is not over.
 
@@ -153,7 +153,7 @@ class Open:
     def add(self, event: Event) -> None:
         """One more firing."""
         self.firings.append(event)
-        if self.plan.post.records is None:
+        if not self.plan.post.records:
             self.end = max(self.end or 0, event.mono_ns + self.plan.post.ns + 1)
         else:
             self.end, self.last = None, max(self.last, event.number + self.plan.post.records)
