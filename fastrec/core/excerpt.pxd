@@ -7,7 +7,6 @@ from fastrec.core.spooler cimport SpoolChannel, fr_io, fr_spool_channel, fr_syst
 cdef extern from "fastrec/text.h" nogil:
     enum:
         FR_TEXT_ROOM                               # most bytes of a text
-        FR_TEXT_LOST                               # the id of one that has no room
     ctypedef struct fr_texts:
         pass
     uint64_t fr_text_intern(fr_texts *t, const char *text, uint32_t length) noexcept

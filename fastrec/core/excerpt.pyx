@@ -3,7 +3,7 @@
 from libc.stdlib cimport calloc, free
 from libc.string cimport strerror
 
-LOST = FR_TEXT_LOST
+LOST = 2 ** 64 - 1
 
 GAP_BYTES = sizeof(fr_gap)
 
@@ -34,7 +34,7 @@ cdef class Excerpt:
         return fr_text_intern(&self.e.texts, text, len(text))
 
     def tell(self, const unsigned char[::1] gaps not None):
-        """Losses, rows of GAP_DTYPE: by number, those that stand for none first. Few at a time, then `drain`."""
+        """Losses, rows of GAP_DTYPE: by number, those that stand for none first; few, then `drain`."""
         cdef int error = 0
         if gaps.shape[0] % sizeof(fr_gap):
             raise ValueError(f"{gaps.shape[0]} bytes are no whole number of losses")
@@ -62,7 +62,7 @@ cdef class Excerpt:
         self.check(error)
 
     def end(self):
-        """Bring the rest to the disk, durably, and close the files; the number after the last record or loss."""
+        """Bring the rest to the disk, durably, and close the files; the number after all of it."""
         cdef int error = 0
         if not self.ended:
             self.ended = True
