@@ -97,7 +97,7 @@ class Recorder(Triggered):
         self._destination = Destination(path, storing, metadata)
         self._channels: dict[str, Channel] = {}
         self._threads = Threads()
-        self._engine = Engine(lambda: self.channels, self._destination)
+        self._engine = Engine(self._channels, self._destination)
         self._turn = threading.RLock()  # of those who add channels, start, or stop
         self._last_turn = threading.Lock()  # of whoever stops
         self._stops_on: int | None = None  # its thread; stays when it has stopped

@@ -206,6 +206,7 @@ class Triggered:
     def _look_no_more(self) -> None:
         if self._requests is not None:
             self._requests.end()
+            self._requests = None  # it holds us
         self._engine.end()
 
     def _forget_to_look(self) -> None:

@@ -34,8 +34,8 @@ class Engine:
 
     Parameters
     ----------
-    channels : callable
-        The recorder's, by name.
+    channels : mapping of str to Channel
+        The recorder's own, to which it adds.
     destination : Destination
 
     Attributes
@@ -48,7 +48,7 @@ class Engine:
         Nobody looks but who calls `look` and `work`.
     """
 
-    def __init__(self, channels: Callable[[], Mapping[str, Channel]], destination: Destination) -> None:
+    def __init__(self, channels: Mapping[str, Channel], destination: Destination) -> None:
         self._channels = channels
         self._destination = destination
         self.clock: Callable[[], int] = lambda: time.monotonic_ns() + destination.offset_ns
@@ -69,12 +69,12 @@ class Engine:
     @property
     def channels(self) -> Mapping[str, Channel]:
         """The recorder's, by name."""
-        return self._channels()
+        return dict(self._channels)
 
     def add(self, trigger: Trigger) -> None:
         """Look for it from now on."""
         with self.turn:
-            channel = self._channels()[trigger.channel]
+            channel = self._channels[trigger.channel]
             now = self.clock()
             if channel.name in self._feeds:
                 self._look_at(self._feeds[channel.name], self._known(channel, now))  # these were before
@@ -174,7 +174,7 @@ class Engine:
     def _of(self, plan: Plan) -> dict[str, Channel]:
         return {
             name: one
-            for name, one in self._channels().items()
+            for name, one in self.channels.items()
             if plan.channels is None or name in plan.channels or name == plan.on
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,15 +77,15 @@ class Jobs:
 
     Parameters
     ----------
-    channels : callable
-        The recorder's, by name.
+    channels : mapping of str to Channel
+        The recorder's own, to which it adds.
     destination : Destination
     complaints : Complaints
     """
 
     def __init__(
         self,
-        channels: Callable[[], Mapping[str, Channel]],
+        channels: Mapping[str, Channel],
         destination: Destination,
         complaints: Complaints,
     ) -> None:
@@ -113,7 +113,7 @@ class Jobs:
             self._hand_on(self._waiting.popleft())
 
     def _is_written(self, job: _Job, now: int) -> bool:
-        channels = self._channels()
+        channels = self._channels
         return now >= job.after and all(
             channels[name].spooling is None or channels[name].spooling.marks()["written"] >= need
             for name, need in job.needs.items()
