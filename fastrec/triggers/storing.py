@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fastrec.errors import RecordingError
 from fastrec.recording.channel import Channel as Recorded
 from fastrec.recording.marks import Mark
-from fastrec.recording.opening import folder_names, open_folder
+from fastrec.recording.opening import folder_names, open_folder, refusal
 from fastrec.recording.reader import Recording
 from fastrec.recording.windows import FOLDER
 from fastrec.recording.writing.excerpt import About, Part, write_excerpt
@@ -68,7 +67,7 @@ def store(run: Recording, window: Open, records: Mapping[str, Records], marks: l
         with open_folder(root, (FOLDER,)):  # no link is followed
             pass
     except OSError as error:
-        raise RecordingError(f"{folder}: {error.strerror}") from error
+        raise refusal(root, (FOLDER,), error) from error
     parts = []
     for name, one in records.items():
         options = Recorded(root, bytes.fromhex(run.uuid), name).options

@@ -20,7 +20,9 @@ MS = 1_000_000
 
 
 class Bench:
-    """Channels that are pushed, with the stamps of a clock of its own, which begins at 1 s.
+    """Channels that are pushed, with the stamps of a clock of its own.
+
+    It begins at 1 s, or where the session before ended.
 
     Attributes
     ----------
@@ -29,9 +31,10 @@ class Bench:
         Those that `caught` was called with.
     """
 
-    def __init__(self, rec: fr.Recorder, now: int = 1000 * MS) -> None:
+    def __init__(self, rec: fr.Recorder) -> None:
         self.rec, self.engine = rec, rec._engine
-        self.now = now
+        before = (one.ring.core.account()["last"] for one in rec.channels.values())
+        self.now = max([1000 * MS, *before])
         self.windows: list[Window] = []
         self.engine.by_hand = True
         self.engine.clock = lambda: self.now
