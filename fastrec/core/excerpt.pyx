@@ -34,7 +34,7 @@ cdef class Excerpt:
         return fr_text_intern(&self.e.texts, text, len(text))
 
     def tell(self, const unsigned char[::1] gaps not None):
-        """Losses, rows of GAP_DTYPE: by number, those that stand for none first; few, then `drain`."""
+        """Losses, rows of GAP_DTYPE; at most 8,192 between two times that records are put, or `drain`."""
         cdef int error = 0
         if gaps.shape[0] % sizeof(fr_gap):
             raise ValueError(f"{gaps.shape[0]} bytes are no whole number of losses")

@@ -86,7 +86,9 @@ class Firing:
         self._holdoff, self._rearm, self._at_once = holdoff, rearm, at_once
         self.armed = True
         self.fired = self.held_off = 0
-        self._last_fired, self._free = -1, _NEVER  # the record at which it fired last, and when it may again
+        # The record at which it fired last, that from which it is armed, and the time from which it may fire.
+        self._last_fired, self._armed_at, self._free = -1, -1, _NEVER
+        self._rearmed = -1  # the last record that armed it, or would have
         self._last, self._numbers = _NEVER, (-1, -1)  # stamp of the last record; the one before it, and it
         # Of the state that the last record has, or the silence behind it: which, since when, and whether all
         # was told of it.
@@ -191,34 +193,35 @@ class Firing:
     def _let(self, times: np.ndarray, numbers: np.ndarray, rearms: np.ndarray) -> list[Event]:
         found: list[Event] = []
         place = 0
+        rearms = np.append(np.int64(self._rearmed), rearms)  # at one a silence may only be found out now
         while place < len(times):
-            if not self.armed:
-                again = self._again(rearms)
-                if again is None:
-                    self.held_off += len(times) - place
-                    break
-                self.armed = True
-                place = self._skip(numbers, place, again)
-                continue
-            if times[place] < self._free:
+            if not self.armed and not self._arm_again(rearms):
+                self.held_off += len(times) - place
+                break
+            if numbers[place] < self._armed_at:  # a silence may be found out behind the record that armed it
+                place = self._skip(numbers, place, self._armed_at)
+            elif times[place] < self._free:
                 place = self._skip(times, place, self._free)
-                continue
-            event = Event(int(times[place]), int(numbers[place]))
-            found.append(event)
-            self.fired += 1
-            self._last_fired, self._free = event.number, event.mono_ns + self._holdoff
-            self.armed = self._rearm == "auto"
-            place += 1
-        if not self.armed and self._again(rearms) is not None:
-            self.armed = True
+            else:
+                event = Event(int(times[place]), int(numbers[place]))
+                found.append(event)
+                self.fired += 1
+                self._last_fired, self._free = event.number, event.mono_ns + self._holdoff
+                self.armed = self._rearm == "auto"
+                place += 1
+        if not self.armed:
+            self._arm_again(rearms)
+        self._rearmed = int(rearms[-1])
         return found
 
-    def _again(self, rearms: np.ndarray) -> int | None:
-        """The record at which it is armed again, behind the last firing; None: there is none by now."""
+    def _arm_again(self, rearms: np.ndarray) -> bool:
+        """Whether a record behind the last firing arms it again."""
         if self._rearm != "condition":
-            return None
+            return False
         place = int(np.searchsorted(rearms, self._last_fired, "right"))
-        return int(rearms[place]) if place < len(rearms) else None
+        if place < len(rearms):
+            self.armed, self._armed_at = True, int(rearms[place])
+        return self.armed
 
     def _skip(self, places: np.ndarray, place: int, until: int) -> int:
         stop = max(place, int(np.searchsorted(places, until, "left")))

@@ -69,7 +69,8 @@ class Bench:
 @contextmanager
 def bench(path: Path | None = None, *names: str, **options: Any) -> Iterator[Bench]:
     """A recorder with such channels, ``"c"`` if none is named, running."""
-    rec = fr.Recorder(path, **({"flush": "1ms", "durability": None} if path else {}), **options)
+    quick = {"flush": "1ms", "durability": None} if path else {}
+    rec = fr.Recorder(path, **{**quick, **options})
     for name in names or ("c",):
         rec.add(name, schema=ROW)
     made = Bench(rec)

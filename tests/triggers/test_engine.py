@@ -65,6 +65,17 @@ def test_the_first_record_of_all_is_no_edge_either() -> None:
         assert (waits.fired, at_once.fired) == (0, 1)
 
 
+def test_what_came_before_it_was_armed_is_none_of_its() -> None:
+    """Though another trigger has not looked at it by then."""
+    with bench() as at:
+        first = at.rec.trigger("hr < 0", store=False)
+        at.push(), at.push(-1)
+        second = at.rec.trigger("hr < 0", store=False)
+        at.push(-1)
+        at.look()
+        assert (first.fired, second.fired) == (1, 0)
+
+
 def test_edges_of_a_state() -> None:
     with bench() as at:
         options = {"store": False, "holdoff": None}
@@ -208,7 +219,8 @@ def test_windows_that_overlap_are_one() -> None:
         at.push()
         stamps = [at.push(-1)]
         at.push()
-        stamps += [at.push(-1, after=14 * MS)]  # 15 ms after the first: they touch
+        at.look(12 * MS)  # behind the end of the first, but one that comes now may still overlap
+        stamps += [at.push(-1, after=2 * MS)]  # 15 ms after the first: they touch
         at.look(15 * MS)
         at.push()
         last = at.push(-1, after=2 * MS)  # 17 ms after the second
@@ -252,6 +264,26 @@ def test_by_no_records_it_is_the_one_that_fired() -> None:
             at.push(hr)
         at.look(MS)
         assert numbers(at.windows[0]) == {"c": [1, 2]}
+
+
+def test_by_no_records_it_waits_for_none() -> None:
+    with bench() as at:
+        at.rec.trigger(silence="5ms", pre="5ms", post=0, store=False, callback=at.caught)
+        last = at.push()
+        at.look(100 * MS)
+        (window,) = at.windows
+        assert (window.mono_ns, window.end) == (last + 5 * MS, last + 5 * MS + 1)
+        assert numbers(window) == {"c": [0]}
+
+
+def test_a_window_waits_for_its_records_to_be_written(tmp_path: Path) -> None:
+    with bench(tmp_path / "run.fastrec", flush="1h") as at:
+        at.rec.trigger("hr < 0", pre="1ms", post="1ms", callback=at.caught)
+        at.push(), at.push(-1), at.push()
+        for _ in range(9):
+            at.look(5000 * MS)
+        assert at.done == 0 and at.rec["c"].stats.written == 0
+    assert numbers(at.windows[0]) == {"c": [0, 1, 2]} and at.done == 1
 
 
 @pytest.mark.parametrize("pre", ["10s", 50])

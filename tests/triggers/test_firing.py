@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastrec.triggers.firing import Event, Firing, Seen
@@ -76,7 +76,7 @@ def reference(rows, until, *, edge="rising", dwell=0, silence=0, holdoff=0, rear
 def histories(draw):
     """Rows and where they are divided into looks."""
     rows, number, stamp, looks = [], 0, 0, []
-    for _ in range(draw(st.integers(0, 30))):
+    for _ in range(draw(st.integers(0, 14))):
         stamp += draw(st.sampled_from([0, 1, 1, 2, 5, 11]))
         lost = draw(st.sampled_from([0, 0, 0, 0, 0, 3]))
         number += 1 + lost
@@ -86,6 +86,7 @@ def histories(draw):
     return rows, looks, pauses, stamp + draw(st.integers(0, 20))
 
 
+@settings(max_examples=300)
 @given(
     histories(),
     st.fixed_dictionaries(

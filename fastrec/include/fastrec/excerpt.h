@@ -29,7 +29,7 @@ static inline int fr_excerpt_drain(fr_excerpt *e)
     return fr_drain_to(e->io, e->channel, e->ring->pen.head, &e->lock, e->gap_rows, &e->dirty);
 }
 
-/* Losses, in the order of fr_gap_after, none of them behind a record to come with a lower number. -EINVAL:
+/* Losses, by their numbers, none of them behind a record to come with a lower number. -EINVAL:
  * they are too many at once, or are among what was put. */
 static inline int fr_excerpt_tell(fr_excerpt *e, const fr_gap *gaps, uint64_t count)
 {

@@ -35,7 +35,7 @@ from fastrec.recording.writing.storing import SEGMENT_BYTES
 from fastrec.records import Chunk, Records
 from fastrec.ring import Ring
 from fastrec.schema import Schema
-from fastrec.schema.gaps import GAP_DTYPE, Cause, numbered
+from fastrec.schema.gaps import GAP_DTYPE, Cause
 from fastrec.schema.texts import Lost
 
 __all__ = ["About", "Part", "write_excerpt"]
@@ -167,7 +167,7 @@ def _write_channel(root: Path, own: bytes, part: Part, about: About) -> dict[str
             "options": dict(part.options),
         },
     )
-    gaps = _ordered(records.gaps)
+    gaps = records.gaps[records.gaps["cause"] != Cause.RETIRED]  # they are told by what is not there
     begin = min([int(one["seq"]) for one in gaps[:1]] + [int(one) for one in records.seq[:1]], default=None)
     if begin is None:
         return {"records": part.end, "segments": 0, "stats": {}}
@@ -192,12 +192,6 @@ def _write_channel(root: Path, own: bytes, part: Part, about: About) -> dict[str
     finally:
         os.close(folder)
     return {"records": end, "segments": int(begin > 0) + channel.marks()["segments"], "stats": {}}
-
-
-def _ordered(gaps: np.ndarray) -> np.ndarray:
-    """As the spooler takes them; those of retention are told by what is not there."""
-    gaps = gaps[gaps["cause"] != Cause.RETIRED]
-    return gaps[np.lexsort((numbered(gaps), gaps["seq"]))]
 
 
 def _fill(excerpt: Excerpt, records: Records, gaps: np.ndarray) -> None:

@@ -120,6 +120,13 @@ def test_more_losses_than_wait_at_once(tmp_path: Path, monkeypatch: pytest.Monke
     check(tmp_path / "w.fastrec", records)
 
 
+def test_more_losses_than_the_core_holds(tmp_path: Path) -> None:
+    gaps = np.zeros(20_000, GAP_DTYPE)
+    gaps["seq"], gaps["count"], gaps["cause"], gaps["code"] = 3, 1, Cause.FAILED, np.arange(20_000)
+    array = np.zeros(9, PLAIN.record("every"))
+    check(tmp_path / "w.fastrec", Records("c", PLAIN, [ArrayChunk(array, 0)], gaps=gaps, clock=None))
+
+
 def test_a_selection_leaves_numbers_out(tmp_path: Path) -> None:
     """Of numbers that nobody says anything of, it says so."""
     array = np.zeros(9, PLAIN.record("every"))
