@@ -14,14 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastrec.errors import (
-    CorruptionError,
-    FormatError,
-    RecordingError,
-    SchemaError,
-    shown,
-    suggest,
-)
+from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError, shown, suggest
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.clocks import ClockEvent, clock_of, events_of, is_stamp, readings_of
