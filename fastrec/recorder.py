@@ -16,7 +16,6 @@ from fastrec.channel import Channel, check_name, ring_of, schema_of
 from fastrec.core.poller import LEAD_NS
 from fastrec.errors import FastrecError, RecordingError, suggest
 from fastrec.options import WhenFull, as_options
-from fastrec.recording.reader import Mark
 from fastrec.recording.writing.destination import Destination
 from fastrec.recording.writing.storing import as_storing
 from fastrec.ring import Clocked
@@ -25,13 +24,15 @@ from fastrec.sources import registry
 from fastrec.sources.source import Source
 from fastrec.stats import RecorderStats
 from fastrec.threads import Thread, Threads
+from fastrec.triggers.asking import Triggered
+from fastrec.triggers.engine import Engine
 
 __all__ = ["Recorder"]
 
 _STUCK = 5.0  # s that a stop waits for a call to return
 
 
-class Recorder:
+class Recorder(Triggered):
     """Records channels into memory, and to a folder when it has a path.
 
     Parameters
@@ -53,6 +54,8 @@ class Recorder:
         removed, whole, while all take more, or when their last record is older.
     min_free, metadata : optional
         Bytes left free on the disk: the oldest segments give way, then it counts as full. A JSON mapping.
+    keep_windows : int, str or None
+        How many windows of triggers are kept, or how many bytes of them (``"2GB"``); the oldest go.
 
     Raises
     ------
@@ -78,6 +81,7 @@ class Recorder:
         keep_seconds: float | str | None = None,
         min_free: int | None = None,
         metadata: Mapping[str, Any] | None = None,
+        keep_windows: int | str | None = 1000,
     ) -> None:
         self._pid = os.getpid()
         storing = as_storing(
@@ -88,10 +92,12 @@ class Recorder:
             keep_bytes=keep_bytes,
             keep_seconds=keep_seconds,
             min_free=min_free,
+            keep_windows=keep_windows,
         )
         self._destination = Destination(path, storing, metadata)
         self._channels: dict[str, Channel] = {}
         self._threads = Threads()
+        self._engine = Engine(self._channels, self._destination)
         self._turn = threading.RLock()  # of those who add channels, start, or stop
         self._last_turn = threading.Lock()  # of whoever stops
         self._stops_on: int | None = None  # its thread; stays when it has stopped
@@ -292,6 +298,7 @@ class Recorder:
                 start = time.monotonic_ns() + LEAD_NS
                 self._threads.begin(start)
                 self._state = "running"
+            self._begin_to_look()
             living.begin(self.channels.values(), start, _STUCK)
         except BaseException:
             if is_first:
@@ -337,9 +344,10 @@ class Recorder:
         if is_mine:
             self._turn.release()
         self._end_threads()
+        self._look_no_more()
         try:
             if keep and (self._channels or self.marks):
-                self._destination.end(lambda: self.stats.as_dict())
+                self._destination.end(self._last_stats)
             else:
                 self._destination.discard()
         except Exception:
@@ -347,7 +355,13 @@ class Recorder:
             raise
         self._over()
 
+    def _last_stats(self) -> dict[str, Any]:
+        # All is on the disk, and the recording still ours.
+        self._engine.finish()
+        return self.stats.as_dict()
+
     def _over(self) -> None:
+        self._engine.give_up()
         lifetimes.ended(self)
         self._state = "stopped"
 
@@ -363,36 +377,10 @@ class Recorder:
         self._state = "stopped"
         self._turn, self._last_turn = threading.RLock(), threading.Lock()  # the parent's threads held them
         self._threads.forget()
+        self._forget_to_look()
         for channel in self._channels.values():
             channel.forget()
         self._destination.forget()
-
-    def mark(self, text: object) -> int:
-        """Mark this moment, from any thread.
-
-        Parameters
-        ----------
-        text : str, or what `str` makes one of
-            Any characters; about 1 MB at most.
-
-        Returns
-        -------
-        int
-            Its time, monotonic ns.
-
-        Raises
-        ------
-        RecordingError
-            The recorder does not run, the text is too long, or the disk does not take it.
-        """
-        if self._state != "running":
-            raise RecordingError(f"the recorder is {self._state}; marks are set while it runs")
-        return self._destination.mark(text, "mark")
-
-    @property
-    def marks(self) -> tuple[Mark, ...]:
-        """The newest marks, at most 4,096; a recording keeps them all."""
-        return self._destination.marks
 
     @property
     def stats(self) -> RecorderStats:

@@ -231,8 +231,8 @@ class Thread:
 
     @property
     def cpu_ns(self) -> int:
-        """Processor time so far; 0 once it has ended."""
-        return self._poller.cpu_ns
+        """Processor time so far; 0 once it has ended, and in a forked child, where its memory may be gone."""
+        return self._poller.cpu_ns if self._is_ours else 0
 
     @property
     def alive(self) -> bool:

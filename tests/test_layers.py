@@ -24,7 +24,7 @@ RECORDING = RECORDS | {"records"}
 READ = RECORDING | {"recording"}
 RECORDER = READ | {"recording.writing"}
 POLLED = RECORDER | {"stats", "privileges", "threads", "options"}
-LAST = POLLED | {"channel", "living", "lifetimes", "recorder", "trigger"}
+LAST = POLLED | {"channel", "living", "lifetimes", "triggers", "recorder"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -46,8 +46,8 @@ MAY_IMPORT = {
     "options": RECORDER | {"privileges", "threads"},
     "channel": POLLED,
     "living": POLLED | {"channel"},
-    "recorder": POLLED | {"channel", "living", "lifetimes"},
-    "trigger": POLLED | {"channel", "recorder"},
+    "triggers": POLLED | {"channel"},
+    "recorder": POLLED | {"channel", "living", "lifetimes", "triggers"},
     "formats": LAST,
     "replay": LAST,
     "report": LAST,

@@ -116,6 +116,37 @@ def test_a_command_is_recorded_as_it_says(tmp_path: Path) -> None:
     assert all(f"`{text}`" in README.read_text() for text in said)
 
 
+def test_triggers_do_what_it_says(tmp_path: Path) -> None:
+    """The code, about a source that has such fields, and the command."""
+    (code,) = (block for block in blocks("python") if "rec.trigger(" in block)
+    begin = """
+import numpy as np, fastrec as fr, time
+fields = [("hr", "<i4"), ("mode", "<i4"), ("temp", "<f8"), ("serial", "<u4")]
+schema = fr.Schema.from_dtype(np.dtype(fields), labels={"mode": {"RUN": 1, "FAULT": 2}})
+calls = []
+def get():
+    calls.append(1)
+    return np.array((-(len(calls) > 50), 1 + (len(calls) < 70), 20, 7), schema.dtype)
+source = fr.PyCall(get, schema=schema)
+"""
+    wait = "    while len(calls) < 300: time.sleep(0.01)\nfor name, window"
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", begin + code.replace("for name, window", wait)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    run = fastrec.open(tmp_path / "bench.fastrec")
+    assert {mark.text for mark in run.marks} == {"hr < 0", "mode == FAULT no more", "operator saw smoke"}
+    assert "`bench.fastrec/windows/000001-hr-lt-0.fastrec`" in README.read_text()
+    assert {name.partition("-")[2] for name in run.windows} >= {"hr-lt-0.fastrec", "fire.fastrec"}
+    (command,) = (line for block in blocks("sh") for line in block.splitlines() if "--fail-on" in line)
+    result = subprocess.run(
+        [sys.executable, "-m", "fastrec", *shlex.split(command)[1:], "--records", "50"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, "") and "fired 0 times" in result.stdout
+
+
 def test_expressions_say_what_it_says() -> None:
     """Every line of the section, about a struct that has such fields; what it ends with is no part of it."""
     section = README.read_text().partition("## Expressions\n")[2].partition("\n## ")[0]

@@ -30,6 +30,8 @@ VERBS = {
     "diff": "compare two recordings: times in states, transitions, rates, failures, losses",
     "play": "print records at the times at which they were recorded",
     "export": "write records to a .csv, .jsonl, .npy or .npz file",
+    "mark": "mark this moment in a recording that somebody is writing",
+    "fire": "have whoever records keep a window around this moment",
     "schema": "say where the fields of a struct lie, or write it as C, Python, JSON or a ROS 2 message",
     "verify": "check every byte and every number of a recording",
     "recover": "save all that is whole of a damaged recording in a new one, and list what is not",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fastrec.cli.fields import about_field, meaning_of, type_of
@@ -80,10 +80,33 @@ def _about(recording: Recording) -> dict[str, Any]:
             {"mono_ns": mark.mono_ns, "time": date(clock, mark.mono_ns), "kind": mark.kind, "text": mark.text}
             for mark in recording.marks
         ],
+        "windows": [_about_window(name, window) for name, window in _windows(recording, problems)],
         "problems": problems,
         "waiting": left.waiting,
         "notes": left.notes,
         "channels": channels,
+    }
+
+
+def _windows(recording: Recording, problems: list[str]) -> Iterator[tuple[str, Recording]]:
+    try:
+        for name in recording.windows:
+            try:
+                yield name, recording.windows[name]
+            except FastrecError as error:
+                problems.append(str(error))
+    except FastrecError as error:  # one of them is a link
+        problems.append(str(error))
+
+
+def _about_window(name: str, window: Recording) -> dict[str, Any]:
+    fired = next((mark for mark in window.marks if mark.kind in ("trigger", "fire")), None)
+    return {
+        "name": name,
+        "mono_ns": fired and fired.mono_ns,
+        "time": fired and date(window.clock, fired.mono_ns),
+        "why": fired and fired.text,
+        "bytes": folder_bytes(window.path),
     }
 
 
@@ -141,6 +164,10 @@ def _show(about: dict[str, Any], recording: Recording) -> None:
         lines += [("metadata", visible(f"{key} = {value}")) for key, value in about["metadata"].items()]
     lines += [
         ("mark", visible(f"{mark['time'] or mark['mono_ns']} {mark['text']}")) for mark in about["marks"]
+    ]
+    lines += [
+        ("window", visible(f"{one['time'] or one['mono_ns']} {one['why']}: windows/{one['name']}"))
+        for one in about["windows"]
     ]
     table(lines, indent="  ")
     for name, channel in about["channels"].items():

@@ -10,7 +10,15 @@ from fastrec.cli.values import Misuse
 
 __all__ = ["add_arguments", "said"]
 
-_NAMES = ("resume", "segment_bytes", "segment_seconds", "keep_bytes", "keep_seconds", "min_free")
+_NAMES = (
+    "resume",
+    "segment_bytes",
+    "segment_seconds",
+    "keep_bytes",
+    "keep_seconds",
+    "min_free",
+    "keep_windows",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +69,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SIZE",
         help="leave so much of the disk to others: remove the oldest files, or else write no more",
     )
+    parser.add_argument(
+        "--keep-windows",
+        type=windows,
+        metavar="N|SIZE",
+        help='remove the oldest windows while there are more, or all take more, such as "2GB"; default 1000',
+    )
+
+
+def windows(text: str) -> int | str:
+    """How many are kept: a number, or bytes as they were written."""
+    if text.isdecimal():
+        return values.count(text)
+    values.size(text)
+    return text
 
 
 def said(options: argparse.Namespace) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from fastrec.channel import Channel
-from fastrec.cli import defaults, keeping, record_command, sources, values
+from fastrec.cli import defaults, keeping, record_command, sources, triggers, values
 from fastrec.cli.bench import Bench
 from fastrec.cli.defaults import CommandRecorder
 from fastrec.cli.ending import Ending
@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     defaults.add_arguments(parser)
     keeping.add_arguments(parser)
+    triggers.add_arguments(parser)
     parser.add_argument(
         "--metadata",
         type=values.pair,
@@ -99,6 +100,7 @@ def run(options: argparse.Namespace) -> int:
         bench = file and Bench(file, arguments, ending, quiet=options.json, traced=options.traceback)
         try:
             _fill(recorder, wanted, bench)
+            added = triggers.Added(recorder, options)
             if not options.quiet:
                 tell_renamed(channel.schema for channel in recorder.channels.values())
             recorder.start()
@@ -120,18 +122,21 @@ def run(options: argparse.Namespace) -> int:
             }
             about = {"command": command.as_dict()} if command else {}
             about = {"path": str(path), "closed": closed, "ended_by": ended_by, **about}
+            about |= {"triggers": told} if (told := added.as_list()) else {}
             say_json(about | {"channels": channels})
         elif not options.quiet:
             if command:
                 say(command.outcome)
-            _show(path, wanted, recorder, outcomes, closed=closed, there=home_of(path) == made)
+            _show(path, wanted, recorder, outcomes, added, closed=closed, there=home_of(path) == made)
     failures = [*(command.failures if command else ()), *failures]
     code = command.failed if command else 0
+    for failure in added.failures:
+        complain(failure)
     for failure in failures if code else failures[1:]:
         complain(str(failure) or "interrupted")
     if failures and not code:
         raise failures[0]
-    return code
+    return code or int(bool(added.failures))
 
 
 def _fill(recorder: CommandRecorder, wanted: Mapping[str, Wanted], bench: Bench | None) -> None:
@@ -164,6 +169,7 @@ def _show(
     wanted: Mapping[str, Wanted],
     recorder: CommandRecorder,
     outcomes: Mapping[str, str],
+    added: triggers.Added,
     *,
     closed: bool,
     there: bool,
@@ -174,6 +180,7 @@ def _show(
         show_channel(name, _what(channel, wanted.get(name)), stats[name], channel.ring.first)
         if name in outcomes:
             say(f"  outcome   {visible(outcomes[name])}")
+    added.show()
     if there:
         show_next(path, next((name for name, one in stats.items() if one.written), None))
 

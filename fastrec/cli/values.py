@@ -8,6 +8,7 @@ import re
 from fastrec.errors import SchemaError, SourceError
 from fastrec.options import hertz
 from fastrec.recording.layout import RATE
+from fastrec.recording.writing.storing import byte_count
 from fastrec.times import parse_duration
 
 __all__ = [
@@ -24,9 +25,6 @@ __all__ = [
     "spin",
     "time",
 ]
-
-
-_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) *(?:([kKMGT])(i?))?B?")
 
 
 class Misuse(Exception):
@@ -64,14 +62,10 @@ def capacity(text: str) -> int | str:
 
 def size(text: str) -> int:
     """In bytes: a number, with a unit of 1000 (``20GB``) or of 1024 (``256MiB``)."""
-    match = _SIZE.fullmatch(text.strip())
-    number = 0.0
-    if match:
-        unit = 1024 if match[3] else 1000
-        number = float(match[1]) * unit ** " KMGT".index((match[2] or " ").upper())
-    if not 1 <= number < 1 << 62:
+    number = byte_count(text)
+    if number is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no size; write bytes, or 64MB, 256MiB, 20GB")
-    return int(number)
+    return number
 
 
 def seconds(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from fastrec.errors import SchemaError
 from fastrec.expressions.fields import Bound, FieldTests
@@ -35,6 +36,8 @@ __all__ = ["Bound", "Lookup", "bind"]
 Lookup = Callable[[str], tuple[Field, int]]
 """From a name to its field, and where its payload begins in a record; SchemaError if there is none."""
 
+_parsed = lru_cache(maxsize=64)(parse)  # what is followed is asked the same again and again
+
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
@@ -59,7 +62,7 @@ def bind(lookup: Lookup, text: str | None, wanted: Mapping[str, object]) -> Boun
     """
     bound = Bound()
     if text is not None:
-        _Binder(text, lookup, bound).condition(parse(text))
+        _Binder(text, lookup, bound).condition(_parsed(text))
     named = FieldTests(None, bound)
     for count, (name, value) in enumerate(wanted.items()):
         named.field_is(*lookup(name), value)

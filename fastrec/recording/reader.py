@@ -14,14 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastrec.errors import (
-    CorruptionError,
-    FormatError,
-    RecordingError,
-    SchemaError,
-    shown,
-    suggest,
-)
+from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaError, shown, suggest
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.clocks import ClockEvent, clock_of, events_of, is_stamp, readings_of
@@ -31,6 +24,7 @@ from fastrec.recording.gone import Gone, gone_channels, told_channels, undescrib
 from fastrec.recording.marks import Mark, marks_of
 from fastrec.recording.tail import ChannelTail
 from fastrec.recording.verify import Report, verify
+from fastrec.recording.windows import Windows
 from fastrec.records import Records
 from fastrec.schema import Schema
 from fastrec.sources.registry import as_schema
@@ -313,6 +307,11 @@ class Recording(Mapping[str, Records]):
     def marks(self) -> tuple[Mark, ...]:
         """The user's marks in the order they were made."""
         return marks_of(line for _, line in self._lines("marks.jsonl"))
+
+    @property
+    def windows(self) -> Windows:
+        """What triggers have cut out of it: a mapping of name to `Recording`, each opened when asked for."""
+        return Windows(self.path, Recording)
 
     @property
     def stats(self) -> dict[str, dict[str, Any]]:

@@ -130,6 +130,11 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
 
     @property
+    def spans(self) -> tuple[Span, ...]:
+        """The rows as they are stored, chunk by chunk."""
+        return self._rows.spans
+
+    @property
     def polls(self) -> int:
         """For how many polls they stand: as many as there are records, more of holds."""
         if self.store == "every":
@@ -257,6 +262,33 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
         window._follows_window(self._rows, self._behind, ended=end < _FOREVER)
         return window
 
+    def window(self, begin: int, end: int) -> Self:
+        """`within`, in one piece, and the record before, which says how it was at the beginning.
+
+        Their gaps are those behind that record, up to the last record here, and those whose time touches the
+        window.
+
+        Parameters
+        ----------
+        begin, end : int
+            Stamps, ns.
+        """
+        rows, before = self._rows.within(begin, end), self._rows.within(-_FOREVER, begin)
+        if len(rows):
+            first, stop = self.place(rows.number(0)), self.place(rows.number(len(rows) - 1)) + 1
+        else:
+            first = stop = self.place(before.number(len(before) - 1)) + 1 if len(before) else 0
+        found, start = self._rows.slice(max(first - 1, 0), stop, 1), max(first - 1, 0)
+        seq, inside = self._gaps["seq"], (self._gaps["t_first"] < end) & (self._gaps["t_last"] >= begin)
+        if len(found):
+            inside |= seq <= self._rows.number(stop - 1)
+            inside &= (seq > self._rows.number(start)) | (first == 0)
+        return self._with(found, self._gaps[inside])
+
+    def place(self, number: int | np.uint64) -> int:
+        """Place of the first record of at least this number; how many there are, if there is none."""
+        return bisect_left(range(len(self)), number, key=self._rows.number)
+
     def at(self, time: int | str | dt.datetime, max_gap: str | int | dt.timedelta | None = None) -> Self:
         """The record that says how it was at a time: the last one stamped then or before.
 
@@ -286,7 +318,7 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
         place = len(before) - 1
         number = before.number(place)
         if self._rows.number(place) != number:  # some stamps run backwards
-            place = bisect_left(range(len(self)), number, key=self._rows.number)
+            place = self.place(number)
         row = self._rows.at(place)
         if when > int(row.rows()[self._until][0]):
             last = place + 1 == len(self)

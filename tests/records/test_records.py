@@ -416,3 +416,35 @@ def test_records_know_nothing_to_their_right():
 def test_a_column_survives_pickling():
     column = build(sample(5))["level"]
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(column)), column)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_window_has_the_record_before_and_all_losses_of_its_time(block, backwards):
+    array = sample(60)
+    if backwards:
+        array["mono_ns"][30:33] = array["mono_ns"][32:29:-1]
+    lost = np.array(
+        [
+            (seq, 1, Cause.FAILED, 7, *[int(array["mono_ns"][min(seq, 59)]) - 1] * 2)
+            for seq in range(0, 61, 5)
+        ],
+        gaps().dtype,
+    )
+    records = build(array, (20,), lost=lost)
+    stamps = array["mono_ns"].tolist()
+    for begin, end in [(0, 60), (7, 9), (7, 7), (13, 41), (0, 0), (31, 33), (59, 60)]:
+        low, high = stamps[begin], stamps[end] if end < 60 else stamps[-1] + 1
+        inside = [place for place, stamp in enumerate(stamps) if low <= stamp < high]
+        before = [place for place, stamp in enumerate(stamps) if stamp < low]
+        first, stop = (inside[0], inside[-1] + 1) if inside else 2 * ((before[-1] + 1,) if before else (0,))
+        window = records.window(low, high)
+        start = max(first - 1, 0)
+        assert window.seq.tolist() == list(range(start, stop))
+        told = [
+            gap
+            for gap in lost.tolist()
+            if ((gap[4] < high and gap[5] >= low) or gap[0] <= stop - 1)
+            and (gap[0] > start or first == 0 or stop == start)
+        ]
+        if stop > start:
+            assert window.gaps.tolist() == told

@@ -228,6 +228,35 @@ static inline void fr_channel_close(const fr_io *io, fr_spool_channel *c, pthrea
     c->open = 0;
 }
 
+/* Commit what the ring of one channel that is in no spooler holds up to `head`. 0 or -errno; `gap_rows` and
+ * `dirty` are memory to work in. */
+static inline int fr_drain_to(const fr_io *io, fr_spool_channel *c, uint64_t head, pthread_mutex_t *lock,
+                              fr_gap_row *gap_rows, fr_dirty *dirty)
+{
+    int result;
+    do {
+        result = fr_commit(io, c, head, lock, gap_rows, c->last);
+        if (result == FR_COMMIT_WAIT) {
+            fr_sync_all_of(io, lock, &c, 1, dirty, c->dir, FR_DURABLE_TIMED);
+            result = c->sync_error ? -(int)c->sync_error : 1;
+        }
+    } while (result > 0);
+    return result;
+}
+
+/* The same up to the end: then it is made durable, and its files are closed, whatever went wrong. */
+static inline int fr_drain_last(const fr_io *io, fr_spool_channel *c, uint64_t head, pthread_mutex_t *lock,
+                                fr_gap_row *gap_rows, fr_dirty *dirty)
+{
+    int result = fr_drain_to(io, c, head, lock, gap_rows, dirty);
+    if (!result) {
+        fr_sync_all_of(io, lock, &c, 1, dirty, c->dir, FR_DURABLE_TIMED);
+        result = -(int)c->sync_error;
+    }
+    fr_channel_close(io, c, lock);
+    return result;
+}
+
 /* Bring to the disk, and make durable, what a writer left that will publish no more. 0 or -errno; `gap_rows`
  * and `dirty` are memory to work in. */
 static inline int fr_drain_left(const fr_io *io, fr_spool_channel *c, fr_gap_row *gap_rows, fr_dirty *dirty)
@@ -241,18 +270,7 @@ static inline int fr_drain_left(const fr_io *io, fr_spool_channel *c, fr_gap_row
     fr_commit_unpublished(c);
     for (i = 0; i < c->gap_count; i++) /* whatever it says: nothing comes behind the last record */
         c->gaps[i].seq = c->gaps[i].seq < head ? c->gaps[i].seq : head;
-    do {
-        result = fr_commit(io, c, head, &lock, gap_rows, c->last);
-        if (result == FR_COMMIT_WAIT) {
-            fr_sync_all_of(io, &lock, &c, 1, dirty, c->dir, FR_DURABLE_TIMED);
-            result = c->sync_error ? -(int)c->sync_error : 1;
-        }
-    } while (result > 0);
-    if (!result) {
-        fr_sync_all_of(io, &lock, &c, 1, dirty, c->dir, FR_DURABLE_TIMED);
-        result = -(int)c->sync_error;
-    }
-    fr_channel_close(io, c, &lock);
+    result = fr_drain_last(io, c, head, &lock, gap_rows, dirty);
     pthread_mutex_destroy(&lock);
     return result;
 }

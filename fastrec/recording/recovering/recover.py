@@ -20,12 +20,12 @@ from fastrec.recording.closing import all_retired, published, read_closed, total
 from fastrec.recording.gone import gone_channels, told_channels
 from fastrec.recording.recovering.definition import define
 from fastrec.recording.recovering.findings import Findings
-from fastrec.recording.recovering.fresh import fresh_folder
 from fastrec.recording.recovering.own_files import identify, save_clocks, save_lines, save_object
 from fastrec.recording.recovering.saving import save_channel
 from fastrec.recording.recovery import ChannelRecovery, Recovery
 from fastrec.recording.stock import segment_numbers
 from fastrec.recording.writing.files import create_closed, take_back
+from fastrec.recording.writing.fresh import fresh_folder
 from fastrec.recording.writing.journals import Lines
 from fastrec.recording.writing.remains import LOST, lost_with_rings, told_strays
 from fastrec.recording.writing.rings import left_rings, stray_rings
@@ -41,6 +41,7 @@ _OWN = {
     "closed.json",
     "channels",
     "windows",
+    ".requests",  # the socket of a recorder that died
 }
 
 _MOST_LEVELS = 8
@@ -345,6 +346,8 @@ def _windows(
     """The recordings below ``windows/``, each recovered like any other."""
     found: dict[str, Recovery] = {}
     for name in _folders(source, "windows", findings=findings):
+        if name.startswith("."):
+            continue  # a recorder died while it made or removed it
         if not levels:
             findings.problems.append(f"windows/{name}: is left out: windows lie in windows too deep")
             continue

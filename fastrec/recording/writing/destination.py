@@ -12,8 +12,9 @@ from typing import Any
 
 from fastrec.core.spooler import SpoolChannel
 from fastrec.errors import RecordingError, SchemaError
+from fastrec.recording.marks import Mark
 from fastrec.recording.opening import absolute
-from fastrec.recording.reader import Mark, Recording
+from fastrec.recording.reader import Recording
 from fastrec.recording.writing.files import checked_metadata, let_go, take_back_unborn
 from fastrec.recording.writing.resuming import Resumed, resume
 from fastrec.recording.writing.room import check_min_free
@@ -44,6 +45,7 @@ class Destination:
     Attributes
     ----------
     path : Path or None
+    storing : Storing
     offset_ns : int
         Added to every stamp.
 
@@ -60,7 +62,7 @@ class Destination:
         metadata: Mapping[str, Any] | None,
     ) -> None:
         self.path: Path | None = None if path is None else absolute(path)
-        self._storing = storing
+        self.storing = storing
         self._metadata = checked_metadata(metadata)
         self._resumed: Resumed | None = None
         self._held: list[int] = []  # descriptors, the writer's too; the one that holds the lock is the last
@@ -84,8 +86,8 @@ class Destination:
         """
         if self.path is None and again:
             raise RecordingError("resume=True needs a path: without one there is nothing to go on with")
-        if self.path is not None and self._storing.min_free:
-            check_min_free(self.path, self._storing.min_free)
+        if self.path is not None and self.storing.min_free:
+            check_min_free(self.path, self.storing.min_free)
         if again:
             take_back_unborn(self.path)
         if self.path is not None and os.path.lexists(self.path):
@@ -94,7 +96,7 @@ class Destination:
             if self._metadata and self._metadata != Recording(self.path).info.get("metadata"):
                 raise RecordingError(f"{self.path}: exists, and has other metadata for good; leave them out")
             try:
-                self._resumed = resume(self.path, self._storing, self._held)
+                self._resumed = resume(self.path, self.storing, self._held)
                 self.offset_ns = self._resumed.offset_ns
                 for note in self._resumed.notes:
                     warnings.warn(note, RuntimeWarning, stacklevel=3)
@@ -125,9 +127,9 @@ class Destination:
     def begin(self) -> None:
         """Create the folder, or go on with it, and start the threads that fill it."""
         if self.path is not None:
-            self._writer = Writer(self.path, self._metadata, self._storing, self._resumed, self._held)
+            self._writer = Writer(self.path, self._metadata, self.storing, self._resumed, self._held)
             self._writer.begin()
-            self._watch = Watch(self.path, self._storing.sync_ns, self._writer.reason)
+            self._watch = Watch(self.path, self.storing.sync_ns, self._writer.reason)
             self._watch.start()
         if self._resumed is not None:
             while self._resumed.taken:
@@ -152,9 +154,10 @@ class Destination:
             self._watch.drop(name)
             self._writer.drop(name, ring)
 
-    def mark(self, text: object, kind: str) -> int:
-        """Mark this moment; its time on the line of the stamps, ns."""
-        mark = Mark(time.monotonic_ns() + self.offset_ns, str(text), kind)
+    def mark(self, text: object, kind: str, mono_ns: int | None = None) -> int:
+        """Mark this moment, or that of a stamp; its time on the line of the stamps, ns."""
+        when = time.monotonic_ns() + self.offset_ns if mono_ns is None else mono_ns
+        mark = Mark(when, str(text), kind)
         if self._writer is not None:
             self._writer.marks.append(mark._asdict())
         self._marks.append(mark)

@@ -28,6 +28,7 @@ from fastrec.recording.opening import (
     open_folder,
     refusal,
 )
+from fastrec.recording.windows import FOLDER as WINDOWS
 
 __all__ = [
     "checked_metadata",
@@ -49,7 +50,7 @@ __all__ = [
 MOST_LEVELS = 100
 """How deep metadata may be nested."""
 
-_NEVER_LISTED = {"closed.json", ".closed.json.new"}
+_NEVER_LISTED = {"closed.json", ".closed.json.new", WINDOWS}
 
 _EXCLUSIVE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -355,7 +356,9 @@ def _sizes(root: Path, *parts: str) -> Iterator[tuple[str, int]]:
     for name in folder_names(root, *parts):
         with open_folder(root, parts) as folder:
             entry = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not parts and name in _NEVER_LISTED:
+            continue  # windows are closed by themselves, and come and go
         if stat.S_ISDIR(entry.st_mode):
             yield from _sizes(root, *parts, name)
-        elif stat.S_ISREG(entry.st_mode) and (parts or name not in _NEVER_LISTED):
+        elif stat.S_ISREG(entry.st_mode):
             yield "/".join((*parts, name)), entry.st_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,13 +11,14 @@ import numpy as np
 from fastrec.errors import RecordingError, shown
 from fastrec.times import named_duration
 
-__all__ = ["SEGMENT_BYTES", "Storing", "as_storing"]
+__all__ = ["SEGMENT_BYTES", "Storing", "as_storing", "byte_count"]
 
 SEGMENT_BYTES = 256 << 20
 
 _LEAST_SYNC = 1_000_000  # ns between two flushes
 _PARTS = 16  # segments to which what is kept comes, if nothing is said of them
 _MOST_SECONDS = 1e9
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) *(?:([kKMGT])(i?))?B?")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Storing:
         And after this time; 0: no limit.
     keep_bytes, keep_ns, min_free : int
         What is kept of what was recorded; 0: all of it.
+    keep_windows, keep_window_bytes : int
+        How many windows are kept, and how many bytes of them; 0: all.
     """
 
     flush_ns: int
@@ -46,6 +50,8 @@ class Storing:
     keep_bytes: int = 0
     keep_ns: int = 0
     min_free: int = 0
+    keep_windows: int = 0
+    keep_window_bytes: int = 0
 
     @property
     def limited(self) -> bool:
@@ -62,6 +68,7 @@ def as_storing(
     keep_bytes: Any = None,
     keep_seconds: Any = None,
     min_free: Any = None,
+    keep_windows: Any = None,
 ) -> Storing:
     """Check what a user said of storing; see `fastrec.Recorder`.
 
@@ -96,7 +103,30 @@ def as_storing(
         )
     if keep_ns and not segment_ns:
         segment_ns = max(keep_ns // _PARTS, 1_000_000_000)
-    return Storing(flush_ns, kind, sync_ns, size, segment_ns, keep, keep_ns, _bytes("min_free", min_free))
+    free, windows = _bytes("min_free", min_free), _windows(keep_windows)
+    return Storing(flush_ns, kind, sync_ns, size, segment_ns, keep, keep_ns, free, *windows)
+
+
+def byte_count(text: str) -> int | None:
+    """Bytes: a number, with a unit of 1000 (``20GB``) or of 1024 (``256MiB``); None: it is none."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        return None
+    number = float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index((match[2] or " ").upper())
+    return int(number) if 1 <= number < 1 << 62 else None
+
+
+def _windows(value: Any) -> tuple[int, int]:
+    """How many windows are kept, and how many bytes of them."""
+    if value is None:
+        return 0, 0
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1:
+        return min(int(value), 1 << 62), 0
+    if isinstance(value, str) and (size := byte_count(value)):
+        return 0, size
+    raise RecordingError(
+        f"keep_windows={shown(value)}; it is a number of windows, bytes such as '2GB', or None"
+    )
 
 
 def _bytes(name: str, value: Any) -> int:

@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from fastrec.core.spooler import SpoolChannel
 from fastrec.ring import Ring
 from fastrec.times import format_duration
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "deaf", "tell"]
 
 _EVERY = 0.25  # s between two looks
 _PATIENCE = 1.0  # s that an error may last before anything is said: most are over at once
@@ -96,16 +97,13 @@ class Watch:
     def start(self) -> None:
         """Begin to look; no thread to be had is no reason not to record."""
         thread = threading.Thread(target=self._run, name="fastrec-watch", daemon=True)
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        try:  # as of all our threads: a signal that others block, to wait for it, is not for this one
-            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            thread.start()
+        try:
+            with deaf():
+                thread.start()
             self._thread = thread
         except RuntimeError as error:
             said = f"{self._root}: nobody looks whether the disk takes all: {error}"
             warnings.warn(said, RuntimeWarning, stacklevel=4)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def stop(self) -> None:
         """Look no more, from any thread; what is wrong then, the end of the recording tells."""
@@ -117,19 +115,7 @@ class Watch:
         while not self._over.wait(_EVERY):
             for message in self.look(time.monotonic()):
                 if not self._over.is_set():
-                    self._say(message)
-
-    def _say(self, message: str) -> None:
-        """Warn, however often it was said before: without a registry a second full disk is one, too."""
-        code = self._say.__code__
-        where = RuntimeWarning, code.co_filename, code.co_firstlineno
-        try:
-            try:
-                warnings.warn_explicit(message, *where, module=__name__)
-            except RuntimeWarning as warning:  # of a filter: nobody could catch it here
-                warnings.showwarning(warning, *where)
-        except Exception:  # of who shows it: there is more to say
-            threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+                    tell(message)
 
     def look(self, now: float) -> list[str]:
         """What is to be said at this time (s, of `time.monotonic`)."""
@@ -163,6 +149,30 @@ class Watch:
                 f"a flush failed, and none after it succeeded: {self._reason(name, marks['sync_error'])};"
                 " recording goes on, but what is written may not survive a loss of power"
             )
+
+
+def tell(message: str) -> None:
+    """Warn from a thread of ours, however often it was said before: without a registry each is one, too."""
+    code = tell.__code__
+    where = RuntimeWarning, code.co_filename, code.co_firstlineno
+    try:
+        try:
+            warnings.warn_explicit(message, *where, module=__name__)
+        except RuntimeWarning as warning:  # of a filter: nobody could catch it here
+            warnings.showwarning(warning, *where)
+    except Exception:  # of who shows it: there is more to say
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Threads begun within it get no signals: one that others block, to wait for it, is not for them."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _lasting(left: int, rate: float) -> str:

@@ -23,10 +23,10 @@ from recording.test_verify import flip, reseal
 import fastrec as fr
 from fastrec.errors import FormatError, RecordingError
 from fastrec.recording import layout
-from fastrec.recording.recovering import fresh
 from fastrec.recording.recovering import recover as recovering
 from fastrec.recording.recovering.recover import recover
 from fastrec.recording.recovery import Lost, Recovery
+from fastrec.recording.writing import fresh
 from fastrec.recording.writing.rings import Left
 from fastrec.schema.gaps import Cause
 

@@ -208,12 +208,12 @@ def test_who_is_told_may_stop_it(telling: Watch, monkeypatch: pytest.MonkeyPatch
     """It waits for itself as little as it says more."""
     said, after = [], []
 
-    def say(watch: Watch, message: str) -> None:
+    def say(message: str) -> None:
         said.append(message)
-        watch.stop()
+        telling.stop()
         after.append(message)
 
-    monkeypatch.setattr(Watch, "_say", say)
+    monkeypatch.setattr(watching, "tell", say)
     telling.start()
     until(lambda: said and not telling._thread.is_alive())
     assert said == after == ["full"]
@@ -224,12 +224,12 @@ def test_a_stop_waits_for_a_warning_that_is_being_shown(
 ) -> None:
     begun, said = threading.Event(), []
 
-    def say(_: Watch, message: str) -> None:
+    def say(message: str) -> None:
         begun.set()
         time.sleep(0.05)
         said.append(message)
 
-    monkeypatch.setattr(Watch, "_say", say)
+    monkeypatch.setattr(watching, "tell", say)
     telling.start()
     assert begun.wait(PATIENCE)
     telling.stop()
@@ -285,7 +285,7 @@ def shown_of_two(monkeypatch: pytest.MonkeyPatch, action: str, *, broken: bool =
     return seen[:2]
 
 
-SHOWN = f"watching.py:{Watch._say.__code__.co_firstlineno}: RuntimeWarning: full"
+SHOWN = f"watching.py:{watching.tell.__code__.co_firstlineno}: RuntimeWarning: full"
 
 
 def test_the_same_again_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from fastrec.errors import RecordingError
 from fastrec.recording.opening import FOLDER
 from fastrec.recording.writing.files import take_back
 
-__all__ = ["fresh_folder"]
+__all__ = ["fresh_folder", "publish"]
 
 _FEW = 32  # files that are made durable one by one
 
@@ -29,9 +29,8 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     RecordingError
         `path` exists, also if it came to be meanwhile; or the folder cannot be made or made durable.
     """
-    taken = f"{path}: exists; use another path"
     if os.path.lexists(path):
-        raise RecordingError(taken)
+        raise RecordingError(f"{path}: exists; use another path")
     hidden = path.with_name(f".{path.name}.new")
     try:
         os.mkdir(hidden, 0o700)
@@ -43,18 +42,29 @@ def fresh_folder(path: Path) -> Iterator[Path]:
         raise RecordingError(f"{path}: cannot be created: {error.strerror}") from error
     try:
         yield hidden
-        try:
-            _make_durable(hidden)
-            _rename(hidden, path)
-        except FileExistsError as error:
-            raise RecordingError(taken) from error
-        except OSError as error:
-            if isinstance(error, RecordingError):
-                raise
-            raise RecordingError(f"{path}: cannot be made durable: {error.strerror}") from error
+        publish(hidden, path)
     except BaseException:
         take_back(hidden)
         raise
+
+
+def publish(hidden: Path, path: Path) -> None:
+    """Make a folder and all in it durable, and give it its name.
+
+    Raises
+    ------
+    RecordingError
+        There is one of that name, or the disk will not have it; the folder is as it was.
+    """
+    try:
+        _make_durable(hidden)
+        _rename(hidden, path)
+    except FileExistsError as error:
+        raise RecordingError(f"{path}: exists; use another path") from error
+    except OSError as error:
+        if isinstance(error, RecordingError):
+            raise
+        raise RecordingError(f"{path}: cannot be made durable: {error.strerror}") from error
     with suppress(OSError):
         _sync(path.parent, FOLDER)
 

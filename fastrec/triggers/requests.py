@@ -1,0 +1,196 @@
+"""Requests from other processes to whoever records: a socket in the folder of the recording.
+
+It is a Unix socket of packets, of mode 0600, with a dot name: only who owns the recording can reach it, and
+nothing that reads a recording looks at it. Its path can be longer than the address of a socket, so it is
+named by way of the folder's descriptor. One packet of JSON is asked, one is answered.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import socket
+import stat
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from fastrec.errors import FastrecError, RecordingError
+from fastrec.recording.opening import FOLDER, is_live, open_folder, refusal
+from fastrec.recording.writing.watching import deaf, tell
+
+__all__ = ["NAME", "Requests", "ask"]
+
+NAME = ".requests"
+
+_MOST = 65_536  # bytes of a packet
+_PATIENCE = 1.0  # s for who has connected to ask
+_ANSWERED = 10.0  # s for an answer
+_LINGER = 1.0  # s that a stop waits for an answer that is under way
+_CREDENTIALS = "3i"  # pid, uid, gid
+_WAITING = 16  # who connect while another is answered
+
+
+class Requests:
+    """Answers what other processes of the same user ask. Its thread runs from `begin` to `end`.
+
+    Parameters
+    ----------
+    root : Path
+        Of the recording, whose lock is ours: a socket that is there was left by a recorder that died.
+    answers : mapping of str to callable
+        By what is asked: what is called with the text and the options of a request, and returns a time.
+    """
+
+    def __init__(self, root: Path, answers: Mapping[str, Callable[..., int]]) -> None:
+        self._root = root
+        self._answers = answers
+        self._folder = -1
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._over = False
+
+    def begin(self) -> None:
+        """Answer from now on; where there can be no socket, nobody is answered, and recording goes on."""
+        try:
+            self._folder = os.open(self._root, FOLDER)
+            with suppress(FileNotFoundError):
+                os.unlink(NAME, dir_fd=self._folder)
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            os.fchmod(self._socket.fileno(), 0o600)  # before it has a name
+            self._socket.bind(_address(self._folder))
+            self._socket.listen(_WAITING)
+            self._thread = threading.Thread(target=self._run, name="fastrec-requests", daemon=True)
+            with deaf():
+                self._thread.start()
+        except (OSError, RuntimeError):
+            self._thread = None
+            self.end()
+
+    def _run(self) -> None:
+        while not self._over:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:  # it is over, or we have no descriptor: who asks is not answered
+                if self._over:
+                    return
+                threading.Event().wait(_PATIENCE)
+                continue
+            with connection, suppress(OSError):
+                connection.settimeout(_PATIENCE)
+                if _uid(connection) in (os.geteuid(), 0):
+                    connection.send(json.dumps(self._answer(connection.recv(_MOST))).encode("ascii"))
+
+    def _answer(self, packet: bytes) -> dict[str, Any]:
+        try:
+            asked = json.loads(packet)
+            call = self._answers[asked.pop("ask")]
+            return {"mono_ns": call(asked.pop("text"), **asked)}
+        except FastrecError as error:
+            return {"error": str(error)}
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return {"error": "this recorder does not know what is asked; use the fastrec that records"}
+        except Exception as error:  # whatever it is, others may ask
+            tell(f"{self._root}: a request failed: {error or type(error).__name__}")
+            return {"error": str(error) or type(error).__name__}
+
+    def end(self) -> None:
+        """Answer no more; from any thread."""
+        self._over = True
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)  # wakes who accepts
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(_LINGER)
+        if self._socket is not None:
+            self._socket.close()
+            with suppress(OSError):
+                os.unlink(NAME, dir_fd=self._folder)
+        self._close()
+
+    def forget(self) -> None:
+        """Let go of it in a forked child: it is the parent's."""
+        self._over, self._thread = True, None
+        if self._socket is not None:
+            self._socket.close()
+        self._close()
+
+    def _close(self) -> None:
+        self._socket = None
+        if self._folder >= 0:
+            self._folder = os.close(self._folder) or -1
+
+
+def _address(folder: int) -> str:
+    return f"/proc/self/fd/{folder}/{NAME}"
+
+
+def _uid(connection: socket.socket) -> int:
+    """Of who is at the other end."""
+    size = struct.calcsize(_CREDENTIALS)
+    return struct.unpack(_CREDENTIALS, connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[1]
+
+
+def ask(root: Path, what: str, text: str, **options: Any) -> int:
+    """Ask whoever records to a recording; the time at which it was done, ns.
+
+    Parameters
+    ----------
+    root : Path
+    what : {"mark", "fire"}
+    text : str
+    options
+        Of `Recorder.fire`.
+
+    Raises
+    ------
+    RecordingError
+        Nobody records to it, or who does is not to be asked by us, or refused.
+    """
+    packet = json.dumps({"ask": what, "text": text, **options}).encode("ascii")
+    if len(packet) > _MOST:
+        raise RecordingError(
+            f"a text of {len(text):,} letters is too long to be sent; at most {_MOST:,} bytes"
+        )
+    if not is_live(root):
+        raise RecordingError(f"{root}: nobody records to it")
+    try:
+        with open_folder(root, ()) as folder, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as end:
+            about = os.stat(NAME, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISSOCK(about.st_mode):
+                raise RecordingError(f"{root / NAME}: is no socket of a recorder")
+            end.settimeout(_ANSWERED)
+            end.connect(_address(folder))
+            if _uid(end) not in (os.geteuid(), os.fstat(folder).st_uid):
+                raise RecordingError(f"{root / NAME}: is the socket of somebody else; it is not asked")
+            end.send(packet)
+            answer = json.loads(end.recv(_MOST) or b"null")
+    except FileNotFoundError as error:
+        raise RecordingError(
+            f"{root}: its recorder takes no requests: it is of an older version, or its disk has no sockets"
+        ) from error
+    except PermissionError as error:
+        owner = _owner(root)
+        raise RecordingError(f"{root}: only user {owner}, who records to it, may do that") from error
+    except TimeoutError as error:
+        raise RecordingError(f"{root}: its recorder has not answered in {_ANSWERED:g} s") from error
+    except (ConnectionError, ValueError) as error:
+        raise RecordingError(f"{root}: nobody records to it any more") from error
+    except OSError as error:
+        raise refusal(root, (NAME,), error) from error
+    if not isinstance(answer, dict) or type(answer.get("mono_ns")) is not int:
+        why = answer.get("error") if isinstance(answer, dict) else "it has ended meanwhile"
+        raise RecordingError(f"{root}: its recorder refused: {why}")
+    return answer["mono_ns"]
+
+
+def _owner(root: Path) -> str:
+    uid = os.stat(root).st_uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
