@@ -1,4 +1,6 @@
-from collections.abc import Buffer
+from typing import Self
+
+from typing_extensions import Buffer, disjoint_base
 
 from fastrec.core.ring import Ring
 from fastrec.core.spooler import SpoolChannel
@@ -6,8 +8,9 @@ from fastrec.core.spooler import SpoolChannel
 LOST: int
 GAP_BYTES: int
 
+@disjoint_base
 class Excerpt:
-    def __init__(self, ring: Ring, channel: SpoolChannel) -> None: ...
+    def __new__(cls, ring: Ring, channel: SpoolChannel) -> Self: ...
     def text(self, text: bytes) -> int: ...
     def tell(self, gaps: Buffer) -> None: ...
     def put(self, number: int, records: Buffer) -> None: ...

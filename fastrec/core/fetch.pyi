@@ -1,8 +1,11 @@
-from typing_extensions import Buffer
+from typing import Self
 
+from typing_extensions import Buffer, disjoint_base
+
+@disjoint_base
 class Fetch:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         fd: int,
         offset: int,
         width: int,
@@ -13,6 +16,6 @@ class Fetch:
         cuts: Buffer,
         memory: Buffer,
         helpers: int,
-    ) -> None: ...
+    ) -> Self: ...
     def take(self) -> tuple[int, int]: ...
     def close(self) -> None: ...
