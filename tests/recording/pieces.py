@@ -131,6 +131,7 @@ def made(
     start: int = writer.START_NS,
     steps: Sequence[int] = (1, 7, 1000),
     begins: Sequence[int] = (0, 1, 5_000),
+    falls: float = 0.02,
 ) -> Made:
     """Times are "steady", of which many are equal, or "falling" now and then."""
     folder = writer.Folder(root)
@@ -150,7 +151,7 @@ def made(
         )
         rows = []
         for place in range(size):
-            if times == "falling" and luck.random() < 0.02:
+            if times == "falling" and luck.random() < falls:
                 now = max(now - luck.choice((1, 700, 100_000)), -(2**63))
             elif luck.random() < 0.7:
                 now += luck.choice(steps)

@@ -48,7 +48,7 @@ def test_the_blocks_of_some_rows(tmp_path: Path, kind: dict[str, str], brief: bo
     for turn in range(4):
         one = made(tmp_path / f"{turn}", luck, **kind)
         assert one.segment(brief=brief).length == len(one.rows)
-        for _ in range(60):
+        for _ in range(40):
             starts, stops = one.ranges(luck, luck.choice((1, 1, 2, 4, 12)))
             near = one.segment(brief=brief).near(starts, stops)
             lows, highs = near.of(starts, stops)
@@ -126,7 +126,7 @@ def pieces_of(luck: random.Random, one: Made) -> list[tuple[int, int]]:
     edges = sorted({edge for block in one.blocks for edge in block})
     some = [(0, size), (0, 1), (size - 1, size)]
     for among in (edges, range(size + 1)):
-        for _ in range(5):
+        for _ in range(3):
             low, high = sorted(luck.choices(among, k=2))
             some += [(low, high)] if low < high else []
     return some
@@ -137,8 +137,8 @@ def test_a_piece_of_a_segment(tmp_path: Path, kind: dict[str, str], brief: bool)
     """Its first and last stamp, whether any falls, and where a time is."""
     luck = random.Random(str(kind))
     ordered = set()
-    for turn in range(4):
-        one = made(tmp_path / f"{turn}", luck, **kind, commits=luck.choice((3, 25)), most=8)
+    for turn in range(3):
+        one = made(tmp_path / f"{turn}", luck, **kind, commits=(3, 25, 12)[turn], most=8)
         for start, stop in pieces_of(luck, one):
             stamps = one.stamps[start:stop]
 

@@ -10,16 +10,31 @@ import pytest
 from recording.pieces import made, steady_upto
 
 from fastrec.recording import layout, reader
+from fastrec.recording.committed import steady
 
 STEADY = layout.INDEX_STEADY
+
+
+def test_times_that_fall_are_those_of_plain_python() -> None:
+    luck = random.Random(1)
+    for _ in range(500):
+        index = np.zeros(luck.randrange(6), layout.INDEX_DTYPE)
+        index["t_min"] = sorted(luck.randrange(9) for _ in index)
+        index["t_max"] = [least + luck.choice((0, 0, 1, 2)) for least in index["t_min"]]
+        index["flags"] = [luck.choice((0, 0, 2, 4, 6, 14)) | (luck.random() < 0.1) for _ in index]
+        due, reached = [], -1
+        for row in index:
+            due.append(all(due) and not row["flags"] & 1 and row["t_min"] >= reached)
+            reached = row["t_max"]
+        assert steady(index).tolist() == due
 
 
 @pytest.mark.parametrize("times", ["steady", "falling"])
 def test_a_false_flag_is_named_and_a_missing_one_is_none(tmp_path: Path, times: str) -> None:
     luck = random.Random(times)
     told = 0
-    for turn in range(4):
-        one = made(tmp_path / f"{turn}", luck, times=times, commits=14, most=12, begins=(0,))
+    for turn in range(6):
+        one = made(tmp_path / f"{turn}", luck, times=times, commits=9, most=3, begins=(0,), falls=0.2)
         rows = np.load(one.path("index"))
         truth = steady_upto(one)
         assert (rows["flags"] & STEADY != 0).tolist() == truth

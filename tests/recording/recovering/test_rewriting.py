@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recording import samples, writer
 from recording.pieces import HEADER, Made, made, steady_upto
 
 import fastrec as fr
@@ -69,6 +70,38 @@ def test_it_is_told_anew_of_what_is_sealed_anew(tmp_path: Path, times: str) -> N
         assert told(index) == steady_upto(again)
         assert len(again.stamps) > 0
     assert seen == ({True} if times == "steady" else {True, False})
+
+
+@pytest.mark.parametrize(
+    ("begins", "due"),
+    [
+        ((100, 150, 200, 250, 300), [True, True, True]),
+        ((100, 150, 95, 250, 300), [True, False, False]),
+        ((100, 150, 104, 250, 110), [True, False, False]),
+        ((100, 150, 200, 250, 205), [True, True, False]),
+    ],
+)
+def test_pieces_between_lost_blocks_go_on_from_one_another(
+    tmp_path: Path, begins: tuple[int, ...], due: list[bool]
+) -> None:
+    """Blocks of ten records, of which the second and the fourth are lost."""
+    folder = writer.Folder(tmp_path / "r")
+    folder.session()
+    channel = samples.status_channel(folder)
+    channel.tells_steady = True
+    segment = channel.segment()
+    for number, begin in enumerate(begins):
+        stamps = range(writer.START_NS + begin, writer.START_NS + begin + 10)
+        segment.commit(10 * number, [samples.status(0, stamp=stamp) for stamp in stamps])
+    folder.close({"status": channel})
+    one = Made(folder.root, "status", 0, segment.stored)
+    data = bytearray(one.path("records").read_bytes())
+    for lost in (10, 30):
+        data[len(data) - (50 - lost) * 32 + 20] ^= 1
+    one.path("records").write_bytes(data)
+    again, index = recovered(one, tmp_path / "again")
+    assert told(index) == steady_upto(again)
+    assert told(index[index["rows"] > 0]) == due
 
 
 def test_what_is_told_and_false_is_not_copied(tmp_path: Path) -> None:
