@@ -148,6 +148,12 @@ def test_a_block_lies_between_two_borders(row: int, rows: int, rule: int) -> Non
     assert surveyed([(0, rows, 0, 0)], row, 0, 0, 0, 5_000, LIMIT)[1] == rule
 
 
+@pytest.mark.parametrize(("claim", "rule"), [((6, 1, 2, 60), 3), ((7, 1, 1, 60), 5), ((7, 1, 2, 59), 6)])
+def test_each_row_is_measured_by_the_one_before(claim: tuple[int, int, int, int], rule: int) -> None:
+    assert surveyed([(5, 2, 2, 60), (7, 1, 2, 60)], 0, 0, 0, 0, 99, LIMIT) == ([0, 2], -1)
+    assert surveyed([(5, 2, 2, 60), claim], 0, 0, 0, 0, 99, LIMIT) == ([0], rule)
+
+
 def test_records_end_where_their_file_does() -> None:
     for most, rule in ((30, -1), (29, 4), (0, 4)):
         assert surveyed([(5, 30, 0, 0)], 0, 0, 0, 0, most, LIMIT)[1] == rule
