@@ -133,7 +133,7 @@ def blocks_near(
         return None
     parts: list[np.ndarray] = []
     reached = 0
-    with io.FileIO(files.open("index")) as file:
+    with io.FileIO(files.open("index", sparse=True)) as file:
         for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
             low = _first_behind(files, file.fileno(), outline, "first_seq", begin + start)
             high = _first_behind(files, file.fileno(), outline, "first_seq", begin + stop - 1)
@@ -157,7 +157,7 @@ def all_blocks(files: SegmentFiles, outline: Outline) -> Blocks | None:
     """The blocks of a complete segment; None: they are many, or not all of them are whole and go on."""
     if outline.read.index > committed.SLICE:
         return None
-    with io.FileIO(files.open("index")) as file:
+    with io.FileIO(files.open("index", sparse=True)) as file:
         rows = _read(file.fileno(), 0, outline.read.index)
     if len(rows) < outline.read.index or not _true(files, outline, rows, 0):
         return None
@@ -179,7 +179,7 @@ def block_behind(files: SegmentFiles, outline: Outline, time_ns: int) -> tuple[i
     (start, stop) or None
         Both are behind the last row if no block is; None: not all that was read is whole.
     """
-    with io.FileIO(files.open("index")) as file:
+    with io.FileIO(files.open("index", sparse=True)) as file:
         row = _first_behind(files, file.fileno(), outline, "t_max", time_ns - 1)
         if row is None:
             return None

@@ -75,10 +75,11 @@ def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator
     borders = np.append(at, at[-1] + rows[-1])[cuts]
     first = np.searchsorted(blocks, low)
     shift = at[first] - near.at[blocks[first]]
+    sparse = 2 * int(rows.sum()) < int(near.at[blocks[-1]] - near.at[blocks[0]])
     batches = _divided(starts + shift, stops + shift, borders)
     with (
         _memory(min(_AHEAD, len(cuts) - 1) * int(np.diff(borders).max()) * width) as memory,
-        io.FileIO(_opened(segment)) as file,
+        io.FileIO(_opened(segment, sparse=sparse)) as file,
     ):
         fetch = Fetch(
             file.fileno(),
@@ -129,9 +130,9 @@ def _taken(fetch: Fetch, segment: Segment) -> tuple[int, int]:
         raise CorruptionError(f"{segment.path('records')}: became shorter than its index says") from error
 
 
-def _opened(segment: Segment) -> int:
+def _opened(segment: Segment, *, sparse: bool) -> int:
     try:
-        return segment.open("records")
+        return segment.open("records", sparse=sparse)
     except FileNotFoundError as error:
         raise segment.gone() from error
 

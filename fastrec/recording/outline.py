@@ -88,7 +88,7 @@ def outline_of(files: SegmentFiles, count: int, size: int) -> Outline | None:
 def _ends(files: SegmentFiles) -> tuple[np.ndarray, int] | None:
     """The first and the last row of an index, and how many there are; None: it does not end so."""
     header, width = layout.npy_header(layout.INDEX_DTYPE), layout.INDEX_DTYPE.itemsize
-    descriptor = files.open("index")
+    descriptor = files.open("index", sparse=True)
     with io.FileIO(descriptor):
         begin = os.pread(descriptor, len(header) + width, 0)
         rows = layout.check_header(begin, header, "index")

@@ -33,6 +33,9 @@ __all__ = ["Segment"]
 _UNREADABLE = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})  # all ones, in pointers of either width
 _WHOLE = Since()
 
+_FEW = 4 << 20
+"""Bytes that are read by themselves, as long as the index is searched."""
+
 _SEARCHES = 32
 """Times that an index is searched for some of its blocks before it is read whole."""
 
@@ -138,7 +141,7 @@ class Segment(SegmentFiles):
     def _read_count(self) -> tuple[bool, int | None, int]:
         header = self.stock.header
         try:
-            descriptor = self.open("records")
+            descriptor = self.open("records", sparse=True)
         except FileNotFoundError:
             return False, 0, 0
         with io.FileIO(descriptor) as file:
@@ -181,6 +184,9 @@ class Segment(SegmentFiles):
             empty = np.empty(0, self.stock.dtype)
             empty.flags.writeable = False
             return empty
+        for segment, first, array in tuple(self.stock.recent):
+            if segment is self and first <= start and stop <= first + len(array):
+                return array[start - first : stop - first]
         blocks = self.near(np.array([start]), np.array([stop]))
         low, high = blocks.of(start, stop)
         damaged, array, offset = self._damaged(blocks, int(low), int(high))
@@ -188,6 +194,8 @@ class Segment(SegmentFiles):
             if blocks is not self.blocks:
                 return self.rows(start, stop)  # perhaps it is the index that is wrong
             raise CorruptionError(self.describe(blocks, int(damaged[0])))
+        if self._map is None:
+            self.stock.recent.append((self, offset, array))  # who looks once often looks beside it next
         return array[start - offset : stop - offset]
 
     def near(self, starts: np.ndarray, stops: np.ndarray) -> Blocks:
@@ -269,7 +277,10 @@ class Segment(SegmentFiles):
     def _damaged(self, blocks: Blocks, low: int, high: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Which of some blocks do not match; an array with their rows, and the row with which it begins."""
         end = int(blocks.at[high - 1]) + int(blocks.index["rows"][high - 1])
-        array, offset = self._array(int(blocks.at[low]), end)
+        begin = int(blocks.at[low])
+        # Who looks at a segment now and then needs a few of its pages, and a mapping would read many.
+        few = blocks is not self.__dict__.get("blocks") and (end - begin) * self.stock.dtype.itemsize <= _FEW
+        array, offset = self._array(begin, end, mapped=not few)
         # What was proved once need not be again, as long as it is the same memory.
         known = blocks is self.__dict__.get("blocks") and self._map is not None and self._map() is array
         asked = np.arange(low, high)
@@ -283,35 +294,37 @@ class Segment(SegmentFiles):
             self._checked[asked[whole]] = True
         return asked[~whole], array, offset
 
-    def _array(self, first: int, last: int) -> tuple[np.ndarray, int]:
-        """An array that holds rows ``first ... last - 1``, and the row it begins with."""
+    def _array(self, first: int, last: int, *, mapped: bool = True) -> tuple[np.ndarray, int]:
+        """An array that holds rows ``first ... last - 1``, or, `mapped`, all there are; and with which row it
+        begins.
+        """
         array = None if self._map is None else self._map()
         if array is not None:
             return array, self.begin
         stock = self.stock
         where = str(self.path("records"))
         try:
-            descriptor = self.open("records")
+            descriptor = self.open("records", sparse=not mapped)
         except FileNotFoundError as error:
             raise self.gone() from error
         with io.FileIO(descriptor):
             # The header is not asked: a block proves itself, and loading has told of any other header.
             width, start = stock.dtype.itemsize, len(stock.header)
-            mapped = None
+            found = None
             if os.fstat(descriptor).st_size < start + self.length * width:
                 raise CorruptionError(f"{where}: became shorter than its index says")
             begin = start + self.begin * width
             page = begin // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
-            if not opening.foreign(descriptor):
+            if mapped and not opening.foreign(descriptor):
                 size = start + self.length * width - page
                 with suppress(OSError):  # more than there are addresses for
-                    mapped = mmap.mmap(descriptor, size, prot=mmap.PROT_READ, offset=page)
-            if mapped is None:
+                    found = mmap.mmap(descriptor, size, prot=mmap.PROT_READ, offset=page)
+            if found is None:
                 data = os.pread(descriptor, (last - first) * width, start + first * width)
                 if len(data) < (last - first) * width:
                     raise CorruptionError(f"{where}: became shorter than its index says")
                 return np.frombuffer(data, stock.dtype), first
-        array = np.frombuffer(mapped, stock.dtype, self.length - self.begin, begin - page)
+        array = np.frombuffer(found, stock.dtype, self.length - self.begin, begin - page)
         self._map = weakref.ref(array)
         stock.maps.append(array)
         return array, self.begin

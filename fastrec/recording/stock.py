@@ -6,6 +6,7 @@ import io
 import os
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,8 @@ __all__ = ["SegmentFiles", "Stock", "segment_numbers"]
 
 # Segments whose mapping is kept: each costs a descriptor, and a day at 1 MHz has 20,000 segments.
 _OPEN_MAPS = 64
+
+_RECENT = 4
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Stock:
         Of a row in memory; of the same size as a row on disk.
     maps : deque
         Keeps the mappings of the segments used last.
+    recent : deque
+        Rows that were read by themselves last, all of them proved: (segment, row, array).
     """
 
     root: Path
@@ -51,6 +56,7 @@ class Stock:
     header: bytes
     dtype: np.dtype
     maps: deque = field(default_factory=lambda: deque(maxlen=_OPEN_MAPS))
+    recent: deque = field(default_factory=lambda: deque(maxlen=_RECENT))
 
     def parts(self, file: str) -> tuple[str, str, str]:
         """Names from the recording's folder down to a file of the channel."""
@@ -101,9 +107,20 @@ class SegmentFiles:
         """Names from the recording's folder down to one of the files."""
         return self.stock.parts(layout.segment_file(kind, self.number))
 
-    def open(self, kind: str) -> int:
-        """A descriptor of one of the files; errors as of `opening.open_file`."""
-        return opening.open_file(self.stock.root, *self.parts(kind))
+    def open(self, kind: str, *, sparse: bool = False) -> int:
+        """A descriptor of one of the files; errors as of `opening.open_file`.
+
+        Parameters
+        ----------
+        kind : str
+        sparse : bool
+            A little is read here and there: the system is not to read what lies behind it, too.
+        """
+        descriptor = opening.open_file(self.stock.root, *self.parts(kind))
+        if sparse:
+            with suppress(OSError):  # some file systems take no advice
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+        return descriptor
 
     def size(self, kind: str) -> int:
         """Bytes of one of the files, 0 if it is not there."""
