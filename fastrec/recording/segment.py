@@ -194,7 +194,7 @@ class Segment(SegmentFiles):
             if blocks is not self.blocks:
                 return self.rows(start, stop)  # perhaps it is the index that is wrong
             raise CorruptionError(self.describe(blocks, int(damaged[0])))
-        if self._map is None:
+        if self._map is None and array.nbytes <= _FEW:
             self.stock.recent.append((self, offset, array))  # who looks once often looks beside it next
         return array[start - offset : stop - offset]
 
