@@ -31,6 +31,8 @@ cdef extern from "fastrec/scan.h" nogil:
     void fr_before(const fr_ordered *o, const int64_t *times, size_t count, int equal, int64_t *out,
                    int64_t *seen)
     size_t fr_code_slot(const fr_codes *c, uint64_t key)
+    size_t fr_tally(fr_codes *c, const unsigned char *rows, size_t stride, fr_part part, size_t at,
+                    size_t stop, uint64_t *counts, int64_t *first)
     size_t fr_codes_of(fr_codes *c, const uint64_t *keys, size_t count, int64_t *out)
 
 

@@ -23,3 +23,15 @@ def before(
 class Codes:
     def __len__(self) -> int: ...
     def of(self, keys: Buffer, out: Buffer) -> None: ...
+    def tally(
+        self,
+        rows: Buffer,
+        stride: int,
+        offset: int,
+        size: int,
+        mask: int,
+        starts: Buffer,
+        stops: Buffer,
+        counts: Buffer,
+        first: Buffer,
+    ) -> int: ...

@@ -142,3 +142,36 @@ cdef class Codes:
                 done += fr_codes_of(&self.c, &keys[done], count - done, &out[done])
             if done < count:
                 self.grow(2 * self.c.slots)
+
+    def tally(self, const unsigned char[::1] rows not None, size_t stride, size_t offset, size_t size,
+              uint64_t mask, const int64_t[::1] starts not None, const int64_t[::1] stops not None,
+              uint64_t[::1] counts not None, int64_t[::1] first not None):
+        """Count how many rows of some ranges have each pattern of at most 8 bytes, as `changes` takes them.
+
+        Codes are those of this call alone. Into `counts` goes how many rows have a code, into `first` the row
+        at which it came first: increasing. Returns how many codes there are; -1: more than there is room for.
+        """
+        cdef fr_part part
+        cdef size_t at, stop, total, room = min(counts.shape[0], first.shape[0])
+        cdef Py_ssize_t i
+        if size > 8 or size == 0 or offset > stride or size > stride - offset:
+            raise ValueError(f"{size} bytes at {offset} of a record of {stride}")
+        if starts.shape[0] != stops.shape[0]:
+            raise ValueError(f"{starts.shape[0]} to {stops.shape[0]}")
+        total = rows.shape[0] // stride
+        part.offset, part.size, part.mask = offset, size, mask
+        memset(self.c.code, 0xFF, self.c.slots * sizeof(int64_t))
+        self.c.count = 0
+        for i in range(starts.shape[0]):
+            if starts[i] < 0 or stops[i] < starts[i] or <size_t> stops[i] > total:
+                raise ValueError(f"rows {starts[i]} to {stops[i]} of {total}")
+            at, stop = starts[i], stops[i]
+            while at < stop:
+                # Of so many codes as there is room for all have a place in `counts`.
+                if room < self.c.slots // 2:
+                    return -1
+                with nogil:
+                    at = fr_tally(&self.c, &rows[0], stride, part, at, stop, &counts[0], &first[0])
+                if at < stop:
+                    self.grow(2 * self.c.slots)
+        return self.c.count

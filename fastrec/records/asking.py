@@ -13,6 +13,7 @@ from fastrec.records.columns import Column, Columns, Texts
 from fastrec.records.rows import Rows, Span
 from fastrec.records.runs import Runs, runs, stamps_at
 from fastrec.records.states import State, equal, shifted, state_dtype
+from fastrec.records.tallies import tallies
 from fastrec.schema.forms import Store
 
 __all__ = ["Asking"]
@@ -167,15 +168,15 @@ class Asking:
         return [np.concatenate(places) for places in found]
 
     def _run_lengths(self, column: Column) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        holds = self.store == "changes"
         for span in self._rows.spans:
-            for run in runs(span, column, zoned=not holds):
-                records = np.diff(run.places, append=run.stop)
-                polls = records
-                if holds:
-                    held = span.chunk.rows(run.start, run.stop)["polls"]
-                    polls = np.add.reduceat(held, run.places - run.start, dtype=np.uint64)
-                yield run.values, records, polls
+            if self.store == "every":
+                for states, records in tallies(span, column):
+                    yield states, records, records
+                continue
+            for run in runs(span, column, zoned=False):
+                held = span.chunk.rows(run.start, run.stop)["polls"]
+                polls = np.add.reduceat(held, run.places - run.start, dtype=np.uint64)
+                yield run.values, np.diff(run.places, append=run.stop), polls
 
     def _intervals(
         self, column: Column, max_gap: str | int | dt.timedelta | None

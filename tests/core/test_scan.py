@@ -266,3 +266,61 @@ def test_nothing_at_all() -> None:
     assert changes(ROWS, STRIDE, 0, 8, 0, np.array([4]), np.array([4]), out) == 0
     before(ROWS, STRIDE, 0, 8, np.array([4]), np.array([5]), none, False, out, out)
     Codes().of(np.empty(0, np.uint64), out)
+
+
+@pytest.mark.parametrize(
+    ("size", "mask"), [(1, 0), (2, 0), (4, 0), (8, 0), (3, 0), (7, 0), (1, 0x3C), (3, 0x0FFF0), (8, 7 << 61)]
+)
+@pytest.mark.parametrize("states", [1, 5, 300])
+def test_rows_are_counted_by_their_patterns(size: int, mask: int, states: int) -> None:
+    random = np.random.default_rng([size, mask & 0xFF, states])
+    stride, offset = 21, 9
+    rows = random.integers(0, 256, (3000, stride), np.uint8)
+    some = random.integers(0, 256, (states, size), np.uint8)
+    rows[:, offset : offset + size] = some[random.integers(0, states, len(rows))]
+    starts, stops = np.array([0, 10, 11, 500, 2999]), np.array([10, 10, 400, 2900, 3000])
+    keys = [int.from_bytes(row[offset : offset + size].tobytes(), "little") for row in rows]
+    wanted: dict[int, list[int]] = {}
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        for row in range(start, stop):
+            wanted.setdefault(keys[row] & (mask or 2**64 - 1), [0, row])[0] += 1
+    codes, counts, first = Codes(), np.full(2048, 77, np.uint64), np.full(2048, -1)
+    for _ in range(2):  # nothing is left of the call before
+        found = codes.tally(rows.reshape(-1), stride, offset, size, mask, starts, stops, counts, first)
+        assert found == len(wanted)
+        pairs = zip(counts[:found].tolist(), first[:found].tolist(), strict=True)
+        assert [list(one) for one in pairs] == list(wanted.values())
+    assert (counts[found + 1 :] == 77).all() or states == 300
+
+
+def test_of_more_patterns_than_there_is_room_for_none_is_counted() -> None:
+    rows = np.arange(5000, dtype=np.uint64)
+    codes, ends = Codes(), (np.array([0]), np.array([5000]))
+    for room in (0, 1, 31, 32, 33, 1000):
+        counts, first = np.full(room + 9, 77, np.uint64), np.full(room, 77)
+        assert codes.tally(rows.view(np.uint8), 8, 0, 8, 0, *ends, counts[:room], first) == -1
+        assert (counts[room:] == 77).all()
+    counts, first = np.empty(8192, np.uint64), np.empty(8192, np.int64)
+    assert codes.tally(rows.view(np.uint8), 8, 0, 8, 0, *ends, counts, first) == 5000
+    assert (counts[:5000] == 1).all() and (first[:5000] == np.arange(5000)).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "offset", "starts", "stops"),
+    [
+        (0, 0, [0], [1]),
+        (9, 0, [0], [1]),
+        (4, 14, [0], [1]),
+        (4, 2**63, [0], [1]),
+        (4, 0, [-1], [1]),
+        (4, 0, [0], [11]),
+        (4, 0, [5], [4]),
+        (4, 0, [0, 1], [1]),
+    ],
+)
+def test_nothing_beyond_the_rows_is_counted(
+    size: int, offset: int, starts: list[int], stops: list[int]
+) -> None:
+    rows, room = np.zeros(160, np.uint8), (np.empty(99, np.uint64), np.empty(99, np.int64))
+    with pytest.raises(ValueError):
+        Codes().tally(rows, 16, offset, size, 0, np.array(starts), np.array(stops), *room)

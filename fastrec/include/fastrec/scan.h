@@ -175,4 +175,45 @@ static inline size_t fr_codes_of(fr_codes *c, const uint64_t *keys, size_t count
     return i;
 }
 
+/* No branch depends on what the rows hold, as long as it has been seen before. */
+#define FR_TALLY(LOAD)                                                                                       \
+    do {                                                                                                     \
+        for (; at < stop; at++, p += stride) {                                                               \
+            uint64_t key;                                                                                    \
+            size_t slot;                                                                                     \
+            LOAD;                                                                                            \
+            slot = fr_code_slot(c, key);                                                                     \
+            if (c->code[slot] < 0) {                                                                         \
+                if (2 * (c->count + 1) >= c->slots)                                                          \
+                    return at;                                                                               \
+                c->key[slot] = key;                                                                          \
+                c->order[c->count] = key;                                                                    \
+                first[c->count] = (int64_t)at;                                                               \
+                counts[c->count] = 0;                                                                        \
+                c->code[slot] = (int64_t)c->count++;                                                         \
+            }                                                                                                \
+            counts[c->code[slot]]++;                                                                         \
+        }                                                                                                    \
+    } while (0)
+#define FR_TALLY_TYPE(TYPE) FR_TALLY(TYPE v; memcpy(&v, p, sizeof v); key = v)
+
+/* Count how many rows have each pattern of at most 8 bytes: into `counts`, by its code, and into `first` the
+ * row at which it first came. Returns the row for whose pattern there is no room, or `stop`. */
+static inline size_t fr_tally(fr_codes *c, const unsigned char *rows, size_t stride, fr_part part, size_t at,
+                              size_t stop, uint64_t *counts, int64_t *first)
+{
+    const unsigned char *p = rows + at * stride + part.offset;
+    const uint64_t mask = part.mask ? part.mask : UINT64_MAX;
+    switch (part.mask ? 0 : part.size) {
+    case 1: FR_TALLY_TYPE(uint8_t); break;
+    case 2: FR_TALLY_TYPE(uint16_t); break;
+    case 4: FR_TALLY_TYPE(uint32_t); break;
+    case 8: FR_TALLY_TYPE(uint64_t); break;
+    default: FR_TALLY(key = 0; memcpy(&key, p, part.size); key &= mask); break;
+    }
+    return at;
+}
+#undef FR_TALLY_TYPE
+#undef FR_TALLY
+
 #endif
