@@ -85,7 +85,7 @@ def store(run: Recording, window: Open, records: Mapping[str, Records], marks: l
         "end_ns": end,
         "cut": window.cut,
     }
-    number = max((int(match[1]) for _, match in _stored(root)), default=0) + 1
+    number = max((number for number, _ in _numbered(root)), default=0) + 1
     path = folder / f"{number:06d}-{plan.name}.fastrec"
     write_excerpt(
         path,
@@ -124,15 +124,16 @@ def _readings(readings: np.ndarray, begin: int, end: int) -> np.ndarray:
     return readings[first : int(np.searchsorted(times, end, "left")) + 1]
 
 
-def _stored(root: Path) -> Iterator[tuple[str, re.Match[str]]]:
+def _numbered(root: Path) -> Iterator[tuple[int, str]]:
+    """What has the name of a window, and its number; it may be a link, and none of ours."""
     for name in folder_names(root, FOLDER):
         if match := _NAME.fullmatch(name):
-            yield name, match
+            yield int(match[1]), name
 
 
 def keep(root: Path, count: int, size: int) -> None:
     """Remove the oldest while there are more, or they take more bytes; the newest stays. 0: no limit."""
-    names = sorted((name for name, _ in _stored(root)), key=lambda name: int(name.partition("-")[0]))
+    names = [name for _, name in sorted(_numbered(root)) if not os.path.islink(root / FOLDER / name)]
     sizes = [_size(root / FOLDER / name) for name in names] if size else []
     while len(names) > 1 and ((count and len(names) > count) or (size and sum(sizes) > size)):
         old = root / FOLDER / f".{names[0]}.old"

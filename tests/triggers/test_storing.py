@@ -105,6 +105,27 @@ def test_a_link_in_place_of_the_folder(tmp_path: Path) -> None:
         list(fr.open(path).windows)
 
 
+def test_links_that_have_the_names_of_windows(tmp_path: Path) -> None:
+    """Where they lead nothing is removed; links of windows stay, others go."""
+    path = tmp_path / "run.fastrec"
+    assert fired(path, 1) == ["000001-x.fastrec"]
+    elsewhere = {name: tmp_path / name for name in ("new", "old", "window", "within")}
+    for folder in elsewhere.values():
+        (folder / "sub").mkdir(parents=True)
+        (folder / "thesis").write_text("x")
+    windows = path / "windows"
+    (windows / ".000007-a.fastrec.new").symlink_to(elsewhere["new"])
+    (windows / ".000006-a.fastrec.old").symlink_to(elsewhere["old"])
+    (windows / "000008-a.fastrec").symlink_to(elsewhere["window"])
+    (windows / "000001-x.fastrec/link").symlink_to(elsewhere["within"])
+    with pytest.raises(fr.RecordingError, match=r"000008-a\.fastrec: is a link"):
+        fired(path, 1, keep_windows=1, resume=True)
+    assert {one.name for one in windows.iterdir()} == {"000008-a.fastrec", "000009-x.fastrec"}
+    assert fr.open(windows / "000009-x.fastrec").verify().ok
+    for folder in elsewhere.values():
+        assert (folder / "sub").is_dir() and (folder / "thesis").read_text() == "x"
+
+
 def test_old_windows_that_cannot_be_removed_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise OSError(13, "Permission denied")

@@ -246,13 +246,17 @@ def place_of(lock: int, root: Path) -> Path:
 
 
 def take_back(folder: Path) -> None:
-    """Remove a folder that was made just now, and what is in it.
+    """Remove a folder that was made by us, and what is in it; of a link, the link.
 
     Not shutil.rmtree, which needs a descriptor more than may be left where there are too few.
     """
-    for path, _, names in os.walk(folder, topdown=False):
+    if os.path.islink(folder):  # os.walk would go into it
         with suppress(OSError):
-            for name in names:
+            os.unlink(folder)
+        return
+    for path, folders, names in os.walk(folder, topdown=False):
+        with suppress(OSError):
+            for name in (*names, *(one for one in folders if os.path.islink(os.path.join(path, one)))):
                 os.unlink(os.path.join(path, name))
             os.rmdir(path)
 
