@@ -13,7 +13,7 @@ import numpy as np
 
 from fastrec.errors import CorruptionError
 from fastrec.recording import layout
-from fastrec.recording.committed import NUMBER_LIMIT, Since
+from fastrec.recording.committed import NUMBER_LIMIT, Since, true_claims
 from fastrec.recording.stock import SegmentFiles
 
 __all__ = ["Outline", "outline_of"]
@@ -73,6 +73,9 @@ def outline_of(files: SegmentFiles, count: int, size: int) -> Outline | None:
         return None
     (first, last), rows = ends
     begin, end = int(first["first_seq"]), int(last["first_seq"]) + int(last["rows"])
+    since = Since(rows - 1, int(last["first_seq"]) - begin, end=int(last["first_seq"]))
+    if since.rows < 0 or _claims_too_much(first, Since(), count) or _claims_too_much(last, since, count):
+        return None
     read = Since(rows, count, int(last["gap_rows"]), int(last["string_bytes"]), end)
     complete = (
         # As many records as numbers: each goes on with the next, and a block ends where the next begins.
@@ -83,6 +86,10 @@ def outline_of(files: SegmentFiles, count: int, size: int) -> Outline | None:
         and (not read.string_bytes or read.string_bytes <= files.size("strings"))
     )
     return Outline(first, last, read) if complete else None
+
+
+def _claims_too_much(row: np.ndarray, since: Since, count: int) -> bool:
+    return bool(true_claims(row.reshape(1), rows=count, since=since)[1])
 
 
 def _ends(files: SegmentFiles) -> tuple[np.ndarray, int] | None:

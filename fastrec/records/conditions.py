@@ -67,10 +67,11 @@ class Meeting:
     def rows(self, rows: Rows) -> Rows:
         """Those that meet it, in their order; searched for when they are needed."""
         spans = rows.spans
-        return Rows(
-            (span for number, one in enumerate(spans) for span in self._spans(one, self._changed(number))),
-            found=True,
-        )
+
+        def search(number: int) -> list[Span] | None:
+            return self._spans(spans[number], self._changed(number)) if number < len(spans) else None
+
+        return Rows(search=search)
 
     def _changed(self, number: int) -> list[np.ndarray]:
         return [places[number] for places in self._changes]

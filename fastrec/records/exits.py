@@ -5,15 +5,15 @@ reached by entry points, never imported.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from fastrec.errors import FastrecError, FormatError, RecordingError, SchemaError
-from fastrec.records.chunks import join_rows
+from fastrec.records.chunks import BLOCK, join_rows
 from fastrec.records.columns import Columns, column_names
 from fastrec.records.rows import Rows
 from fastrec.schema import Schema
@@ -107,6 +107,24 @@ class Exits:
                 f"no clock reading says when {self.name!r} was recorded, so dates are unknown"
             )
         return self.clock.walls(stamps.ravel()).view("M8[ns]").reshape(stamps.shape)
+
+    def chunks(self, size: int = BLOCK) -> Iterator[Self]:
+        """The same records, at most `size` at a time: what is made of one of them needs so much memory.
+
+        Raises
+        ------
+        SchemaError
+            If the size is below 1.
+        """
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise SchemaError(f"chunks() takes a count of records from 1 on, not {size!r:.40}")
+        return self._parts(int(size))
+
+    def _parts(self, size: int) -> Iterator[Self]:
+        place = 0
+        while self._rows.reach(place + 1) > place:
+            yield self[place : place + size]
+            place += size
 
     def to_numpy(self) -> np.ndarray:
         """All records as one new array.

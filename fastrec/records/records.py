@@ -14,7 +14,7 @@ from fastrec.errors import SchemaError
 from fastrec.expressions.binding import bind
 from fastrec.records.aligning import Aligning
 from fastrec.records.asking import Asking
-from fastrec.records.chunks import BLOCK, Chunk, copy_of
+from fastrec.records.chunks import Chunk, copy_of
 from fastrec.records.columns import Columns
 from fastrec.records.conditions import Meeting
 from fastrec.records.exits import Exits
@@ -144,6 +144,9 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __bool__(self) -> bool:
+        return self._rows.reach(1) > 0
+
     @overload
     def __getitem__(self, key: str) -> np.ndarray: ...
     @overload
@@ -202,34 +205,23 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
         array = self.to_numpy()
         return array if dtype is None else array.astype(dtype, copy=False)
 
-    def chunks(self, size: int = BLOCK) -> Iterator[Self]:
-        """The same records, at most `size` at a time: what is made of one of them needs so much memory.
-
-        Raises
-        ------
-        SchemaError
-            If the size is below 1.
-        """
-        if not isinstance(size, int | np.integer) or size < 1:
-            raise SchemaError(f"chunks() takes a count of records from 1 on, not {size!r:.40}")
-        return (self[start : start + int(size)] for start in range(0, len(self), int(size)))
-
     def _slice(self, key: slice) -> Self:
         begin, end = key.start or 0, key.stop
         # Of rows that are searched for no more are than the slice needs.
-        whole = end is None or end < 0 or begin < 0 or len(self._gaps)
+        whole = end is None or end < 0 or begin < 0
         start, stop, step = key.indices(len(self) if whole else self._rows.reach(max(begin, end)))
         if step < 0:
             raise SchemaError("records run forwards only; turn a column round instead: records[name][::-1]")
         rows = self._rows.slice(start, stop, step)
-        if not len(self._gaps) or (start == 0 and stop == len(self)):
+        at_end = len(self._gaps) > 0 and self._rows.reach(stop + 1) == stop
+        if not len(self._gaps) or (start == 0 and at_end):
             part = self._with(rows, self._gaps)
         elif start >= stop:
             part = self._with(rows, self._gaps[:0])
         else:
             seq = self._gaps["seq"]
             inside = (seq > self._rows.number(start)) | (start == 0)
-            inside &= (seq <= self._rows.number(stop - 1)) | (stop == len(self))
+            inside &= (seq <= self._rows.number(stop - 1)) | at_end
             part = self._with(rows, self._gaps[inside])
         part._follows(self._edge(start), self._edge(max(start, stop)), known=step == 1)
         return part

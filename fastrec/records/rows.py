@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -81,6 +80,31 @@ class Span(NamedTuple):
         return Span(Selection(self.chunk, places, stamps, rows), 0, len(places))
 
 
+class _Known(NamedTuple):
+    """What is known of rows that are searched for: so many steps of the search have been made."""
+
+    spans: Sequence[Span] = ()
+    ends: Sequence[int] = ()
+    steps: int = 0
+    complete: bool = False
+
+    @property
+    def count(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    def with_more(self, found: Iterable[Span]) -> _Known:
+        spans, ends = list(self.spans), list(self.ends)
+        for span in found:
+            if span.stop > span.start:
+                ends.append((ends[-1] if ends else 0) + span.stop - span.start)
+                spans.append(span)
+        return _Known(spans, ends, self.steps + 1)
+
+
+Search = Callable[[int], Iterable[Span] | None]
+"""From the number of a step, counted from 0, to the spans that it finds; None: there is nothing behind."""
+
+
 class Rows:
     """Spans of chunks, one after another; numbers increase.
 
@@ -88,70 +112,48 @@ class Rows:
     ----------
     spans : iterable of Span
         Empty ones are left out.
-    found : bool
-        They have to be searched for: each is asked for when it is needed, and what that raises is raised
-        whenever it is needed again.
-
-    Attributes
-    ----------
-    complete : bool
-        Whether all of them are known.
+    search : callable, optional
+        What finds them step by step, when they are needed. A step that raises is made again by the next who
+        needs it; several threads may make the same.
     """
 
-    def __init__(self, spans: Iterable[Span] = (), *, found: bool = False) -> None:
-        self._spans: list[Span] = []
-        self._ends: list[int] = []
-        self._turn = threading.Lock()  # of who asks for more
-        self._more: Iterator[Span] | None = iter(spans)
-        self._error: Exception | None = None
-        if not found:
-            self.reach(_FOREVER)
+    def __init__(self, spans: Iterable[Span] = (), *, search: Search | None = None) -> None:
+        self._search = search
+        self._known = _Known().with_more(spans)._replace(steps=0, complete=search is None)
 
     @property
     def complete(self) -> bool:
-        return self._more is None and self._error is None
+        """Whether all of them are known."""
+        return self._known.complete
+
+    def _upto(self, place: int) -> _Known:
+        """What is known with the rows before a place."""
+        known = self._known
+        while known.count < place and not known.complete:
+            found = self._search(known.steps)
+            known = known._replace(complete=True) if found is None else known.with_more(found)
+            # At once: an interrupt leaves it as it was, or as it is now; of two threads either is right.
+            self._known = known
+        return known
 
     def reach(self, place: int) -> int:
         """Have the rows before a place, and return how many there are: `place`, or fewer if these are all."""
-        if self._more is not None and (self._ends[-1] if self._ends else 0) < place:
-            with self._turn:
-                self._search(place)
-        if self._error is not None and self._known < place:
-            raise self._error
-        return min(place, self._known)
-
-    def _search(self, place: int) -> None:
-        while self._more is not None and self._known < place:
-            try:
-                span = next(self._more)
-            except StopIteration:
-                self._more = None
-            except Exception as error:
-                self._more, self._error = None, error
-            else:
-                if span.stop > span.start:
-                    self._ends.append(self._known + span.stop - span.start)
-                    self._spans.append(span)
-
-    @property
-    def _known(self) -> int:
-        return self._ends[-1] if self._ends else 0
+        return min(place, self._upto(place).count)
 
     @property
     def spans(self) -> Sequence[Span]:
         """All of them."""
-        self.reach(_FOREVER)
-        return self._spans
+        return self._upto(_FOREVER).spans
 
     def __len__(self) -> int:
         return self.reach(_FOREVER)
 
     def at(self, place: int) -> Span:
         """The one row at a place, ``0 <= place < len``."""
-        self.reach(place + 1)
-        k = bisect_right(self._ends, place)
-        span = self._spans[k]
-        row = span.stop - self._ends[k] + place
+        known = self._upto(place + 1)
+        k = bisect_right(known.ends, place)
+        span = known.spans[k]
+        row = span.stop - known.ends[k] + place
         return Span(span.chunk, row, row + 1)
 
     def number(self, place: int) -> np.uint64:
@@ -160,12 +162,12 @@ class Rows:
 
     def shift(self, number: int) -> int:
         """What leads from a place here to one in the chunk of a span."""
-        return self.spans[number].stop - self._ends[number]
+        known = self._upto(_FOREVER)
+        return known.spans[number].stop - known.ends[number]
 
     def divided(self, places: np.ndarray) -> list[slice]:
         """Of each span which of some places, increasing, lie in it."""
-        self.reach(_FOREVER)
-        cuts = [0, *np.searchsorted(places, self._ends).tolist()]
+        cuts = [0, *np.searchsorted(places, self._upto(_FOREVER).ends).tolist()]
         return [slice(begin, end) for begin, end in pairwise(cuts)]
 
     def taken(self, places: np.ndarray, name: str) -> np.ndarray:
@@ -204,24 +206,23 @@ class Rows:
     @property
     def t_first(self) -> int:
         """Stamp of the first row, ns; there must be one."""
-        self.reach(1)
-        span = self._spans[0]
+        span = self._upto(1).spans[0]
         whole = span.start == 0
         return span.chunk.t_first if whole else int(self.at(0).rows()["mono_ns"][0])
 
     def blocks(self) -> Iterator[Span]:
         """All rows, at most a block at a time."""
         number = done = 0
-        while self.reach(done + 1) > done:
-            span, done = self._spans[number], self._ends[number]
+        while (known := self._upto(done + 1)).count > done:
+            span, done = known.spans[number], known.ends[number]
             number += 1
             yield from span.blocks()
 
     def slice(self, start: int, stop: int, step: int) -> Rows:
         """Every `step`-th row of ``start ... stop - 1``; all within the rows, `step` positive."""
         found = []
-        self.reach(stop)
-        for span, end in zip(self._spans, self._ends, strict=False):
+        known = self._upto(stop)
+        for span, end in zip(known.spans, known.ends, strict=True):
             shift = span.stop - end  # from a place here to one in the chunk
             first = max(start, span.start - shift)
             first += (start - first) % step

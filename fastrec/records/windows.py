@@ -71,6 +71,8 @@ def windows_of(
     first = 0 if origin is None else parse_time(origin, start=start or 0, end=end or 0, clock=clock)
     if start is None:
         return Windows(0, period, 0)
+    if end < start:  # by a damaged index, or one that lies
+        raise SchemaError("the last of these records was seen before the first: they have no windows of time")
     begin = start if origin is None else first + (start - first) // period * period
     if every is None:
         period = end - begin + 1

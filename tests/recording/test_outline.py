@@ -133,6 +133,29 @@ def test_a_hostile_row_between_is_none_that_counts(root: Path) -> None:
             records[start : start + 1].to_numpy()
 
 
+@pytest.mark.parametrize("rows", [1025, 2**32 - 1])
+@pytest.mark.parametrize("place", [0, -1])
+def test_an_end_that_claims_what_cannot_be(tmp_path: Path, place: int, rows: int) -> None:
+    """It has its checksum; the headers count as many records as it says."""
+    folder = writer.Folder(tmp_path / "r")
+    folder.session()
+    channel = samples.status_channel(folder)
+    segment = channel.segment()
+    for first in range(0, 30, 10):
+        segment.commit(first, [samples.status(n) for n in range(first, first + 10)])
+    folder.close({"status": channel})
+    path, base = index_of(tmp_path / "r", 0), layout.place(writer.UUID, "status", 0)
+    index = np.load(path)
+    index["rows"][place] = rows
+    data = bytearray(path.read_bytes())
+    data[HEADER:] = layout.seal_rows(index, base).tobytes()
+    path.write_bytes(data)
+    run = reader.open(tmp_path / "r")
+    records, whole = run["status"], 0 if place == 0 else 20
+    assert len(records) == whole and run.problems
+    assert len(records.where("tick >= 0")) == len(records.to_numpy()) == whole
+
+
 def test_losses_between_segments_are_told_as_by_the_whole_index(tmp_path: Path) -> None:
     """A gap without numbers where the next segment begins: its commit has to be looked up, damaged or not."""
     for harmed in (False, True):

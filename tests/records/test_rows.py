@@ -51,38 +51,52 @@ def test_one_column_of_some_rows():
 
 def test_what_is_searched_for_is_found_when_it_is_needed():
     chunk, asked = ArrayChunk(sample(20)), []
+    steps = [[(2, 3)], [(5, 5)], [(9, 10), (11, 11)], [], [(13, 14)]]
 
-    def spans():
-        for start in (2, 5, 9, 13):
-            asked.append(start)
-            yield Span(chunk, start, start + (start != 5))
+    def search(step):
+        asked.append(step)
+        return [Span(chunk, *one) for one in steps[step]] if step < len(steps) else None
 
-    rows = Rows(spans(), found=True)
+    rows = Rows(search=search)
     assert asked == [] and not rows.complete
-    assert rows.reach(1) == 1 and asked == [2]
-    assert int(rows.number(0)) == 2 and rows.t_first and asked == [2]
-    assert [span.start for span in rows.slice(0, 2, 1).spans] == [2, 9] and asked == [2, 5, 9]
-    assert next(rows.blocks()).start == 2 and asked == [2, 5, 9]
+    assert rows.reach(1) == 1 and asked == [0]
+    assert int(rows.number(0)) == 2 and rows.t_first and asked == [0]
+    assert [span.start for span in rows.slice(0, 2, 1).spans] == [2, 9] and asked == [0, 1, 2]
+    assert next(rows.blocks()).start == 2 and asked == [0, 1, 2]
     assert [span.start for span in rows.blocks()] == [2, 9, 13] and rows.complete
-    assert len(rows) == rows.reach(99) == 3 and rows.reach(2) == 2
+    assert len(rows) == rows.reach(99) == 3 and rows.reach(2) == 2 and asked == [0, 1, 2, 3, 4, 5]
 
 
-def test_what_a_search_meets_is_told_each_time():
-    chunk = ArrayChunk(sample(20))
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_what_a_search_meets_is_met_each_time_and_what_it_had_found_stays(error):
+    chunk, met = ArrayChunk(sample(20)), [True]
 
-    def spans():
-        yield Span(chunk, 2, 4)
-        raise ValueError("damage")
+    def search(step):
+        if step == 1 and met[0]:
+            raise error("damage")
+        return [Span(chunk, 2, 4)] if step == 0 else [Span(chunk, 7, 9)] if step == 1 else None
 
-    rows = Rows(spans(), found=True)
+    rows = Rows(search=search)
     for _ in range(2):
         assert rows.reach(2) == 2 and rows.at(1) == Span(chunk, 3, 4)
-        for wanted in (
-            lambda: len(rows),
-            lambda: rows.spans,
-            lambda: rows.at(2),
-            lambda: list(rows.blocks()),
-        ):
-            with pytest.raises(ValueError, match="damage"):
-                wanted()
-    assert not rows.complete
+        for wanted in (len, lambda rows: rows.spans, lambda rows: rows.at(2), lambda rows: [*rows.blocks()]):
+            with pytest.raises(error, match="damage"):
+                wanted(rows)
+        assert not rows.complete
+    met[0] = False
+    assert len(rows) == 4 and [int(rows.number(place)) for place in range(4)] == [2, 3, 7, 8]
+
+
+def test_a_search_within_a_search():
+    """As by the handler of a signal, or by another thread: both are right."""
+    chunk = ArrayChunk(sample(20))
+
+    def search(step):
+        if step < 3 and not inner:
+            inner.append(True)
+            assert len(rows) == 3
+        return [Span(chunk, step, step + 1)] if step < 3 else None
+
+    inner = []
+    rows = Rows(search=search)
+    assert len(rows) == 3 and [span.start for span in rows.spans] == [0, 1, 2]
