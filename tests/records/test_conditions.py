@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -18,8 +18,10 @@ from fastrec.errors import CorruptionError
 from fastrec.recording import reader
 from fastrec.recording.zones import summarise
 from fastrec.records import ArrayChunk, Records
+from fastrec.records.chunks import Part
 from fastrec.records.pruning import Pruning
 from fastrec.schema import Flags, Masked, Schema
+from fastrec.schema.gaps import Cause
 
 pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
 
@@ -341,6 +343,40 @@ def test_no_more_is_searched_for_than_is_asked(tmp_path: Path) -> None:
         with pytest.raises(CorruptionError, match="do not match"):
             found[-1]
         assert found[:3].seq.tolist() == [100, 101, 102]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_so_many_chunks_are_searched(lost: bool) -> None:
+    """A loss lies before one of two records: whether there is another behind them is asked only then."""
+    asked = []
+
+    class Asked(ArrayChunk):
+        def parts(self, *ranges: np.ndarray) -> Iterator[Part]:
+            asked.append(self.first_seq)
+            return super().parts(*ranges)
+
+    rows = np.zeros(10, SMALL.record("every"))
+    rows["step"] = np.arange(10) % 5
+    chunks = [Asked(rows, first) for first in range(0, 400, 10)]
+    losses = gaps(*([(25, 3, Cause.MISSED)] if lost else []))
+    records = Records("small", SMALL, chunks, gaps=losses, clock=None)
+
+    def needs(question: Callable[[Records], object], count: int) -> None:
+        asked.clear()
+        question(records.where("step + 0 == 2"))
+        assert asked == list(range(0, 10 * count, 10)), question
+
+    needs(lambda found: found[0], 1)
+    needs(bool, 1)
+    needs(lambda found: next(iter(found)), 1)
+    needs(lambda found: next(found.chunks(3)), 2)
+    needs(lambda found: found[:2], 2 if lost else 1)
+    needs(lambda found: found[1:4], 3 if lost else 2)
+    needs(lambda found: found[-1], 40)
+    needs(len, 40)
+    found = records.where("step + 0 == 2")
+    assert [len(found[:stop].gaps) for stop in (4, 5, 6, 7, 80)] == [0, 0, lost, lost, lost]
+    assert len(found[5:].gaps) == 0 and len(found[4:].gaps) == (1 if lost else 0)
 
 
 @pytest.mark.parametrize("damage", ["removed", "empty", "cut", "turned", "zeroed"])
