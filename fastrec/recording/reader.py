@@ -385,11 +385,10 @@ class Recording(Mapping[str, Records]):
         return found + [f"{self.path / 'channels' / name}: {why}" for name, why in nowhere.items()]
 
     def verify(self) -> Report:
-        """Read everything and check it: every checksum, every number present or named in a gap, every total.
-
-        Returns
-        -------
-        Report
+        """Read everything and check it: every checksum, every number present or named in a gap, every total;
+        windows, too.
         """
         gone, found = self._gone(), self.sessions
-        return verify(self.path, self._uuid, list(self), state=self.state, gone=gone, sessions=found)
+        report = verify(self.path, self._uuid, list(self), state=self.state, gone=gone, sessions=found)
+        self.windows.verify(report)
+        return report

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastrec.errors import suggest
+from fastrec.errors import RecordingError, suggest
 from fastrec.recording import opening
+from fastrec.recording.report import Report
 
 if TYPE_CHECKING:
     from fastrec.recording.reader import Recording
@@ -60,6 +61,24 @@ class Windows(Mapping[str, "Recording"]):
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in list(self)
+
+    def verify(self, report: Report) -> None:
+        """Verify each, and tell what was found in the report of the recording."""
+        try:
+            names = list(self)
+        except RecordingError as error:
+            report.problems.append(str(error))
+            return
+        for name in names:
+            try:
+                found = self._opened(self._root / FOLDER / name).verify()
+            except RecordingError as error:
+                if opening.has_file(self._root, FOLDER, name):  # a newer one may have taken its place
+                    report.problems.append(str(error))
+                continue
+            report.problems += found.problems
+            report.notes += found.notes
+            report.checked += found.checked
 
     def __repr__(self) -> str:
         return f"<Windows of {self._root}: {', '.join(self) or 'none'}>"

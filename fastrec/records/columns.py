@@ -256,7 +256,7 @@ class Columns:
             )
             column.flags.writeable = False
         self._kept[name] = column
-        kept = sum(one.nbytes for one in self._kept.values())
+        kept = sum(one.nbytes for one in tuple(self._kept.values()))  # others may ask meanwhile
         while kept > _CACHE_BYTES:
             kept -= self._kept.popitem(last=False)[1].nbytes
         return column

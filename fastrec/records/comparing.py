@@ -355,7 +355,8 @@ def _transitions(records: Records, name: str) -> dict[Hashable, int]:
         pairs, counts = np.unique(before * len(states) + after, return_counts=True)
         for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
             key = states[pair // len(states)], states[pair % len(states)]
-            numbers[key] = numbers.get(key, 0) + count
+            if key[0] != key[1]:  # what reads alike is one state
+                numbers[key] = numbers.get(key, 0) + count
     return numbers
 
 

@@ -188,6 +188,19 @@ def test_states_are_the_same_by_their_labels() -> None:
     assert {("durations", "IDLE"), ("durations", 0)} <= beyond(a, d, "5%")
 
 
+def test_from_what_reads_alike_to_itself_nothing_changes() -> None:
+    """As strcpy leaves it: what lies behind the end of a text is no part of it."""
+    schema = fr.Schema.from_dtype([("word", "S4")], name="s")
+
+    def run(*words: bytes) -> Records:
+        rows = np.zeros(len(words), schema.record_dtype)
+        rows["mono_ns"], rows["word"] = np.arange(len(words)) * MS, words
+        return Records("c", schema, [ArrayChunk(rows)], gaps=np.empty(0, GAP_DTYPE), clock=None)
+
+    one, other = run(b"ab", b"ab\0c", b"ab", b"cd"), run(b"ab", b"ab", b"ab", b"cd")
+    assert compared(one, other, "0", fields="word") == []
+
+
 def test_states_are_physical_values() -> None:
     tenths = fr.Schema.from_dtype([("mode", "<i4"), ("n", "<u4")]).with_field("mode", scale=0.1)
     doubles = fr.Schema.from_dtype([("mode", "<f8"), ("n", "<u4")])
@@ -293,7 +306,9 @@ def test_fields_of_all_kinds() -> None:
         of_states = found[found["kind"] == "transitions"]
         for place, one in zip("ab", made, strict=True):
             decoded = one.decode(name.split("[")[0])[name.split("[")[0]]
-            values = [repr(value) for value in (decoded[:, 1] if "[" in name else decoded).tolist()]
+            raw = (decoded[:, 1] if "[" in name else decoded).tolist()
+            # People read characters up to the first that is none.
+            values = [repr(value.split(b"\0")[0] if isinstance(value, bytes) else value) for value in raw]
             changes = [{x, y} for x, y in pairwise(values) if x != y]
             changes = [pair for pair in changes if pair != {"0.0", "-0.0"}]
             assert sum(of_states[place].tolist()) == len(changes)

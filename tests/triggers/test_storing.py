@@ -126,6 +126,26 @@ def test_links_that_have_the_names_of_windows(tmp_path: Path) -> None:
         assert (folder / "sub").is_dir() and (folder / "thesis").read_text() == "x"
 
 
+def test_verify_looks_at_windows_too(tmp_path: Path) -> None:
+    path = tmp_path / "run.fastrec"
+    fired(path, 2)
+    alone = fr.open(path / "windows/000001-x.fastrec").verify()
+    report = fr.open(path).verify()
+    assert report.ok and report.checked > 2 * alone.checked
+    files = path.glob("windows/000002-x.fastrec/channels/*/records.*.npy")
+    records = max(files, key=lambda one: one.stat().st_size)
+    data = bytearray(records.read_bytes())
+    data[-3] ^= 1
+    records.write_bytes(data)
+    found = fr.open(path).verify().problems
+    assert len(found) == 1 and str(records) in found[0] and "do not match their checksum" in found[0]
+    (path / "windows/000003-y.fastrec").symlink_to(tmp_path)
+    assert any("000003-y.fastrec: is a link" in line for line in fr.open(path).verify().problems)
+    (path / "windows/000003-y.fastrec").unlink()
+    (path / "windows/000001-x.fastrec/recording.json").write_bytes(b"{}")
+    assert any("000001-x.fastrec" in line for line in fr.open(path).verify().problems)
+
+
 def test_old_windows_that_cannot_be_removed_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise OSError(13, "Permission denied")
