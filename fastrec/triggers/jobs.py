@@ -178,8 +178,13 @@ class Jobs:
         if plan.callback is not None:
             try:
                 plan.callback(Window(job.window, channels, path))
-            except Exception as error:
+            except BaseException as error:  # a sys.exit is to end neither our thread nor a stop
                 job.count("failed")
+                if (
+                    isinstance(error, KeyboardInterrupt)
+                    and threading.current_thread() is threading.main_thread()
+                ):
+                    raise  # it is the user's, at a stop: the second one goes on
                 tell(f"the callback of {plan.why!r} raised {type(error).__name__}: {error}; triggers go on")
                 return
         job.count("windows")

@@ -384,6 +384,27 @@ def test_a_callback_that_raises_is_told_and_others_go_on(tmp_path: Path) -> None
     assert len(fr.open(tmp_path / "run.fastrec").windows) == 1
 
 
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit])
+def test_a_callback_that_exits_ends_itself_alone(tmp_path: Path, error: type[BaseException]) -> None:
+    """While it records, and at the stop, of which it is a part."""
+
+    def exits(_: object) -> None:
+        raise error(3)
+
+    with bench(tmp_path / "run.fastrec") as at:
+        trigger = at.rec.trigger("hr < 0", post="1ms", pre="1ms", callback=exits)
+        message = f"the callback of 'hr < 0' raised {error.__name__}: 3; triggers go on"
+        at.push(), at.push(-1)
+        with pytest.warns(RuntimeWarning, match=message):
+            at.settle(1, 100 * MS)
+        at.push(), at.push(-1, after=100 * MS)
+        with pytest.warns(RuntimeWarning, match=message):
+            at.rec.stop()
+        assert (trigger.stats.failed, trigger.stats.windows) == (2, 0)
+    run = fr.open(tmp_path / "run.fastrec")
+    assert (run.state, len(run.windows)) == ("closed", 2)
+
+
 def test_a_full_disk_fails_windows_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told once, until one is stored again."""
 
