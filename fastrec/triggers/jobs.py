@@ -39,14 +39,14 @@ class Complaints:
     """
 
     def __init__(self, where: object) -> None:
-        self._where = where
+        self.where = where
         self._open: set[str] = set()
 
     def say(self, about: str, message: str) -> None:
         """It went wrong."""
         if about not in self._open:
             self._open.add(about)
-            tell(f"{self._where}: {message}; recording goes on")
+            tell(f"{self.where}: {message}; recording goes on")
 
     def over(self, about: str) -> None:
         """It went well."""

@@ -598,3 +598,41 @@ def test_a_callback_may_stop_the_recorder(tmp_path: Path) -> None:
         channel.push(np.array((hr, 0), ROW.dtype))
     assert stopped.wait(30)
     assert fr.open(tmp_path / "run.fastrec").state == "closed"
+
+
+def test_a_disk_that_takes_no_mark_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither who asks a trigger for its counters nor a stop; what the disk takes is there."""
+    for limit in ("_LINGER", "_LEAST"):
+        monkeypatch.setattr(engine, limit, 0.1, raising=False)
+    answers, stuck, told = threading.Event(), threading.Event(), []
+    rec = fr.Recorder(tmp_path / "run.fastrec", flush="1ms")
+    channel = rec.add("c", schema=ROW)
+    trigger = rec.trigger("hr < 0", pre="1s", post="10s", callback=lambda _: None)
+    rec.start()
+    marks = rec._destination._writer.marks
+    append = marks.append
+
+    def hangs(line: dict[str, object]) -> None:
+        if threading.current_thread().name == "fastrec-trigger":
+            stuck.set()
+            answers.wait(60)
+        append(line)
+
+    monkeypatch.setattr(marks, "append", hangs)
+    monkeypatch.setattr(engine, "tell", told.append)
+    for hr in (0, -1):
+        channel.push(np.array((hr, 0), ROW.dtype))
+    assert stuck.wait(30)
+    seen = []
+    user = threading.Thread(target=lambda: (seen.append(trigger.stats.fired), rec.stop()))
+    user.start()
+    user.join(10)
+    try:
+        assert not user.is_alive() and seen == [1]
+    finally:
+        answers.set()
+    user.join(30)
+    until(lambda: "fastrec-trigger" not in {one.name for one in threading.enumerate()})
+    assert told == [f"{rec.path}: a firing may not be marked: the disk does not answer"]
+    run = fr.open(rec.path)
+    assert (run.state, len(run.windows), trigger.stats.windows) == ("closed", 1, 1)
