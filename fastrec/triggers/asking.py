@@ -115,7 +115,7 @@ class Triggered:
             Needs a path. What is stored, retention does not remove, but ``keep_windows`` does.
         callback : callable, optional
             Called with the `Window` once it is over, on a thread of its own; what it raises, SystemExit too,
-            is warned of. At a stop what is left is called back by who stops.
+            is warned of. It may stop the recorder. At a stop, who stops calls back what is left.
         name : str, optional
             For the names of the windows: letters, digits and ``_.-``.
 

@@ -142,6 +142,11 @@ class Engine:
         """Store windows that are over, and call back."""
         self._jobs.work()
 
+    @property
+    def calls_back(self) -> bool:
+        """Whether this thread is the one that calls back."""
+        return threading.current_thread() in self._threads[1:]
+
     def _close(self, window: Open, trigger: Trigger | None, now: int) -> None:
         self._open.remove((window, trigger))
         self._jobs.add(window, trigger, self._of(window.plan), now)

@@ -600,6 +600,31 @@ def test_a_callback_may_stop_the_recorder(tmp_path: Path) -> None:
     assert fr.open(tmp_path / "run.fastrec").state == "closed"
 
 
+def test_a_callback_may_stop_it_while_another_does(tmp_path: Path) -> None:
+    """Who stops it waits for the callback, so that one does not wait for who stops it."""
+    rec = fr.Recorder(tmp_path / "run.fastrec", flush="1ms")
+    channel = rec.add("c", schema=ROW)
+    inside, over = threading.Event(), []
+
+    def stops(_: object) -> None:
+        inside.set()
+        until(lambda: rec._state == "stopping")
+        rec.stop()
+        over.append("callback")
+
+    trigger = rec.trigger("hr < 0", pre="1ms", post="1ms", callback=stops)
+    rec.start()
+    for hr in (0, -1):
+        channel.push(np.array((hr, 0), ROW.dtype))
+    assert inside.wait(30)
+    rec.stop()
+    over.append("stop")
+    until(lambda: len(over) == 2)
+    assert over == ["callback", "stop"]
+    assert (trigger.stats.windows, trigger.stats.failed) == (1, 0)
+    assert fr.open(rec.path).closed["channels"]["c"]["records"] == 2
+
+
 def test_a_disk_that_takes_no_mark_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither who asks a trigger for its counters nor a stop; what the disk takes is there."""
     for limit in ("_LINGER", "_LEAST"):
