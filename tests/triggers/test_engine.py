@@ -22,6 +22,33 @@ def numbers(window) -> dict[str, list[int]]:
     return {name: window[name].seq.tolist() for name in window}
 
 
+# What is asked for
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": 5}, r"channels=5; it is a list of names, such as \['c'\]"),
+        ({"channels": {"c": 1}.items}, r"channels=<built-in.*; it is a list of names"),
+        ({"channels": [["c"]]}, r"channels: there is no \['c'\]"),
+        ({"channels": ["d"]}, r"channels: there is no 'd'"),
+        ({"store": np.array([1, 2])}, r"store=array\(\[1, 2\]\); it is True or False"),
+        ({"store": 1}, r"store=1; it is True or False"),
+        ({"edge": np.array(["each", "both"])}, r"edge=array.*; it is 'rising', "),
+        ({"on": ["c"]}, r"on=\['c'\]: there is no such channel"),
+    ],
+)
+def test_options_that_mean_nothing(options: dict[str, object], message: str) -> None:
+    with bench() as at:
+        options = {"store": False, **options}
+        with pytest.raises(fr.SchemaError, match=f"^{message}"):
+            at.rec.trigger("hr < 0", **options)
+        if not options.keys() & {"edge", "on"}:
+            with pytest.raises(fr.SchemaError, match=f"^{message}"):
+                at.rec.fire("why", **options)
+        assert at.rec.triggers == () and at.rec.marks == ()
+
+
 # What fires
 
 
