@@ -320,13 +320,17 @@ class Recorder(Triggered):
     def stop(self) -> None:
         """Stop polling, write what is left, close the recording. A second call does nothing.
 
+        Called by the callback of a trigger while another thread stops it, it returns at once.
+
         Raises
         ------
         RecordingError
             The disk did not take all, or not in 30 s: what it took is whole, the rest is in shared memory.
         """
-        if os.getpid() != self._pid or (self._last_turn.locked() and self._stops_on == threading.get_ident()):
-            return  # the second: the handler of a signal that came while we stop
+        if os.getpid() != self._pid:
+            return
+        if self._last_turn.locked() and (self._stops_on == threading.get_ident() or self._engine.calls_back):
+            return  # the second: of the handler of a signal, or a callback, for which the first one waits
         with self._last_turn:
             self._stops_on = threading.get_ident()  # as long as the lock is held
             if self._state != "stopped":

@@ -114,7 +114,8 @@ class Triggered:
         store : bool
             Needs a path. What is stored, retention does not remove, but ``keep_windows`` does.
         callback : callable, optional
-            Called with the `Window` once it is over, on a thread of its own; what it raises is warned of.
+            Called with the `Window` once it is over, on a thread of its own; what it raises, SystemExit too,
+            is warned of. It may stop the recorder. At a stop, who stops calls back what is left.
         name : str, optional
             For the names of the windows: letters, digits and ``_.-``.
 
@@ -233,21 +234,23 @@ class Triggered:
         before, after = extent("pre", pre), extent("post", post)
         if on is None and (before.records is not None or after.records is not None):
             raise SchemaError("pre and post of a firing by hand are durations: it has no channel to count")
-        if store not in (True, False):
+        if not isinstance(store, bool):
             raise SchemaError(f"store={shown(store)}; it is True or False")
         if store and self._destination.path is None:
             raise RecordingError("without a path no window is stored: say store=False, and callback=")
         if callback is not None and not callable(callback):
             raise SchemaError(f"callback={shown(callback)}; it is called with the window")
-        return Plan(name, why, kind, on, before, after, self._chosen(channels), bool(store), callback)
+        return Plan(name, why, kind, on, before, after, self._chosen(channels), store, callback)
 
     def _chosen(self, channels: Iterable[str] | None) -> tuple[str, ...] | None:
         if channels is None:
             return None
-        names = (channels,) if isinstance(channels, str) else tuple(channels)
         there = self._engine.channels
+        if not isinstance(channels, Iterable):
+            raise SchemaError(f"channels={shown(channels)}; it is a list of names, such as {list(there)[:1]}")
+        names = (channels,) if isinstance(channels, str) else tuple(channels)
         for name in names:
-            if name not in there:
+            if not isinstance(name, str) or name not in there:
                 raise SchemaError(f"channels: there is no {shown(name)}{suggest(str(name), there)}")
         return names
 

@@ -88,7 +88,7 @@ def pick(channels: Mapping[str, Channel], name: str | None, expression: str | No
         There is none, or are several.
     """
     if name is not None:
-        if name not in channels:
+        if not isinstance(name, str) or name not in channels:
             raise SchemaError(f"on={shown(name)}: there is no such channel{suggest(str(name), channels)}")
         return channels[name]
     if not channels:

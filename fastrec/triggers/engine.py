@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from fastrec.channel import Channel
 from fastrec.errors import RecordingError
@@ -25,7 +26,8 @@ from fastrec.triggers.windows import Open, Plan
 __all__ = ["Engine"]
 
 _EVERY = 0.02  # s between two looks
-_LINGER = 10.0  # s that a stop waits for a look, a window that is being stored, or a callback
+_LINGER = 10.0  # s that a stop waits for looks, windows that are being stored, and callbacks: for all of them
+_LEAST = 0.5  # s for each of them, if one has taken all of that
 _HOLD_NS = 1_000_000_000  # that a window waits for what was held at its end, at most
 
 
@@ -43,7 +45,7 @@ class Engine:
     clock : callable
         Time on the clock of the stamps, ns.
     turn : RLock
-        Held by whoever looks, or changes a trigger.
+        Held by whoever looks, or changes a trigger; never while the disk is waited for.
     by_hand : bool
         Nobody looks but who calls `look` and `work`.
     """
@@ -57,9 +59,11 @@ class Engine:
         self._feeds: dict[str, Feed] = {}
         self._triggers: list[Trigger] = []
         self._open: list[tuple[Open, Trigger | None]] = []
+        self._to_mark: deque[tuple[Plan, int]] = deque()  # firings
+        self._ends_at = 0.0  # time.monotonic until which a stop waits
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._running = False
+        self._running = self._gave_up = False
         self._began = 0
         self._complaints = Complaints(destination.path or "in memory")
         self._jobs = Jobs(channels, destination, self._complaints)
@@ -94,7 +98,8 @@ class Engine:
         """Fire by hand; the time, ns."""
         with self.turn:
             now = self.clock()
-            self._fire(plan, None, Event(now, -1))
+            self._keep(plan, None, Event(now, -1))
+        self._mark(plan, now)
         self._run_threads()
         return now
 
@@ -108,6 +113,10 @@ class Engine:
         now : int, optional
             Nothing stamped before this will be published any more; default: as the clocks tell.
         """
+        self._look(now)
+        self._mark_all()
+
+    def _look(self, now: int | None = None) -> None:
         with self.turn:
             time_is = self.clock() if now is None else now
             for feed in self._feeds.values():
@@ -117,9 +126,26 @@ class Engine:
                     self._close(window, trigger, time_is)
             self._jobs.look(time_is)
 
+    def _mark_all(self) -> None:
+        while self._to_mark:
+            self._mark(*self._to_mark.popleft())
+
+    def _mark(self, plan: Plan, when: int) -> None:
+        try:
+            self._destination.mark(plan.why, plan.kind, when)
+            self._complaints.over("mark")
+        except RecordingError as error:
+            if not self._gave_up:
+                self._complaints.say("mark", f"a firing could not be marked: {error}")
+
     def work(self) -> None:
         """Store windows that are over, and call back."""
         self._jobs.work()
+
+    @property
+    def calls_back(self) -> bool:
+        """Whether this thread is the one that calls back."""
+        return threading.current_thread() in self._threads[1:]
 
     def _close(self, window: Open, trigger: Trigger | None, now: int) -> None:
         self._open.remove((window, trigger))
@@ -143,11 +169,11 @@ class Engine:
                 self._fire(trigger.plan, trigger, event)
 
     def _fire(self, plan: Plan, trigger: Trigger | None, event: Event) -> None:
-        try:
-            self._destination.mark(plan.why, plan.kind, event.mono_ns)
-            self._complaints.over("mark")
-        except RecordingError as error:
-            self._complaints.say("mark", f"a firing could not be marked: {error}")
+        self._to_mark.append((plan, event.mono_ns))
+        self._keep(plan, trigger, event)
+
+    def _keep(self, plan: Plan, trigger: Trigger | None, event: Event) -> None:
+        """Have a window around a firing, if one is asked for."""
         if not plan.store and plan.callback is None:
             return
         for window, whose in self._open:
@@ -182,11 +208,11 @@ class Engine:
 
     def begin(self) -> None:
         """The recorder runs: what was added before is armed now."""
+        if self._destination.path is not None:
+            with suppress(RecordingError):  # who stores a window will tell
+                storing.tidy(self._destination.path)
         with self.turn:
             self._running = True
-            if self._destination.path is not None:
-                with suppress(RecordingError):  # who stores a window will tell
-                    storing.tidy(self._destination.path)
             self._began = now = self.clock()
             for trigger in self._triggers:
                 feed = self._feeds[trigger.channel]
@@ -214,10 +240,17 @@ class Engine:
     def _run(self) -> None:
         while not self._over.wait(_EVERY):
             self._try_to_look()
+        self._look_last()
+        self._mark_all()  # on this thread: who stops does not wait for ever for a disk that does not answer
 
     def _try_to_look(self) -> None:
-        try:
+        with self._told():
             self.look()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
             self._complaints.over("look")
         except Exception as error:  # whatever it is, the next look may succeed
             self._complaints.say("look", f"a look at triggers failed: {type(error).__name__}: {error}")
@@ -230,16 +263,36 @@ class Engine:
 
     def end(self) -> None:
         """Nothing is published any more: look a last time, and close every window."""
+        self._ends_at = time.monotonic() + _LINGER
         self._over.set()
         self._jobs.ring()
         for thread in self._threads:
             if thread is not threading.current_thread() and thread.ident is not None:
-                thread.join(_LINGER)
-        if not self._running:
+                thread.join(self._patience())
+        self._look_last()
+        if self._threads and self._threads[0].is_alive():
+            self._gave_up = True
+            tell(f"{self._complaints.where}: a firing may not be marked: the disk does not answer")
+        else:
+            self._mark_all()
+        if self._destination.path is None:
+            self.finish()
+
+    def _patience(self) -> float:
+        """For how many s more a stop waits for us."""
+        return max(_LEAST, self._ends_at - time.monotonic())
+
+    def _look_last(self) -> None:
+        """Look, and close every window, if nobody has done so."""
+        if not self.turn.acquire(timeout=self._patience()):
+            tell(f"{self._complaints.where}: windows are given up: a look does not come to its end")
             return
-        with self.turn:
+        try:
+            if not self._running:
+                return
+            with self._told():
+                self._look()
             now = self.clock()
-            self._try_to_look()
             for window, trigger in list(self._open):
                 on = self.channels.get(window.plan.on or "")
                 known = now if on is None else self._known(on, now)
@@ -247,12 +300,12 @@ class Engine:
                     window.end, window.cut = known + 1, True
                 self._close(window, trigger, now)
             self._running = False
-        if self._destination.path is None:
-            self.finish()
+        finally:
+            self.turn.release()
 
     def finish(self) -> None:
         """All is on the disk that will be: store what is left."""
-        self._jobs.finish(_LINGER)
+        self._jobs.finish(self._patience())
 
     def give_up(self) -> None:
         """Nothing can be stored any more."""
@@ -265,5 +318,6 @@ class Engine:
         self._over.set()
         self._running, self._threads = False, []
         self._open = []
+        self._to_mark.clear()
         for trigger in self._triggers:
             trigger.forget(self.turn)

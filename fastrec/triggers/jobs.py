@@ -39,14 +39,14 @@ class Complaints:
     """
 
     def __init__(self, where: object) -> None:
-        self._where = where
+        self.where = where
         self._open: set[str] = set()
 
     def say(self, about: str, message: str) -> None:
         """It went wrong."""
         if about not in self._open:
             self._open.add(about)
-            tell(f"{self._where}: {message}; recording goes on")
+            tell(f"{self.where}: {message}; recording goes on")
 
     def over(self, about: str) -> None:
         """It went well."""
@@ -178,8 +178,13 @@ class Jobs:
         if plan.callback is not None:
             try:
                 plan.callback(Window(job.window, channels, path))
-            except Exception as error:
+            except BaseException as error:  # a sys.exit is to end neither our thread nor a stop
                 job.count("failed")
+                if (
+                    isinstance(error, KeyboardInterrupt)
+                    and threading.current_thread() is threading.main_thread()
+                ):
+                    raise  # it is the user's, at a stop: the second one goes on
                 tell(f"the callback of {plan.why!r} raised {type(error).__name__}: {error}; triggers go on")
                 return
         job.count("windows")

@@ -92,7 +92,7 @@ class Trigger:
     ) -> None:
         if condition is None and silence is None:
             raise SchemaError("a trigger needs a condition such as 'hr < 0', or silence= such as '1s'")
-        if edge not in _EDGES:
+        if not isinstance(edge, str) or edge not in _EDGES:
             raise SchemaError(f"edge={shown(edge)}; it is {', '.join(map(repr, _EDGES[:-1]))} or 'each'")
         if silence is not None and (dwell is not None or edge != "rising"):
             raise SchemaError("silence= is about records that do not come: leave dwell= and edge= out")

@@ -22,6 +22,33 @@ def numbers(window) -> dict[str, list[int]]:
     return {name: window[name].seq.tolist() for name in window}
 
 
+# What is asked for
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": 5}, r"channels=5; it is a list of names, such as \['c'\]"),
+        ({"channels": {"c": 1}.items}, r"channels=<built-in.*; it is a list of names"),
+        ({"channels": [["c"]]}, r"channels: there is no \['c'\]"),
+        ({"channels": ["d"]}, r"channels: there is no 'd'"),
+        ({"store": np.array([1, 2])}, r"store=array\(\[1, 2\]\); it is True or False"),
+        ({"store": 1}, r"store=1; it is True or False"),
+        ({"edge": np.array(["each", "both"])}, r"edge=array.*; it is 'rising', "),
+        ({"on": ["c"]}, r"on=\['c'\]: there is no such channel"),
+    ],
+)
+def test_options_that_mean_nothing(options: dict[str, object], message: str) -> None:
+    with bench() as at:
+        options = {"store": False, **options}
+        with pytest.raises(fr.SchemaError, match=f"^{message}"):
+            at.rec.trigger("hr < 0", **options)
+        if not options.keys() & {"edge", "on"}:
+            with pytest.raises(fr.SchemaError, match=f"^{message}"):
+                at.rec.fire("why", **options)
+        assert at.rec.triggers == () and at.rec.marks == ()
+
+
 # What fires
 
 
@@ -384,6 +411,27 @@ def test_a_callback_that_raises_is_told_and_others_go_on(tmp_path: Path) -> None
     assert len(fr.open(tmp_path / "run.fastrec").windows) == 1
 
 
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit])
+def test_a_callback_that_exits_ends_itself_alone(tmp_path: Path, error: type[BaseException]) -> None:
+    """While it records, and at the stop, of which it is a part."""
+
+    def exits(_: object) -> None:
+        raise error(3)
+
+    with bench(tmp_path / "run.fastrec") as at:
+        trigger = at.rec.trigger("hr < 0", post="1ms", pre="1ms", callback=exits)
+        message = f"the callback of 'hr < 0' raised {error.__name__}: 3; triggers go on"
+        at.push(), at.push(-1)
+        with pytest.warns(RuntimeWarning, match=message):
+            at.settle(1, 100 * MS)
+        at.push(), at.push(-1, after=100 * MS)
+        with pytest.warns(RuntimeWarning, match=message):
+            at.rec.stop()
+        assert (trigger.stats.failed, trigger.stats.windows) == (2, 0)
+    run = fr.open(tmp_path / "run.fastrec")
+    assert (run.state, len(run.windows)) == ("closed", 2)
+
+
 def test_a_full_disk_fails_windows_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told once, until one is stored again."""
 
@@ -577,3 +625,66 @@ def test_a_callback_may_stop_the_recorder(tmp_path: Path) -> None:
         channel.push(np.array((hr, 0), ROW.dtype))
     assert stopped.wait(30)
     assert fr.open(tmp_path / "run.fastrec").state == "closed"
+
+
+def test_a_callback_may_stop_it_while_another_does(tmp_path: Path) -> None:
+    """Who stops it waits for the callback, so that one does not wait for who stops it."""
+    rec = fr.Recorder(tmp_path / "run.fastrec", flush="1ms")
+    channel = rec.add("c", schema=ROW)
+    inside, over = threading.Event(), []
+
+    def stops(_: object) -> None:
+        inside.set()
+        until(lambda: rec._state == "stopping")
+        rec.stop()
+        over.append("callback")
+
+    trigger = rec.trigger("hr < 0", pre="1ms", post="1ms", callback=stops)
+    rec.start()
+    for hr in (0, -1):
+        channel.push(np.array((hr, 0), ROW.dtype))
+    assert inside.wait(30)
+    rec.stop()
+    over.append("stop")
+    until(lambda: len(over) == 2)
+    assert over == ["callback", "stop"]
+    assert (trigger.stats.windows, trigger.stats.failed) == (1, 0)
+    assert fr.open(rec.path).closed["channels"]["c"]["records"] == 2
+
+
+def test_a_disk_that_takes_no_mark_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither who asks a trigger for its counters nor a stop; what the disk takes is there."""
+    for limit in ("_LINGER", "_LEAST"):
+        monkeypatch.setattr(engine, limit, 0.1, raising=False)
+    answers, stuck, told = threading.Event(), threading.Event(), []
+    rec = fr.Recorder(tmp_path / "run.fastrec", flush="1ms")
+    channel = rec.add("c", schema=ROW)
+    trigger = rec.trigger("hr < 0", pre="1s", post="10s", callback=lambda _: None)
+    rec.start()
+    marks = rec._destination._writer.marks
+    append = marks.append
+
+    def hangs(line: dict[str, object]) -> None:
+        if threading.current_thread().name == "fastrec-trigger":
+            stuck.set()
+            answers.wait(60)
+        append(line)
+
+    monkeypatch.setattr(marks, "append", hangs)
+    monkeypatch.setattr(engine, "tell", told.append)
+    for hr in (0, -1):
+        channel.push(np.array((hr, 0), ROW.dtype))
+    assert stuck.wait(30)
+    seen = []
+    user = threading.Thread(target=lambda: (seen.append(trigger.stats.fired), rec.stop()))
+    user.start()
+    user.join(10)
+    try:
+        assert not user.is_alive() and seen == [1]
+    finally:
+        answers.set()
+    user.join(30)
+    until(lambda: "fastrec-trigger" not in {one.name for one in threading.enumerate()})
+    assert told == [f"{rec.path}: a firing may not be marked: the disk does not answer"]
+    run = fr.open(rec.path)
+    assert (run.state, len(run.windows), trigger.stats.windows) == ("closed", 1, 1)

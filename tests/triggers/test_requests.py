@@ -95,6 +95,8 @@ def test_what_cannot_be_asked(run: Path) -> None:
         ask(run, "mark", "x" * 70_000)
     with pytest.raises(fr.RecordingError, match="its recorder refused: pre='soon'; it is a duration"):
         ask(run, "fire", "why", pre="soon")
+    with pytest.raises(fr.RecordingError, match="refused: channels=5; it is a list of names"):
+        ask(run, "fire", "why", channels=5)
     for what, options in (("dance", {}), ("mark", {"pre": "1s"})):
         with pytest.raises(fr.RecordingError, match="refused: this recorder does not know what is asked"):
             ask(run, what, "why", **options)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from fastrec.recording.torn import Line, TornFile
 from fastrec.recording.writing.files import create_whole, write_all
 
 __all__ = ["Lines", "open_readings"]
+
+_PATIENCE = 10.0  # s for the disk to take the line before
 
 
 class Lines:
@@ -68,9 +70,20 @@ class Lines:
         """The number of the line to come: how many there are, if none is damaged."""
         return self._count
 
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        if not self._turn.acquire(timeout=_PATIENCE):
+            raise RecordingError(
+                f"a line could not be written: the disk has not taken the one before in {_PATIENCE:g} s"
+            )
+        try:
+            yield
+        finally:
+            self._turn.release()
+
     def append(self, members: Mapping[str, Any]) -> None:
         """Write one line with one call; an error leaves the lines before it as they were."""
-        with self._turn:
+        with self._held():
             if self.descriptor < 0:
                 raise RecordingError("a line could not be written: the recording is closed")
             line = layout.seal_json(members, layout.seed_at(self._base, self._count))
@@ -92,7 +105,7 @@ class Lines:
 
     def close(self) -> None:
         """Make the lines durable and close the file. A second call does nothing."""
-        with self._turn:
+        with self._held():
             if self.descriptor >= 0:
                 try:
                     os.fdatasync(self.descriptor)

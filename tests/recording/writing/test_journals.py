@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from recording import samples, writer
 from fastrec.errors import FormatError, RecordingError
 from fastrec.recording import opening, reader
 from fastrec.recording.recovering.recover import recover
+from fastrec.recording.writing import journals
 from fastrec.recording.writing.journals import Lines
 
 UUID = writer.UUID
@@ -102,6 +104,35 @@ def test_lines_that_could_not_be_read_back(tmp_path: Path) -> None:
         lines.append({"text": object()})
     assert len(lines) == 0
     lines.close()
+
+
+def test_a_line_does_not_wait_for_ever_for_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a disk that does not answer."""
+    monkeypatch.setattr(journals, "_PATIENCE", 0.05, raising=False)
+    folder, _ = samples.small(tmp_path / "r")
+    lines = Lines(folder.root, "marks.jsonl", UUID)
+    answers, stuck, raised = threading.Event(), threading.Event(), []
+    monkeypatch.setattr(os, "pwrite", lambda *_: stuck.set() or (answers.wait(60) and len(_[1])))
+
+    def append() -> None:
+        try:
+            lines.append({"mono_ns": 1, "text": "b", "kind": "mark"})
+        except RecordingError as error:
+            raised.append(str(error))
+
+    first, second = threading.Thread(target=append), threading.Thread(target=append)
+    first.start()
+    assert stuck.wait(30)
+    second.start()
+    second.join(10)
+    waits = second.is_alive()
+    answers.set()
+    first.join(30), second.join(30)
+    lines.close()
+    assert not waits
+    assert raised == ["a line could not be written: the disk has not taken the one before in 0.05 s"]
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
