@@ -77,8 +77,9 @@ def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator
     shift = at[first] - near.at[blocks[first]]
     sparse = 2 * int(rows.sum()) < int(near.at[blocks[-1]] - near.at[blocks[0]])
     batches = _divided(starts + shift, stops + shift, borders)
+    most = int(np.diff(borders).max()) * width  # of wide records one block alone may be 64 MB
     with (
-        _memory(min(_AHEAD, len(cuts) - 1) * int(np.diff(borders).max()) * width) as memory,
+        _memory(max(1, min(_AHEAD, len(cuts) - 1, _KEPT // most)) * most) as memory,
         io.FileIO(_opened(segment, sparse=sparse)) as file,
     ):
         fetch = Fetch(
