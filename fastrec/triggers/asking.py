@@ -97,7 +97,8 @@ class Triggered:
             How long it must have held (``"2s"``), or not held if `edge` is ``"falling"``: then it fires at
             the end of that time.
         silence : str, optional
-            It fires when no record, or none that meets the condition, has come for that long.
+            It fires when no record, or none that meets the condition, has come for that long. Of a channel
+            with ``store="changes"`` polls count; a silence is known a heartbeat later.
         pre, post : str or int
             How much is kept before and after: a duration, or a number of records of that channel. What is
             not there any more, or not yet when the recorder stops, is not in it. Windows that overlap are

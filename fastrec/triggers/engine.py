@@ -17,7 +17,7 @@ from fastrec.errors import RecordingError
 from fastrec.recording.writing.destination import Destination
 from fastrec.recording.writing.watching import deaf, tell
 from fastrec.triggers import storing
-from fastrec.triggers.feeds import Feed, settled
+from fastrec.triggers.feeds import Feed, settled, told
 from fastrec.triggers.firing import Event
 from fastrec.triggers.jobs import Complaints, Jobs
 from fastrec.triggers.trigger import Trigger
@@ -81,7 +81,8 @@ class Engine:
             channel = self._channels[trigger.channel]
             now = self.clock()
             if channel.name in self._feeds:
-                self._look_at(self._feeds[channel.name], self._known(channel, now))  # these were before
+                known = self._known(channel, now)
+                self._look_at(self._feeds[channel.name], known, told(channel, known))  # these were before
             else:
                 self._feeds[channel.name] = Feed(channel)
             feed = self._feeds[channel.name]
@@ -120,7 +121,8 @@ class Engine:
         with self.turn:
             time_is = self.clock() if now is None else now
             for feed in self._feeds.values():
-                self._look_at(feed, self._known(feed.channel, time_is) if now is None else now)
+                known = self._known(feed.channel, time_is) if now is None else now
+                self._look_at(feed, known, told(feed.channel, known) if now is None else now)
             for window, trigger in list(self._open):
                 if self._is_over(window, time_is, given=now is not None):
                     self._close(window, trigger, time_is)
@@ -154,7 +156,7 @@ class Engine:
     def _known(self, channel: Channel, now: int) -> int:
         return settled(channel, now, self._began)
 
-    def _look_at(self, feed: Feed, until: int) -> None:
+    def _look_at(self, feed: Feed, until: int, all_told: int) -> None:
         triggers = [one for one in self._triggers if one.channel == feed.channel.name]
         for batch in feed.take():
             stamps = batch.new["mono_ns"]
@@ -165,7 +167,7 @@ class Engine:
                 if window.plan.on == feed.channel.name and trigger is not None:
                     window.see(stamps, batch.first)
         for trigger in triggers:
-            for event in trigger.see(None, until):
+            for event in trigger.see(None, all_told if trigger.is_silence else until):
                 self._fire(trigger.plan, trigger, event)
 
     def _fire(self, plan: Plan, trigger: Trigger | None, event: Event) -> None:
