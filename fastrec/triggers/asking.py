@@ -102,7 +102,8 @@ class Triggered:
         pre, post : str or int
             How much is kept before and after: a duration, or a number of records of that channel. What is
             not there any more, or not yet when the recorder stops, is not in it. Windows that overlap are
-            one; of one by records only those that fire before it is over.
+            one; of one by records only those that fire before it is over. With a channel of
+            ``store="changes"`` it is there a heartbeat later: at most a minute, without a path a second.
         holdoff : str, optional
             After a firing there is none for so long. None: at every edge.
         rearm : {"auto", "once"} or str

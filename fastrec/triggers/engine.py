@@ -28,7 +28,8 @@ __all__ = ["Engine"]
 _EVERY = 0.02  # s between two looks
 _LINGER = 10.0  # s that a stop waits for looks, windows that are being stored, and callbacks: for all of them
 _LEAST = 0.5  # s for each of them, if one has taken all of that
-_HOLD_NS = 1_000_000_000  # that a window waits for what was held at its end, at most
+_HOLD_NS = 60_000_000_000  # that a window waits for what was held at its end, at most
+_HOLD_IN_MEMORY_NS = 1_000_000_000  # there what it waits for may have left the ring meanwhile
 
 
 class Engine:
@@ -192,10 +193,11 @@ class Engine:
             return False
         for name, channel in self._of(window.plan).items():
             end = window.sure if window.plan.on in (None, name) else window.end
-            if not given and channel.ring.store == "changes" and not channel.ended:
-                # What was equal up to the end of the window is told with the next heartbeat.
-                end = max(end, window.end + min(channel.options.heartbeat_ns, _HOLD_NS))
-            if (now if given else self._known(channel, now)) <= end:
+            known = now if given else self._known(channel, now)
+            if not given:  # what was equal up to the end of the window is told with the next heartbeat
+                most = _HOLD_IN_MEMORY_NS if self._destination.path is None else _HOLD_NS
+                end = max(end, window.end + min(known - told(channel, known), most))
+            if known <= end:
                 return False
         return True
 

@@ -628,6 +628,21 @@ def test_a_state_that_lasts_is_no_silence_before_its_heartbeat() -> None:
         assert [mark.mono_ns for mark in rec.marks] == [held.began + 500 * MS]
 
 
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(("path", "waits"), [(True, 20_020), (False, 1000)])
+def test_a_window_waits_for_what_is_told_at_a_heartbeat(tmp_path: Path, path: bool, waits: int) -> None:
+    """In memory not for long: the ring goes round."""
+    with fr.Recorder(tmp_path / "run.fastrec" if path else None, flush="1ms", durability=None) as rec:
+        held = Held(rec, "20s")
+        rec.fire("now", pre="1ms", post="5ms", store=False, callback=held.at.caught)
+        held.look((5 + waits) * MS)
+        assert held.at.engine._open
+        held.look((5 + waits + 1) * MS)
+        assert not held.at.engine._open
+        until(lambda: held.look((5 + waits + 100) * MS) or held.at.windows)
+        assert numbers(held.at.windows[0]) == {"p": [0]} and not held.at.windows[0].cut
+
+
 # For real
 
 
