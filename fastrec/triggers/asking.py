@@ -34,7 +34,7 @@ class Triggered:
     _requests: Requests | None = None
 
     def mark(self, text: object) -> int:
-        """Mark this moment, from any thread.
+        """Mark this moment, from any thread, also in the handler of a signal.
 
         Parameters
         ----------
@@ -174,7 +174,7 @@ class Triggered:
         store: bool = True,
         callback: Callable[[Window], object] | None = None,
     ) -> int:
-        """Fire by hand, from any thread: mark this moment (kind ``fire``), and keep what is around it.
+        """Fire by hand, from where `mark` may be called: a mark of kind ``fire``, and what is around it kept.
 
         Parameters
         ----------
