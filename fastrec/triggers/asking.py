@@ -34,7 +34,7 @@ class Triggered:
     _requests: Requests | None = None
 
     def mark(self, text: object) -> int:
-        """Mark this moment, from any thread.
+        """Mark this moment, from any thread, also in the handler of a signal.
 
         Parameters
         ----------
@@ -97,11 +97,13 @@ class Triggered:
             How long it must have held (``"2s"``), or not held if `edge` is ``"falling"``: then it fires at
             the end of that time.
         silence : str, optional
-            It fires when no record, or none that meets the condition, has come for that long.
+            It fires when no record, or none that meets the condition, has come for that long. Of a channel
+            with ``store="changes"`` polls count; a silence is known a heartbeat later.
         pre, post : str or int
             How much is kept before and after: a duration, or a number of records of that channel. What is
             not there any more, or not yet when the recorder stops, is not in it. Windows that overlap are
-            one; of one by records only those that fire before it is over.
+            one; of one by records only those that fire before it is over. With a channel of
+            ``store="changes"`` it is there a heartbeat later: at most a minute, without a path a second.
         holdoff : str, optional
             After a firing there is none for so long. None: at every edge.
         rearm : {"auto", "once"} or str
@@ -172,7 +174,7 @@ class Triggered:
         store: bool = True,
         callback: Callable[[Window], object] | None = None,
     ) -> int:
-        """Fire by hand, from any thread: mark this moment (kind ``fire``), and keep what is around it.
+        """Fire by hand, from where `mark` may be called: a mark of kind ``fire``, and what is around it kept.
 
         Parameters
         ----------

@@ -17,7 +17,7 @@ from fastrec.errors import RecordingError
 from fastrec.recording.writing.destination import Destination
 from fastrec.recording.writing.watching import deaf, tell
 from fastrec.triggers import storing
-from fastrec.triggers.feeds import Feed, settled
+from fastrec.triggers.feeds import Feed, settled, told
 from fastrec.triggers.firing import Event
 from fastrec.triggers.jobs import Complaints, Jobs
 from fastrec.triggers.trigger import Trigger
@@ -28,7 +28,8 @@ __all__ = ["Engine"]
 _EVERY = 0.02  # s between two looks
 _LINGER = 10.0  # s that a stop waits for looks, windows that are being stored, and callbacks: for all of them
 _LEAST = 0.5  # s for each of them, if one has taken all of that
-_HOLD_NS = 1_000_000_000  # that a window waits for what was held at its end, at most
+_HOLD_NS = 60_000_000_000  # that a window waits for what was held at its end, at most
+_HOLD_IN_MEMORY_NS = 1_000_000_000  # there what it waits for may have left the ring meanwhile
 
 
 class Engine:
@@ -81,7 +82,8 @@ class Engine:
             channel = self._channels[trigger.channel]
             now = self.clock()
             if channel.name in self._feeds:
-                self._look_at(self._feeds[channel.name], self._known(channel, now))  # these were before
+                known = self._known(channel, now)
+                self._look_at(self._feeds[channel.name], known, told(channel, known))  # these were before
             else:
                 self._feeds[channel.name] = Feed(channel)
             feed = self._feeds[channel.name]
@@ -120,7 +122,8 @@ class Engine:
         with self.turn:
             time_is = self.clock() if now is None else now
             for feed in self._feeds.values():
-                self._look_at(feed, self._known(feed.channel, time_is) if now is None else now)
+                known = self._known(feed.channel, time_is) if now is None else now
+                self._look_at(feed, known, told(feed.channel, known) if now is None else now)
             for window, trigger in list(self._open):
                 if self._is_over(window, time_is, given=now is not None):
                     self._close(window, trigger, time_is)
@@ -154,7 +157,7 @@ class Engine:
     def _known(self, channel: Channel, now: int) -> int:
         return settled(channel, now, self._began)
 
-    def _look_at(self, feed: Feed, until: int) -> None:
+    def _look_at(self, feed: Feed, until: int, all_told: int) -> None:
         triggers = [one for one in self._triggers if one.channel == feed.channel.name]
         for batch in feed.take():
             stamps = batch.new["mono_ns"]
@@ -165,7 +168,7 @@ class Engine:
                 if window.plan.on == feed.channel.name and trigger is not None:
                     window.see(stamps, batch.first)
         for trigger in triggers:
-            for event in trigger.see(None, until):
+            for event in trigger.see(None, all_told if trigger.is_silence else until):
                 self._fire(trigger.plan, trigger, event)
 
     def _fire(self, plan: Plan, trigger: Trigger | None, event: Event) -> None:
@@ -190,10 +193,11 @@ class Engine:
             return False
         for name, channel in self._of(window.plan).items():
             end = window.sure if window.plan.on in (None, name) else window.end
-            if not given and channel.ring.store == "changes" and not channel.ended:
-                # What was equal up to the end of the window is told with the next heartbeat.
-                end = max(end, window.end + min(channel.options.heartbeat_ns, _HOLD_NS))
-            if (now if given else self._known(channel, now)) <= end:
+            known = now if given else self._known(channel, now)
+            if not given:  # what was equal up to the end of the window is told with the next heartbeat
+                most = _HOLD_IN_MEMORY_NS if self._destination.path is None else _HOLD_NS
+                end = max(end, window.end + min(known - told(channel, known), most))
+            if known <= end:
                 return False
         return True
 

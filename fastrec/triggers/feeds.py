@@ -9,7 +9,7 @@ import numpy as np
 
 from fastrec.channel import Channel
 
-__all__ = ["Batch", "Feed", "settled"]
+__all__ = ["Batch", "Feed", "settled", "told"]
 
 _PIECE = 4 << 20  # bytes that are looked at together
 _OWN_NS = 1_000_000_000  # stamps so far from all that the clock has shown are not of it
@@ -104,3 +104,13 @@ def settled(channel: Channel, now: int, began: int) -> int:
     since = core.in_call
     # What a call fills is stamped with its middle, wherever its end will be.
     return ((since + channel.ring.clock_offset + now) // 2 if since else now) - _UNDER_WAY_NS
+
+
+def told(channel: Channel, until: int) -> int:
+    """A time up to which every poll is in a record, if nothing is published any more before `until`.
+
+    What is equal is told of at a heartbeat only: before that nobody knows whether polls went on.
+    """
+    if channel.ring.store != "changes" or channel.ended:
+        return until
+    return until - channel.options.heartbeat_ns - 2 * (channel.options.period_ns or 0)

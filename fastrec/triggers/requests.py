@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import selectors
 import socket
 import stat
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -29,10 +31,12 @@ NAME = ".requests"
 
 _MOST = 65_536  # bytes of a packet
 _PATIENCE = 1.0  # s for who has connected to ask
+_PAUSE = 1.0  # s before another attempt where there was no descriptor
 _ANSWERED = 10.0  # s for an answer
 _LINGER = 1.0  # s that a stop waits for an answer that is under way
 _CREDENTIALS = "3i"  # pid, uid, gid
-_WAITING = 16  # who connect while another is answered
+_WAITING = 128  # who connect while another is answered
+_SILENT = 16  # who have connected and not asked yet; of more, the first has to go
 
 
 class Requests:
@@ -52,6 +56,7 @@ class Requests:
         self._folder = -1
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
+        self._asking: dict[socket.socket, float] = {}  # who have connected: time.monotonic of their end
         self._over = False
 
     def begin(self) -> None:
@@ -64,6 +69,7 @@ class Requests:
             os.fchmod(self._socket.fileno(), 0o600)  # before it has a name
             self._socket.bind(_address(self._folder))
             self._socket.listen(_WAITING)
+            self._socket.setblocking(False)
             self._thread = threading.Thread(target=self._run, name="fastrec-requests", daemon=True)
             with deaf():
                 self._thread.start()
@@ -72,18 +78,50 @@ class Requests:
             self.end()
 
     def _run(self) -> None:
-        while not self._over:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:  # it is over, or we have no descriptor: who asks is not answered
-                if self._over:
-                    return
-                threading.Event().wait(_PATIENCE)
-                continue
-            with connection, suppress(OSError):
-                connection.settimeout(_PATIENCE)
-                if _uid(connection) in (os.geteuid(), 0):
-                    connection.send(json.dumps(self._answer(connection.recv(_MOST))).encode("ascii"))
+        with selectors.PollSelector() as waits:  # has no descriptor that a forked child would inherit
+            waits.register(self._socket, selectors.EVENT_READ)
+            while not self._over:
+                ends = min(self._asking.values(), default=None)
+                ready = waits.select(None if ends is None else max(0.0, ends - time.monotonic()))
+                for key, _ in ready:
+                    if key.fileobj in self._asking:
+                        self._hear(key.fileobj)
+                        self._leave(key.fileobj, waits)
+                now = time.monotonic()
+                for silent in [one for one, end in self._asking.items() if end <= now]:
+                    self._leave(silent, waits)
+                if any(key.fileobj is self._socket for key, _ in ready):
+                    self._meet(waits)
+            for one in list(self._asking):
+                self._leave(one, waits)
+
+    def _meet(self, waits: selectors.BaseSelector) -> None:
+        """Take who has connected."""
+        try:
+            connection, _ = self._socket.accept()
+        except BlockingIOError:  # who has connected is gone again
+            return
+        except OSError:  # it is over, or we have no descriptor: who asks is not answered
+            if not self._over:
+                threading.Event().wait(_PAUSE)
+            return
+        connection.setblocking(False)
+        if _uid(connection) not in (os.geteuid(), 0):
+            connection.close()
+            return
+        if len(self._asking) == _SILENT:
+            self._leave(next(iter(self._asking)), waits)
+        self._asking[connection] = time.monotonic() + _PATIENCE
+        waits.register(connection, selectors.EVENT_READ)
+
+    def _leave(self, connection: socket.socket, waits: selectors.BaseSelector) -> None:
+        waits.unregister(connection)
+        del self._asking[connection]
+        connection.close()
+
+    def _hear(self, connection: socket.socket) -> None:
+        with suppress(OSError):
+            connection.send(json.dumps(self._answer(connection.recv(_MOST))).encode("ascii"))
 
     def _answer(self, packet: bytes) -> dict[str, Any]:
         try:
@@ -115,6 +153,8 @@ class Requests:
     def forget(self) -> None:
         """Let go of it in a forked child: it is the parent's."""
         self._over, self._thread = True, None
+        for one in self._asking:
+            one.close()
         if self._socket is not None:
             self._socket.close()
         self._close()

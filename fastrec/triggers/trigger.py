@@ -148,6 +148,11 @@ class Trigger:
             self._firing.armed = False
 
     @property
+    def is_silence(self) -> bool:
+        """Whether it fires where no record comes."""
+        return self._lasts[1] > 0
+
+    @property
     def fired(self) -> int:
         """How often it has."""
         return self._firing.fired

@@ -582,6 +582,67 @@ def test_stamps_of_another_time_fire_and_have_windows() -> None:
     assert (trigger.fired, caught[0].mono_ns) == (1, 5 * MS)
 
 
+class Held:
+    """A channel of 100 Hz whose state lasts, and no heartbeat comes; the clock of its recorder is told.
+
+    Attributes
+    ----------
+    at : Bench
+    began : int
+        The only stamp there is.
+    """
+
+    def __init__(self, rec: fr.Recorder, heartbeat: str) -> None:
+        rec.add(
+            "p",
+            fr.PyCall(lambda: bytes(ROW.size), schema=ROW),
+            rate=100,
+            store="changes",
+            heartbeat=heartbeat,
+        )
+        self.at = Bench(rec)
+        until(lambda: rec["p"].stats.recorded)
+        self.began = self.at.now = int(rec["p"].snapshot(1)["mono_ns"][0])
+
+    def look(self, when: int) -> None:
+        """So many ns behind its beginning."""
+        self.at.now = self.began + when
+        self.at.engine.look()
+        self.at.engine.work()
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls take no time."""
+    monkeypatch.setattr(engine, "settled", lambda channel, now, began: now)
+
+
+@pytest.mark.usefixtures("known")
+def test_a_state_that_lasts_is_no_silence_before_its_heartbeat() -> None:
+    with fr.Recorder() as rec:
+        held = Held(rec, "60s")
+        trigger = rec.trigger(silence="500ms", store=False)
+        held.look(60_510 * MS)
+        assert trigger.fired == 0
+        held.look(60_530 * MS)  # two polls more than a heartbeat and the silence
+        assert [mark.mono_ns for mark in rec.marks] == [held.began + 500 * MS]
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(("path", "waits"), [(True, 20_020), (False, 1000)])
+def test_a_window_waits_for_what_is_told_at_a_heartbeat(tmp_path: Path, path: bool, waits: int) -> None:
+    """In memory not for long: the ring goes round."""
+    with fr.Recorder(tmp_path / "run.fastrec" if path else None, flush="1ms", durability=None) as rec:
+        held = Held(rec, "20s")
+        rec.fire("now", pre="1ms", post="5ms", store=False, callback=held.at.caught)
+        held.look((5 + waits) * MS)
+        assert held.at.engine._open
+        held.look((5 + waits + 1) * MS)
+        assert not held.at.engine._open
+        until(lambda: held.look((5 + waits + 100) * MS) or held.at.windows)
+        assert numbers(held.at.windows[0]) == {"p": [0]} and not held.at.windows[0].cut
+
+
 # For real
 
 

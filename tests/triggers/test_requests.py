@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -32,10 +32,10 @@ def run(tmp_path: Path) -> Path:
 
 def connected(root: Path) -> socket.socket:
     end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    end.settimeout(30)
     folder = os.open(root, FOLDER)
-    end.connect(f"/proc/self/fd/{folder}/{NAME}")
+    end.connect(f"/proc/self/fd/{folder}/{NAME}")  # without a time limit: it waits where many connect
     os.close(folder)
+    end.settimeout(30)
     return end
 
 
@@ -114,12 +114,22 @@ def test_what_is_no_request(run: Path, packet: bytes) -> None:
     assert ask(run, "mark", "m")
 
 
-def test_who_asks_nothing_keeps_nobody_waiting_for_long(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_asks_nothing_is_left(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "_PATIENCE", 0.05)
-    silent = [connected(run) for _ in range(3)]
-    assert ask(run, "mark", "m")
-    for one in silent:
-        one.close()
+    with connected(run) as silent:
+        assert silent.recv(100) == b""
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_who_asks_nothing_keeps_nobody_waiting(
+    run: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """However many they are: of too many the first have to go."""
+    monkeypatch.setattr(requests, "_PATIENCE", 60)
+    with ExitStack() as silent:
+        for _ in range(count):
+            silent.enter_context(connected(run))
+        assert ask(run, "mark", "m")
 
 
 def test_what_is_in_its_place(run: Path, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrec.errors import CorruptionError, RecordingError
+from fastrec.errors import CorruptionError, FastrecError, RecordingError
 from fastrec.recording import layout
 from fastrec.recording.opening import LINE_LIMIT, open_file, read_bytes, read_lines
 from fastrec.recording.torn import Line, TornFile
@@ -38,7 +40,11 @@ class Lines:
 
     def __init__(self, root: Path, name: str, uuid: bytes) -> None:
         self._base = layout.place(uuid)
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()
+        self._to_write: deque[Mapping[str, Any]] = deque()  # more than one: by signals
+        self._writes = self._closes = (
+            False  # this thread writes a line; and a signal has closed them meanwhile
+        )
         self._count, self.end, self.descriptor = 0, 0, -1
         try:
             try:
@@ -73,31 +79,59 @@ class Lines:
     @contextmanager
     def _held(self) -> Iterator[None]:
         if not self._turn.acquire(timeout=_PATIENCE):
-            raise RecordingError(
-                f"a line could not be written: the disk has not taken the one before in {_PATIENCE:g} s"
-            )
+            raise OSError(errno.ETIMEDOUT, f"the disk has not taken the one before in {_PATIENCE:g} s")
         try:
             yield
         finally:
             self._turn.release()
 
     def append(self, members: Mapping[str, Any]) -> None:
-        """Write one line with one call; an error leaves the lines before it as they were."""
-        with self._held():
-            if self.descriptor < 0:
-                raise RecordingError("a line could not be written: the recording is closed")
-            line = layout.seal_json(members, layout.seed_at(self._base, self._count))
-            if len(line) > LINE_LIMIT:
-                raise RecordingError(
-                    f"a line of {len(line):,} bytes; at most {LINE_LIMIT:,} could be read back"
-                )
+        """Write one line with one call; an error leaves the lines before it as they were.
+
+        The handler of a signal may call this while its thread writes another line: its own is written behind
+        that, by who writes it, who is also told of an error.
+        """
+        errors: list[FastrecError] = []
+        try:
+            with self._held():
+                if self.descriptor < 0 or self._closes:
+                    raise RecordingError("a line could not be written: the recording is closed")
+                self._to_write.append(members)
+                if not self._writes:
+                    self._write_all(errors)
+        except TimeoutError as error:
+            raise RecordingError(f"a line could not be written: {error.strerror}") from error
+        if errors:
+            raise errors[0]
+
+    def _write_all(self, errors: list[FastrecError]) -> None:
+        while self._to_write:  # a signal may come behind the last look of the loop within
+            self._writes = True
             try:
-                write_all(self.descriptor, line, self.end)
-            except OSError as error:
-                with suppress(OSError):
-                    os.ftruncate(self.descriptor, self.end)  # of what the disk took of it
-                raise RecordingError(f"a line could not be written: {error.strerror}") from error
-            self.end, self._count = self.end + len(line), self._count + 1  # an interrupt parts no line
+                while self._to_write:
+                    try:
+                        self._write(self._to_write.popleft())
+                    except FastrecError as error:
+                        errors.append(error)
+            finally:
+                self._writes = False
+                if self._closes:
+                    self._to_write.clear()
+                    self.descriptor = os.close(self.descriptor) or -1
+
+    def _write(self, members: Mapping[str, Any]) -> None:
+        line = layout.seal_json(members, layout.seed_at(self._base, self._count))
+        if len(line) > LINE_LIMIT:
+            raise RecordingError(f"a line of {len(line):,} bytes; at most {LINE_LIMIT:,} could be read back")
+        try:
+            write_all(self.descriptor, line, self.end)
+        except OSError as error:
+            if self._closes:
+                raise RecordingError("a line could not be written: the recording is closed") from error
+            with suppress(OSError):
+                os.ftruncate(self.descriptor, self.end)  # of what the disk took of it
+            raise RecordingError(f"a line could not be written: {error.strerror}") from error
+        self.end, self._count = self.end + len(line), self._count + 1  # an interrupt parts no line
 
     def sync(self) -> None:
         """Make the lines durable."""
@@ -106,11 +140,25 @@ class Lines:
     def close(self) -> None:
         """Make the lines durable and close the file. A second call does nothing."""
         with self._held():
-            if self.descriptor >= 0:
-                try:
-                    os.fdatasync(self.descriptor)
-                finally:
+            if self.descriptor < 0 or self._closes:
+                return
+            try:
+                os.fdatasync(self.descriptor)
+            finally:
+                if self._writes:
+                    self._wall_off()
+                else:
                     self.descriptor = os.close(self.descriptor) or -1  # an interrupt finds it open, or closed
+
+    def _wall_off(self) -> None:
+        """For a signal that closes them while its thread writes a line: it is to reach no file any more.
+
+        The descriptor stays, and who writes closes it: its number could be that of another file by then.
+        """
+        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        os.dup2(nothing, self.descriptor, inheritable=False)
+        os.close(nothing)
+        self._closes = True
 
 
 def open_readings(root: Path, uuid: bytes) -> tuple[int, int]:

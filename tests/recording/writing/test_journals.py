@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,90 @@ def test_a_line_does_not_wait_for_ever_for_the_one_before(
     lines.close()
     assert not waits
     assert raised == ["a line could not be written: the disk has not taken the one before in 0.05 s"]
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have a call made while a line is written, before the system has it or behind that, as by a signal."""
+
+    def interrupt(call: Callable[[], None], *, behind: bool) -> None:
+        real = os.pwrite
+
+        def write(descriptor: int, data: bytes, offset: int) -> int:
+            monkeypatch.setattr(os, "pwrite", real)
+            if not behind:
+                call()
+            done = real(descriptor, data, offset)
+            if behind:
+                call()
+            return done
+
+        monkeypatch.setattr(journals, "_PATIENCE", 0.05)
+        monkeypatch.setattr(os, "pwrite", write)
+
+    return interrupt
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_signal_may_add_a_line_while_one_is_written(
+    tmp_path: Path, interrupted: Callable[..., None], behind: bool
+) -> None:
+    folder, _ = samples.small(tmp_path / "r")
+    lines = Lines(folder.root, "marks.jsonl", UUID)
+    line = {"mono_ns": 1, "text": "a", "kind": "mark"}
+    interrupted(
+        lambda: (lines.append(line | {"text": "b"}), lines.append(line | {"text": "c"})), behind=behind
+    )
+    lines.append(line)
+    lines.append(line | {"text": "d"})
+    lines.close()
+    assert marks(folder.root) == ["a", "b", "c", "d"]
+    assert reader.open(folder.root).verify().ok
+
+
+def test_what_a_signal_adds_and_nobody_could_read_is_told(
+    tmp_path: Path, interrupted: Callable[..., None]
+) -> None:
+    folder, _ = samples.small(tmp_path / "r")
+    lines = Lines(folder.root, "marks.jsonl", UUID)
+    line = {"mono_ns": 1, "text": "a", "kind": "mark"}
+    long = line | {"text": "x" * opening.LINE_LIMIT}
+    interrupted(lambda: (lines.append(long), lines.append(line | {"text": "b"})), behind=True)
+    with pytest.raises(RecordingError, match="could be read back"):
+        lines.append(line)
+    lines.close()
+    assert marks(folder.root) == ["a", "b"]
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_signal_may_close_them_while_one_is_written(
+    tmp_path: Path, interrupted: Callable[..., None], behind: bool
+) -> None:
+    """Nothing is written then to a file that has got the number of the descriptor."""
+    folder, _ = samples.small(tmp_path / "r")
+    lines = Lines(folder.root, "marks.jsonl", UUID)
+    victim = []
+
+    def close() -> None:
+        lines.close()
+        lines.close()
+        victim.append((tmp_path / "victim").open("wb"))
+
+    interrupted(close, behind=behind)
+    line = {"mono_ns": 1, "text": "a", "kind": "mark"}
+    if behind:
+        lines.append(line)
+    else:
+        with pytest.raises(RecordingError, match="a line could not be written: the recording is closed"):
+            lines.append(line)
+    assert lines.descriptor < 0
+    with pytest.raises(RecordingError, match="the recording is closed"):
+        lines.append(line)
+    lines.close()
+    os.fstat(victim[0].fileno())
+    victim[0].close()
+    assert (tmp_path / "victim").read_bytes() == b""
+    assert marks(folder.root) == ["a"] * behind
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
