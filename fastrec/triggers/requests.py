@@ -1,8 +1,8 @@
-"""Requests from other processes to whoever records: a socket in the folder of the recording.
+"""Requests from other processes to whoever records: a socket without a file.
 
-It is a Unix socket of packets, of mode 0600, with a dot name: only who owns the recording can reach it, and
-nothing that reads a recording looks at it. Its path can be longer than the address of a socket, so it is
-named by way of the folder's descriptor. One packet of JSON is asked, one is answered.
+It is a Unix socket of packets with an abstract name, that of the file on which the recorder's lock is: it is
+gone with its recorder, however that ends, and who copies the folder meets files alone. Everybody may connect;
+who asks and who answers look at each other's user. One packet of JSON is asked, one is answered.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import pwd
 import selectors
 import socket
-import stat
 import struct
 import threading
 import time
@@ -22,13 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from fastrec.errors import FastrecError, RecordingError
-from fastrec.recording.opening import FOLDER, is_live, open_folder, refusal
+from fastrec.recording.opening import is_live, open_file, refusal
 from fastrec.recording.writing.watching import deaf, tell
 
-__all__ = ["NAME", "Requests", "ask"]
+__all__ = ["Requests", "address", "ask"]
 
-NAME = ".requests"
-
+_LOCKED = "recording.json"
 _MOST = 65_536  # bytes of a packet
 _PATIENCE = 1.0  # s for who has connected to ask
 _PAUSE = 1.0  # s before another attempt where there was no descriptor
@@ -45,7 +43,7 @@ class Requests:
     Parameters
     ----------
     root : Path
-        Of the recording, whose lock is ours: a socket that is there was left by a recorder that died.
+        Of the recording, whose lock is ours.
     answers : mapping of str to callable
         By what is asked: what is called with the text and the options of a request, and returns a time.
     """
@@ -53,7 +51,6 @@ class Requests:
     def __init__(self, root: Path, answers: Mapping[str, Callable[..., int]]) -> None:
         self._root = root
         self._answers = answers
-        self._folder = -1
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._asking: dict[socket.socket, float] = {}  # who have connected: time.monotonic of their end
@@ -62,12 +59,8 @@ class Requests:
     def begin(self) -> None:
         """Answer from now on; where there can be no socket, nobody is answered, and recording goes on."""
         try:
-            self._folder = os.open(self._root, FOLDER)
-            with suppress(FileNotFoundError):
-                os.unlink(NAME, dir_fd=self._folder)
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            os.fchmod(self._socket.fileno(), 0o600)  # before it has a name
-            self._socket.bind(_address(self._folder))
+            self._socket.bind(address(os.stat(self._root / _LOCKED)))
             self._socket.listen(_WAITING)
             self._socket.setblocking(False)
             self._thread = threading.Thread(target=self._run, name="fastrec-requests", daemon=True)
@@ -146,9 +139,7 @@ class Requests:
             self._thread.join(_LINGER)
         if self._socket is not None:
             self._socket.close()
-            with suppress(OSError):
-                os.unlink(NAME, dir_fd=self._folder)
-        self._close()
+            self._socket = None
 
     def forget(self) -> None:
         """Let go of it in a forked child: it is the parent's."""
@@ -157,16 +148,12 @@ class Requests:
             one.close()
         if self._socket is not None:
             self._socket.close()
-        self._close()
-
-    def _close(self) -> None:
-        self._socket = None
-        if self._folder >= 0:
-            self._folder = os.close(self._folder) or -1
+            self._socket = None
 
 
-def _address(folder: int) -> str:
-    return f"/proc/self/fd/{folder}/{NAME}"
+def address(locked: os.stat_result) -> str:
+    """Name of the socket of whoever has the lock of a file."""
+    return f"\0fastrec/{locked.st_dev:x}.{locked.st_ino:x}"
 
 
 def _uid(connection: socket.socket) -> int:
@@ -199,29 +186,26 @@ def ask(root: Path, what: str, text: str, **options: Any) -> int:
     if not is_live(root):
         raise RecordingError(f"{root}: nobody records to it")
     try:
-        with open_folder(root, ()) as folder, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as end:
-            about = os.stat(NAME, dir_fd=folder, follow_symlinks=False)
-            if not stat.S_ISSOCK(about.st_mode):
-                raise RecordingError(f"{root / NAME}: is no socket of a recorder")
+        with open(open_file(root, _LOCKED), "rb") as file:
+            about = os.fstat(file.fileno())
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as end:
             end.settimeout(_ANSWERED)
-            end.connect(_address(folder))
-            if _uid(end) not in (os.geteuid(), os.fstat(folder).st_uid):
-                raise RecordingError(f"{root / NAME}: is the socket of somebody else; it is not asked")
+            end.connect(address(about))
+            if _uid(end) not in (os.geteuid(), about.st_uid):
+                raise RecordingError(f"{root}: its name is the socket of somebody else; it is not asked")
             end.send(packet)
             answer = json.loads(end.recv(_MOST) or b"null")
-    except FileNotFoundError as error:
+    except ConnectionRefusedError as error:
         raise RecordingError(
-            f"{root}: its recorder takes no requests: it is of an older version, or its disk has no sockets"
+            f"{root}: its recorder takes no requests: it is of an older version, or in another container"
         ) from error
-    except PermissionError as error:
-        owner = _owner(root)
-        raise RecordingError(f"{root}: only user {owner}, who records to it, may do that") from error
     except TimeoutError as error:
         raise RecordingError(f"{root}: its recorder has not answered in {_ANSWERED:g} s") from error
-    except (ConnectionError, ValueError) as error:
-        raise RecordingError(f"{root}: nobody records to it any more") from error
+    except (ConnectionError, FileNotFoundError, ValueError) as error:
+        only = f"nobody records to it any more, or it is not user {_owner(root)} who asks"
+        raise RecordingError(f"{root}: {only}") from error
     except OSError as error:
-        raise refusal(root, (NAME,), error) from error
+        raise refusal(root, (), error) from error
     if not isinstance(answer, dict) or type(answer.get("mono_ns")) is not int:
         why = answer.get("error") if isinstance(answer, dict) else "it has ended meanwhile"
         raise RecordingError(f"{root}: its recorder refused: {why}")

@@ -101,7 +101,9 @@ def test_marks_and_firings_from_the_command_line(command: Run, refused: Run) -> 
     """They are told with the time at which they were; windows are recordings for every verb."""
     with child([sys.executable, "-m", "fastrec", *RECORD, "--quiet"], **PIPES) as process:
         until(
-            lambda: Path("run.fastrec/.requests").exists() and len(fr.open("run.fastrec").get("rusage", ()))
+            lambda: (
+                Path("run.fastrec/recording.json").exists() and len(fr.open("run.fastrec").get("rusage", ()))
+            )
         )
         marked = command("mark", "run.fastrec", "valve opened")
         fired = json.loads(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import stat
 import subprocess
 import sys
 import threading
@@ -17,9 +16,8 @@ from triggers.simulated import ROW
 from waiting import until
 
 import fastrec as fr
-from fastrec.recording.opening import FOLDER
 from fastrec.triggers import requests
-from fastrec.triggers.requests import NAME, Requests, ask
+from fastrec.triggers.requests import Requests, address, ask
 
 
 @pytest.fixture
@@ -32,9 +30,7 @@ def run(tmp_path: Path) -> Path:
 
 def connected(root: Path) -> socket.socket:
     end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    folder = os.open(root, FOLDER)
-    end.connect(f"/proc/self/fd/{folder}/{NAME}")  # without a time limit: it waits where many connect
-    os.close(folder)
+    end.connect(address(os.stat(root / "recording.json")))  # no time limit: it waits where many connect
     end.settimeout(30)
     return end
 
@@ -55,39 +51,26 @@ def test_marks_and_firings_come_from_any_process(tmp_path: Path) -> None:
     assert [one.marks[-1].text for one in fr.open(path).windows.values()] == ["noise"]
 
 
-def test_the_socket_is_for_its_owner_and_goes_with_the_recorder(tmp_path: Path) -> None:
-    """Also below a path that is longer than an address of a socket."""
-    path = tmp_path / ("x" * 120) / "run.fastrec"
-    path.parent.mkdir()
-    with fr.Recorder(path) as rec:
-        rec.add("c", schema=ROW)
-        about = (path / NAME).lstat()
-        assert stat.S_ISSOCK(about.st_mode) and stat.S_IMODE(about.st_mode) == 0o600
-        assert ask(path, "mark", "m") == rec.marks[0].mono_ns
-        run = fr.open(path)
-        assert (run.state, run.problems, run.verify().problems) == ("live", [], [])
-    assert not (path / NAME).exists()
-    assert NAME not in fr.open(path).closed["files"]
-    with pytest.raises(fr.RecordingError, match=r"run\.fastrec: nobody records to it$"):
-        ask(path, "mark", "m")
-
-
-def test_one_that_was_left_is_replaced(tmp_path: Path) -> None:
+def test_the_socket_is_no_file_and_goes_with_the_recorder(tmp_path: Path) -> None:
+    """Who copies or packs the folder of a recorder meets files alone; nothing of it is left."""
     path = tmp_path / "run.fastrec"
-    rec = fr.Recorder(path, flush="1ms")
-    rec.add("c", schema=ROW)
-    rec.start()
-    rec.stop()
-    left = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    os.chdir(path)
-    left.bind(NAME)
-    os.chdir("/")
-    left.close()
-    report = fr.recover(path, tmp_path / "saved.fastrec")
-    assert report.notes == () and not (tmp_path / "saved.fastrec" / NAME).exists()
-    with fr.Recorder(path, resume=True) as rec:
-        rec.add("c", schema=ROW)
-        assert ask(path, "mark", "m") == rec.marks[-1].mono_ns
+    for resume in (False, True):
+        with fr.Recorder(path, flush="1ms", resume=resume) as rec:
+            rec.add("c", schema=ROW)
+            assert ask(path, "mark", "m") == rec.marks[-1].mono_ns
+            assert all(one.is_file() or one.is_dir() for one in path.rglob("*"))
+            run = fr.open(path)
+            assert (run.state, run.problems, run.verify().problems) == ("live", [], [])
+        with pytest.raises(fr.RecordingError, match=r"run\.fastrec: nobody records to it$"):
+            ask(path, "mark", "m")
+
+
+def test_each_recorder_has_its_own(tmp_path: Path) -> None:
+    paths = [tmp_path / "one.fastrec", tmp_path / "other.fastrec"]
+    with fr.Recorder(paths[0]) as one, fr.Recorder(paths[1]) as other:
+        for number, path in enumerate((*paths, *paths)):
+            ask(path, "mark", str(number))
+    assert [[mark.text for mark in rec.marks] for rec in (one, other)] == [["0", "2"], ["1", "3"]]
 
 
 def test_what_cannot_be_asked(run: Path) -> None:
@@ -132,21 +115,29 @@ def test_who_asks_nothing_keeps_nobody_waiting(
         assert ask(run, "mark", "m")
 
 
-def test_what_is_in_its_place(run: Path, tmp_path: Path) -> None:
-    """No link is followed, and no file is taken for a socket."""
-    os.unlink(run / NAME)
-    with pytest.raises(fr.RecordingError, match="its recorder takes no requests"):
-        ask(run, "mark", "m")
-    (run / NAME).write_text("")
-    with pytest.raises(fr.RecordingError, match=rf"{NAME}: is no socket of a recorder"):
-        ask(run, "mark", "m")
-    os.unlink(run / NAME)
-    other = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    other.bind(str(tmp_path / "other"))
-    (run / NAME).symlink_to(tmp_path / "other")
-    with pytest.raises(fr.RecordingError, match=rf"{NAME}: is no socket of a recorder"):
-        ask(run, "mark", "m")
-    other.close()
+def test_a_name_that_somebody_has_taken(tmp_path: Path) -> None:
+    """Nobody is answered then, and recording goes on; who asks learns whom they would have asked."""
+    path = tmp_path / "run.fastrec"
+    fr.Recorder(path, flush="1ms").stop()
+    with fr.Recorder(path) as rec:
+        rec.add("c", schema=ROW)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as taken:
+        taken.bind(address(os.stat(path / "recording.json")))
+        with fr.Recorder(path, resume=True) as rec:
+            rec.add("c", schema=ROW).push(bytes(ROW.size))
+            with pytest.raises(fr.RecordingError, match="its recorder takes no requests"):
+                ask(path, "mark", "m")
+            taken.listen(1)
+            requests_uid = requests._uid
+            requests._uid = lambda _: 12345
+            try:
+                with pytest.raises(
+                    fr.RecordingError, match="is the socket of somebody else; it is not asked"
+                ):
+                    ask(path, "mark", "m")
+            finally:
+                requests._uid = requests_uid
+    assert len(fr.open(path)["c"]) == 1
 
 
 def test_another_user_is_not_answered(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,12 +150,12 @@ def test_another_user_is_not_answered(run: Path, monkeypatch: pytest.MonkeyPatch
     assert fr.open(run).marks == ()
 
 
-def test_no_permission_says_who_may(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_system_refuses(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(socket.socket, "connect", refused)
-    with pytest.raises(fr.RecordingError, match=r"only user \w+, who records to it, may do that"):
+    with pytest.raises(fr.RecordingError, match=r"run\.fastrec: Permission denied"):
         ask(run, "mark", "m")
 
 
@@ -177,6 +168,7 @@ def test_an_answer_that_does_not_come(tmp_path: Path, monkeypatch: pytest.Monkey
         release.wait(30)
         return 5
 
+    (tmp_path / "recording.json").touch()
     made = Requests(tmp_path, {"mark": late})
     made.begin()
     with pytest.raises(fr.RecordingError, match=r"its recorder has not answered in 0\.05 s"):
@@ -195,7 +187,7 @@ def test_where_there_can_be_no_socket_recording_goes_on(
     with fr.Recorder(tmp_path / "run.fastrec") as rec:
         rec.add("c", schema=ROW)
         assert "fastrec-requests" not in {one.name for one in threading.enumerate()}
-        assert rec._requests._socket is None and rec._requests._folder < 0
+        assert rec._requests._socket is None
         with pytest.raises(fr.RecordingError, match="takes no requests"):
             ask(rec.path, "mark", "m")
 
@@ -204,6 +196,7 @@ def test_a_request_that_fails_is_told_on_both_sides(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(requests, "is_live", lambda _: True)
     told = []
     monkeypatch.setattr(requests, "tell", told.append)
+    (tmp_path / "recording.json").touch()
     made = Requests(tmp_path, {"mark": lambda _: 1 / 0})
     made.begin()
     with pytest.raises(fr.RecordingError, match="refused: division by zero"):
@@ -240,7 +233,7 @@ assert ask(path, "mark", "m")
 for hr in (0, -1):
     c.push(np.array([(hr,)], c.schema.dtype))
 rec.stop()
-assert trigger.stats.windows == 1 and not (path / ".requests").exists()
+assert trigger.stats.windows == 1
 """
     subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, path], check=True, timeout=60

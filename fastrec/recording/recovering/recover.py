@@ -41,7 +41,6 @@ _OWN = {
     "closed.json",
     "channels",
     "windows",
-    ".requests",  # the socket of a recorder that died
 }
 
 _MOST_LEVELS = 8
