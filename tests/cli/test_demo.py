@@ -74,7 +74,9 @@ def test_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str], fail: str | No
     if fail == "disk":
         assert set(total) == {2**32 - 1} and told["last"]["dwHTTPReadProgress"] == 0
     elif fail not in ("refused", "unavailable"):
-        assert len(total) and set(total) == {0 if fail == "no-length" else verb.SIZE}
+        # What is cancelled early, on a busy machine, has received nothing.
+        assert len(total) or fail == "cancel"
+        assert set(total) <= {0 if fail == "no-length" else verb.SIZE}
     if fail == "timeout":  # a client that is as patient as otherwise would have taken longer
         assert records.end - records.start < verb._PATIENCE * 1e9
     if fail in ("reset", "timeout"):

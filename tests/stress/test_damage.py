@@ -19,8 +19,9 @@ from recording import samples, writer
 from recording.samples import PERIOD, START_NS
 
 import fastrec as fr
-from fastrec.recording import channel, committed, layout, opening
+from fastrec.recording import channel, committed, fetching, layout, opening
 from fastrec.recording import verify as verifying
+from fastrec.recording.committed import Since
 from fastrec.recording.segment import Segment
 from fastrec.records import Records
 from fastrec.schema.gaps import GAP_DTYPE, Cause
@@ -548,7 +549,9 @@ def test_damaged_zones_cost_nothing(tmp_path: Path, name: str, share: int | None
 
 
 def _unchecked_rows(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Segment, "_damaged", lambda self, array, offset, blocks: blocks[:0])
+    damaged = Segment._damaged
+    patch.setattr(Segment, "_damaged", lambda *asked: (np.empty(0, np.int64), *damaged(*asked)[1:]))
+    patch.setattr(fetching, "_taken", lambda fetch, _: (fetch.take()[0], -1))
 
 
 def _believed_rows(patch: pytest.MonkeyPatch) -> None:
@@ -569,8 +572,14 @@ def _believed_json(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(layout, "check_json", check)
 
 
+_NOTHING = Since()
+
+
 def _believed_lengths(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(committed, "true_claims", lambda index, **_: (len(index), ""))
+    def claims(index: np.ndarray, *, rows: int, since: Since = _NOTHING) -> tuple[np.ndarray, str]:
+        return since.rows + np.cumsum(index["rows"], dtype=np.int64) - index["rows"], ""
+
+    patch.setattr(committed, "true_claims", claims)
 
 
 def _no_holes(patch: pytest.MonkeyPatch) -> None:
