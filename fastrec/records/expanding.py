@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from fastrec.errors import SchemaError
+from fastrec.errors import CorruptionError, SchemaError
 from fastrec.records.chunks import BLOCK, Chunk
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Schema
@@ -166,8 +166,14 @@ class _Polls(Chunk):
         """Of each hold of a block, how many polls there were with its own: ndarray of int64."""
         if self._kept is None or self._kept[0] != number:
             polls = self._block(number).rows()["polls"]
-            before = self._ends[number] - int(polls.sum(dtype=np.uint64))
-            self._kept = number, np.cumsum(polls, dtype=np.uint64).view(np.int64) + before
+            before = self._ends[number - 1] if number else 0
+            through = np.cumsum(polls, dtype=np.uint64)
+            if int(through[-1]) != self._ends[number] - before or (through[1:] < through[:-1]).any():
+                raise CorruptionError(
+                    f"these holds stand for {self._ends[number] - before} polls by their zones, and for"
+                    f" {int(through[-1])} by the records"
+                )
+            self._kept = number, through.view(np.int64) + before
         return self._kept[1]
 
     def more_before(self, numbers: np.ndarray) -> np.ndarray:
