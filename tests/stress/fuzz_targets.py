@@ -54,6 +54,11 @@ The last two: numbers beyond all that can be counted.
 """
 
 
+def few(records: Records) -> str:
+    """A length of windows of which these records have few, whatever their stamps."""
+    return f"{max(1, ((records.end or 0) - (records.start or 0)) // 500)}ns"
+
+
 @contextmanager
 def little_memory(size: int) -> Iterator[None]:
     """Within it there are no more than `ROOM` bytes, and `TIMES` the size of an input, than are in use."""
@@ -179,8 +184,8 @@ def look_at(records: Records) -> None:
         lambda: records.describe(),
         lambda: records.downsample(7, "mono_ns"),
         lambda: records.downsample(7, last),
-        lambda: records[:50].resample("1ms"),
-        lambda: records.rate(every="1s"),
+        lambda: records[:50].resample(few(records[:50])),
+        lambda: records.rate(every=few(records)),
         lambda: records.asof(records[::3], direction="nearest")[last],
         lambda: records.expand()[:9].decode(),
         lambda: records.where(f"{first} != 0 or changed({last})").seq,
