@@ -43,7 +43,7 @@ cdef class Fetch:
         self.blocks = bytearray(count * sizeof(fr_fetch_block))
         block = <fr_fetch_block *> <char *> self.blocks
         for batch in range(batches):
-            if cuts[batch] > cuts[batch + 1]:
+            if not cuts[batch] <= cuts[batch + 1] <= count:
                 raise ValueError(f"batch {batch} has blocks {cuts[batch]} to {cuts[batch + 1]}")
             total = 0
             for i in range(cuts[batch], cuts[batch + 1]):
