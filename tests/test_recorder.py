@@ -23,6 +23,7 @@ import pytest
 from common import SCHEMA, check_records, raw, rows_of, sample
 from moments import Known, check_matched, check_rates, check_resampled
 from programs import build, load_apart
+from tasks import tasks
 from waiting import taken_away, until
 
 import fastrec as fr
@@ -801,13 +802,13 @@ class TestLiving:
         assert fr.open(tmp_path / "run.fastrec").state == "closed"
 
     def test_that_cannot_begin_leaves_nothing_running(self, getters: ctypes.CDLL, tmp_path: Path) -> None:
-        source, before = Living(getters), len(os.listdir("/proc/self/task"))
+        source, before = Living(getters), len(tasks())
         source.begin = lambda: 1 // 0
         rec = fr.Recorder(tmp_path / "run.fastrec")
         rec.add("s", source, rate=2000)
         with pytest.raises(ZeroDivisionError):
             rec.start()
-        assert len(os.listdir("/proc/self/task")) == before
+        until(lambda: len(tasks()) <= before)
         assert fr.open(tmp_path / "run.fastrec").state == "closed"
 
 
@@ -1076,12 +1077,12 @@ def test_one_call_on_two_threads(getters: ctypes.CDLL) -> None:
 
 
 def test_dropped_recorders_end_their_threads() -> None:
-    before = len(os.listdir("/proc/self/task"))
+    until(lambda: not tasks("fr-"))
     rec = fr.Recorder()
     rec.add("cpu", "linux:rusage", rate=10)
-    assert len(os.listdir("/proc/self/task")) == before + 1
+    assert len(tasks("fr-")) == 1
     del rec
-    assert len(os.listdir("/proc/self/task")) == before
+    until(lambda: not tasks("fr-"))
 
 
 def test_stop_twice_and_start_twice() -> None:
@@ -1116,12 +1117,11 @@ def test_many_start_stop_cycles_leak_nothing(getters: ctypes.CDLL) -> None:
         with fr.Recorder() as rec, warnings.catch_warnings():
             rec.add("s", call, rate=1000, capacity=64)
 
+    def used() -> tuple[int, int, int]:
+        return len(os.listdir("/proc/self/fd")), threading.active_count(), len(tasks())
+
     cycle()
-    before = len(os.listdir("/proc/self/fd")), threading.active_count(), len(os.listdir("/proc/self/task"))
+    before = used()
     for _ in range(200):
         cycle()
-    assert (
-        len(os.listdir("/proc/self/fd")),
-        threading.active_count(),
-        len(os.listdir("/proc/self/task")),
-    ) == before
+    until(lambda: all(now <= then for now, then in zip(used(), before, strict=True)))

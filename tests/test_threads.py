@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import gc
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from programs import build, load_apart
+from tasks import tasks
 from waiting import until
 
 import fastrec as fr
@@ -54,15 +54,6 @@ def put(sdk: ctypes.CDLL, **values: int) -> None:
 
 def calls(sdk: ctypes.CDLL) -> int:
     return ctypes.c_uint64.in_dll(sdk, "sdk_calls").value
-
-
-def names() -> set[str]:
-    """Of this process's threads, as the system knows them."""
-    seen = set()
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(OSError):  # ended meanwhile
-            seen.add((task / "comm").read_text().strip())
-    return seen
 
 
 def bound(rec: fr.Recorder, sdk: ctypes.CDLL, name: str = "sdk") -> fr.threads.Thread:
@@ -140,26 +131,27 @@ class TestOneThread:
         assert log(sdk) == "ocx"
 
     def test_many_times(self, sdk: ctypes.CDLL) -> None:
-        before = len(os.listdir("/proc/self/task"))
+        before = len(tasks())
         for _ in range(10):
             with fr.Recorder() as rec:
                 bound(rec, sdk)
                 rec.add("a", status(sdk), rate="max", thread="sdk", capacity=64)
         assert log(sdk) == "ocsx" * 10
-        assert len(os.listdir("/proc/self/task")) == before
+        until(lambda: len(tasks()) <= before)
 
 
 class TestFailures:
     def test_opening(self, sdk: ctypes.CDLL, tmp_path: Path) -> None:
         """What has been opened is closed, and the thread is gone."""
-        before = len(os.listdir("/proc/self/task"))
+        before = len(tasks())
         put(sdk, fail_configure=1)
         with fr.Recorder(tmp_path / "run.fastrec") as rec:
             with pytest.raises(fr.SourceError, match="sdk_configure failed, with code -7"):
                 bound(rec, sdk)
             with pytest.raises(fr.SourceError, match="there is no thread 'sdk'"):
                 rec.thread("sdk")
-        assert log(sdk) == "ox" and len(os.listdir("/proc/self/task")) == before
+        until(lambda: len(tasks()) <= before)
+        assert log(sdk) == "ox"
 
     def test_the_first_of_opening(self, sdk: ctypes.CDLL) -> None:
         """What could not be opened is not closed."""
@@ -572,8 +564,8 @@ class TestTooLate:
         with pytest.warns(RuntimeWarning, match="the thread stays"):
             rec.stop()
         put(sdk, busy_us=0)
-        assert "fr-behind" in names()
-        until(lambda: "fr-behind" not in names())
+        assert tasks("fr-behind")
+        until(lambda: not tasks("fr-behind"))
         if polls:
             assert channel.stats.in_call  # of the call that its last word came before
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from children import PIPES, child
 from programs import build
+from tasks import tasks
+from waiting import until
 
 import fastrec as fr
 from fastrec.cli import main
@@ -189,7 +191,7 @@ def test_one_line_says_where_and_what(here: Path, refused: Run, text: str, told:
     assert told in line
     assert sys.path == path and "__record__" not in sys.modules
     assert not Path("bench.fastrec").exists()
-    assert not [one for one in Path("/proc/self/task").glob("*/comm") if one.read_text().startswith("fr-")]
+    until(lambda: not tasks("fr-"))
 
 
 @pytest.mark.parametrize(

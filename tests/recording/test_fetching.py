@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from recording import samples, writer
 from recording.pieces import Made, made
+from tasks import tasks
+from waiting import until
 
 from fastrec.errors import CorruptionError
 from fastrec.recording import fetching, opening
@@ -26,16 +28,9 @@ from fastrec.records.chunks import Part
 def nothing_left(tmp_path: Path) -> Iterator[None]:
     """Neither a thread nor a descriptor, nor memory in plenty."""
     yield
-    assert threads() == 0 and descriptors(tmp_path) == []
+    until(lambda: not tasks("fr-fetch"))
+    assert descriptors(tmp_path) == []
     assert len(fetching._spare) <= 1
-
-
-def threads() -> int:
-    names = []
-    for one in Path("/proc/self/task").glob("*/comm"):
-        with suppress(OSError):  # it has just ended
-            names.append(one.read_text())
-    return names.count("fr-fetch\n")
 
 
 def descriptors(folder: Path) -> list[str]:
@@ -167,16 +162,18 @@ def test_a_reader_that_stops_early_leaves_nothing(tmp_path: Path, way: tuple[int
         with closing(fetched(one.segment(), *ask)) as parts:
             for _ in range(takes):
                 next(parts, None)
-            assert threads() <= way[0]
+            until(lambda: len(tasks("fr-fetch")) <= way[0])
         forgotten = fetched(one.segment(), *ask)
         for _ in range(takes):
             next(forgotten, None)
         del forgotten
-        assert threads() == 0 and descriptors(tmp_path) == []
+        until(lambda: not tasks("fr-fetch"))
+    assert descriptors(tmp_path) == []
     with pytest.raises(ZeroDivisionError):
         for part in fetched(one.segment(), *ask):
             consumed(part)
-    assert threads() == 0 and descriptors(tmp_path) == []
+    until(lambda: not tasks("fr-fetch"))
+    assert descriptors(tmp_path) == []
 
 
 @pytest.mark.parametrize("takes", [0, 1, 99])
