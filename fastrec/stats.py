@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+
+from fastrec.records.bychannel import ByChannel
 
 __all__ = ["Quantiles", "RecorderStats", "Stats"]
 
@@ -82,20 +83,8 @@ class Stats:
         return asdict(self)
 
 
-class RecorderStats(Mapping[str, Stats]):
+class RecorderStats(ByChannel[Stats]):
     """`Stats` by channel name, as they were when asked for."""
-
-    def __init__(self, channels: Mapping[str, Stats]) -> None:
-        self._channels = dict(channels)
-
-    def __getitem__(self, name: str) -> Stats:
-        return self._channels[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._channels)
-
-    def __len__(self) -> int:
-        return len(self._channels)
 
     def __repr__(self) -> str:
         return f"RecorderStats({self._channels!r})"

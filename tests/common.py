@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +37,17 @@ class Row(NamedTuple):
     until: int
     polls: int
     state: Any
+
+
+def passes(*modules: ModuleType, sizes: Sequence[int], autouse: bool = False) -> Any:
+    """A fixture: rows per pass of modules, all in one or with borders nearly everywhere."""
+
+    @pytest.fixture(params=sizes, autouse=autouse)
+    def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        for one in modules:
+            monkeypatch.setattr(one, "BLOCK", request.param)
+
+    return block
 
 
 def sample(count: int, *, store: str = "every", seed: int = 0) -> np.ndarray:

@@ -17,6 +17,7 @@ from fastrec.core.fetch import Fetch
 from fastrec.errors import CorruptionError
 from fastrec.recording.segment import Segment
 from fastrec.records.chunks import BLOCK, Part
+from fastrec.records.ranges import each
 
 __all__ = ["fetched"]
 
@@ -63,8 +64,7 @@ def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator
     low, high = near.of(starts, stops)
     # A range may end in the block in which the next one begins.
     begins = np.maximum(low, np.append(0, high[:-1]))
-    counts = np.maximum(high - begins, 0)
-    blocks = np.repeat(high - np.cumsum(counts), counts) + np.arange(counts.sum())
+    blocks = each(begins, np.maximum(high, begins))
     blocks = blocks[near.index["rows"][blocks] > 0]
     rows = near.index["rows"][blocks].astype(np.int64)
     # All these blocks one behind the other: where each of them, of the ranges and of the batches begins.
@@ -115,9 +115,7 @@ def _divided(
     """Ranges cut at borders: for what lies between two of them, which ranges, and their starts and stops."""
     first = np.searchsorted(borders, starts, "right") - 1
     last = np.searchsorted(borders, stops, "left") - 1
-    pieces = last - first + 1
-    which = np.repeat(np.arange(len(starts)), pieces)
-    part = first[which] + np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    which, part = np.repeat(np.arange(len(starts)), last - first + 1), each(first, last + 1)
     begin, end = np.maximum(starts[which], borders[part]), np.minimum(stops[which], borders[part + 1])
     edges = np.searchsorted(part, np.arange(len(borders))).tolist()
     for low, high in pairwise(edges):

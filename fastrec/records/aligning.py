@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from fastrec.errors import SchemaError, shown
+from fastrec.records.bychannel import ByChannel
 from fastrec.records.locating import Direction, located
 from fastrec.records.windows import Origin, windows_of
 from fastrec.times import parse_duration
@@ -115,7 +116,7 @@ class Matched:
         return np.ma.MaskedArray(spread, mask=mask)
 
 
-class Aligned(Mapping[str, Matched]):
+class Aligned(ByChannel[Matched]):
     """Several channels at the same times: a mapping from a channel's name to what was `Matched` there.
 
     Attributes
@@ -125,20 +126,11 @@ class Aligned(Mapping[str, Matched]):
     """
 
     def __init__(self, time: np.ndarray, channels: Mapping[str, Matched]) -> None:
+        super().__init__(channels)
         self.time = time
-        self._channels = dict(channels)
-
-    def __getitem__(self, name: str) -> Matched:
-        return self._channels[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._channels)
-
-    def __len__(self) -> int:
-        return len(self._channels)
 
     def __repr__(self) -> str:
-        return f"<Aligned {', '.join(self._channels) or 'nothing'}: {len(self.time)}>"
+        return f"<Aligned {', '.join(self) or 'nothing'}: {len(self.time)}>"
 
     @property
     def valid(self) -> np.ndarray:

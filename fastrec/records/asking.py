@@ -141,7 +141,7 @@ class Asking:
 
     def _nothing_known(self, breaks: Breaks, before: Span, after: Span) -> bool:
         """Whether an interval breaks between two neighbours."""
-        return breaks.before(after, int(before.numbers()[0]), int(before.rows()[self._until][0]))
+        return breaks.before(after, *before.end(self._until))
 
     def _asked_of(self, field: str) -> tuple[Column, Texts, State]:
         column = self._columns.column(field, texts := Texts())
@@ -189,8 +189,7 @@ class Asking:
         value = last = None  # of the row before
         for span in self._rows.spans:
             chunk = span.chunk
-            end = chunk.rows(span.stop - 1, span.stop)
-            last_seq, last_until = int(chunk.numbers(span.stop - 1, span.stop)[0]), int(end[until][0])
+            last_seq, last_until = span.end(until)
             for run in runs(span, column, zoned=not holds):
                 broken = breaks.within(chunk, max(span.start, run.start - 1), run.stop)
                 seq_before, until_before = chunk.numbers_at(broken - 1), chunk.at(broken - 1, until)

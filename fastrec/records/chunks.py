@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -26,6 +26,7 @@ __all__ = [
     "Times",
     "as_bytes",
     "copy_of",
+    "in_order",
     "join_rows",
     "picked",
 ]
@@ -54,6 +55,16 @@ def copy_of(rows: np.ndarray, place: int) -> np.void:
 def picked(rows: np.ndarray, places: np.ndarray, name: str | None) -> np.ndarray:
     """Copies of some rows, byte for byte, or of one column of theirs."""
     return as_bytes(rows)[places].view(rows.dtype) if name is None else rows[name][places]
+
+
+def in_order(pieces: Iterable[np.ndarray]) -> bool:
+    """Whether no stamp is smaller than the one before it, from one piece to the next; none is empty."""
+    last = None
+    for stamps in pieces:
+        if (stamps[1:] < stamps[:-1]).any() or (last is not None and stamps[0] < last):
+            return False
+        last = stamps[-1]
+    return True
 
 
 def join_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -233,13 +244,8 @@ class Chunk(Protocol):
     @property
     def ordered(self) -> bool:
         """Whether no stamp is smaller than the one before it. Some producers' stamps run backwards."""
-        last = None
-        for start in range(0, len(self), BLOCK):
-            times = self.rows(start, min(start + BLOCK, len(self)))["mono_ns"]
-            if (times[1:] < times[:-1]).any() or (last is not None and times[0] < last):
-                return False
-            last = times[-1]
-        return True
+        starts = range(0, len(self), BLOCK)
+        return in_order(self.rows(start, min(start + BLOCK, len(self)))["mono_ns"] for start in starts)
 
     def find(self, time_ns: int) -> int:
         """Place of the first row stamped `time_ns` or later, ``len`` if there is none. Needs `ordered`."""

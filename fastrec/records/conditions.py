@@ -11,7 +11,7 @@ from fastrec.expressions.binding import Bound
 from fastrec.records.chunks import ZONE, Chunk, Part, join_rows, picked
 from fastrec.records.columns import Columns
 from fastrec.records.pruning import Pruning
-from fastrec.records.ranges import bytes_of, divided, one_range, stretches
+from fastrec.records.ranges import bytes_of, divided, each, one_range, stretches
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field
 
@@ -85,7 +85,7 @@ class Meeting:
             return [Span(span.chunk, start, stop) for start, stop in ranges]
         places = starts
         if count > len(starts):
-            places = np.arange(count) + np.repeat(stops - np.cumsum(stops - starts), stops - starts)
+            places = each(starts, stops)
         stamps, rows = [one.stamps for one in found], [one.rows for one in found]
         return [
             span.pick(

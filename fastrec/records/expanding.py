@@ -13,6 +13,7 @@ import numpy as np
 from fastrec.errors import CorruptionError, SchemaError
 from fastrec.records.chunks import BLOCK, Chunk
 from fastrec.records.rows import Rows, Span
+from fastrec.records.windows import elapsed
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store, payload_offset
 from fastrec.schema.texts import Text
@@ -38,7 +39,7 @@ def passed(start: np.ndarray, until: np.ndarray, polls: np.ndarray, stamps: np.n
     -------
     ndarray of uint64, shape (n,)
     """
-    length, time = _since(start, until), _since(start, stamps)
+    length, time = elapsed(start, until), elapsed(start, stamps)
     steps = np.maximum(polls, np.uint64(1)) - np.uint64(1)
     inside = (time > 0) & (time <= length)
     exact = inside & (time.astype(np.float64) * steps < 2.0**63)
@@ -52,16 +53,9 @@ def passed(start: np.ndarray, until: np.ndarray, polls: np.ndarray, stamps: np.n
     return found
 
 
-def _since(start: np.ndarray, stamps: np.ndarray) -> np.ndarray:
-    """ns from one to the other, at least 0: ndarray of uint64."""
-    # Two stamps may lie further apart than 63 bits tell.
-    length = stamps.astype(np.int64).view(np.uint64) - start.astype(np.int64).view(np.uint64)
-    return np.where(stamps > start, length, np.uint64(0))
-
-
 def _stamps(start: np.ndarray, until: np.ndarray, polls: np.ndarray, poll: np.ndarray) -> np.ndarray:
     """When some polls of holds, from 0 on, came: ndarray of int64."""
-    length = _since(start, until)
+    length = elapsed(start, until)
     steps = np.maximum(np.maximum(polls, np.uint64(1)) - np.uint64(1), np.uint64(1))
     rare = np.flatnonzero(length.astype(np.float64) * poll >= 2.0**63)
     after = length * poll // steps

@@ -15,7 +15,8 @@ from fastrec.core import scan
 from fastrec.records.breaks import Breaks
 from fastrec.records.chunks import BLOCK, Part
 from fastrec.records.ranges import bytes_of
-from fastrec.records.rows import Rows, Span
+from fastrec.records.rows import Rows
+from fastrec.records.windows import elapsed
 
 __all__ = ["Direction", "Located", "located"]
 
@@ -103,9 +104,7 @@ def _located(
 
 def _apart(earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
     """ns from one to the other, 0 if that is the earlier: ndarray of int64."""
-    # Two stamps may lie further apart than 63 bits tell.
-    length = later.view(np.uint64) - earlier.view(np.uint64)
-    return np.where(later > earlier, np.minimum(length, _FURTHEST), np.uint64(0)).view(np.int64)
+    return np.minimum(elapsed(earlier, later), _FURTHEST).view(np.int64)
 
 
 def _cuts(rows: Rows, until: str, breaks: Breaks, places: np.ndarray) -> np.ndarray:
@@ -142,9 +141,7 @@ def _ends(rows: Rows, number: int, until: str, breaks: Breaks) -> bool:
     """Whether an interval ends with the last row of a span."""
     if number + 1 == len(rows.spans):
         return True
-    span = rows.spans[number]
-    end = Span(span.chunk, span.stop - 1, span.stop)
-    return breaks.before(rows.spans[number + 1], int(end.numbers()[0]), int(end.rows()[until][0]))
+    return breaks.before(rows.spans[number + 1], *rows.spans[number].end(until))
 
 
 class _Scanning:
@@ -185,8 +182,7 @@ class _Bisecting:
     def __init__(self, rows: Rows, until: str) -> None:
         self.rows = rows
         self.until = until
-        first = [span.chunk.at(np.array([span.start]), "mono_ns")[0] for span in rows.spans]
-        self._first = np.array(first, np.int64)
+        self._first = np.array([span.stamp(span.start) for span in rows.spans], np.int64)
         self._blocks: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def last(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 from fastrec.records.chunks import ZONE, Part
 from fastrec.records.rows import Span
 
-__all__ = ["ZONES", "Stretch", "bytes_of", "divided", "inside", "one_range", "stretches"]
+__all__ = ["ZONES", "Stretch", "bytes_of", "divided", "each", "inside", "one_range", "stretches"]
 
 ZONES = 8_192
 """Zones that are looked at in one go."""
@@ -64,6 +64,12 @@ def inside(zones: range, span: Span) -> tuple[int, int]:
         return 0, 0
     low = max(0, -(-(span.start - zones.start) // ZONE))
     return low, max(low, min(len(zones), (span.stop - zones.start) // ZONE))
+
+
+def each(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """All places of some ranges, one range behind the other: ndarray of int64."""
+    counts = stops - starts
+    return np.repeat(stops - np.cumsum(counts), counts) + np.arange(counts.sum())
 
 
 def stretches(truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

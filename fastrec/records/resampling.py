@@ -14,7 +14,7 @@ from fastrec.records.chunks import BLOCK
 from fastrec.records.columns import Column, Columns, Texts, spare
 from fastrec.records.polling import Totals, add_rows, add_zones
 from fastrec.records.ranges import divided
-from fastrec.records.rows import Rows, Span
+from fastrec.records.rows import Rows
 from fastrec.records.states import State
 from fastrec.records.windows import Origin, Windows, by_state, gather, overlaps, windows_of
 from fastrec.schema import Schema
@@ -248,18 +248,16 @@ def _stretches(rows: Rows, until: str, breaks: Breaks) -> Iterator[tuple[np.ndar
     begin = last = None
     for span in rows.spans:
         chunk = span.chunk
-        first = int(chunk.at(np.array([span.start]), "mono_ns")[0])
         if last is not None and breaks.before(span, *last):
             yield np.array([begin]), np.array([last[1]])
             begin = None
-        begin = first if begin is None else begin
+        begin = span.stamp(span.start) if begin is None else begin
         for low in range(span.start, span.stop, BLOCK):
             cuts = breaks.within(chunk, max(span.start, low - 1), min(low + BLOCK, span.stop))
             if len(cuts):
                 starts = chunk.at(cuts, "mono_ns")
                 yield np.append(begin, starts[:-1]), chunk.at(cuts - 1, until)
                 begin = int(starts[-1])
-        end = Span(chunk, span.stop - 1, span.stop)
-        last = int(end.numbers()[0]), int(end.rows()[until][0])
+        last = span.end(until)
     if last is not None:
         yield np.array([begin]), np.array([last[1]])

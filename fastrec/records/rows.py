@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrec.records.chunks import BLOCK, Chunk, Selection
+from fastrec.records.chunks import BLOCK, Chunk, Selection, in_order
 from fastrec.schema.forms import Store
 
 __all__ = ["Rows", "Span"]
@@ -31,6 +31,15 @@ class Span(NamedTuple):
     def numbers(self) -> np.ndarray:
         """Their numbers, u8."""
         return self.chunk.numbers(self.start, self.stop)
+
+    def stamp(self, place: int) -> int:
+        """Stamp of the row at a place in the chunk, ns."""
+        return int(self.chunk.at(np.array([place]), "mono_ns")[0])
+
+    def end(self, until: str) -> tuple[int, int]:
+        """Number of the last row, and when it was seen last, which `until` says."""
+        last = Span(self.chunk, self.stop - 1, self.stop)
+        return int(last.numbers()[0]), int(last.rows()[until][0])
 
     def blocks(self) -> Iterator[Span]:
         """The same rows, a block at a time."""
@@ -56,15 +65,7 @@ class Span(NamedTuple):
     @property
     def ordered(self) -> bool:
         """Whether no stamp is smaller than the one before it; by an index where there is one."""
-        if self.chunk.ordered:
-            return True
-        last = None
-        for block in self.blocks():
-            stamps = block.rows()["mono_ns"]
-            if (stamps[1:] < stamps[:-1]).any() or (last is not None and stamps[0] < last):
-                return False
-            last = stamps[-1]
-        return True
+        return self.chunk.ordered or in_order(block.rows()["mono_ns"] for block in self.blocks())
 
     def pick(
         self, places: np.ndarray, stamps: np.ndarray | None = None, rows: np.ndarray | None = None
@@ -190,18 +191,10 @@ class Rows:
     @property
     def ordered(self) -> bool:
         """Whether no stamp is smaller than the one before it."""
-        for number, span in enumerate(self.spans):
-            if not span.ordered:
-                return False
-            if number and self._edge_stamp(number - 1, last=True) > self._edge_stamp(number, last=False):
-                return False
-        return True
-
-    def _edge_stamp(self, number: int, *, last: bool) -> int:
-        """Stamp of the first or the last row of a span."""
-        span = self.spans[number]
-        place = span.stop - 1 if last else span.start
-        return int(span.chunk.at(np.array([place]), "mono_ns")[0])
+        if not all(span.ordered for span in self.spans):
+            return False
+        pairs = pairwise(self.spans)
+        return all(one.stamp(one.stop - 1) <= behind.stamp(behind.start) for one, behind in pairs)
 
     @property
     def t_first(self) -> int:

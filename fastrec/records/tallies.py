@@ -10,7 +10,7 @@ import numpy as np
 from fastrec.core.scan import Codes
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
-from fastrec.records.ranges import bytes_of, divided, one_range, stretches
+from fastrec.records.ranges import bytes_of, divided, each, one_range, stretches
 from fastrec.records.rows import Span
 from fastrec.records.runs import runs
 
@@ -67,7 +67,6 @@ def _read(
         if count >= 0:
             records, rows = (one[:count].copy() for one in room)
         else:
-            lengths = part.stops - part.starts
-            rows = np.repeat(part.ends - np.cumsum(lengths), lengths) + np.arange(lengths.sum())
+            rows = each(part.begins, part.ends)
             records = np.ones(len(rows), np.int64)
         yield _Tally(part.places(rows), column.values(chunk, part.array, rows), records.astype(np.int64))

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from fastrec.errors import SchemaError, shown
+from fastrec.records.ranges import each
 from fastrec.records.states import Distinct, State
 from fastrec.times import Clock, parse_duration, parse_time
 
-__all__ = ["Origin", "Overlaps", "Windows", "by_state", "gather", "overlaps", "windows_of"]
+__all__ = ["Origin", "Overlaps", "Windows", "by_state", "elapsed", "gather", "overlaps", "windows_of"]
 
 Origin = int | str | dt.datetime | None
 
@@ -125,8 +126,7 @@ def overlaps(windows: Windows, start: np.ndarray, end: np.ndarray, closed: np.nd
     last = first.copy()
     last[cut] = windows.of(np.where(closed[cut], end[cut], end[cut] - 1))
     count = last - first + 1
-    which = np.repeat(np.arange(len(inside)), count)
-    window = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count) + first[which]
+    which, window = np.repeat(np.arange(len(inside)), count), each(first, last + 1)
     edges = windows.begin + window * windows.period
     return Overlaps(
         inside[which],
@@ -134,6 +134,13 @@ def overlaps(windows: Windows, start: np.ndarray, end: np.ndarray, closed: np.nd
         np.where(window == first[which], start[which], edges),
         np.where(window == last[which], end[which], edges + windows.period),
     )
+
+
+def elapsed(start: np.ndarray, stamps: np.ndarray) -> np.ndarray:
+    """ns from one to the other, 0 if that is the earlier: ndarray of uint64."""
+    # Two stamps may lie further apart than 63 bits tell.
+    length = stamps.astype(np.int64).view(np.uint64) - start.astype(np.int64).view(np.uint64)
+    return np.where(stamps > start, length, np.uint64(0))
 
 
 def gather(how: np.ufunc, into: np.ndarray, window: np.ndarray, values: np.ndarray) -> None:

@@ -111,10 +111,6 @@ class Firing:
         self._told = meets is not None and not self._silence and not self._dwell and not self._at_once
         self._numbers = number, number
 
-    def arm(self) -> None:
-        """Arm it again, if it is not."""
-        self.armed = True
-
     def see(self, seen: Seen, until: int) -> list[Event]:
         """Look at what comes next.
 

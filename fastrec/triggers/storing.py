@@ -32,13 +32,18 @@ def cut(channels: Mapping[str, Records], window: Open) -> dict[str, Records]:
     Where `pre` counts records, the window begins with the first of them that is still there.
     """
     plan = window.plan
-    if plan.pre.records is not None and plan.on in channels and len(channels[plan.on]):
-        records = channels[plan.on]
+    counted = plan.on if plan.pre.records is not None else None
+
+    def taken(name: str) -> bool:
+        return plan.channels is None or name in plan.channels
+
+    # Each once: of a recording that goes on every one is looked up anew.
+    found = {name: channels[name] for name in channels if name == counted or taken(name)}
+    if counted in found and len(records := found[counted]):
         place = records.place(max(0, window.firings[0].number - plan.pre.records))
         window.begin = int(records[min(place, len(records) - 1)]["mono_ns"])
-    names = [name for name in channels if plan.channels is None or name in plan.channels]
     end = window.end or window.begin
-    return {name: channels[name].window(window.begin, end) for name in names}
+    return {name: records.window(window.begin, end) for name, records in found.items() if taken(name)}
 
 
 def store(run: Recording, window: Open, records: Mapping[str, Records], marks: list[Mark]) -> Path:
@@ -46,8 +51,6 @@ def store(run: Recording, window: Open, records: Mapping[str, Records], marks: l
 
     Parameters
     ----------
-    root : Path
-        Of the recording that it is cut from.
     run : Recording
         That it is cut from.
     records : mapping of str to Records

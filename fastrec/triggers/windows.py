@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from fastrec.errors import SchemaError, shown
 from fastrec.records import Records
+from fastrec.records.bychannel import ByChannel
 from fastrec.times import named_duration
 from fastrec.triggers.firing import Event
 
@@ -48,7 +49,7 @@ def extent(name: str, value: Any) -> Extent:
     return Extent(named_duration(name, value, _FORMS, SchemaError))
 
 
-class Window(Mapping[str, Records]):
+class Window(ByChannel[Records]):
     """What was recorded around one firing, or several that overlap: a mapping of channel name to `Records`.
 
     Attributes
@@ -68,21 +69,12 @@ class Window(Mapping[str, Records]):
     """
 
     def __init__(self, of: Open, channels: Mapping[str, Records], path: Path | None) -> None:
-        self._channels = channels
+        super().__init__(channels)
         self.path = path
         self.why = of.plan.why
         self.firings = tuple(one.mono_ns for one in of.firings)
         self.mono_ns = self.firings[0]
         self.start, self.end, self.cut = of.begin, of.end or self.mono_ns, of.cut
-
-    def __getitem__(self, name: str) -> Records:
-        return self._channels[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._channels)
-
-    def __len__(self) -> int:
-        return len(self._channels)
 
     def __repr__(self) -> str:
         return f"<Window around {self.why!r} at {self.mono_ns}: {', '.join(self) or 'no channels'}>"

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
-from recording.writer import CREATED_NS, START_NS, Channel, Folder
+from recording.writer import CREATED_NS, START_NS, Channel, Folder, append, set_count
 
 from fastrec.schema import Schema
 
@@ -104,6 +104,22 @@ def small(root: Path, *, close: bool = False) -> tuple[Folder, Channel]:
     if close:
         folder.close({"status": channel})
     return folder, channel
+
+
+def miscounted(root: Path) -> Folder:
+    """Numbers 0 to 9 and 20 to 39 of one segment, closed, whose header counts the ten between as well."""
+    folder = Folder(root)
+    folder.session()
+    channel = status_channel(folder)
+    segment = channel.segment()
+    lost = (10, 10, 1, 0, START_NS, START_NS + 5)
+    segment.commit(0, [status(n) for n in range(10)])
+    segment.commit(20, [status(n) for n in range(20, 30)], gaps=[lost])
+    segment.commit(30, [status(n) for n in range(30, 40)])
+    folder.close({"status": channel})
+    append(segment.path("records"), bytes(320))
+    set_count(segment.path("records"), 40)
+    return folder
 
 
 def large(root: Path, *, close: bool = True) -> tuple[Folder, dict[str, Channel]]:

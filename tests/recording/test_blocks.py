@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recording import samples, test_outline, writer
+from recording import samples, test_outline
 from recording.pieces import Made, made
 
 from fastrec.errors import CorruptionError, RecordingError
@@ -358,17 +358,7 @@ def test_where_the_index_is_wrong_it_is_named(tmp_path: Path) -> None:
 
 def test_a_header_that_counts_too_many(tmp_path: Path) -> None:
     """As many records as numbers, with a hole among them: none comes under another number."""
-    folder = writer.Folder(tmp_path / "r")
-    folder.session()
-    channel = samples.status_channel(folder)
-    part = channel.segment()
-    lost = (10, 10, 1, 0, writer.START_NS, writer.START_NS + 5)
-    part.commit(0, [samples.status(n) for n in range(10)])
-    part.commit(20, [samples.status(n) for n in range(20, 30)], gaps=[lost])
-    part.commit(30, [samples.status(n) for n in range(30, 40)])
-    folder.close({"status": channel})
-    writer.append(part.path("records"), bytes(320))
-    writer.set_count(part.path("records"), 40)
+    folder = samples.miscounted(tmp_path / "r")
     for start in range(40):
         for stop in (start + 1, start + 2, start + 11, 40):
             records = reader.open(folder.root)["status"]

@@ -210,18 +210,7 @@ def test_after_a_crash_the_index_is_read_whole(tmp_path: Path) -> None:
 
 def test_a_count_that_hides_a_hole(tmp_path: Path) -> None:
     """As many records as numbers, by a header that no checksum covers; none is told under another number."""
-    folder = writer.Folder(tmp_path / "r")
-    folder.session()
-    channel = samples.status_channel(folder)
-    segment = channel.segment()
-    lost = (10, 10, 1, 0, START_NS, START_NS + 5)
-    segment.commit(0, [samples.status(n) for n in range(10)])
-    segment.commit(20, [samples.status(n) for n in range(20, 30)], gaps=[lost])
-    segment.commit(30, [samples.status(n) for n in range(30, 40)])
-    folder.close({"status": channel})
-    writer.append(segment.path("records"), bytes(320))
-    writer.set_count(segment.path("records"), 40)
-    run = reader.open(folder.root)
+    run = reader.open(samples.miscounted(tmp_path / "r").root)
     records = run["status"]
     assert all(samples.is_status(row, seq) for seq, row in enumerate(records[:10].to_numpy()))
     for wrong in (records[10:12], records[25:26]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from common import check_intervals, naive_intervals
+from common import check_intervals, naive_intervals, passes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moments import Known, check_expanded, expanded, polled
@@ -18,11 +18,7 @@ from fastrec.schema.gaps import GAP_DTYPE
 pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
 
 
-@pytest.fixture(autouse=True, params=[65_536, 3])
-def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows per pass."""
-    for one in (rows, chunks, expanding):
-        monkeypatch.setattr(one, "BLOCK", request.param)
+block = passes(rows, chunks, expanding, sizes=(65_536, 3), autouse=True)
 
 
 @settings(max_examples=40)

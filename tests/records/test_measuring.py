@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from common import SCHEMA, gaps, naive_at, naive_intervals, rows_of, same, sample
+from common import SCHEMA, gaps, naive_at, naive_intervals, passes, rows_of, same, sample
 from everything import SCALES, everything, payloads, scalars
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -113,11 +113,7 @@ def check_row(row: np.void, values: list, weights: list[int], field: Field | Non
     assert math.isclose(row["mean"], mean, rel_tol=1e-12, abs_tol=slack)
 
 
-@pytest.fixture(params=[65_536, 7])
-def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows per pass."""
-    for one in (rows, chunks, sums):
-        monkeypatch.setattr(one, "BLOCK", request.param)
+block = passes(rows, chunks, sums, sizes=(65_536, 7))
 
 
 class TestDescribe:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from common import gaps
+from common import gaps, passes
 from hypothesis import given
 from hypothesis import strategies as st
 from moments import check_rates
@@ -21,11 +21,7 @@ from fastrec.schema.gaps import Cause
 pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
 
 
-@pytest.fixture(autouse=True, params=[65_536, 3])
-def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows per pass."""
-    for one in (rows, chunks, resampling):
-        monkeypatch.setattr(one, "BLOCK", request.param)
+block = passes(rows, chunks, resampling, sizes=(65_536, 3), autouse=True)
 
 
 @given(st.data())

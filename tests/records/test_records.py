@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from common import SCHEMA, check_records, gaps, raw, sample
+from common import SCHEMA, check_records, gaps, passes, raw, sample
 
 import fastrec
 import fastrec.records.records
@@ -35,11 +35,7 @@ def build(array, places=(), *, lost=None, store="every", schema=SCHEMA, period_n
     )
 
 
-@pytest.fixture(params=[65_536, 1, 7])
-def block(request, monkeypatch):
-    """Rows per pass: all in one, or with borders everywhere."""
-    monkeypatch.setattr(rows, "BLOCK", request.param)
-    monkeypatch.setattr(chunks, "BLOCK", request.param)
+block = passes(rows, chunks, sizes=(65_536, 1, 7))
 
 
 @pytest.mark.parametrize("store", ["every", "changes"])

@@ -168,7 +168,7 @@ def _write_channel(root: Path, own: bytes, part: Part, about: About) -> dict[str
         },
     )
     gaps = records.gaps[records.gaps["cause"] != Cause.RETIRED]  # they are told by what is not there
-    begin = min([int(one["seq"]) for one in gaps[:1]] + [int(one) for one in records.seq[:1]], default=None)
+    begin = min([int(one["seq"]) for one in gaps[:1]] + [int(one) for one in records[:1].seq], default=None)
     if begin is None:
         return {"records": part.end, "segments": 0, "stats": {}}
     folder = open_channel(root, records.name)
