@@ -16,6 +16,8 @@ from fastrec.schema import Schema
 from fastrec.schema.abi import abi_named
 from fastrec.schema.c.declarations import Declarations
 
+pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
+
 COUNT = 1200
 ENUM = "enum { TEN = 10, LESS = -7, MOST = 0x7fffffff, HIGH = 0x80000000u, WIDE = 0x100000000 };\n"
 NAMES = ("TEN", "LESS", "MOST", "HIGH")

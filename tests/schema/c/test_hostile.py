@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from fastrec.errors import SchemaError
 from fastrec.schema import Schema
 
+pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
+
 SECONDS = 60
 MEMORY = 1 << 30
 

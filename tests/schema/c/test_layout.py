@@ -13,6 +13,8 @@ from compilers import COMPILERS
 from hypothesis import HealthCheck, Phase, given, settings
 from structs import TRAITS, choices, made_of
 
+pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
+
 COUNT = 20_000
 BATCH = 200
 

@@ -21,6 +21,8 @@ from fastrec.schema.c.predefined import predefined
 from fastrec.schema.c.preprocessor import Preprocessor
 from fastrec.schema.c.tokens import UNSURE, Source, Token, tokens_of
 
+pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
+
 COUNT = 300
 OBJECTS = ("A", "B", "C", "D")
 FUNCTIONS = {"F": 1, "G": 2, "H": 1, "V": 2, "Z": 0}

@@ -14,6 +14,8 @@ from fastrec.errors import SchemaError
 from fastrec.schema import Schema
 from fastrec.schema.c.headers import may_define
 
+pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
+
 COUNT = 1500
 NAMES = ("A", "B", "C")
 VALUES = ("", "0", "1", "2", "long", "__attribute__((packed))", "__attribute__((aligned(16)))", "F", "int")
