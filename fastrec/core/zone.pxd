@@ -20,5 +20,8 @@ cdef extern from "fastrec/zone.h" nogil:
     void fr_zone_clear(fr_zone *z) noexcept
     void fr_zone_add(fr_zone *z, const unsigned char *records, size_t count, size_t stride,
                      size_t weight_at) noexcept
+    void fr_zone_add_times(fr_zone *z, const unsigned char *records, size_t count, size_t stride,
+                           size_t until_at) noexcept
+    uint32_t fr_zone_silence(const fr_zone *z) noexcept
 
 cdef bytearray as_fields(zone_fields)

@@ -189,6 +189,9 @@ class EvolvedChunk(Chunk):
         for part in self._chunk.parts(starts, stops):
             yield part._replace(array=self._conversion.rows(part.array))
 
+    def times(self, start: int, stop: int) -> Times:
+        return self._chunk.times(start, stop)
+
     def text(self, identifier: int) -> Text:
         return self._chunk.text(identifier)
 

@@ -110,7 +110,7 @@ def zone_dtype(k: int) -> np.dtype:
     ``j``.
     """
     columns = [(name, "<u8", (k,)) for name in ("min", "max", "sum", "nan")]
-    return np.dtype([("polls", "<u8"), *columns, ("reserved", "<u4"), ("crc", "<u4")])
+    return np.dtype([("polls", "<u8"), *columns, ("silence_us", "<u4"), ("crc", "<u4")])
 
 
 # Headers

@@ -35,13 +35,14 @@ def summarise(rows: np.ndarray, numeric: Sequence[Field]) -> np.ndarray:
     -------
     ndarray of zone_dtype(k), shape (z,)
     """
-    # A payload's own member of that name is called polls_ in records, so this is the recorder's.
-    weights = rows.dtype.fields.get("polls")
-    fields = zone_fields(numeric, payload_offset("changes" if weights else "every"))
+    # A payload's own members of these names are called polls_ and until_ns_ in records.
+    holds = "polls" in rows.dtype.fields
+    fields = zone_fields(numeric, payload_offset("changes" if holds else "every"))
+    columns = [rows.dtype.fields[name][1] for name in ("polls", "until_ns")] if holds else []
     data, size = np.ascontiguousarray(rows).view(np.uint8), rows.dtype.itemsize
     zone = BLOCK_ROWS * size
     zones = [
-        zone_of(data[begin : begin + zone], size, fields, weights[1] if weights else 0)
+        zone_of(data[begin : begin + zone], size, fields, *columns)
         for begin in range(0, len(data) // zone * zone, zone)
     ]
     return np.frombuffer(b"".join(zones), zone_dtype(len(numeric))).copy()
@@ -58,6 +59,8 @@ def same_zone(stored: np.void, made: np.void, kinds: Sequence[str | None]) -> bo
         Of the numeric fields.
     """
     if stored["polls"] != made["polls"] or not np.array_equal(stored["nan"], made["nan"]):
+        return False
+    if stored["silence_us"] not in (0, made["silence_us"]):
         return False
     for column, kind in enumerate(kinds):
         for name in ("min", "max", "sum"):

@@ -112,14 +112,14 @@ class Part(NamedTuple):
 
 
 class Times(NamedTuple):
-    """What an index says of the stamps of successive rows, block by block.
+    """What an index says of the stamps of successive rows, block by block; none has rows of two zones.
 
     Attributes
     ----------
     starts, stops : ndarray of int64, shape (b,)
         Places in the chunk; a block may reach beyond what was asked for.
     least, most : ndarray of int64, shape (b,)
-        Smallest and largest stamp, ns.
+        Smallest and largest stamp, ns; of holds the largest is that of when they were last seen.
     falls : ndarray of bool, shape (b,)
         Whether a stamp in it is smaller than the one before.
     """
@@ -205,7 +205,7 @@ class Chunk(Protocol):
 
     def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
         """The zones that begin at ``zone_starts[low:high]``, of some of the numeric fields of the schema:
-        ndarray of zone_dtype(len(columns)), whose ``crc`` means nothing.
+        ndarray of zone_dtype(len(columns)), whose ``crc`` means nothing. Of no field: what they say of times.
         """
         raise IndexError(f"zones {low} to {high} of a chunk that has none")
 

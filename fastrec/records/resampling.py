@@ -64,7 +64,8 @@ class Resampling:
             ==================  ==================================================================
             longest             the state that held longest in the window, all of its intervals
                                 together; of equally long ones the earlier
-            first, last         the state at the first, and at the last, known time of the window
+            first, last         the state at the first, and at the last, known time of the window; of
+                                records with one stamp the last is the state then, as for `at`
             min, max, mean      of the numbers that were polled in it, NaN aside
             count               how many polls had a number; of a field that is none, how many
             ==================  ==================================================================

@@ -1,8 +1,8 @@
 """Where a state begins, and where time passes unseen: the places at which questions about states look.
 
 Only rows among which something may change are read. Of the others a zone says that one state lasts through
-it, or the index that no time passes in it that is long enough to matter. Bytes are compared first, by a
-kernel without the GIL; what they mean is asked of the few rows at which they differ.
+it, or the index or a zone that no time passes in it that is long enough to matter. Bytes are compared first,
+by a kernel without the GIL; what they mean is asked of the few rows at which they differ.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastrec.core import scan
-from fastrec.records.chunks import ZONE, Chunk
+from fastrec.records.chunks import ZONE, Chunk, Times
 from fastrec.records.columns import Column
 from fastrec.records.ranges import bytes_of, divided, one_range, stretches
 from fastrec.records.rows import Span
@@ -22,6 +22,9 @@ from fastrec.records.states import equal
 __all__ = ["Runs", "runs", "silences", "stamps_at"]
 
 _LONGEST = 2**63 - 1
+
+_UNTOLD = 2**32 - 1
+"""A silence in us for which a zone has no room."""
 
 _UNSEEN = -(2**63)
 """A stamp that no row has but by damage; then it is read once more."""
@@ -134,19 +137,36 @@ def silences(chunk: Chunk, start: int, stop: int, limit_ns: int, *, holds: bool)
         Places in the chunk, increasing.
     """
     limit = min(limit_ns, _LONGEST)
-    times = None if holds else chunk.times(start, stop)
+    times = chunk.times(start, stop)
     if times is None:
         return _silent(chunk, *one_range(start, stop), limit, holds)
     length = times.most - times.least
-    doubtful = times.falls | (length > limit) | (length < 0)
-    # Where stamps fall the index does not say which row has the smallest.
-    doubtful[1:] |= times.falls[:-1]
-    doubtful[:-1] |= times.falls[1:]
+    # Of holds the index does not say whether each begins behind the one before.
+    falls = times.falls | holds
+    doubtful = falls | (length > limit) | (length < 0)
+    quiet = _quiet(chunk, times, doubtful, limit)
+    falls, doubtful = falls & ~quiet, doubtful & ~quiet
+    # Where stamps fall it does not say which row has the smallest.
+    doubtful[1:] |= falls[:-1]
+    doubtful[:-1] |= falls[1:]
     apart = times.least[1:] - times.most[:-1] > limit
     between = times.starts[1:][apart & ~(doubtful[1:] & doubtful[:-1])]
     first, last = stretches(doubtful)
     starts, stops = np.maximum(times.starts[first], start), np.minimum(times.stops[last - 1], stop)
     return np.sort(np.concatenate([between, _silent(chunk, starts, stops, limit, holds)]))
+
+
+def _quiet(chunk: Chunk, times: Times, doubtful: np.ndarray, limit: int) -> np.ndarray:
+    """Of which of the doubtful blocks a zone says that no silence in them is longer, and no stamp falls."""
+    quiet = np.zeros(len(doubtful), bool)
+    zones = chunk.zone_starts
+    at = (times.starts - zones.start) // ZONE
+    asked = np.flatnonzero(doubtful & (at >= 0) & (at < len(zones)))
+    if len(asked):
+        low, high = int(at[asked[0]]), int(at[asked[-1]]) + 1
+        silence = chunk.zones(low, high, ())["silence_us"][at[asked] - low].astype(np.int64)
+        quiet[asked] = (silence > 0) & (silence < _UNTOLD) & (silence <= limit // 1000)
+    return quiet
 
 
 def _silent(chunk: Chunk, starts: np.ndarray, stops: np.ndarray, limit: int, holds: bool) -> np.ndarray:

@@ -24,7 +24,7 @@ static int less(uint64_t a, uint64_t b, int is_signed) { return is_signed ? (int
 static void check(const unsigned char *records, const fr_zone_field *f, size_t weight_at)
 {
     uint64_t row[FR_ZONE_SIZE(1) / 8], low = 0, high = 0, sum = 0, polls = 0;
-    fr_zone zone = {1, f, row};
+    fr_zone zone = {.fields = 1, .field = f, .row = row};
     int n, is_signed = f->kind == 'i';
     for (n = 0; n < RECORDS; n++) {
         uint64_t value = bits_of(records + n * STRIDE + f->offset, f), weight = 1;

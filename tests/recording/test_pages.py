@@ -79,10 +79,45 @@ QUESTIONS: dict[str, tuple[Callable[[Records], object], int]] = {
 """What is asked, and whether the answer is right; how many blocks it may read, ends of segments included."""
 
 
-@pytest.mark.parametrize("question", list(QUESTIONS))
+SLOW: dict[str, tuple[Callable[[Records], object], int]] = {
+    "intervals": (lambda r: len(r.intervals("mode")) == RUNS, RUNS + 6),
+    "durations": (lambda r: len(r.durations("mode", "3ms")) == RUNS, RUNS + 6),
+    "a silence": (lambda r: len(r.intervals("mode", "2ms")) == RUNS + 1, RUNS + 9),
+    "resample": (lambda r: r.resample("100s", "mode")["known"].sum() == r.end - r.start, RUNS + 9),
+}
+"""Of records 1 ms apart, so that a zone takes far longer than the silence at which an interval breaks."""
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One silence of 3 ms."""
+    rows, stamps = np.zeros(_ROWS, _STATUS), np.arange(_ROWS) * 1_000_000
+    rows["mode"] = np.minimum((np.arange(_ROWS) + 500) * RUNS // _ROWS, RUNS - 1)
+    rows["bytes"] = np.arange(_ROWS)
+    stamps[250_000:] += 2_000_000
+    path = tmp_path_factory.mktemp("slow") / "r"
+    with fr.Recorder(path, segment_bytes=8 << 20) as rec:
+        schema = fr.Schema.from_dtype(_STATUS, name="S")
+        channel = rec.add("c", schema=schema, capacity=1 << 17)
+        for start in range(0, _ROWS, 1 << 16):
+            channel.extend(rows[start : start + (1 << 16)], stamps[start : start + (1 << 16)])
+            until(lambda: channel.stats.written == channel.stats.recorded)
+    return path
+
+
+@pytest.mark.parametrize("question", SLOW)
+def test_pages_read_of_slow_channels(slow: Path, question: str) -> None:
+    """No stamp is read where a zone tells that none is far from the one before."""
+    check(slow, *SLOW[question])
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
 def test_pages_read(run: Path, question: str) -> None:
+    check(run, *QUESTIONS[question])
+
+
+def check(run: Path, ask: Callable[[Records], object], blocks: int) -> None:
     """Of 4,700 pages of records: those of a few blocks, and those that say what is in all others."""
-    ask, blocks = QUESTIONS[question]
     forget(run)
     there = resident(run)
     whole = sum(-(-path.stat().st_size // _PAGE) for path in files(run))

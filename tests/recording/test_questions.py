@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,7 +32,8 @@ from recording.writer import Folder, Segment
 import fastrec as fr
 from fastrec.errors import CorruptionError, SchemaError
 from fastrec.recording import fetching, layout, opening, reader
-from fastrec.records import Records, chunks, locating, ranges, resampling, rows, runs
+from fastrec.records import Chunk, Records, chunks, locating, ranges, resampling, rows, runs
+from fastrec.records.chunks import Part
 
 pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
 
@@ -262,6 +263,68 @@ def test_silences_are_found_by_the_index(
             low, high = sorted(chance.sample(range(201), 2))
             expected = [row for row in range(low + 1, high) if passed[row - 1] > limit]
             assert runs.silences(one, low, high, limit, holds=False).tolist() == expected
+
+
+@pytest.mark.parametrize("store", ["every", "changes"])
+@pytest.mark.parametrize("seed", range(4))
+def test_silences_are_found_by_zones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, seed: int
+) -> None:
+    """Of records further apart than the index tells, those zones are read that have a silence, or a fall."""
+    chance = random.Random(f"{store} {seed}")
+    limit = 10_000_000 + [0, 1, 999, 2**43][seed]
+    jump = [0, 0, 500, 1_500][seed]  # where numbers are left out, another chunk begins
+    folder, holds = Folder(tmp_path / "r"), store == "changes"
+    folder.session()
+    segment = (samples.held_channel(folder) if holds else samples.status_channel(folder)).segment()
+    count = 12 * 1_024 + chance.choice([0, 1, 700])
+    wrong = chance.sample(range(1, 12), 3)
+    odd = {1_024 * zone + chance.choice([0, 1, 500, 1_023]) for zone in wrong}
+    beyond = [limit + 1, 2**42, -1, -(2**40), 2**63 - 2**44, *([(0, -5), (0, -(2**35))] if holds else [])]
+    times, now = [], 1_000
+    for row in range(count):
+        step = chance.choice(beyond if row in odd else [0, 1, 5_000_000, 9_999_000, 9_999_001, 10_000_000])
+        step, length = step if isinstance(step, tuple) else (step, chance.choice([0, 7, 10**8]) * holds)
+        begin = (now + step + 2**63) % 2**64 - 2**63
+        now = begin + length
+        times.append((begin, now))
+    borders = {jump, count}
+    if holds:  # one lasts longer than the one behind it, in a short block of their own
+        row = 1_024 * wrong[0] + 600
+        begin = times[row][0]
+        times[row : row + 2] = (begin, begin + 9_000_000), (begin + 1_000_000, begin + 2_000_000)
+        by = begin + 2_000_001 + limit - times[row + 2][0]
+        times[row + 2 :] = [(begin + by, end + by) for begin, end in times[row + 2 :]]
+        borders |= {row, row + 2}
+    rows = [
+        struct.pack("<qqQqf4x", *time, 1, 0, 0) if holds else samples.status(row, stamp=time[0])
+        for row, time in enumerate(times)
+    ]
+    row = 0
+    while row < count:
+        size = min(chance.choice([1, 100, 400, 1_024]), 1_024 - row % 1_024)
+        size = min(size, min(border - row for border in borders if border > row))
+        segment.commit(row + 9 * (row >= jump), rows[row : row + size])
+        row += size
+    *_, one = reader.open(tmp_path / "r")._channel("held" if holds else "status").read().chunks
+    read: list[tuple[int, int]] = []
+    parts = type(one).parts
+
+    def seen(chunk: Chunk, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
+        read.extend(zip(starts.tolist(), stops.tolist(), strict=True))
+        return parts(chunk, starts, stops)
+
+    monkeypatch.setattr(type(one), "parts", seen)
+    passed = [(b[0] - a[1] + 2**63) % 2**64 - 2**63 for a, b in pairwise(times)]
+    for low, high in [(jump, count), *(sorted(chance.sample(range(jump, count + 1), 2)) for _ in range(5))]:
+        read.clear()
+        found = [
+            row + jump for row in runs.silences(one, low - jump, high - jump, limit, holds=holds).tolist()
+        ]
+        assert found == [row for row in range(low + 1, high) if passed[row - 1] > limit]
+        # Those beside them, too; and what is no whole zone.
+        needed = {zone + by for zone in [*wrong, jump // 1_024, 12] for by in (-1, 0, 1)}
+        assert {row // 1_024 for begin, end in read for row in range(begin + jump, end + jump)} <= needed
 
 
 @pytest.mark.parametrize("block", [1, 2, 65_536])

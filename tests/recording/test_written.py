@@ -106,6 +106,8 @@ def check_zones(path: Path, records: np.ndarray, uuid: bytes, segment: int) -> N
         rows = records[number * 1024 : (number + 1) * 1024]
         assert struct.unpack("<I", raw[-4:])[0] == crc(seed(uuid, b"s", segment, number), raw[:-4])
         assert struct.unpack("<Q", raw[:8])[0] == 1024
+        longest = int(np.diff(rows["mono_ns"]).max())
+        assert struct.unpack("<I", raw[-8:-4])[0] == max(1, -(-longest // 1000))
         parts = [raw[8 + i * 8 * k : 8 + (i + 1) * 8 * k] for i in range(4)]
         for j, name in enumerate("abcdefg"):
             kind = {"i": "<i8", "u": "<u8", "f": "<f8"}[rows[name].dtype.kind]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from everything import everything, payloads, scalars
 from programs import build, run, seeded
+from recording.writer import silence_us
 
 import fastrec as fr
 from fastrec.core.zone import zone_of
@@ -198,6 +199,47 @@ def test_the_test_of_the_bytes_can_fail(tmp_path: Path, before: str, after: str)
     flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
     include = seeded(tmp_path, "zone.h", before, after)
     assert run(build(tmp_path, "zone_bits.c", *flags, include=include)).returncode != 0
+
+
+@pytest.mark.parametrize("store", ["every", "changes"])
+def test_the_longest_silence(store: str) -> None:
+    """By every step there is, from one record to the next; where a stamp falls, nothing is said of it."""
+    steps = [0, 1, 999, 1_000, 1_001, 10**6, 2**32 * 1_000 - 1_000, 2**32 * 1_000 - 999, 2**61]
+    chance, records = random.Random(store), rows(store, 1)
+    told = set()
+    for longest in range(len(steps)):
+        for fall in (None, 1, 1023):
+            times, now = [], -(2**62)
+            for place in range(1024):
+                now += 0 if place == 0 else chance.choice(steps[: max(1, longest - 5)])
+                now += {500: steps[longest], fall: -1}.get(place, 0)
+                times.append([now])
+                if store == "changes":
+                    now += -1 if place == fall == 1023 else chance.choice([0, 1, 10**7])
+                    times[-1].append(now)
+            records["mono_ns"] = [one[0] for one in times]
+            if store == "changes":
+                records["until_ns"] = [one[-1] for one in times]
+            wanted = silence_us([tuple(one) for one in times])
+            assert summarise(records, SCHEMA.numeric)["silence_us"].tolist() == [wanted], (longest, fall)
+            told.add(wanted)
+    assert {0, 1, 2, 1_000, 2**32 - 1} <= told
+
+
+def test_what_lies_outside_of_a_record_is_refused() -> None:
+    records = bytes(64)
+    for fields, columns in [
+        ([(9, "u", 8, False, 0, 0)], ()),
+        ([(15, "u", 2, False, 0, 0)], ()),
+        ([], (9,)),
+        ([], (0, 9)),
+        ([], (0, 2**64 - 1)),
+    ]:
+        with pytest.raises(ValueError, match="16 bytes"):
+            zone_of(records, 16, fields, *columns)
+    for size in (0, 7):
+        with pytest.raises(ValueError, match=f"{size} bytes"):
+            zone_of(records, size, [])
 
 
 def test_nothing_but_nan() -> None:

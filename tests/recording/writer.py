@@ -11,7 +11,7 @@ import json
 import math
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,7 +30,7 @@ DESCR = {
     "clocks": "[('monotonic', '<i8'), ('realtime', '<i8'), ('boottime', '<i8'), ('tsc', '<i8'), "
     "('uncertainty', '<i8'), ('reserved', '<u4'), ('crc', '<u4')]",
     "zones": "[('polls', '<u8'), ('min', '<u8', ({k},)), ('max', '<u8', ({k},)), ('sum', '<u8', ({k},)), "
-    "('nan', '<u8', ({k},)), ('reserved', '<u4'), ('crc', '<u4')]",
+    "('nan', '<u8', ({k},)), ('silence_us', '<u4'), ('crc', '<u4')]",
 }
 
 
@@ -53,6 +53,15 @@ def header(descr: str, rows: int) -> bytes:
 def sealed(members: dict, start: int) -> bytes:
     body = json.dumps(members, separators=(",", ":"), ensure_ascii=True)[:-1].encode("ascii")
     return body + b',"crc":"%08x"}' % crc(start, body) + b"\n"
+
+
+def silence_us(times: Sequence[tuple[int, ...]]) -> int:
+    """Of records seen at a time, or from one time to another, as a zone tells it."""
+    flat = [time for one in times for time in one]
+    if any(after < before for before, after in pairwise(flat)):
+        return 0
+    longest = max((after[0] - before[-1] for before, after in pairwise(times)), default=0)
+    return min(max(1, -(-longest // 1000)), 2**32 - 1)
 
 
 def append(path: Path, data: bytes) -> None:
@@ -297,7 +306,7 @@ class Segment:
         body = struct.pack("<Q", sum(weights)) + b"".join(
             b"".join(part) for part in zip(*columns, strict=True)
         )
-        body += struct.pack("<I", 0)
+        body += struct.pack("<I", silence_us([struct.unpack_from("<q" + "q" * holds, row) for row in rows]))
         return body + struct.pack("<I", crc(self.seed(self.zone_rows), body))
 
     def raise_counts(self) -> None:

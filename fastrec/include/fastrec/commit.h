@@ -157,6 +157,7 @@ static inline void fr_commit_zones(const fr_io *io, fr_spool_channel *c, const u
         n = FR_BLOCK_ROWS - (row + done) % FR_BLOCK_ROWS;
         n = n < count - done ? n : count - done;
         fr_zone_add(&c->zone, records + done * size, n, size, c->weight_at);
+        fr_zone_add_times(&c->zone, records + done * size, n, size, c->stamp_end_at);
         if ((row + done + n) % FR_BLOCK_ROWS == 0) {
             fr_zone_seal(&c->zone,
                          fr_seed(c->seed_base, c->segment.number, c->segment.rows[FR_ZONES] + full));

@@ -67,7 +67,7 @@ typedef struct fr_clock_row {
     uint32_t crc;
 } fr_clock_row;
 
-/* A zone is: polls, then min[k], max[k], sum[k], nan[k] as 8-byte patterns, reserved u4, crc u4. */
+/* A zone is: polls, then min[k], max[k], sum[k], nan[k] as 8-byte patterns, silence_us u4, crc u4. */
 #define FR_ZONE_SIZE(k) (16 + 32 * (size_t)(k))
 
 #ifdef __cplusplus

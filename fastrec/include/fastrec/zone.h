@@ -1,5 +1,5 @@
 /* zone.h: what 1024 records say together: per numeric field the smallest, the largest, the sum, the NaNs;
- * under holds each record weighs as many polls as it stands for. */
+ * under holds each record weighs as many polls as it stands for. And for how long there was none, at most. */
 #ifndef FASTREC_ZONE_H
 #define FASTREC_ZONE_H
 
@@ -25,7 +25,11 @@ typedef struct fr_zone_field {
 typedef struct fr_zone {
     uint32_t fields; /* k */
     const fr_zone_field *field;
-    uint64_t *row; /* polls, min[k], max[k], sum[k], nan[k], reserved and crc */
+    uint64_t *row;    /* polls, min[k], max[k], sum[k], nan[k], silence_us and crc */
+    uint64_t timed;   /* records of which the times were looked at */
+    int64_t seen;     /* when the last of them was, last */
+    uint64_t silence; /* ns, the longest between two of them */
+    int falls;        /* one begins before the one before it ends */
 } fr_zone;
 
 static inline uint64_t fr_bits_of(double value)
@@ -46,6 +50,8 @@ static inline void fr_zone_clear(fr_zone *z)
 {
     uint32_t k = z->fields, i;
     memset(z->row, 0, FR_ZONE_SIZE(k));
+    z->timed = z->silence = 0;
+    z->falls = 0;
     for (i = 0; i < k; i++) {
         uint8_t kind = z->field[i].kind;
         z->row[1 + i] = kind == 'f' ? fr_bits_of(INFINITY) : kind == 'i' ? (uint64_t)INT64_MAX : UINT64_MAX;
@@ -273,10 +279,47 @@ static inline void fr_zone_add(fr_zone *z, const unsigned char *records, size_t 
     }
 }
 
+/* Look at the times of `count` records; `until_at` is where they say until when they were seen. */
+static inline void fr_zone_add_times(fr_zone *z, const unsigned char *records, size_t count, size_t stride,
+                                     size_t until_at)
+{
+    uint64_t longest = z->silence;
+    int64_t seen = z->seen;
+    int falls = z->falls;
+    size_t i;
+    for (i = 0; i < count; i++, records += stride) {
+        int64_t begin, end;
+        memcpy(&begin, records, 8);
+        memcpy(&end, records + until_at, 8);
+        if (i || z->timed) {
+            uint64_t silence = (uint64_t)begin - (uint64_t)seen;
+            longest = silence > longest ? silence : longest;
+            falls |= begin < seen;
+        }
+        falls |= end < begin;
+        seen = end;
+    }
+    z->timed += count;
+    z->seen = seen;
+    z->silence = longest;
+    z->falls = falls;
+}
+
+/* As it stands in the row: us, rounded up; 0 where it is not known, all ones where it has no room. */
+static inline uint32_t fr_zone_silence(const fr_zone *z)
+{
+    uint64_t us = z->silence / 1000 + (z->silence % 1000 != 0);
+    if (!z->timed || z->falls)
+        return 0;
+    return us < 1 ? 1 : us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
 static inline void fr_zone_seal(fr_zone *z, uint32_t seed)
 {
     size_t size = FR_ZONE_SIZE(z->fields);
-    uint32_t crc = fr_crc32c(seed, z->row, size - 4);
+    uint32_t silence = fr_zone_silence(z), crc;
+    memcpy((unsigned char *)z->row + size - 8, &silence, 4);
+    crc = fr_crc32c(seed, z->row, size - 4);
     memcpy((unsigned char *)z->row + size - 4, &crc, 4);
 }
 
