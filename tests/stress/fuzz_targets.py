@@ -56,7 +56,9 @@ The last two: numbers beyond all that can be counted.
 
 def few(records: Records) -> str:
     """A length of windows of which these records have few, whatever their stamps."""
-    return f"{max(1, ((records.end or 0) - (records.start or 0)) // 500)}ns"
+    # A hold that is forged may end before it begins.
+    last = max(records.latest, records.end or 0)
+    return f"{max(1, (last - (records.start or 0)) // 500)}ns"
 
 
 @contextmanager
