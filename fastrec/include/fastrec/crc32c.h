@@ -24,10 +24,11 @@ static inline uint32_t fr_crc32c_portable(uint32_t crc, const unsigned char *p, 
 }
 
 #if defined(__x86_64__)
-#define FR_CRC32C_TARGET __attribute__((target("sse4.2")))
+#include <wmmintrin.h>
+#define FR_CRC32C_TARGET __attribute__((target("sse4.2,pclmul")))
 #define FR_CRC32C_WORD(crc, word) __builtin_ia32_crc32di(crc, word)
 #define FR_CRC32C_BYTE(crc, byte) __builtin_ia32_crc32qi((uint32_t)(crc), byte)
-#define FR_CRC32C_HAS_NATIVE() __builtin_cpu_supports("sse4.2")
+#define FR_CRC32C_HAS_NATIVE() (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul"))
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
 #include <arm_acle.h>
 #define FR_CRC32C_TARGET
@@ -43,9 +44,14 @@ static inline uint32_t fr_crc32c_portable(uint32_t crc, const unsigned char *p, 
 FR_CRC32C_TARGET static inline uint32_t fr_crc32c_shift(uint32_t crc, uint32_t factor)
 {
     uint64_t product = 0;
+#if defined(__x86_64__)
+    __m128i both = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)crc), _mm_cvtsi32_si128((int)factor), 0);
+    product = (uint64_t)_mm_cvtsi128_si64(both);
+#else
     int i;
     for (i = 0; i < 32; i++)
         product ^= (0 - (uint64_t)(crc >> i & 1)) & ((uint64_t)factor << i);
+#endif
     return (uint32_t)FR_CRC32C_WORD(0, product);
 }
 
