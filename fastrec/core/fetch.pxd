@@ -2,8 +2,11 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from fastrec.core.scan cimport fr_part
+
 cdef extern from "fastrec/fetch.h" nogil:
     cdef enum:
+        FR_FETCH_HELPERS
         FR_FETCH_WHOLE
         FR_FETCH_DAMAGED
         FR_FETCH_SHORT
@@ -12,6 +15,7 @@ cdef extern from "fastrec/fetch.h" nogil:
         uint64_t row                               # of the file
         uint64_t rows                              # how many
         uint64_t place                             # row of the memory
+        uint64_t kept                              # of its rows, where not all are
         uint32_t crc
         uint32_t state                             # FR_FETCH_...
 
@@ -23,6 +27,10 @@ cdef extern from "fastrec/fetch.h" nogil:
         fr_fetch_block *block
         uint64_t count                             # blocks
         unsigned char *to
+        fr_part part                               # the bytes that change; of size 0: all rows are kept
+        int64_t *pick                              # else which rows of its block are, from its place on
+        unsigned char *scratch                     # of each who reads, `room` bytes
+        size_t room
         uint64_t over                              # helpers are to end
         uint64_t error                             # an errno of one of the blocks
 
@@ -33,7 +41,7 @@ cdef extern from "fastrec/fetch.h" nogil:
 
 cdef class Fetch:
     cdef fr_fetch f
-    cdef bytearray blocks
+    cdef bytearray blocks, scratch, picks          # memory of f
     cdef unsigned char[::1] memory
     cdef const int64_t[::1] cuts
     cdef Py_ssize_t taken                          # batches

@@ -1,7 +1,7 @@
 """Blocks of records from a file into memory, each compared with its checksum, without the GIL."""
 
 from libc.stdint cimport UINT32_MAX, int64_t, uint32_t, uint64_t
-from libc.string cimport strerror
+from libc.string cimport memcpy, strerror
 
 
 cdef class Fetch:
@@ -27,14 +27,17 @@ cdef class Fetch:
         Of as many bytes as the largest batch has, or of a multiple of that: so many batches are read ahead.
     helpers : int
         Threads that read ahead.
+    part : (offset, size, mask), optional
+        Bytes of a row, as `fastrec.core.scan.changes` takes them: of each block its first row is kept, and
+        those at which they are not as in the row before. `gather` gives these; `memory` holds them.
     """
 
     def __cinit__(self, int fd, uint64_t offset, size_t width, unsigned int base,
                   const int64_t[::1] at not None, const int64_t[::1] rows not None,
                   const uint32_t[::1] crcs not None, const int64_t[::1] cuts not None,
-                  unsigned char[::1] memory not None, unsigned int helpers):
+                  unsigned char[::1] memory not None, unsigned int helpers, part=None):
         cdef Py_ssize_t count = at.shape[0], batches = cuts.shape[0] - 1, batch, i
-        cdef uint64_t total, slots
+        cdef uint64_t total, slots, most = 0
         cdef fr_fetch_block *block
         if rows.shape[0] != count or crcs.shape[0] != count or width == 0:
             raise ValueError(f"{count} blocks, {rows.shape[0]} counts, {crcs.shape[0]} checksums, of {width}")
@@ -51,6 +54,7 @@ cdef class Fetch:
                     raise ValueError(f"block {i} has {rows[i]} rows from {at[i]} on")
                 block[i].row, block[i].rows, block[i].crc, block[i].place = at[i], rows[i], crcs[i], total
                 total += rows[i]
+                most = max(most, <uint64_t> rows[i])
             self.slot = max(self.slot, total)
         slots = memory.shape[0] // width // max(1, self.slot)
         if slots == 0:
@@ -63,6 +67,16 @@ cdef class Fetch:
         self.f.fd, self.f.offset, self.f.width, self.f.base = fd, offset, width, base
         self.f.block, self.f.count = block, count
         self.f.to = &memory[0] if memory.shape[0] else NULL
+        if part is not None:
+            begin, size, self.f.part.mask = part
+            if not 0 < size <= (8 if self.f.part.mask else width) or not 0 <= begin <= width - size:
+                raise ValueError(f"{size} bytes at {begin} of {width}")
+            self.f.part.offset, self.f.part.size = begin, size
+            self.f.room = most * width
+            self.scratch = bytearray((min(helpers, FR_FETCH_HELPERS) + 1) * self.f.room)
+            self.picks = bytearray(self.slots * self.slot * sizeof(int64_t))
+            self.f.scratch = <unsigned char *> <char *> self.scratch
+            self.f.pick = <int64_t *> <char *> self.picks
         fr_fetch_begin(&self.f, helpers)
 
     def __dealloc__(self):
@@ -104,6 +118,30 @@ cdef class Fetch:
             if state != FR_FETCH_WHOLE:
                 raise OSError(self.f.error, strerror(<int> self.f.error).decode())
         return batch % self.slots * self.slot, -1
+
+    @property
+    def kept(self):
+        """How many rows were kept of the batch that was taken last, which was whole."""
+        cdef uint64_t total = 0, i
+        if self.f.part.size and self.taken:
+            for i in range(self.cuts[self.taken - 1], self.cuts[self.taken]):
+                total += self.f.block[i].kept
+        return total
+
+    def gather(self, int64_t[::1] places not None, unsigned char[::1] rows not None):
+        """These, in order, and which rows of the file they are. ValueError unless just these have room."""
+        cdef uint64_t kept = self.kept, i, j, width = self.f.width, done = 0
+        cdef fr_fetch_block *block
+        if <uint64_t> places.shape[0] != kept or <uint64_t> rows.shape[0] != kept * width:
+            raise ValueError(f"{kept} rows of {width} bytes for {places.shape[0]}, of {rows.shape[0]} in all")
+        if not kept:
+            return
+        for i in range(self.cuts[self.taken - 1], self.cuts[self.taken]):
+            block = &self.f.block[i]
+            memcpy(&rows[done * width], self.f.to + block.place * width, block.kept * width)
+            for j in range(block.kept):
+                places[done + j] = block.row + self.f.pick[block.place + j]
+            done += block.kept
 
     def close(self):
         """End the helpers; nothing can be taken any more."""

@@ -14,16 +14,19 @@ import numpy as np
 from fastrec.recording import layout
 from fastrec.recording.blocks import Blocks
 from fastrec.recording.committed import steady
-from fastrec.recording.fetching import fetched
+from fastrec.recording.fetching import changed, fetched
 from fastrec.recording.segment import Segment
 from fastrec.records import Chunk
-from fastrec.records.chunks import Part, Times
+from fastrec.records.parts import Part, Picked, Times
 from fastrec.schema.conversion import Conversion
 from fastrec.schema.texts import Text
 
 __all__ = ["EvolvedChunk", "SegmentChunk"]
 
 _FOREVER = 2**63
+
+_WIDE = 1_024
+"""Bytes of a record of which a block is more than the caches next to a processor hold."""
 
 
 class SegmentChunk(Chunk):
@@ -131,6 +134,17 @@ class SegmentChunk(Chunk):
         if len(starts):
             for part in fetched(self.segment, starts + self.start, stops + self.start):
                 yield part.moved(-self.start)
+
+    def changed(
+        self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
+    ) -> Iterator[Picked]:
+        rows = starts + self.start, stops + self.start
+        zones = not ((rows[0] | rows[1]) % layout.BLOCK_ROWS).any()  # so their blocks are wholly theirs
+        if not zones or not len(starts) or self.segment.stock.dtype.itemsize > _WIDE:
+            yield from super().changed(starts, stops, watched)
+        else:
+            for some in changed(self.segment, *rows, watched):
+                yield some.moved(-self.start)
 
     def times(self, start: int, stop: int) -> Times:
         low, high = start + self.start, stop + self.start

@@ -10,16 +10,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from fastrec.core.fetch import Fetch
 from fastrec.errors import CorruptionError
+from fastrec.recording.blocks import Blocks
 from fastrec.recording.segment import Segment
-from fastrec.records.chunks import BLOCK, Part
+from fastrec.records.chunks import BLOCK
+from fastrec.records.parts import Part, Picked
 from fastrec.records.ranges import each
 
-__all__ = ["fetched"]
+__all__ = ["changed", "fetched"]
 
 _BATCH = 4 << 20
 """Bytes that are looked at in one go, but for one block: they stay in the caches."""
@@ -37,6 +40,82 @@ _spare: list[np.ndarray] = []
 
 _KEPT = (_AHEAD * _BATCH * 5) // 4
 """Bytes of it that are kept, at most."""
+
+
+class _Plan(NamedTuple):
+    """Which blocks are read.
+
+    Attributes
+    ----------
+    near : Blocks
+        Among which they are.
+    low : ndarray of int64
+        Of each range that was asked for the block in which it begins.
+    blocks : ndarray of int64, shape (b,)
+        Those that have rows, by their places in `near`.
+    rows, at : ndarray of int64, shape (b,)
+        How many each has, and where it begins if they lie one behind the other.
+    cuts : ndarray of int64
+        Which of them begin a batch, and their number.
+    """
+
+    near: Blocks
+    low: np.ndarray
+    blocks: np.ndarray
+    rows: np.ndarray
+    at: np.ndarray
+    cuts: np.ndarray
+
+    @property
+    def borders(self) -> np.ndarray:
+        """Where batches begin, and the last one ends."""
+        return np.append(self.at, self.at[-1] + self.rows[-1])[self.cuts]
+
+
+def _plan(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> _Plan:
+    near = segment.near(starts, stops)
+    low, high = near.of(starts, stops)
+    # A range may end in the block in which the next one begins.
+    begins = np.maximum(low, np.append(0, high[:-1]))
+    blocks = each(begins, np.maximum(high, begins))
+    blocks = blocks[near.index["rows"][blocks] > 0]
+    rows = near.index["rows"][blocks].astype(np.int64)
+    at = np.cumsum(rows) - rows
+    batch = at // max(1, min(BLOCK, _BATCH // segment.stock.dtype.itemsize))
+    cuts = np.concatenate([[0], np.flatnonzero(np.diff(batch)) + 1, [len(blocks)]])
+    return _Plan(near, low, blocks, rows, at, cuts)
+
+
+@contextmanager
+def _reading(
+    segment: Segment, plan: _Plan, watched: tuple[int, int, int] | None = None
+) -> Iterator[tuple[Fetch, np.ndarray]]:
+    """Batches by the plan, and the memory in which they come."""
+    near, blocks, width = plan.near, plan.blocks, segment.stock.dtype.itemsize
+    size = int(plan.rows.sum())
+    sparse = 2 * size < int(near.at[blocks[-1]] - near.at[blocks[0]])
+    most = int(np.diff(plan.borders).max()) * width  # of wide records one block alone may be 64 MB
+    with (
+        _memory(max(1, min(_AHEAD, len(plan.cuts) - 1, _KEPT // most)) * most) as memory,
+        io.FileIO(_opened(segment, sparse=sparse)) as file,
+    ):
+        fetch = Fetch(
+            file.fileno(),
+            len(segment.stock.header),
+            width,
+            segment.base,
+            near.at[blocks],
+            plan.rows,
+            near.index["crc_rows"][blocks],
+            plan.cuts,
+            memory,
+            _helpers(size * width),
+            watched,
+        )
+        try:
+            yield fetch, memory
+        finally:
+            fetch.close()
 
 
 def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
@@ -60,53 +139,45 @@ def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator
     GoneError
         The file is gone.
     """
-    near = segment.near(starts, stops)
-    low, high = near.of(starts, stops)
-    # A range may end in the block in which the next one begins.
-    begins = np.maximum(low, np.append(0, high[:-1]))
-    blocks = each(begins, np.maximum(high, begins))
-    blocks = blocks[near.index["rows"][blocks] > 0]
-    rows = near.index["rows"][blocks].astype(np.int64)
-    # All these blocks one behind the other: where each of them, of the ranges and of the batches begins.
-    at = np.cumsum(rows) - rows
-    width = segment.stock.dtype.itemsize
-    batch = at // max(1, min(BLOCK, _BATCH // width))
-    cuts = np.concatenate([[0], np.flatnonzero(np.diff(batch)) + 1, [len(blocks)]])
-    borders = np.append(at, at[-1] + rows[-1])[cuts]
-    first = np.searchsorted(blocks, low)
-    shift = at[first] - near.at[blocks[first]]
-    sparse = 2 * int(rows.sum()) < int(near.at[blocks[-1]] - near.at[blocks[0]])
+    plan = _plan(segment, starts, stops)
+    first = np.searchsorted(plan.blocks, plan.low)
+    shift = plan.at[first] - plan.near.at[plan.blocks[first]]
+    borders = plan.borders
     batches = _divided(starts + shift, stops + shift, borders)
-    most = int(np.diff(borders).max()) * width  # of wide records one block alone may be 64 MB
-    with (
-        _memory(max(1, min(_AHEAD, len(cuts) - 1, _KEPT // most)) * most) as memory,
-        io.FileIO(_opened(segment, sparse=sparse)) as file,
-    ):
-        fetch = Fetch(
-            file.fileno(),
-            len(segment.stock.header),
-            width,
-            segment.base,
-            near.at[blocks],
-            rows,
-            near.index["crc_rows"][blocks],
-            cuts,
-            memory,
-            _helpers(int(borders[-1]) * width),
-        )
-        try:
-            array = memory[: len(memory) // width * width].view(segment.stock.dtype)
-            for border, size, (which, begin, end) in zip(
-                borders.tolist(), np.diff(borders).tolist(), batches, strict=False
-            ):
-                row, wrong = _taken(fetch, segment)
-                if wrong >= 0:
-                    segment.check_index()  # perhaps it is the index that is wrong
-                    raise CorruptionError(segment.describe(near, int(blocks[wrong])))
-                batch = array[row : row + size]
-                yield Part(batch, begin - border, begin - shift[which], end - shift[which])
-        finally:
-            fetch.close()
+    with _reading(segment, plan) as (fetch, memory):
+        dtype = segment.stock.dtype
+        array = memory[: len(memory) // dtype.itemsize * dtype.itemsize].view(dtype)
+        for border, size, (which, begin, end) in zip(
+            borders.tolist(), np.diff(borders).tolist(), batches, strict=False
+        ):
+            row = _taken(fetch, segment, plan)
+            yield Part(array[row : row + size], begin - border, begin - shift[which], end - shift[which])
+
+
+def changed(
+    segment: Segment, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
+) -> Iterator[Picked]:
+    """Of the blocks in which some ranges of rows lie those with which some bytes change; see `fetched`.
+
+    Parameters
+    ----------
+    watched : (offset, size, mask)
+        As `fastrec.core.scan.changes` takes them.
+
+    Yields
+    ------
+    Picked
+        The first rows of blocks, and those that are not as the one before.
+    """
+    plan = _plan(segment, starts, stops)
+    with _reading(segment, plan, watched) as (fetch, _):
+        for end in plan.cuts[1:].tolist():
+            _taken(fetch, segment, plan)
+            places, array = np.empty(fetch.kept, np.int64), np.empty(fetch.kept, segment.stock.dtype)
+            fetch.gather(places, array.view(np.uint8))
+            last = plan.blocks[end - 1]
+            stop = plan.near.at[last] + plan.near.index["rows"][last]
+            yield Picked(int(places[0]), int(stop), places, array)
 
 
 def _divided(
@@ -122,11 +193,16 @@ def _divided(
         yield which[low:high], begin[low:high], end[low:high]
 
 
-def _taken(fetch: Fetch, segment: Segment) -> tuple[int, int]:
+def _taken(fetch: Fetch, segment: Segment, plan: _Plan) -> int:
+    """The next batch; at which row of the memory it begins."""
     try:
-        return fetch.take()
+        row, wrong = fetch.take()
     except EOFError as error:
         raise CorruptionError(f"{segment.path('records')}: became shorter than its index says") from error
+    if wrong >= 0:
+        segment.check_index()  # perhaps it is the index that is wrong
+        raise CorruptionError(segment.describe(plan.near, int(plan.blocks[wrong])))
+    return row
 
 
 def _opened(segment: Segment, *, sparse: bool) -> int:

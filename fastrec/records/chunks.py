@@ -10,10 +10,12 @@ from __future__ import annotations
 import bisect
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from fastrec.core import scan
+from fastrec.records.parts import Part, Picked, Times
 from fastrec.schema.texts import LOST, Text
 
 __all__ = [
@@ -21,9 +23,7 @@ __all__ = [
     "ZONE",
     "ArrayChunk",
     "Chunk",
-    "Part",
     "Selection",
-    "Times",
     "as_bytes",
     "copy_of",
     "in_order",
@@ -72,65 +72,6 @@ def join_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([as_bytes(part) for part in parts]).view(parts[0].dtype)
 
 
-class Part(NamedTuple):
-    """Some ranges of rows of a chunk in one array; what else is in it was perhaps not checked.
-
-    Attributes
-    ----------
-    array : ndarray
-        Of the record dtype. Its memory may be used again for the next part.
-    begins : ndarray of int64, shape (r,)
-        Rows of the array at which the ranges begin.
-    starts, stops : ndarray of int64, shape (r,)
-        The ranges, by places in the chunk.
-    """
-
-    array: np.ndarray
-    begins: np.ndarray
-    starts: np.ndarray
-    stops: np.ndarray
-
-    @property
-    def ends(self) -> np.ndarray:
-        """Rows of the array at which the ranges end."""
-        return self.begins + (self.stops - self.starts)
-
-    def moved(self, by: int) -> Part:
-        """The same rows, at places that are so many more."""
-        return self._replace(starts=self.starts + by, stops=self.stops + by)
-
-    def places(self, rows: np.ndarray) -> np.ndarray:
-        """Places in the chunk of some rows of the array, all of them within ranges."""
-        shift = self.starts - self.begins
-        return rows + (shift if len(shift) == 1 else shift[np.searchsorted(self.begins, rows, "right") - 1])
-
-    def within(self, places: np.ndarray) -> np.ndarray:
-        """Rows of the array that are at some places of the chunk; those in no range are left out."""
-        which = np.searchsorted(self.starts, places, "right") - 1
-        inside = (which >= 0) & (places < self.stops[which])
-        return places[inside] + (self.begins - self.starts)[which[inside]]
-
-
-class Times(NamedTuple):
-    """What an index says of the stamps of successive rows, block by block; none has rows of two zones.
-
-    Attributes
-    ----------
-    starts, stops : ndarray of int64, shape (b,)
-        Places in the chunk; a block may reach beyond what was asked for.
-    least, most : ndarray of int64, shape (b,)
-        Smallest and largest stamp, ns; of holds the largest is that of when they were last seen.
-    falls : ndarray of bool, shape (b,)
-        Whether a stamp in it is smaller than the one before.
-    """
-
-    starts: np.ndarray
-    stops: np.ndarray
-    least: np.ndarray
-    most: np.ndarray
-    falls: np.ndarray
-
-
 class Chunk(Protocol):
     """Rows that live in one place, immutable, numbered upwards.
 
@@ -177,6 +118,29 @@ class Chunk(Protocol):
             for low in range(start, stop, BLOCK):
                 high = min(low + BLOCK, stop)
                 yield Part(self.rows(low, high), np.array([0]), np.array([low]), np.array([high]))
+
+    def changed(
+        self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
+    ) -> Iterator[Picked]:
+        """Of some ranges of rows the first ones, and those at which some bytes are not as in the row before.
+        Others of the ranges may come with them.
+
+        Parameters
+        ----------
+        starts, stops : ndarray of int64
+            As of `parts`.
+        watched : (offset, size, mask)
+            As `fastrec.core.scan.changes` takes them.
+        """
+        for part in self.parts(starts, stops):
+            found = np.empty(int((part.stops - part.starts).sum()), np.int64)
+            width, ranges = part.array.dtype.itemsize, (part.begins, part.ends)
+            count = scan.changes(part.bytes, width, *watched, *ranges, found)
+            rows = np.concatenate([part.begins, found[:count]])
+            if len(part.begins) > 1:
+                rows.sort()
+            span = int(part.starts[0]), int(part.stops[-1])
+            yield Picked(*span, part.places(rows), picked(part.array, rows, None))
 
     def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
         """Copies of the rows at some places, checked.

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from fastrec.expressions.binding import Bound
-from fastrec.records.chunks import ZONE, Chunk, Part, join_rows, picked
+from fastrec.records.chunks import ZONE, Chunk, join_rows, picked
 from fastrec.records.columns import Columns
+from fastrec.records.parts import Part
 from fastrec.records.pruning import Pruning
-from fastrec.records.ranges import bytes_of, divided, each, one_range, stretches
+from fastrec.records.ranges import divided, each, one_range, stretches
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field
 
@@ -116,7 +117,7 @@ class Meeting:
         for part in chunk.parts(starts, stops):
             rows = np.empty(int((part.stops - part.starts).sum()), np.int64)
             count = self._condition.meeting(
-                bytes_of(part),
+                part.bytes,
                 part.array.dtype.itemsize,
                 part.begins,
                 part.ends,

@@ -13,8 +13,8 @@ import numpy as np
 
 from fastrec.core import scan
 from fastrec.records.breaks import Breaks
-from fastrec.records.chunks import BLOCK, Part
-from fastrec.records.ranges import bytes_of
+from fastrec.records.chunks import BLOCK
+from fastrec.records.parts import Part
 from fastrec.records.rows import Rows
 from fastrec.records.windows import elapsed
 
@@ -266,5 +266,5 @@ def _fill(
     fields = part.array.dtype.fields
     offsets = fields["mono_ns"][1], fields[until][1]
     ranges = part.begins, part.ends
-    scan.before(bytes_of(part), part.array.dtype.itemsize, *offsets, *ranges, times, equal, found, seen)
+    scan.before(part.bytes, part.array.dtype.itemsize, *offsets, *ranges, times, equal, found, seen)
     found[:] = part.places(found - 1) + 1  # the last row before is in a range, that behind it perhaps not

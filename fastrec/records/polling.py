@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastrec.records.chunks import ZONE, Times
+from fastrec.records.chunks import ZONE
 from fastrec.records.columns import Column
 from fastrec.records.expanding import passed
+from fastrec.records.parts import Times
 from fastrec.records.ranges import stretches
 from fastrec.records.sums import physical_ends, widths_fit
 from fastrec.records.windows import Windows, gather, overlaps

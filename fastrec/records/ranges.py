@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrec.records.chunks import ZONE, Part
+from fastrec.records.chunks import ZONE
 from fastrec.records.rows import Span
 
-__all__ = ["ZONES", "Stretch", "bytes_of", "divided", "each", "inside", "one_range", "stretches"]
+__all__ = ["ZONES", "Stretch", "divided", "each", "inside", "one_range", "stretches"]
 
 ZONES = 8_192
 """Zones that are looked at in one go."""
@@ -76,8 +76,3 @@ def stretches(truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where stretches of True begin, and where they end."""
     edges = np.flatnonzero(np.diff(truths, prepend=False, append=False))
     return edges[::2], edges[1::2]
-
-
-def bytes_of(part: Part) -> np.ndarray:
-    """The rows as the core takes them."""
-    return np.ascontiguousarray(part.array).view(np.uint8)

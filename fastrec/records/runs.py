@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastrec.core import scan
-from fastrec.records.chunks import ZONE, Chunk, Times
+from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
-from fastrec.records.ranges import bytes_of, divided, one_range, stretches
+from fastrec.records.parts import Times
+from fastrec.records.ranges import divided, one_range, stretches
 from fastrec.records.rows import Span
 from fastrec.records.states import equal
 
@@ -107,16 +108,9 @@ def _surveyed(chunk: Chunk, column: Column, start: int, stop: int, zones: tuple[
 
 def _read(chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray) -> Iterator[Runs]:
     """The runs of some ranges of rows, by the rows themselves; between the ranges it knows nothing."""
-    for part in chunk.parts(starts, stops):
-        found = np.empty(int((part.stops - part.starts).sum()), np.int64)
-        ranges = part.begins, part.ends
-        count = scan.changes(bytes_of(part), part.array.dtype.itemsize, *column.part, *ranges, found)
-        rows = np.concatenate([ranges[0], found[:count]])
-        if len(ranges[0]) > 1:
-            rows.sort()
-        values = column.values(chunk, part.array, rows)
-        stamps = part.array["mono_ns"][rows]
-        yield Runs(int(part.starts[0]), int(part.stops[-1]), part.places(rows), values, stamps)
+    for some in chunk.changed(starts, stops, column.part):
+        values = column.values(chunk, some.array)
+        yield Runs(some.start, some.stop, some.places, values, some.array["mono_ns"])
 
 
 def silences(chunk: Chunk, start: int, stop: int, limit_ns: int, *, holds: bool) -> np.ndarray:
@@ -177,7 +171,7 @@ def _silent(chunk: Chunk, starts: np.ndarray, stops: np.ndarray, limit: int, hol
         places = np.empty(int((last - first).sum()), np.int64)
         until = "until_ns" if holds else "mono_ns"
         columns = (part.array.dtype.fields[name][1] for name in ("mono_ns", until))
-        count = scan.silences(bytes_of(part), part.array.dtype.itemsize, *columns, limit, first, last, places)
+        count = scan.silences(part.bytes, part.array.dtype.itemsize, *columns, limit, first, last, places)
         # Of a range that was divided, each piece begins behind the one before.
         before = np.concatenate([[reached], part.stops[:-1]])
         silent = part.array["mono_ns"][first] - np.concatenate([[seen], part.array[until][last[:-1] - 1]])

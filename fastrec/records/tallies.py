@@ -10,7 +10,7 @@ import numpy as np
 from fastrec.core.scan import Codes
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
-from fastrec.records.ranges import bytes_of, divided, each, one_range, stretches
+from fastrec.records.ranges import divided, each, one_range, stretches
 from fastrec.records.rows import Span
 from fastrec.records.runs import runs
 
@@ -62,7 +62,7 @@ def _read(
     room: tuple[np.ndarray, np.ndarray],
 ) -> Iterator[_Tally]:
     for part in chunk.parts(starts, stops):
-        data, width = bytes_of(part), part.array.dtype.itemsize
+        data, width = part.bytes, part.array.dtype.itemsize
         count = codes.tally(data, width, *column.part, part.begins, part.ends, *room)
         if count >= 0:
             records, rows = (one[:count].copy() for one in room)

@@ -13,7 +13,7 @@ static ssize_t some_pread(int fd, void *to, size_t size, off_t offset);
 #define pread some_pread
 #include "fastrec/fetch.h"
 
-enum { MOST = 40, ROWS = 9, WIDTH = 24, FILE_ROWS = 400, HEAD = 128, BASE = 12345 };
+enum { MOST = 40, ROWS = 9, WIDTH = 24, WATCHED = 23, FILE_ROWS = 400, HEAD = 128, BASE = 12345 };
 
 static unsigned char file[HEAD + FILE_ROWS * WIDTH];
 static size_t file_size;        /* reads end there */
@@ -75,6 +75,20 @@ static uint32_t due_state(const fr_fetch_block *b, uint64_t harmed, uint64_t pla
     return place == harmed ? FR_FETCH_DAMAGED : FR_FETCH_WHOLE;
 }
 
+/* Of a block those rows that are to be kept. */
+static void look_kept(const fr_fetch *f, const fr_fetch_block *b)
+{
+    const unsigned char *rows = file + HEAD + b->row * WIDTH;
+    uint64_t i, kept = 0;
+    for (i = 0; i < b->rows; i++) {
+        if (i && !((rows[i * WIDTH + WATCHED] ^ rows[(i - 1) * WIDTH + WATCHED]) & 1))
+            continue;
+        CHECK(f->pick[b->place + kept] == (int64_t)i);
+        CHECK(!memcmp(f->to + (b->place + kept++) * WIDTH, rows + i * WIDTH, WIDTH));
+    }
+    CHECK(b->kept == kept);
+}
+
 static void look(const fr_fetch *f, uint64_t first, uint64_t stop, uint64_t harmed)
 {
     for (; first < stop; first++) {
@@ -83,7 +97,9 @@ static void look(const fr_fetch *f, uint64_t first, uint64_t stop, uint64_t harm
         CHECK(state == due);
         if (due == FR_FETCH_ERROR)
             CHECK(fr_load_relaxed(&f->error) == EIO);
-        if (due == FR_FETCH_WHOLE || due == FR_FETCH_DAMAGED)
+        if (due == FR_FETCH_WHOLE && f->part.size)
+            look_kept(f, b);
+        else if (!f->part.size && (due == FR_FETCH_WHOLE || due == FR_FETCH_DAMAGED))
             CHECK(!memcmp(f->to + b->place * WIDTH, file + HEAD + b->row * WIDTH, b->rows * WIDTH));
     }
 }
@@ -120,6 +136,12 @@ static uint64_t once(uint64_t *seed)
     bad = chance(seed, 4) ? -1 : (off_t)(HEAD + chance(seed, FILE_ROWS * WIDTH));
     f.fd = 7, f.offset = HEAD, f.width = WIDTH, f.base = BASE;
     f.block = blocks, f.count = count, f.to = malloc(slots * slot * WIDTH);
+    if (chance(seed, 2)) {
+        f.part.offset = WATCHED, f.part.size = 1, f.part.mask = 1;
+        f.pick = malloc(slots * slot * sizeof *f.pick);
+        f.room = ROWS * WIDTH;
+        f.scratch = malloc((FR_FETCH_HELPERS + 1) * f.room);
+    }
     fr_fetch_begin(&f, (uint32_t)chance(seed, FR_FETCH_HELPERS + 1));
     for (i = 0; i < ended; i++) {
         const uint64_t first = cuts[i], stop = cuts[i + 1], ahead = i + slots < batches ? i + slots : batches;
@@ -133,7 +155,7 @@ static uint64_t once(uint64_t *seed)
     }
     fr_fetch_end(&f);
     fr_fetch_end(&f);
-    free(f.to);
+    free(f.to), free(f.pick), free(f.scratch);
     free(blocks);
     return cuts[ended];
 }

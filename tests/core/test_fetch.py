@@ -145,6 +145,57 @@ def test_every_batch_is_that_of_the_file(tmp_path: Path, helpers: int, slots: in
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
+@pytest.mark.parametrize("helpers", HELPERS)
+def test_rows_with_which_bytes_change(tmp_path: Path, helpers: int, slots: int) -> None:
+    """The first row of each block, and all that are not as the one before, whatever it is that is watched."""
+    luck = random.Random(20 * helpers + slots)
+    for _ in range(12):
+        what = task(tmp_path / "file", luck)
+        size = luck.randint(1, what.width)
+        mask = luck.choice([0, 1, 0x81]) if size <= 8 else 0
+        offset = luck.randint(0, what.width - size)
+        with fetching(what, what.memory(slots), helpers, part=(offset, size, mask)) as fetch:
+            assert fetch.kept == 0
+            for low, high in what.batches:
+                assert fetch.take()[1] == -1
+                places, rows = kept(what, low, high, offset, size, mask)
+                found = np.empty(fetch.kept, np.int64), np.empty(fetch.kept * what.width, np.uint8)
+                fetch.gather(*found)
+                assert found[0].tolist() == places and found[1].tobytes() == rows
+                for more in ((0, what.width), (1, 0), (-1, 0)) if places else ():
+                    wrong = np.empty(len(places) + more[0], np.int64), np.empty(len(rows) + more[1], np.uint8)
+                    with pytest.raises(ValueError, match=f"{len(places)} rows of"):
+                        fetch.gather(*wrong)
+
+
+def kept(what: Task, low: int, high: int, offset: int, size: int, mask: int) -> tuple[list[int], bytes]:
+    """Of the blocks of a batch which rows of the file change, and what these are."""
+    places, found = [], b""
+    for number in range(low, high):
+        block, last = what.block(number), None
+        for row in range(what.rows[number]):
+            one = block[row * what.width : (row + 1) * what.width]
+            watched = int.from_bytes(one[offset : offset + size], "little") & (mask or -1)
+            if row == 0 or watched != last:
+                places.append(what.at[number] + row)
+                found += one
+            last = watched
+    return places, found
+
+
+def test_nothing_is_kept_of_what_is_damaged(tmp_path: Path) -> None:
+    what = Task(tmp_path / "file", 8, 0, [0, 10, 20], [2, 2, 3], [0, 1, 3], {1})
+    what.path.write_bytes(random.Random(1).randbytes(800))
+    with fetching(what, what.memory(2), 1, part=(0, 8, 0)) as fetch:
+        assert fetch.take() == (0, -1) and fetch.kept == 2
+        assert fetch.take()[1] == 1
+    with fetching(what, what.memory(2), 1) as fetch:
+        fetch.take()
+        assert fetch.kept == 0
+        fetch.gather(np.empty(0, np.int64), np.empty(0, np.uint8))
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
 def test_what_was_taken_stays_until_the_next(tmp_path: Path, slots: int) -> None:
     """Helpers have read all that there is room for; none of it is where somebody looks."""
     what = task(tmp_path / "file", random.Random(4), batches=9)
@@ -269,6 +320,14 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception]]] = {
     "width below": ({"width": -1}, OverflowError),
     "helpers below": ({"helpers": -1}, OverflowError),
     "offset below": ({"offset": -1}, OverflowError),
+    "nothing to watch": ({"part": (0, 0, 0)}, ValueError),
+    "watched bytes beyond": ({"part": (1, 8, 0)}, ValueError),
+    "watched bytes far away": ({"part": (2**62, 8, 0)}, ValueError),
+    "watched bytes before": ({"part": (-1, 2, 0)}, ValueError),
+    "more bytes than there are": ({"part": (0, 9, 0)}, ValueError),
+    "a mask of too many bytes": ({"part": (0, 9, 1)}, ValueError),
+    "a mask below": ({"part": (0, 8, -1)}, OverflowError),
+    "parts too few": ({"part": (0, 8)}, ValueError),
     "no integer": ({"fd": "3"}, TypeError),
     "no array": ({"at": None}, TypeError),
     "memory of others": ({"memory": bytes(400)}, BufferError),
@@ -452,7 +511,8 @@ LATER = pytest.mark.stress
     ("before", "after"),
     [
         ("&b->state, state, __ATOMIC_RELEASE);", "&b->state, state, __ATOMIC_RELAXED);"),
-        ("fr_fetch_one(f, fr_load_acquire(&f->limit))", "fr_fetch_one(f, f->count)"),
+        ("fr_fetch_one(f, fr_load_acquire(&f->limit), scratch)", "fr_fetch_one(f, f->count, scratch)"),
+        ("scratch += f->room * ", "scratch += 0 * "),
         ("pread(f->fd, to + done,", "pread(f->fd, to,"),
         pytest.param("fr_store_release(&f->limit, limit);", "f->limit = limit;", marks=LATER),
         pytest.param("fr_load_acquire(&f->limit)", "fr_load_relaxed(&f->limit)", marks=LATER),
@@ -460,7 +520,17 @@ LATER = pytest.mark.stress
         pytest.param("state = FR_FETCH_SHORT;", "break;", marks=LATER),
         pytest.param("stop, uint64_t limit)\n{", "stop, uint64_t limit)\n{\n    first = stop;", marks=LATER),
     ],
-    ids=["no order", "too far", "pieces", "plain limit", "its order", "interrupts", "no end", "no waiting"],
+    ids=[
+        "no order",
+        "too far",
+        "one scratch",
+        "pieces",
+        "plain limit",
+        "its order",
+        "interrupts",
+        "no end",
+        "no waiting",
+    ],
 )
 def test_the_test_of_the_threads_can_fail(tmp_path: Path, before: str, after: str) -> None:
     include = seeded(tmp_path, "fetch.h", before, after)

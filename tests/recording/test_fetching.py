@@ -21,7 +21,7 @@ from fastrec.errors import CorruptionError
 from fastrec.recording import fetching, opening
 from fastrec.recording.fetching import fetched
 from fastrec.recording.opening import GoneError
-from fastrec.records.chunks import Part
+from fastrec.records.parts import Part
 
 
 @pytest.fixture(autouse=True)

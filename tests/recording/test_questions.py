@@ -33,7 +33,7 @@ import fastrec as fr
 from fastrec.errors import CorruptionError, SchemaError
 from fastrec.recording import fetching, layout, opening, reader
 from fastrec.records import Chunk, Records, chunks, locating, ranges, resampling, rows, runs
-from fastrec.records.chunks import Part
+from fastrec.records.parts import Part
 
 pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
 

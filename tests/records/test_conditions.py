@@ -18,7 +18,7 @@ from fastrec.errors import CorruptionError
 from fastrec.recording import reader
 from fastrec.recording.zones import summarise
 from fastrec.records import ArrayChunk, Records
-from fastrec.records.chunks import Part
+from fastrec.records.parts import Part
 from fastrec.records.pruning import Pruning
 from fastrec.schema import Flags, Masked, Schema
 from fastrec.schema.gaps import Cause

@@ -1,5 +1,6 @@
 /* fetch.h: blocks of a file into memory, each compared with its checksum, in batches that one thread looks at
- * while others read ahead.
+ * while others read ahead. Of each block all rows, or those alone at which some of their bytes change: these
+ * are looked for by who has read it, while it lies in the caches of that processor.
  *
  * Read, not mapped: the pages of a mapping cost more to get than the bytes to copy, what was copied lies in
  * the caches when it is looked at, and a file that becomes shorter is an error, no signal. */
@@ -9,6 +10,7 @@
 #include "atomic.h"
 #include "crc32c.h"
 #include "os.h"
+#include "scan.h"
 
 #define FR_FETCH_HELPERS 3   /* at most: memory serves no more */
 #define FR_FETCH_SPINS 4096  /* looks at a block that a helper is at; it has it in microseconds */
@@ -18,6 +20,7 @@ typedef struct fr_fetch_block {
     uint64_t row;   /* of the file */
     uint64_t rows;  /* how many */
     uint64_t place; /* row of the memory */
+    uint64_t kept;  /* of its rows, where not all are: the first, and those that are not as the one before */
     uint32_t crc;
     uint32_t state; /* FR_FETCH_...; atomic */
 } fr_fetch_block;
@@ -32,20 +35,36 @@ typedef struct fr_fetch {
     fr_fetch_block *block;
     uint64_t count;
     unsigned char *to;
-    uint64_t next;  /* block to be read; atomic */
-    uint64_t limit; /* blocks below it have room; atomic */
-    uint64_t over;  /* helpers are to end; atomic */
-    uint64_t error; /* an errno of one of the blocks; atomic */
-    uint32_t bell;  /* futex word: one of the above was changed */
+    fr_part part;           /* the bytes that change; of size 0 where all rows are kept */
+    int64_t *pick;          /* else which rows of its block are, from its place on */
+    unsigned char *scratch; /* and `room` bytes of each who reads: there the block itself lies */
+    size_t room;
+    uint64_t readers; /* besides the first; atomic */
+    uint64_t next;    /* block to be read; atomic */
+    uint64_t limit;   /* blocks below it have room; atomic */
+    uint64_t over;    /* helpers are to end; atomic */
+    uint64_t error;   /* an errno of one of the blocks; atomic */
+    uint32_t bell;    /* futex word: one of the above was changed */
     uint32_t helpers;
     pid_t owner; /* of the helpers */
     fr_thread helper[FR_FETCH_HELPERS];
 } fr_fetch;
 
-/* Read and prove one block. */
-static inline void fr_fetch_read(fr_fetch *f, fr_fetch_block *b)
+/* Keep of a block what changes. */
+static inline void fr_fetch_pick(fr_fetch *f, fr_fetch_block *b, const unsigned char *rows)
 {
-    unsigned char *to = f->to + b->place * f->width;
+    int64_t *pick = f->pick + b->place;
+    uint64_t i;
+    pick[0] = 0;
+    b->kept = 1 + fr_changes(rows, f->width, f->part, 0, b->rows, pick + 1);
+    for (i = 0; i < b->kept; i++)
+        memcpy(f->to + (b->place + i) * f->width, rows + (uint64_t)pick[i] * f->width, f->width);
+}
+
+/* Read and prove one block. */
+static inline void fr_fetch_read(fr_fetch *f, fr_fetch_block *b, unsigned char *scratch)
+{
+    unsigned char *to = f->part.size ? scratch : f->to + b->place * f->width;
     const uint64_t size = b->rows * f->width;
     uint64_t done = 0;
     uint32_t state = FR_FETCH_DUE;
@@ -63,30 +82,35 @@ static inline void fr_fetch_read(fr_fetch *f, fr_fetch_block *b)
     if (state == FR_FETCH_DUE)
         state = fr_crc32c(fr_crc32c(f->base, &b->row, sizeof b->row), to, size) == b->crc ? FR_FETCH_WHOLE
                                                                                           : FR_FETCH_DAMAGED;
+    if (state == FR_FETCH_WHOLE && f->part.size && b->rows)
+        fr_fetch_pick(f, b, to);
     __atomic_store_n(&b->state, state, __ATOMIC_RELEASE);
 }
 
 /* Take the next block, if it is below `limit`, and read it. */
-static inline int fr_fetch_one(fr_fetch *f, uint64_t limit)
+static inline int fr_fetch_one(fr_fetch *f, uint64_t limit, unsigned char *scratch)
 {
     uint64_t next = fr_load_relaxed(&f->next);
     do
         if (next >= limit)
             return 0;
     while (!__atomic_compare_exchange_n(&f->next, &next, next + 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    fr_fetch_read(f, &f->block[next]);
+    fr_fetch_read(f, &f->block[next], scratch);
     return 1;
 }
 
 static inline void fr_fetch_help(void *arg)
 {
     fr_fetch *f = (fr_fetch *)arg;
+    unsigned char *scratch = f->scratch;
+    if (scratch)
+        scratch += f->room * __atomic_add_fetch(&f->readers, 1, __ATOMIC_RELAXED);
     for (;;) {
         uint32_t rung = fr_word(&f->bell);
         if (fr_load_acquire(&f->over) || fr_load_relaxed(&f->next) >= f->count)
             return;
         /* What the memory held before is no longer looked at: `limit` was raised behind that. */
-        if (!fr_fetch_one(f, fr_load_acquire(&f->limit)))
+        if (!fr_fetch_one(f, fr_load_acquire(&f->limit), scratch))
             fr_wait(&f->bell, rung, FR_NEVER);
     }
 }
@@ -117,7 +141,7 @@ static inline void fr_fetch_upto(fr_fetch *f, uint64_t first, uint64_t stop, uin
     fr_store_release(&f->limit, limit);
     if (f->helpers)
         fr_wake(&f->bell);
-    while (fr_fetch_one(f, stop))
+    while (fr_fetch_one(f, stop, f->scratch))
         ;
     for (spins = 0; first < stop; first++)
         for (; __atomic_load_n(&f->block[first].state, __ATOMIC_ACQUIRE) == FR_FETCH_DUE; spins++)
