@@ -55,7 +55,7 @@ def zone_of(const unsigned char[::1] records not None, size_t stride, zone_field
     zone.field = <fr_zone_field *> <char *> fields
     zone.row = <uint64_t *> <char *> row
     for i in range(k):
-        if zone.field[i].offset + zone.field[i].size > stride:
+        if zone.field[i].size > stride or zone.field[i].offset > stride - zone.field[i].size:
             raise ValueError(f"field {i} lies outside of {stride} bytes")
     if stride < 8 or max(weight_at, until_at) > stride - 8:
         raise ValueError(f"{stride} bytes have no room for stamps and polls")

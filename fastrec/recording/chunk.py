@@ -26,7 +26,7 @@ __all__ = ["EvolvedChunk", "SegmentChunk"]
 _FOREVER = 2**63
 
 _WIDE = 1_024
-"""Bytes of a record of which a block is more than the caches next to a processor hold."""
+"""Bytes of a record, at most, of which who reads a block has it in the caches next to his processor."""
 
 
 class SegmentChunk(Chunk):
@@ -136,15 +136,15 @@ class SegmentChunk(Chunk):
                 yield part.moved(-self.start)
 
     def changed(
-        self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
+        self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int], *, few: bool
     ) -> Iterator[Picked]:
         rows = starts + self.start, stops + self.start
         zones = not ((rows[0] | rows[1]) % layout.BLOCK_ROWS).any()  # so their blocks are wholly theirs
-        if not zones or not len(starts) or self.segment.stock.dtype.itemsize > _WIDE:
-            yield from super().changed(starts, stops, watched)
-        else:
+        if few and zones and len(starts) and self.segment.stock.dtype.itemsize <= _WIDE:
             for some in changed(self.segment, *rows, watched):
                 yield some.moved(-self.start)
+        else:
+            yield from super().changed(starts, stops, watched, few=few)
 
     def times(self, start: int, stop: int) -> Times:
         low, high = start + self.start, stop + self.start
@@ -176,6 +176,10 @@ class SegmentChunk(Chunk):
     def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
         first = -(-self.start // layout.BLOCK_ROWS)
         return self.segment.zones(first + low, first + high, columns)
+
+    def silences(self, low: int, high: int) -> np.ndarray:
+        first = -(-self.start // layout.BLOCK_ROWS)
+        return self.segment.silences(first + low, first + high)
 
 
 class EvolvedChunk(Chunk):

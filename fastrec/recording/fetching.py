@@ -38,10 +38,10 @@ _MOST_HELPERS = 3
 _spare: list[np.ndarray] = []
 """Memory that was used: to get it anew takes as long as to fill it."""
 
-_KEPT = 7 * _BATCH
+_KEPT = (_AHEAD * _BATCH * 5) // 4
 """Bytes of it that are kept, at most."""
 
-_PICKED = 4
+_FEW = 2
 """Times as many rows are looked at in one go where few of them are kept."""
 
 
@@ -75,7 +75,7 @@ class _Plan(NamedTuple):
         return np.append(self.at, self.at[-1] + self.rows[-1])[self.cuts]
 
 
-def _plan(segment: Segment, starts: np.ndarray, stops: np.ndarray, times: int = 1) -> _Plan:
+def _plan(segment: Segment, starts: np.ndarray, stops: np.ndarray, factor: int = 1) -> _Plan:
     """Batches of up to `BLOCK` rows, or so many times as many."""
     near = segment.near(starts, stops)
     low, high = near.of(starts, stops)
@@ -85,7 +85,7 @@ def _plan(segment: Segment, starts: np.ndarray, stops: np.ndarray, times: int = 
     blocks = blocks[near.index["rows"][blocks] > 0]
     rows = near.index["rows"][blocks].astype(np.int64)
     at = np.cumsum(rows) - rows
-    batch = at // (times * max(1, min(BLOCK, _BATCH // segment.stock.dtype.itemsize)))
+    batch = at // (factor * max(1, min(BLOCK, _BATCH // segment.stock.dtype.itemsize)))
     cuts = np.concatenate([[0], np.flatnonzero(np.diff(batch)) + 1, [len(blocks)]])
     return _Plan(near, low, blocks, rows, at, cuts)
 
@@ -173,7 +173,7 @@ def changed(
     Picked
         The first rows of blocks, and those that are not as the one before.
     """
-    plan = _plan(segment, starts, stops, _PICKED)
+    plan = _plan(segment, starts, stops, _FEW)
     with _reading(segment, plan, watched) as (fetch, _):
         for end in plan.cuts[1:].tolist():
             _taken(fetch, segment, plan)

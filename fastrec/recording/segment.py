@@ -383,3 +383,12 @@ class Segment(SegmentFiles):
             at = (first + zone) * block
             zones[zone] = summarise(self.rows(at, at + block), fields)[0]
         return zones
+
+    def silences(self, first: int, last: int) -> np.ndarray:
+        """The silences that zone rows ``first ... last - 1`` tell, us; 0: one is absent, or tells none."""
+        try:
+            zones, whole = self.stored_zones(first, last, ())
+        except OSError:
+            return np.zeros(last - first, np.uint32)
+        # A record is at least one poll: a zone that has fewer than records was made up.
+        return zones["silence_us"] * (whole & (zones["polls"] >= layout.BLOCK_ROWS))

@@ -120,7 +120,7 @@ class Chunk(Protocol):
                 yield Part(self.rows(low, high), np.array([0]), np.array([low]), np.array([high]))
 
     def changed(
-        self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
+        self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int], *, few: bool
     ) -> Iterator[Picked]:
         """Of some ranges of rows the first ones, and those at which some bytes are not as in the row before.
         Others of the ranges may come with them.
@@ -131,6 +131,8 @@ class Chunk(Protocol):
             As of `parts`.
         watched : (offset, size, mask)
             As `fastrec.core.scan.changes` takes them.
+        few : bool
+            Whether there should be few such rows.
         """
         for part in self.parts(starts, stops):
             found = np.empty(int((part.stops - part.starts).sum()), np.int64)
@@ -169,7 +171,13 @@ class Chunk(Protocol):
 
     def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
         """The zones that begin at ``zone_starts[low:high]``, of some of the numeric fields of the schema:
-        ndarray of zone_dtype(len(columns)), whose ``crc`` means nothing. Of no field: what they say of times.
+        ndarray of zone_dtype(len(columns)), whose ``crc`` means nothing.
+        """
+        raise IndexError(f"zones {low} to {high} of a chunk that has none")
+
+    def silences(self, low: int, high: int) -> np.ndarray:
+        """The longest time between two records of each of these zones, us, of uint32, as a zone tells it: 0
+        where that is not known without reading them.
         """
         raise IndexError(f"zones {low} to {high} of a chunk that has none")
 

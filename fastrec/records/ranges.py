@@ -10,7 +10,7 @@ import numpy as np
 from fastrec.records.chunks import ZONE
 from fastrec.records.rows import Span
 
-__all__ = ["ZONES", "Stretch", "divided", "each", "inside", "one_range", "stretches"]
+__all__ = ["ZONES", "Stretch", "divided", "each", "inside", "mostly", "one_range", "stretches"]
 
 ZONES = 8_192
 """Zones that are looked at in one go."""
@@ -70,6 +70,11 @@ def each(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
     """All places of some ranges, one range behind the other: ndarray of int64."""
     counts = stops - starts
     return np.repeat(stops - np.cumsum(counts), counts) + np.arange(counts.sum())
+
+
+def mostly(truths: np.ndarray) -> bool:
+    """Whether three of four are True: of zones that have one state each, so that runs in others are long."""
+    return 4 * np.count_nonzero(truths) > 3 * len(truths)
 
 
 def stretches(truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

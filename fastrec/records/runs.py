@@ -16,7 +16,7 @@ from fastrec.core import scan
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
 from fastrec.records.parts import Times
-from fastrec.records.ranges import divided, one_range, stretches
+from fastrec.records.ranges import divided, mostly, one_range, stretches
 from fastrec.records.rows import Span
 from fastrec.records.states import equal
 
@@ -94,7 +94,7 @@ def _surveyed(chunk: Chunk, column: Column, start: int, stop: int, zones: tuple[
     stamps = np.full(len(places), _UNSEEN)
     first, last = stretches(~steady)
     begin, done = start, 0
-    for found in _read(chunk, column, starts[first], starts[last - 1] + ZONE):
+    for found in _read(chunk, column, starts[first], starts[last - 1] + ZONE, few=mostly(steady)):
         until = int(np.searchsorted(places, found.stop))
         merged = np.concatenate([places[done:until], found.places])
         order = np.argsort(merged, kind="stable")
@@ -106,9 +106,11 @@ def _surveyed(chunk: Chunk, column: Column, start: int, stop: int, zones: tuple[
         yield Runs(begin, stop, places[done:], values[done:], stamps[done:])
 
 
-def _read(chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray) -> Iterator[Runs]:
+def _read(
+    chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray, *, few: bool = False
+) -> Iterator[Runs]:
     """The runs of some ranges of rows, by the rows themselves; between the ranges it knows nothing."""
-    for some in chunk.changed(starts, stops, column.part):
+    for some in chunk.changed(starts, stops, column.part, few=few):
         values = column.values(chunk, some.array)
         yield Runs(some.start, some.stop, some.places, values, some.array["mono_ns"])
 
@@ -136,13 +138,13 @@ def silences(chunk: Chunk, start: int, stop: int, limit_ns: int, *, holds: bool)
         return _silent(chunk, *one_range(start, stop), limit, holds)
     length = times.most - times.least
     # Of holds the index does not say whether each begins behind the one before.
-    falls = times.falls | holds
-    doubtful = falls | (length > limit) | (length < 0)
+    unsure = times.falls | holds
+    doubtful = unsure | (length > limit) | (length < 0)
     quiet = _quiet(chunk, times, doubtful, limit)
-    falls, doubtful = falls & ~quiet, doubtful & ~quiet
-    # Where stamps fall it does not say which row has the smallest.
-    doubtful[1:] |= falls[:-1]
-    doubtful[:-1] |= falls[1:]
+    unsure, doubtful = unsure & ~quiet, doubtful & ~quiet
+    # Then it does not say which row has the smallest, or the largest.
+    doubtful[1:] |= unsure[:-1]
+    doubtful[:-1] |= unsure[1:]
     apart = times.least[1:] - times.most[:-1] > limit
     between = times.starts[1:][apart & ~(doubtful[1:] & doubtful[:-1])]
     first, last = stretches(doubtful)
@@ -158,7 +160,7 @@ def _quiet(chunk: Chunk, times: Times, doubtful: np.ndarray, limit: int) -> np.n
     asked = np.flatnonzero(doubtful & (at >= 0) & (at < len(zones)))
     if len(asked):
         low, high = int(at[asked[0]]), int(at[asked[-1]]) + 1
-        silence = chunk.zones(low, high, ())["silence_us"][at[asked] - low].astype(np.int64)
+        silence = chunk.silences(low, high)[at[asked] - low].astype(np.int64)
         quiet[asked] = (silence > 0) & (silence < _UNTOLD) & (silence <= limit // 1000)
     return quiet
 

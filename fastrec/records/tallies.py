@@ -10,7 +10,7 @@ import numpy as np
 from fastrec.core.scan import Codes
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
-from fastrec.records.ranges import divided, each, one_range, stretches
+from fastrec.records.ranges import divided, each, mostly, one_range, stretches
 from fastrec.records.rows import Span
 from fastrec.records.runs import runs
 
@@ -46,11 +46,22 @@ def tallies(span: Span, column: Column) -> Iterator[tuple[np.ndarray, np.ndarray
             found = [_Tally(places, values[steady], np.full(len(places), ZONE))]
         else:
             ranges, found = one_range(start, stop), []
-        found += _read(span.chunk, column, *ranges, codes, room)
+        if zones and mostly(steady):
+            found += _lengths(span.chunk, column, *ranges)
+        else:
+            found += _read(span.chunk, column, *ranges, codes, room)
         order = np.argsort(np.concatenate([one.places for one in found]), kind="stable")
         # Only now that they stand in order: of the words of one state the first stands for all.
         states = column.states(np.concatenate([one.values for one in found])[order])
         yield states, np.concatenate([one.records for one in found])[order]
+
+
+def _lengths(chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray) -> Iterator[_Tally]:
+    """By the lengths of runs."""
+    for some in chunk.changed(starts, stops, column.part, few=True):
+        ends = stops[np.searchsorted(starts, some.places, "right") - 1]
+        records = np.minimum(np.append(some.places[1:], some.stop), ends) - some.places
+        yield _Tally(some.places, column.values(chunk, some.array), records)
 
 
 def _read(
@@ -61,6 +72,7 @@ def _read(
     codes: Codes,
     room: tuple[np.ndarray, np.ndarray],
 ) -> Iterator[_Tally]:
+    """By looking at each row."""
     for part in chunk.parts(starts, stops):
         data, width = part.bytes, part.array.dtype.itemsize
         count = codes.tally(data, width, *column.part, part.begins, part.ends, *room)

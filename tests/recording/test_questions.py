@@ -9,7 +9,7 @@ import math
 import random
 import struct
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,8 @@ from recording.writer import Folder, Segment
 import fastrec as fr
 from fastrec.errors import CorruptionError, SchemaError
 from fastrec.recording import fetching, layout, opening, reader
-from fastrec.records import Chunk, Records, chunks, locating, ranges, resampling, rows, runs
+from fastrec.records import Chunk, Records, chunks, locating, ranges, resampling, rows, runs, tallies
+from fastrec.records.columns import Texts
 from fastrec.records.parts import Part
 
 pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
@@ -85,6 +86,9 @@ def little(monkeypatch: pytest.MonkeyPatch, chance: random.Random) -> None:
     block = chance.choice([700, 1_024, 1_500, 65_536])
     for module in (fetching, chunks, rows):
         monkeypatch.setattr(module, "BLOCK", block)
+    few = chance.choice([False, True])
+    for module in (runs, tallies):
+        monkeypatch.setattr(module, "mostly", lambda _: few)
 
 
 @pytest.mark.parametrize(("seed", "store"), RECORDINGS)
@@ -230,6 +234,40 @@ def test_every_kind_of_field(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize(("seed", "store"), RECORDINGS[::2])
+def test_few_rows_stand_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, store: str
+) -> None:
+    """Of zones, and of ranges that are none: those at which bytes change, and the lengths between them."""
+    made = steady.made(tmp_path / "r", seed, store)
+    records = reader.open(made.root)["one"]
+    chance = random.Random(f"few {seed} {store}")
+    for span, _ in product(records.spans, range(12)):
+        little(monkeypatch, chance)
+        chunk, column = span.chunk, records._columns.column(chance.choice(NAMES), Texts())
+        zones = chunk.zone_starts
+        truths = np.array([chance.random() < 0.6 for _ in zones], bool)
+        begins, ends = ranges.stretches(truths)
+        starts, stops = zones.start + begins * steady.ZONE, zones.start + ends * steady.ZONE
+        if chance.random() < 0.3:
+            stops = stops - 1
+        inside = ranges.each(starts, stops).tolist()
+        whole = chunk.rows(0, len(chunk))
+        found = list(chunk.changed(starts, stops, column.part, few=True))
+        assert all(one.stop <= other.start for one, other in pairwise(found))
+        for one in found:
+            assert {one.start} <= set(one.places.tolist()) <= set(inside) & set(range(one.start, one.stop))
+            assert one.array.tobytes() == chunks.as_bytes(whole)[one.places].tobytes()
+        told: list[tuple[int, object]] = []
+        for some in tallies._lengths(chunk, column, starts, stops):
+            columns = some.places, column.states(some.values), some.records
+            for place, state, count in zip(*(one.tolist() for one in columns), strict=True):
+                told += [(place + row, state) for row in range(count)]
+        assert [place for place, _ in told] == inside
+        states = column.states(column.values(chunk, whole)).tolist()
+        assert all(same(state, states[place]) for place, state in told)
+
+
 @pytest.mark.parametrize("little_at_once", [False, True])
 def test_silences_are_found_by_the_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, little_at_once: bool
@@ -325,6 +363,41 @@ def test_silences_are_found_by_zones(
         # Those beside them, too; and what is no whole zone.
         needed = {zone + by for zone in [*wrong, jump // 1_024, 12] for by in (-1, 0, 1)}
         assert {row // 1_024 for begin, end in read for row in range(begin + jump, end + jump)} <= needed
+
+
+@pytest.mark.parametrize("store", ["every", "changes"])
+@pytest.mark.parametrize("zones", ["there", "absent", "damaged", "forged"])
+def test_for_silences_no_zone_is_made(tmp_path: Path, store: str, zones: str) -> None:
+    """Nor believed that has fewer polls than records. So rows beside those that are asked may be damaged."""
+    folder, holds = Folder(tmp_path / "r"), store == "changes"
+    folder.session()
+    segment = (samples.held_channel(folder) if holds else samples.status_channel(folder)).segment()
+    times = [20_000_000 * row for row in range(3 * 1_024)]
+    rows = [
+        struct.pack("<qqQqf4x", time, time, int(zones != "forged"), 0, 0)
+        if holds
+        else samples.status(row, stamp=time)
+        for row, time in enumerate(times)
+    ]
+    for row in range(0, len(rows), 512):
+        segment.commit(row, rows[row : row + 512])
+    path = segment.path("zones")
+    if zones == "absent":
+        path.unlink()
+    elif zones == "damaged":
+        two = 2 * (16 + 32 * len(segment.channel.numeric))
+        path.write_bytes(path.read_bytes()[:-two] + bytes(two))
+    records = segment.path("records")
+    data = bytearray(records.read_bytes())
+    data[(1_600 - 3 * 1_024) * len(rows[0])] ^= 1
+    records.write_bytes(data)
+    (one,) = reader.open(tmp_path / "r")._channel("held" if holds else "status").read().chunks
+    assert runs.silences(one, 0, 1_500, 10_000_000, holds=holds).tolist() == list(range(1, 1_500))
+    if zones == "there" or (zones == "forged" and not holds):
+        assert runs.silences(one, 0, 3_000, 20_000_000, holds=holds).tolist() == []
+    else:
+        with pytest.raises(CorruptionError, match="records 1536 to 2047"):
+            runs.silences(one, 0, 3_000, 20_000_000, holds=holds)
 
 
 @pytest.mark.parametrize("block", [1, 2, 65_536])

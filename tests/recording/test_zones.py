@@ -231,6 +231,8 @@ def test_what_lies_outside_of_a_record_is_refused() -> None:
     for fields, columns in [
         ([(9, "u", 8, False, 0, 0)], ()),
         ([(15, "u", 2, False, 0, 0)], ()),
+        ([(2**32 - 4, "u", 4, False, 0, 0)], ()),
+        ([(0, "u", 8, False, 0, 0), (2**32 - 1, "u", 9, False, 1, 64)], ()),
         ([], (9,)),
         ([], (0, 9)),
         ([], (0, 2**64 - 1)),

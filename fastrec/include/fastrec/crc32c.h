@@ -25,10 +25,10 @@ static inline uint32_t fr_crc32c_portable(uint32_t crc, const unsigned char *p, 
 
 #if defined(__x86_64__)
 #include <wmmintrin.h>
-#define FR_CRC32C_TARGET __attribute__((target("sse4.2,pclmul")))
+#define FR_CRC32C_TARGET __attribute__((target("sse4.2")))
 #define FR_CRC32C_WORD(crc, word) __builtin_ia32_crc32di(crc, word)
 #define FR_CRC32C_BYTE(crc, byte) __builtin_ia32_crc32qi((uint32_t)(crc), byte)
-#define FR_CRC32C_HAS_NATIVE() (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul"))
+#define FR_CRC32C_HAS_NATIVE() __builtin_cpu_supports("sse4.2")
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
 #include <arm_acle.h>
 #define FR_CRC32C_TARGET
@@ -44,16 +44,25 @@ static inline uint32_t fr_crc32c_portable(uint32_t crc, const unsigned char *p, 
 FR_CRC32C_TARGET static inline uint32_t fr_crc32c_shift(uint32_t crc, uint32_t factor)
 {
     uint64_t product = 0;
-#if defined(__x86_64__)
-    __m128i both = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)crc), _mm_cvtsi32_si128((int)factor), 0);
-    product = (uint64_t)_mm_cvtsi128_si64(both);
-#else
     int i;
     for (i = 0; i < 32; i++)
         product ^= (0 - (uint64_t)(crc >> i & 1)) & ((uint64_t)factor << i);
-#endif
     return (uint32_t)FR_CRC32C_WORD(0, product);
 }
+
+#if defined(__x86_64__)
+/* The same, where there is an instruction for the product. */
+__attribute__((target("sse4.2,pclmul"))) static inline uint32_t fr_crc32c_shift_at_once(uint32_t crc,
+                                                                                        uint32_t factor)
+{
+    __m128i product = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)crc), _mm_cvtsi32_si128((int)factor), 0);
+    return (uint32_t)FR_CRC32C_WORD(0, (uint64_t)_mm_cvtsi128_si64(product));
+}
+#define FR_CRC32C_HAS_PRODUCT() __builtin_cpu_supports("pclmul")
+#else
+#define fr_crc32c_shift_at_once fr_crc32c_shift
+#define FR_CRC32C_HAS_PRODUCT() 0
+#endif
 
 /* The instruction can begin each cycle, but has its answer after three: so three runs at once, then put
  * together. The factors are x^(8 * 1024 - 33) and x^(16 * 1024 - 33) modulo the polynomial, reflected. */
@@ -71,8 +80,12 @@ FR_CRC32C_TARGET static inline uint32_t fr_crc32c_native(uint32_t crc, const uns
             second = FR_CRC32C_WORD(second, v);
             third = FR_CRC32C_WORD(third, u);
         }
-        c = fr_crc32c_shift((uint32_t)c, 0xA51B6135) ^ fr_crc32c_shift((uint32_t)second, 0x170076FA)
-            ^ (uint32_t)third;
+        if (FR_CRC32C_HAS_PRODUCT())
+            c = fr_crc32c_shift_at_once((uint32_t)c, 0xA51B6135)
+                ^ fr_crc32c_shift_at_once((uint32_t)second, 0x170076FA);
+        else
+            c = fr_crc32c_shift((uint32_t)c, 0xA51B6135) ^ fr_crc32c_shift((uint32_t)second, 0x170076FA);
+        c ^= (uint32_t)third;
     }
     for (; n >= 8; n -= 8, p += 8) {
         memcpy(&w, p, 8);

@@ -51,6 +51,7 @@ static inline void fr_zone_clear(fr_zone *z)
     uint32_t k = z->fields, i;
     memset(z->row, 0, FR_ZONE_SIZE(k));
     z->timed = z->silence = 0;
+    z->seen = 0;
     z->falls = 0;
     for (i = 0; i < k; i++) {
         uint8_t kind = z->field[i].kind;
