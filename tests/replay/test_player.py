@@ -77,7 +77,8 @@ def test_it_takes_as_long_as_it_took(five_seconds: Path, speed: float, part: str
     times = np.concatenate([records["mono_ns"] for records in run.values()])
     intended = round(int(np.ptp(times)) / speed)
     errors = []
-    while len(errors) < 3:  # other programs may take the machine for a while; the bound stays
+    tries = 3 if intended > 10**9 else 20
+    while len(errors) < tries:  # other programs may take the machine for a while; the bound stays
         began = time.monotonic_ns()
         report = fr.Player(run, speed=speed).run(nothing)
         took = time.monotonic_ns() - began
