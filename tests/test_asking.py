@@ -30,7 +30,7 @@ from common import (
     same,
     sample,
 )
-from moments import Known, check_expanded, check_matched, check_rates, check_resampled, expanded
+from moments import Known, check_expanded, check_matched, check_rates, check_resampled, expanded, plain
 from waiting import until
 
 import fastrec as fr
@@ -199,10 +199,6 @@ def test_states(asked: Asked, max_gap: str | int | None) -> None:
             for a, b in zip(changes, naive_transitions(rows), strict=True)
         )
         check_counts(records.counts(name), rows)
-
-
-def plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def test_numbers(asked: Asked) -> None:

@@ -22,6 +22,6 @@ cdef extern from "fastrec/zone.h" nogil:
                      size_t weight_at) noexcept
     void fr_zone_add_times(fr_zone *z, const unsigned char *records, size_t count, size_t stride,
                            size_t until_at) noexcept
-    uint32_t fr_zone_silence(const fr_zone *z) noexcept
+    void fr_zone_tell_silence(fr_zone *z) noexcept
 
 cdef bytearray as_fields(zone_fields)

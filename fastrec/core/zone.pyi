@@ -7,7 +7,7 @@ def zone_of(
     stride: int,
     zone_fields: Collection[tuple[int, str, int, bool, int, int]],
     weight_at: int = 0,
-    until_at: int = 0,
+    until_at: int | None = None,
 ) -> bytes: ...
 def read_zones(
     fd: int, offset: int, k: int, columns: Buffer, base: int, first: int, out: Buffer, whole: Buffer

@@ -3,7 +3,7 @@
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memcpy, memset, strerror
+from libc.string cimport memcmp, memset, strerror
 from posix.types cimport off_t
 
 from fastrec.core.crc32c cimport fr_crc32c_rows
@@ -40,16 +40,15 @@ cdef bytearray as_fields(zone_fields):
 
 
 def zone_of(const unsigned char[::1] records not None, size_t stride, zone_fields, size_t weight_at=0,
-            size_t until_at=0):
+            until_at=None):
     """The zone of some records, as the bytes of its row with a crc of 0 (FORMAT.md, zones).
 
-    `weight_at` and `until_at` are where they say how often, and until when, they were seen. ValueError if any
-    of this lies outside of a record.
+    `weight_at` and `until_at` are where they say how often, and until when, they were seen; None: their times
+    are not looked at. ValueError if any of this lies outside of a record.
     """
     cdef size_t k = len(zone_fields)
     cdef fr_zone zone
-    cdef uint32_t silence
-    cdef size_t i
+    cdef size_t i, end_at = until_at or 0
     cdef bytearray fields = as_fields(zone_fields), row = bytearray(FR_ZONE_SIZE(k))
     zone.fields = k
     zone.field = <fr_zone_field *> <char *> fields
@@ -57,14 +56,14 @@ def zone_of(const unsigned char[::1] records not None, size_t stride, zone_field
     for i in range(k):
         if zone.field[i].size > stride or zone.field[i].offset > stride - zone.field[i].size:
             raise ValueError(f"field {i} lies outside of {stride} bytes")
-    if stride < 8 or max(weight_at, until_at) > stride - 8:
+    if stride < 8 or max(weight_at, end_at) > stride - 8:
         raise ValueError(f"{stride} bytes have no room for stamps and polls")
     fr_zone_clear(&zone)
     if records.shape[0]:
         fr_zone_add(&zone, &records[0], records.shape[0] // stride, stride, weight_at)
-        fr_zone_add_times(&zone, &records[0], records.shape[0] // stride, stride, until_at)
-    silence = fr_zone_silence(&zone)
-    memcpy(zone.row + 1 + 4 * k, &silence, 4)
+        if until_at is not None:
+            fr_zone_add_times(&zone, &records[0], records.shape[0] // stride, stride, end_at)
+    fr_zone_tell_silence(&zone)
     return bytes(row)
 
 

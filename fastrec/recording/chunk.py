@@ -170,16 +170,19 @@ class SegmentChunk(Chunk):
     @property
     def zone_starts(self) -> range:
         block = layout.BLOCK_ROWS
-        first, last = -(-self.start // block), self.stop // block
-        return range(first * block - self.start, last * block - self.start, block)
+        first, last = self._first_zone * block, self.stop // block * block
+        return range(first - self.start, last - self.start, block)
+
+    @property
+    def _first_zone(self) -> int:
+        """Of the segment's zones the first that lies wholly in the chunk."""
+        return -(-self.start // layout.BLOCK_ROWS)
 
     def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
-        first = -(-self.start // layout.BLOCK_ROWS)
-        return self.segment.zones(first + low, first + high, columns)
+        return self.segment.zones(self._first_zone + low, self._first_zone + high, columns)
 
     def silences(self, low: int, high: int) -> np.ndarray:
-        first = -(-self.start // layout.BLOCK_ROWS)
-        return self.segment.silences(first + low, first + high)
+        return self.segment.silences(self._first_zone + low, self._first_zone + high)
 
 
 class EvolvedChunk(Chunk):

@@ -177,7 +177,8 @@ def changed(
     with _reading(segment, plan, watched) as (fetch, _):
         for end in plan.cuts[1:].tolist():
             _taken(fetch, segment, plan)
-            places, array = np.empty(fetch.kept, np.int64), np.empty(fetch.kept, segment.stock.dtype)
+            kept = fetch.kept
+            places, array = np.empty(kept, np.int64), np.empty(kept, segment.stock.dtype)
             fetch.gather(places, array.view(np.uint8))
             last = plan.blocks[end - 1]
             stop = plan.near.at[last] + plan.near.index["rows"][last]

@@ -373,11 +373,7 @@ class Segment(SegmentFiles):
 
     def zones(self, first: int, last: int, columns: Sequence[int]) -> np.ndarray:
         """Zone rows ``first ... last - 1`` of some numeric fields; what the file lacks is made anew."""
-        try:
-            zones, whole = self.stored_zones(first, last, columns)
-        except OSError:  # also what cannot be read, or is a link: none of it is needed
-            zones = np.zeros(last - first, layout.zone_dtype(len(columns)))
-            whole = np.zeros(last - first, bool)
+        zones, whole = self._told_zones(first, last, columns)
         fields, block = [self.stock.schema.numeric[one] for one in columns], layout.BLOCK_ROWS
         for zone in np.flatnonzero(~whole).tolist():
             at = (first + zone) * block
@@ -386,9 +382,13 @@ class Segment(SegmentFiles):
 
     def silences(self, first: int, last: int) -> np.ndarray:
         """The silences that zone rows ``first ... last - 1`` tell, us; 0: one is absent, or tells none."""
-        try:
-            zones, whole = self.stored_zones(first, last, ())
-        except OSError:
-            return np.zeros(last - first, np.uint32)
+        zones, whole = self._told_zones(first, last, ())
         # A record is at least one poll: a zone that has fewer than records was made up.
         return zones["silence_us"] * (whole & (zones["polls"] >= layout.BLOCK_ROWS))
+
+    def _told_zones(self, first: int, last: int, columns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """As of `stored_zones`; none is there of what cannot be read, or is a link: none of it is needed."""
+        try:
+            return self.stored_zones(first, last, columns)
+        except OSError:
+            return np.zeros(last - first, layout.zone_dtype(len(columns))), np.zeros(last - first, bool)

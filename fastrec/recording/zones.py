@@ -38,7 +38,7 @@ def summarise(rows: np.ndarray, numeric: Sequence[Field]) -> np.ndarray:
     # A payload's own members of these names are called polls_ and until_ns_ in records.
     holds = "polls" in rows.dtype.fields
     fields = zone_fields(numeric, payload_offset("changes" if holds else "every"))
-    columns = [rows.dtype.fields[name][1] for name in ("polls", "until_ns")] if holds else []
+    columns = [rows.dtype.fields[name][1] for name in ("polls", "until_ns")] if holds else [0, 0]
     data, size = np.ascontiguousarray(rows).view(np.uint8), rows.dtype.itemsize
     zone = BLOCK_ROWS * size
     zones = [

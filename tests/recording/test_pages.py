@@ -24,20 +24,23 @@ RUNS = 4
 """States, in runs of equal length: three changes, each in a block of its own."""
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recorded(path: Path, stamps: np.ndarray) -> Path:
     rows = np.zeros(_ROWS, _STATUS)
     rows["mode"] = np.minimum((np.arange(_ROWS) + 500) * RUNS // _ROWS, RUNS - 1)
     rows["bytes"] = np.arange(_ROWS)
     rows["hr"][300_000] = -5
-    path = tmp_path_factory.mktemp("pages") / "r"
     with fr.Recorder(path, segment_bytes=8 << 20) as rec:
         channel = rec.add("c", schema=fr.Schema.from_dtype(_STATUS, name="S"), capacity=1 << 17)
         for start in range(0, _ROWS, 1 << 16):
-            some = rows[start : start + (1 << 16)]
-            channel.extend(some, np.arange(start, start + len(some)) * 1000)
+            some = slice(start, start + (1 << 16))
+            channel.extend(rows[some], stamps[some])
             until(lambda: channel.stats.written == channel.stats.recorded)
     return path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recorded(tmp_path_factory.mktemp("pages") / "r", np.arange(_ROWS) * 1000)
 
 
 def files(run: Path) -> Iterator[Path]:
@@ -91,18 +94,9 @@ SLOW: dict[str, tuple[Callable[[Records], object], int]] = {
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One silence of 3 ms."""
-    rows, stamps = np.zeros(_ROWS, _STATUS), np.arange(_ROWS) * 1_000_000
-    rows["mode"] = np.minimum((np.arange(_ROWS) + 500) * RUNS // _ROWS, RUNS - 1)
-    rows["bytes"] = np.arange(_ROWS)
+    stamps = np.arange(_ROWS) * 1_000_000
     stamps[250_000:] += 2_000_000
-    path = tmp_path_factory.mktemp("slow") / "r"
-    with fr.Recorder(path, segment_bytes=8 << 20) as rec:
-        schema = fr.Schema.from_dtype(_STATUS, name="S")
-        channel = rec.add("c", schema=schema, capacity=1 << 17)
-        for start in range(0, _ROWS, 1 << 16):
-            channel.extend(rows[start : start + (1 << 16)], stamps[start : start + (1 << 16)])
-            until(lambda: channel.stats.written == channel.stats.recorded)
-    return path
+    return recorded(tmp_path_factory.mktemp("slow") / "r", stamps)
 
 
 @pytest.mark.parametrize("question", SLOW)

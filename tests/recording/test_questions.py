@@ -24,7 +24,7 @@ from common import (
     same,
 )
 from everything import everything, payloads, scalars
-from moments import Known, check_expanded, check_matched, check_rates, check_resampled, expanded
+from moments import Known, check_expanded, check_matched, check_rates, check_resampled, expanded, plain
 from recording import samples, steady
 from recording.steady import NAMES, meant
 from recording.writer import Folder, Segment
@@ -68,10 +68,6 @@ def told_of(name: str, found: np.ndarray, wanted: list[dict]) -> list[list]:
         [meant(name, plain(row[key])) if key == "state" else plain(row[key]) for key in one]
         for row, one in zip(found, wanted, strict=True)
     ]
-
-
-def plain(value: object) -> object:
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def agree(found: list, wanted: list) -> None:
@@ -303,6 +299,13 @@ def test_silences_are_found_by_the_index(
             assert runs.silences(one, low, high, limit, holds=False).tolist() == expected
 
 
+def stamped(store: str, row: int, begin: int, end: int, *, polls: int = 1) -> bytes:
+    """A record of the channels of `samples`, seen from one time to another."""
+    if store == "every":
+        return samples.status(row, stamp=begin)
+    return struct.pack("<qqQqf4x", begin, end, polls, 0, 0)
+
+
 @pytest.mark.parametrize("store", ["every", "changes"])
 @pytest.mark.parametrize("seed", range(4))
 def test_silences_are_found_by_zones(
@@ -314,7 +317,8 @@ def test_silences_are_found_by_zones(
     jump = [0, 0, 500, 1_500][seed]  # where numbers are left out, another chunk begins
     folder, holds = Folder(tmp_path / "r"), store == "changes"
     folder.session()
-    segment = (samples.held_channel(folder) if holds else samples.status_channel(folder)).segment()
+    channel = samples.held_channel(folder) if holds else samples.status_channel(folder)
+    segment = channel.segment()
     count = 12 * 1_024 + chance.choice([0, 1, 700])
     wrong = chance.sample(range(1, 12), 3)
     odd = {1_024 * zone + chance.choice([0, 1, 500, 1_023]) for zone in wrong}
@@ -334,17 +338,14 @@ def test_silences_are_found_by_zones(
         by = begin + 2_000_001 + limit - times[row + 2][0]
         times[row + 2 :] = [(begin + by, end + by) for begin, end in times[row + 2 :]]
         borders |= {row, row + 2}
-    rows = [
-        struct.pack("<qqQqf4x", *time, 1, 0, 0) if holds else samples.status(row, stamp=time[0])
-        for row, time in enumerate(times)
-    ]
+    rows = [stamped(store, row, *time) for row, time in enumerate(times)]
     row = 0
     while row < count:
         size = min(chance.choice([1, 100, 400, 1_024]), 1_024 - row % 1_024)
         size = min(size, min(border - row for border in borders if border > row))
         segment.commit(row + 9 * (row >= jump), rows[row : row + size])
         row += size
-    *_, one = reader.open(tmp_path / "r")._channel("held" if holds else "status").read().chunks
+    *_, one = reader.open(tmp_path / "r")._channel(channel.name).read().chunks
     read: list[tuple[int, int]] = []
     parts = type(one).parts
 
@@ -371,14 +372,10 @@ def test_for_silences_no_zone_is_made(tmp_path: Path, store: str, zones: str) ->
     """Nor believed that has fewer polls than records. So rows beside those that are asked may be damaged."""
     folder, holds = Folder(tmp_path / "r"), store == "changes"
     folder.session()
-    segment = (samples.held_channel(folder) if holds else samples.status_channel(folder)).segment()
+    channel = samples.held_channel(folder) if holds else samples.status_channel(folder)
+    segment = channel.segment()
     times = [20_000_000 * row for row in range(3 * 1_024)]
-    rows = [
-        struct.pack("<qqQqf4x", time, time, int(zones != "forged"), 0, 0)
-        if holds
-        else samples.status(row, stamp=time)
-        for row, time in enumerate(times)
-    ]
+    rows = [stamped(store, row, time, time, polls=int(zones != "forged")) for row, time in enumerate(times)]
     for row in range(0, len(rows), 512):
         segment.commit(row, rows[row : row + 512])
     path = segment.path("zones")
@@ -391,7 +388,7 @@ def test_for_silences_no_zone_is_made(tmp_path: Path, store: str, zones: str) ->
     data = bytearray(records.read_bytes())
     data[(1_600 - 3 * 1_024) * len(rows[0])] ^= 1
     records.write_bytes(data)
-    (one,) = reader.open(tmp_path / "r")._channel("held" if holds else "status").read().chunks
+    (one,) = reader.open(tmp_path / "r")._channel(channel.name).read().chunks
     assert runs.silences(one, 0, 1_500, 10_000_000, holds=holds).tolist() == list(range(1, 1_500))
     if zones == "there" or (zones == "forged" and not holds):
         assert runs.silences(one, 0, 3_000, 20_000_000, holds=holds).tolist() == []

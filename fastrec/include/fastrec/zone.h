@@ -306,20 +306,21 @@ static inline void fr_zone_add_times(fr_zone *z, const unsigned char *records, s
     z->falls = falls;
 }
 
-/* As it stands in the row: us, rounded up; 0 where it is not known, all ones where it has no room. */
-static inline uint32_t fr_zone_silence(const fr_zone *z)
+/* Put the silence into the row: us, rounded up; 0 where it is not known, all ones where it has no room. */
+static inline void fr_zone_tell_silence(fr_zone *z)
 {
     uint64_t us = z->silence / 1000 + (z->silence % 1000 != 0);
+    uint32_t told = us < 1 ? 1 : us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
     if (!z->timed || z->falls)
-        return 0;
-    return us < 1 ? 1 : us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+        told = 0;
+    memcpy((unsigned char *)z->row + FR_ZONE_SIZE(z->fields) - 8, &told, 4);
 }
 
 static inline void fr_zone_seal(fr_zone *z, uint32_t seed)
 {
     size_t size = FR_ZONE_SIZE(z->fields);
-    uint32_t silence = fr_zone_silence(z), crc;
-    memcpy((unsigned char *)z->row + size - 8, &silence, 4);
+    uint32_t crc;
+    fr_zone_tell_silence(z);
     crc = fr_crc32c(seed, z->row, size - 4);
     memcpy((unsigned char *)z->row + size - 4, &crc, 4);
 }
