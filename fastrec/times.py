@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -23,6 +23,8 @@ from fastrec.errors import FastrecError, RecordingError, SchemaError, shown
 __all__ = [
     "CLOCK_PAIR_DTYPE",
     "Clock",
+    "Extent",
+    "Known",
     "format_duration",
     "is_unit",
     "named_duration",
@@ -304,24 +306,46 @@ class Clock:
         return self.datetime(mono_ns).isoformat(timespec="microseconds")
 
 
-def parse_time(value: int | str | dt.datetime, *, start: int, end: int, clock: Clock | None) -> int:
+class Extent(Protocol):
+    """When something was recorded. Each of these may take time to find, and is asked for where it counts."""
+
+    @property
+    def start(self) -> int | None:
+        """First stamp, ns; None: there is none."""
+
+    @property
+    def end(self) -> int | None:
+        """Last stamp, ns; None: there is none."""
+
+    @property
+    def clock(self) -> Clock | None:
+        """For dates; None if there is none."""
+
+
+class Known(NamedTuple):
+    """An `Extent` that is known."""
+
+    start: int | None
+    end: int | None
+    clock: Clock | None
+
+
+def parse_time(value: int | str | dt.datetime, of: Extent) -> int:
     """Stamp that a user means.
 
     Parameters
     ----------
     value : int, str or datetime.datetime
-        An int is a stamp. ``"+1.5s"`` counts from `start`, ``"-2s"`` back from `end`. ``"12:03:07"`` is a
-        time on the day of `start`, in the clock's zone; ISO dates without a zone are in the clock's zone too.
-        Fractions of seconds have up to nine digits.
-    start, end : int
-        First and last stamp of the records asked, ns.
-    clock : Clock or None
-        For dates; None if there is none.
+        An int is a stamp. ``"+1.5s"`` counts from the start, ``"-2s"`` back from the end. ``"12:03:07"`` is a
+        time on the day of the start, in the clock's zone; ISO dates without a zone are in it, too. Fractions
+        of seconds have up to nine digits.
+    of : Extent
+        The records that are asked.
 
     Returns
     -------
     int
-        Monotonic ns; not limited to ``start ... end``.
+        Monotonic ns; not limited to the records' extent.
 
     Raises
     ------
@@ -336,32 +360,35 @@ def parse_time(value: int | str | dt.datetime, *, start: int, end: int, clock: C
         )
     if isinstance(value, int | np.integer):
         stamp = int(value)
-        if stamp >= _YEAR_2000_NS > max(start, end):
+        if stamp >= _YEAR_2000_NS > max(of.start or 0, of.end or 0):
             raise SchemaError(
-                f"{stamp} looks like ns since 1970, but stamps here count from boot ({start} ... {end});"
-                " pass a datetime or ISO text instead"
+                f"{stamp} looks like ns since 1970, but stamps here count from boot"
+                f" ({of.start or 0} ... {of.end or 0}); pass a datetime or ISO text instead"
             )
         return stamp
     if isinstance(value, dt.datetime):
-        return _clock(clock, value).mono(_realtime(value, _clock(clock, value)))
+        clock = _clock(of, value)
+        return clock.mono(_realtime(value, clock))
     if not isinstance(value, str):
         raise SchemaError(f"{value!r} is no time; {_FORMS}")
     text = value.strip()
     if text[:1] == "+":
-        return start + parse_duration(text[1:])
+        return (of.start or 0) + parse_duration(text[1:])
     if text[:1] == "-":
-        return end - parse_duration(text[1:])
-    when, nanoseconds = _iso(text, value, start, clock)
-    return _clock(clock, value).mono(_realtime(when, _clock(clock, value)) + nanoseconds)
+        return (of.end or 0) - parse_duration(text[1:])
+    when, nanoseconds = _iso(text, value, of)
+    clock = _clock(of, value)
+    return clock.mono(_realtime(when, clock) + nanoseconds)
 
 
-def _clock(clock: Clock | None, value: object) -> Clock:
+def _clock(of: Extent, value: object) -> Clock:
+    clock = of.clock
     if clock is None:
         raise RecordingError(f'no clock reading says when {value!r} was; write times as "+1.5s" or "-2s"')
     return clock
 
 
-def _iso(text: str, value: str, start: int, clock: Clock | None) -> tuple[dt.datetime, int]:
+def _iso(text: str, value: str, of: Extent) -> tuple[dt.datetime, int]:
     # datetime keeps six digits and drops the rest in silence; records are finer than that.
     nanoseconds = 0
     fine = _FINE_ISO.fullmatch(text)
@@ -376,8 +403,8 @@ def _iso(text: str, value: str, start: int, clock: Clock | None) -> tuple[dt.dat
         time = dt.time.fromisoformat(text)
     except ValueError as error:
         raise SchemaError(f"{value!r} is no time; {_FORMS}") from error
-    known = _clock(clock, value)
-    began = known.datetime(start).astimezone(time.tzinfo or known.zone)
+    known = _clock(of, value)
+    began = known.datetime(of.start or 0).astimezone(time.tzinfo or known.zone)
     # Of an hour that comes twice the one is meant that the recording did not miss.
     return dt.datetime.combine(began.date(), time.replace(fold=began.fold)), nanoseconds
 

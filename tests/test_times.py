@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastrec.errors import RecordingError, SchemaError
-from fastrec.times import CLOCK_PAIR_DTYPE, Clock, format_duration, parse_duration, parse_time
+from fastrec.times import CLOCK_PAIR_DTYPE, Clock, Known, format_duration, parse_duration, parse_time
 
 S = 10**9
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -302,14 +302,14 @@ START, END = 5 * S, 65 * S
     ],
 )
 def test_parse_time(value, stamp):
-    found = parse_time(value, start=START, end=END, clock=clock((0, NOON)))
+    found = parse_time(value, Known(START, END, clock((0, NOON))))
     assert found == stamp and type(found) is int
 
 
 def test_a_time_of_day_is_on_the_day_of_the_start_in_the_zone():
     late = clock((0, epoch("2026-09-21T00:30:00+02:00")))
-    assert parse_time("00:31:00", start=5, end=6, clock=late) == 60 * S
-    assert parse_time("22:31:00Z", start=5, end=6, clock=late) == 60 * S
+    assert parse_time("00:31:00", Known(5, 6, late)) == 60 * S
+    assert parse_time("22:31:00Z", Known(5, 6, late)) == 60 * S
 
 
 @pytest.mark.parametrize(
@@ -334,24 +334,24 @@ def test_a_time_of_day_is_on_the_day_of_the_start_in_the_zone():
 )
 def test_what_is_no_time(wrong):
     with pytest.raises(SchemaError):
-        parse_time(wrong, start=START, end=END, clock=clock((0, NOON)))
+        parse_time(wrong, Known(START, END, clock((0, NOON))))
 
 
 def test_epoch_nanoseconds_are_refused_where_stamps_count_from_boot():
     with pytest.raises(SchemaError, match=r"1970.*datetime"):
-        parse_time(NOON, start=START, end=END, clock=clock((0, NOON)))
-    assert parse_time(NOON + 1, start=NOON, end=NOON + S, clock=None) == NOON + 1
+        parse_time(NOON, Known(START, END, clock((0, NOON))))
+    assert parse_time(NOON + 1, Known(NOON, NOON + S, None)) == NOON + 1
 
 
 def test_dates_need_a_clock_and_the_rest_does_not():
     for value in ("12:00:00", "2026-09-21", dt.datetime(2026, 9, 21)):
         with pytest.raises(RecordingError, match="no clock reading"):
-            parse_time(value, start=START, end=END, clock=None)
-    assert parse_time("+1s", start=START, end=END, clock=None) == START + S
+            parse_time(value, Known(START, END, None))
+    assert parse_time("+1s", Known(START, END, None)) == START + S
 
 
 def test_the_hour_that_comes_twice():
     one = clock((0, epoch("2026-10-25T02:00:00+02:00")))
     again = dt.datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1)
-    assert parse_time("2026-10-25T02:30:00", start=0, end=1, clock=one) == 1_800 * S
-    assert parse_time(again, start=0, end=1, clock=one) == 5_400 * S
+    assert parse_time("2026-10-25T02:30:00", Known(0, 1, one)) == 1_800 * S
+    assert parse_time(again, Known(0, 1, one)) == 5_400 * S

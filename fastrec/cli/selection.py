@@ -15,7 +15,7 @@ from fastrec.errors import RecordingError, suggest
 from fastrec.recording import Recording, open
 from fastrec.recording.reader import Mark
 from fastrec.records import Records
-from fastrec.times import parse_duration, parse_time
+from fastrec.times import Known, parse_duration, parse_time
 
 __all__ = [
     "Selection",
@@ -261,4 +261,4 @@ def _time(text: str, run: Recording, start: int, end: int) -> int | None:
     if stamp in _OPEN:
         return None
     number = whole_number(stamp)
-    return parse_time(stamp if number is None else number, start=start, end=end, clock=run.clock)
+    return parse_time(stamp if number is None else number, Known(start, end, run.clock))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -178,7 +178,7 @@ class Channel:
     def read(
         self,
         published: int | None = None,
-        start_ns: int = 0,
+        start_ns: Callable[[], int] = lambda: 0,
         *,
         all_retired: bool = False,
         brief: bool = False,
@@ -189,8 +189,8 @@ class Channel:
         ----------
         published : int, optional
             Records that there were, as far as is known elsewhere.
-        start_ns : int
-            Time of a loss before the first record.
+        start_ns : callable
+            Time of a loss before the first record; asked for where there is one.
         all_retired : bool
             Where there is no segment, retention took them all.
         brief : bool
@@ -208,7 +208,7 @@ class Channel:
             return self.read(published, start_ns, all_retired=all_retired)
 
     def _in_order(
-        self, segments: list[Segment], published: int | None, start_ns: int, all_retired: bool
+        self, segments: list[Segment], published: int | None, start_ns: Callable[[], int], all_retired: bool
     ) -> Content:
         problems = [line for segment in segments for line in segment.problems]
         tail = [line for segment in segments for line in segment.tail]
@@ -268,7 +268,7 @@ def holes(
     *,
     begin: int = 0,
     retired: bool = False,
-    before_ns: int,
+    before_ns: Callable[[], int],
 ) -> np.ndarray:
     """Gaps for the numbers from `begin` up to `end` that neither a chunk nor a gap accounts for.
 
@@ -276,8 +276,8 @@ def holes(
     ----------
     retired : bool
         Whether retention may have taken those that `begin` begins with.
-    before_ns : int
-        Stamp of what was before them.
+    before_ns : callable
+        Stamp of what was before them; asked for where something is missing.
     """
     numbers = [(one.first_seq, one.first_seq + len(one)) for one in chunks] + spans_of_gaps(gaps)
     if not left_of((begin, end), merged(numbers)):
@@ -289,8 +289,8 @@ def holes(
     spans += [(*span, None, when) for span, when in zip(spans_of_gaps(gaps), times, strict=True)]
     spans.sort(key=lambda span: span[:2])
     found = []
-    reached, before, asked = begin, before_ns, 0
-    for place, (start, stop, chunk, when) in enumerate([*spans, (end, end, None, (before_ns, before_ns))]):
+    reached, before, asked = begin, before_ns(), 0
+    for place, (start, stop, chunk, when) in enumerate([*spans, (end, end, None, (before, before))]):
         if start > reached:
             # The index of a chunk is read only where something is missing beside it.
             for _, _, one, times_of in spans[asked:place]:

@@ -99,7 +99,8 @@ class ChannelTail:
         """New rows of one segment, and the losses that were committed with them."""
         piece = self._look()
         if piece is None and self._final and self._next < self._known:
-            nobody = holes([], np.empty(0, GAP_DTYPE), self._known, begin=self._next, before_ns=self._stamp)
+            none = np.empty(0, GAP_DTYPE)
+            nobody = holes([], none, self._known, begin=self._next, before_ns=lambda: self._stamp)
             piece = Piece([], self._next, nobody, self._clock())
             self._next = self._known
         return piece
@@ -187,7 +188,12 @@ class ChannelTail:
         ends = [chunk.first_seq + len(chunk) for chunk in chunks] + [stop for _, stop in spans_of_gaps(gaps)]
         end = max([self._next, number, *ends])
         missing = holes(
-            chunks, gaps, end, begin=self._next, retired=self._from_the_front, before_ns=self._stamp
+            chunks,
+            gaps,
+            end,
+            begin=self._next,
+            retired=self._from_the_front,
+            before_ns=lambda: self._stamp,
         )
         fresh = [chunk for chunk in chunks if chunk.first_seq + len(chunk) > self._next]
         held = part.hold() if fresh else None

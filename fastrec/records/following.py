@@ -199,7 +199,7 @@ class Follows:
 
     def _piece(self, piece: Piece) -> Self:
         other = copy.copy(self)
-        other.clock, other._tail, other._asked = piece.clock, None, ()
+        other._clock, other._tail, other._asked = piece.clock, None, ()
         spans = (Span(one, max(0, piece.first - one.first_seq), len(one)) for one in piece.chunks)
         other._begin(Rows(spans), join(piece.gaps))
         for expression, wanted in self._asked:

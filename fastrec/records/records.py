@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import datetime as dt
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Self, overload
 
 import numpy as np
@@ -49,8 +49,8 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
         Numbers increase from one to the next. Empty ones are left out.
     gaps : ndarray of GAP_DTYPE
         What was lost, in any order; pieces that adjoin are joined.
-    clock : Clock or None
-        For dates.
+    clock : Clock, callable or None
+        For dates; or what is asked for it when a date is asked for.
     period_ns : int, optional
         Distance at which the channel is polled; None if it has no rate.
     store : "every" or "changes"
@@ -60,7 +60,7 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
 
     Attributes
     ----------
-    name, schema, clock, store
+    name, schema, store
         As given.
     """
 
@@ -71,14 +71,14 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
         chunks: Iterable[Chunk],
         *,
         gaps: np.ndarray,
-        clock: Clock | None,
+        clock: Clock | Callable[[], Clock | None] | None,
         period_ns: int | None = None,
         store: Store = "every",
         tail: Begin | None = None,
     ) -> None:
         self.name = name
         self.schema = schema
-        self.clock = clock
+        self._clock = clock
         self._period_ns = period_ns
         self.store: Store = store
         self._tail = tail
@@ -94,6 +94,13 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
         other = copy.copy(self)
         other._begin(rows, gaps)
         return other
+
+    @property
+    def clock(self) -> Clock | None:
+        """From stamps to dates, as far as that is known."""
+        if callable(self._clock):
+            self._clock = self._clock()
+        return self._clock
 
     @property
     def gaps(self) -> np.ndarray:
@@ -237,10 +244,9 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
         start, end : int, str, datetime or None
             Times, see `fastrec.times.parse_time`, which also says what it raises; None: no limit.
         """
-        first, last = self.start or 0, self.end or 0
         return self.within(
-            -_FOREVER if start is None else parse_time(start, start=first, end=last, clock=self.clock),
-            _FOREVER if end is None else parse_time(end, start=first, end=last, clock=self.clock),
+            -_FOREVER if start is None else parse_time(start, self),
+            _FOREVER if end is None else parse_time(end, self),
         )
 
     def within(self, begin: int, end: int) -> Self:
@@ -302,7 +308,7 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
         SchemaError
             If `max_gap` is no duration; of `time` see `fastrec.times.parse_time`.
         """
-        when = parse_time(time, start=self.start or 0, end=self.end or 0, clock=self.clock)
+        when = parse_time(time, self)
         breaks = self._breaks(max_gap)
         before = self._rows.within(-_FOREVER, when + 1)
         if not len(before):

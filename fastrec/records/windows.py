@@ -10,7 +10,7 @@ import numpy as np
 from fastrec.errors import SchemaError, shown
 from fastrec.records.ranges import each
 from fastrec.records.states import Distinct, State
-from fastrec.times import Clock, parse_duration, parse_time
+from fastrec.times import Clock, Known, parse_duration, parse_time
 
 __all__ = ["Origin", "Overlaps", "Windows", "by_state", "elapsed", "gather", "overlaps", "windows_of"]
 
@@ -69,7 +69,7 @@ def windows_of(
     period = 1 if every is None else parse_duration(every)
     if not period:
         raise SchemaError(f"windows are at least 1 ns long, not {shown(every)}")
-    first = 0 if origin is None else parse_time(origin, start=start or 0, end=end or 0, clock=clock)
+    first = 0 if origin is None else parse_time(origin, Known(start, end, clock))
     if start is None:
         return Windows(0, period, 0)
     if end < start:  # by a damaged index, or one that lies

@@ -111,7 +111,7 @@ def save_channel(
         losses += copier.losses
         unproven += copier.unproven
     for ring in going_on:
-        before = channel.read(None if surveys else begins[ring.name], start_ns)
+        before = channel.read(None if surveys else begins[ring.name], lambda: start_ns)
         taken = rings.take_over(ring, target, stock.uuid, channel, before) - before.end
         if taken:
             findings.notes.append(
@@ -119,11 +119,11 @@ def save_channel(
                 f" ({ring.name}), where they still are"
             )
     told = max([published or 0, *(loss.stop for loss in losses)])
-    content = channel.read(told, start_ns, all_retired=all_retired)
+    content = channel.read(told, lambda: start_ns, all_retired=all_retired)
     missing = _missing(content, losses)
     if missing:
         _tell_losses(channel, content, missing)
-        content = channel.read(told, start_ns, all_retired=all_retired)
+        content = channel.read(told, lambda: start_ns, all_retired=all_retired)
     findings.problems += content.problems
     findings.settle_torn(f"channels/{stock.name}/", [(one.start, one.stop) for one in missing] + unproven)
     retired = content.gaps[content.gaps["cause"] == Cause.RETIRED]
