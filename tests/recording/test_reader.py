@@ -626,7 +626,9 @@ def test_links_are_refused(tmp_path: Path, name: str) -> None:
     shutil.move(folder.root / name, tmp_path / "elsewhere")
     (folder.root / name).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RecordingError, match="link"):
-        reader.open(folder.root)["status"].decode()
+        records = reader.open(folder.root)["status"]
+        records.decode()
+        records.dates()
 
 
 def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
