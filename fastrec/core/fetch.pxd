@@ -41,7 +41,7 @@ cdef extern from "fastrec/fetch.h" nogil:
 
 cdef class Fetch:
     cdef fr_fetch f
-    cdef bytearray blocks, scratch, picks          # memory of f
+    cdef bytearray blocks, scratch                 # memory of f
     cdef unsigned char[::1] memory
     cdef const int64_t[::1] cuts
     cdef Py_ssize_t taken                          # batches

@@ -25,11 +25,12 @@ cdef class Fetch:
         Batch i has the blocks ``cuts[i] ... cuts[i + 1] - 1``.
     memory : buffer
         Of as many bytes as the largest batch has, or of a multiple of that: so many batches are read ahead.
+        With `part` of 8 more for each row, and it begins at a multiple of 8.
     helpers : int
         Threads that read ahead.
     part : (offset, size, mask), optional
         Bytes of a row, as `fastrec.core.scan.changes` takes them: of each block its first row is kept, and
-        those at which they are not as in the row before. `gather` gives these; `memory` holds them.
+        those at which they are not as in the row before. `gather` gives these.
     """
 
     def __cinit__(self, int fd, uint64_t offset, size_t width, unsigned int base,
@@ -37,7 +38,8 @@ cdef class Fetch:
                   const uint32_t[::1] crcs not None, const int64_t[::1] cuts not None,
                   unsigned char[::1] memory not None, unsigned int helpers, part=None):
         cdef Py_ssize_t count = at.shape[0], batches = cuts.shape[0] - 1, batch, i
-        cdef uint64_t total, slots, most = 0
+        cdef uint64_t total, slots, most = 0, room = memory.shape[0]
+        cdef size_t kept = 0 if part is None else sizeof(int64_t)
         cdef fr_fetch_block *block
         if rows.shape[0] != count or crcs.shape[0] != count or width == 0:
             raise ValueError(f"{count} blocks, {rows.shape[0]} counts, {crcs.shape[0]} checksums, of {width}")
@@ -56,9 +58,9 @@ cdef class Fetch:
                 total += rows[i]
                 most = max(most, <uint64_t> rows[i])
             self.slot = max(self.slot, total)
-        slots = memory.shape[0] // width // max(1, self.slot)
+        slots = room // (width + kept) // max(1, self.slot) if width <= room else 0
         if slots == 0:
-            raise ValueError(f"{self.slot} rows of {width} bytes do not fit in {memory.shape[0]}")
+            raise ValueError(f"{self.slot} rows of {width} bytes do not fit in {room}")
         self.slots = min(slots, batches)
         for batch in range(batches):
             for i in range(cuts[batch], cuts[batch + 1]):
@@ -66,7 +68,7 @@ cdef class Fetch:
         self.cuts, self.memory = cuts, memory
         self.f.fd, self.f.offset, self.f.width, self.f.base = fd, offset, width, base
         self.f.block, self.f.count = block, count
-        self.f.to = &memory[0] if memory.shape[0] else NULL
+        self.f.to = &memory[0]
         if part is not None:
             begin, size, self.f.part.mask = part
             if not 0 < size <= (8 if self.f.part.mask else width) or not 0 <= begin <= width - size:
@@ -74,9 +76,11 @@ cdef class Fetch:
             self.f.part.offset, self.f.part.size = begin, size
             self.f.room = most * width
             self.scratch = bytearray((min(helpers, FR_FETCH_HELPERS) + 1) * self.f.room)
-            self.picks = bytearray(self.slots * self.slot * sizeof(int64_t))
             self.f.scratch = <unsigned char *> <char *> self.scratch
-            self.f.pick = <int64_t *> <char *> self.picks
+            if <size_t> self.f.to % sizeof(int64_t):
+                raise ValueError("the memory does not begin at a multiple of 8")
+            self.f.pick = <int64_t *> self.f.to
+            self.f.to += self.slots * self.slot * sizeof(int64_t)
         fr_fetch_begin(&self.f, helpers)
 
     def __dealloc__(self):

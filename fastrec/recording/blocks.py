@@ -102,7 +102,7 @@ def blocks_of(files: SegmentFiles, since: Since, count: int | None, outline: Out
 _MANY = 512
 """Index rows beyond which the whole index is read, for what comes next."""
 
-_FEW = 2
+_FEW = 4
 """Ranges that are searched one by one; to read a whole index takes as long."""
 
 

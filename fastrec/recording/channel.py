@@ -219,7 +219,8 @@ class Channel:
             for piece in own
         ]
         chunks.sort(key=lambda chunk: chunk.first_seq)
-        gaps = join(np.concatenate([np.empty(0, GAP_DTYPE), *losses]))
+        lossy = [some for some in losses if len(some)]
+        gaps = join(np.concatenate(lossy)) if lossy else np.empty(0, GAP_DTYPE)
         ends = [segment.end for segment in segments] + [stop for _, stop in spans_of_gaps(gaps)]
         end = max([*ends, published or 0])
         retired = segments[0].number > 0 if segments else all_retired

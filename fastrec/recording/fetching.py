@@ -41,6 +41,9 @@ _spare: list[np.ndarray] = []
 _KEPT = (_AHEAD * _BATCH * 5) // 4
 """Bytes of it that are kept, at most."""
 
+_PLACE = 8
+"""Bytes that say which row is kept."""
+
 _FEW = 2
 """Times as many rows are looked at in one go where few of them are kept."""
 
@@ -97,8 +100,9 @@ def _reading(
     """Batches by the plan, and the memory in which they come."""
     near, blocks, width = plan.near, plan.blocks, segment.stock.dtype.itemsize
     size = int(plan.rows.sum())
+    room = width if watched is None else width + _PLACE
     sparse = 2 * size < int(near.at[blocks[-1]] - near.at[blocks[0]])
-    most = int(np.diff(plan.borders).max()) * width  # of wide records one block alone may be 64 MB
+    most = int(np.diff(plan.borders).max()) * room  # of wide records one block alone may be 64 MB
     with (
         _memory(max(1, min(_AHEAD, len(plan.cuts) - 1, _KEPT // most)) * most) as memory,
         io.FileIO(_opened(segment, sparse=sparse)) as file,

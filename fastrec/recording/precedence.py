@@ -35,6 +35,8 @@ Piece = tuple[int, int, int]
 
 def spans_of_gaps(gaps: np.ndarray) -> list[Span]:
     """The numbers that gaps stand for, one span for each gap that has numbers."""
+    if not len(gaps):
+        return []
     own = gaps[numbered(gaps)]
     return list(zip(own["seq"].tolist(), (own["seq"] + own["count"]).tolist(), strict=True))
 

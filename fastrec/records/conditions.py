@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +14,7 @@ from fastrec.records.chunks import ZONE, Chunk, join_rows, picked
 from fastrec.records.columns import Columns
 from fastrec.records.parts import Part
 from fastrec.records.pruning import Pruning
-from fastrec.records.ranges import divided, each, one_range, stretches
+from fastrec.records.ranges import divided, each, one_range, stretches, zone_behind
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field
 
@@ -43,6 +45,9 @@ class _Found(NamedTuple):
     rows: np.ndarray | None = None
 
 
+_FIRST = 256 * ZONE
+"""Rows among which a few are looked for first."""
+
 _LONG = 1_024
 """Rows side by side, on average, that are kept as spans; fewer are picked one by one."""
 
@@ -68,9 +73,17 @@ class Meeting:
     def rows(self, rows: Rows) -> Rows:
         """Those that meet it, in their order; searched for when they are needed."""
         spans = rows.spans
+        ends = list(accumulate(span.stop - span.start for span in spans))
 
-        def search(number: int) -> list[Span] | None:
-            return self._spans(spans[number], self._changed(number)) if number < len(spans) else None
+        def search(place: int, few: bool) -> tuple[list[Span], int] | None:
+            number = bisect_right(ends, place)
+            if number == len(spans):
+                return None
+            span, shift = spans[number], spans[number].stop - ends[number]
+            # Of a few that are wanted the next may be near; the more was looked at in vain, the farther.
+            stop = zone_behind(span, shift + place + max(_FIRST, 3 * place)) if few else span.stop
+            part = Span(span.chunk, shift + place, stop)
+            return self._spans(part, self._changed(number)), stop - shift
 
         return Rows(search=search)
 

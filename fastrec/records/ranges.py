@@ -10,7 +10,7 @@ import numpy as np
 from fastrec.records.chunks import ZONE
 from fastrec.records.rows import Span
 
-__all__ = ["ZONES", "Stretch", "divided", "each", "inside", "mostly", "one_range", "stretches"]
+__all__ = ["ZONES", "Stretch", "divided", "each", "inside", "mostly", "one_range", "stretches", "zone_behind"]
 
 ZONES = 8_192
 """Zones that are looked at in one go."""
@@ -64,6 +64,12 @@ def inside(zones: range, span: Span) -> tuple[int, int]:
         return 0, 0
     low = max(0, -(-(span.start - zones.start) // ZONE))
     return low, max(low, min(len(zones), (span.stop - zones.start) // ZONE))
+
+
+def zone_behind(span: Span, place: int) -> int:
+    """Where the first zone begins at a place or behind it; the end of the span, if none does within it."""
+    begin = span.chunk.zone_starts.start
+    return min(span.stop, place + (begin - place) % ZONE)
 
 
 def each(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:

@@ -82,28 +82,29 @@ class Span(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What is known of rows that are searched for: so many steps of the search have been made."""
+    """What is known of rows that are searched for, and how far the search has come."""
 
     spans: Sequence[Span] = ()
     ends: Sequence[int] = ()
-    steps: int = 0
+    searched: int = 0
     complete: bool = False
 
     @property
     def count(self) -> int:
         return self.ends[-1] if self.ends else 0
 
-    def with_more(self, found: Iterable[Span]) -> _Known:
+    def with_more(self, found: Iterable[Span], searched: int = 0) -> _Known:
         spans, ends = list(self.spans), list(self.ends)
         for span in found:
             if span.stop > span.start:
                 ends.append((ends[-1] if ends else 0) + span.stop - span.start)
                 spans.append(span)
-        return _Known(spans, ends, self.steps + 1)
+        return _Known(spans, ends, searched)
 
 
-Search = Callable[[int], Iterable[Span] | None]
-"""From the number of a step, counted from 0, to the spans that it finds; None: there is nothing behind."""
+Search = Callable[[int, bool], tuple[Iterable[Span], int] | None]
+"""From how far it has come, 0 at first, and whether a few rows are wanted, not all, to the spans that one
+step finds and how far it has come then; None: there is nothing behind."""
 
 
 class Rows:
@@ -120,7 +121,7 @@ class Rows:
 
     def __init__(self, spans: Iterable[Span] = (), *, search: Search | None = None) -> None:
         self._search = search
-        self._known = _Known().with_more(spans)._replace(steps=0, complete=search is None)
+        self._known = _Known().with_more(spans)._replace(complete=search is None)
 
     @property
     def complete(self) -> bool:
@@ -131,8 +132,8 @@ class Rows:
         """What is known with the rows before a place."""
         known = self._known
         while known.count < place and not known.complete:
-            found = self._search(known.steps)
-            known = known._replace(complete=True) if found is None else known.with_more(found)
+            found = self._search(known.searched, place < _FOREVER)
+            known = known._replace(complete=True) if found is None else known.with_more(*found)
             # At once: an interrupt leaves it as it was, or as it is now; of two threads either is right.
             self._known = known
         return known

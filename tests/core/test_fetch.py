@@ -76,7 +76,15 @@ class Task:
 
     def memory(self, slots: int) -> np.ndarray:
         """Room for so many batches, and a guard behind it."""
-        return np.full(slots * self.slot * self.width + GUARD, FILL, np.uint8)
+        return self._filled(slots * self.slot * self.width)
+
+    def places(self, slots: int) -> np.ndarray:
+        """The same where rows are picked."""
+        return self._filled(slots * self.slot * (self.width + 8))
+
+    @staticmethod
+    def _filled(size: int) -> np.ndarray:
+        return np.full(size + GUARD, FILL, np.uint8)
 
 
 def task(path: Path, luck: random.Random, *, batches: int = 12, most: int = 60) -> Task:
@@ -154,7 +162,7 @@ def test_rows_with_which_bytes_change(tmp_path: Path, helpers: int, slots: int) 
         size = luck.randint(1, what.width)
         mask = luck.choice([0, 1, 0x81]) if size <= 8 else 0
         offset = luck.randint(0, what.width - size)
-        with fetching(what, what.memory(slots), helpers, part=(offset, size, mask)) as fetch:
+        with fetching(what, what.places(slots), helpers, part=(offset, size, mask)) as fetch:
             assert fetch.kept == 0
             for low, high in what.batches:
                 assert fetch.take()[1] == -1
@@ -186,7 +194,7 @@ def kept(what: Task, low: int, high: int, offset: int, size: int, mask: int) -> 
 def test_nothing_is_kept_of_what_is_damaged(tmp_path: Path) -> None:
     what = Task(tmp_path / "file", 8, 0, [0, 10, 20], [2, 2, 3], [0, 1, 3], {1})
     what.path.write_bytes(random.Random(1).randbytes(800))
-    with fetching(what, what.memory(2), 1, part=(0, 8, 0)) as fetch:
+    with fetching(what, what.places(2), 1, part=(0, 8, 0)) as fetch:
         assert fetch.take() == (0, -1) and fetch.kept == 2
         assert fetch.take()[1] == 1
     with fetching(what, what.memory(2), 1) as fetch:
@@ -314,6 +322,8 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception]]] = {
     "rows beyond": ({"rows": [1, 2**32, 3]}, ValueError),
     "no room": ({"memory": 7 * 8 - 1}, ValueError),
     "no memory": ({"memory": 0}, ValueError),
+    "no room for places": ({"memory": 7 * 16 - 1, "part": (0, 8, 0)}, ValueError),
+    "memory at an odd place": ({"memory": np.empty(200, np.uint8)[1:], "part": (0, 8, 0)}, ValueError),
     "no room for many": ({"rows": [2**32 - 1] * 3}, ValueError),
     "wide rows": ({"width": 2**62}, ValueError),
     "no width": ({"width": 0}, ValueError),
@@ -339,7 +349,7 @@ def test_wrong_arguments_are_refused(tmp_path: Path, name: str) -> None:
     what = Task(tmp_path / "file", 8, 0, [0, 10, 20], [2, 2, 3], [0, 3])
     what.path.write_bytes(bytes(800))
     given, error = dict(WRONG[name][0]), WRONG[name][1]
-    memory = what.memory(1)
+    memory = what.places(1)
     for member, dtype in {"at": np.int64, "rows": np.int64, "crcs": np.uint32, "cuts": np.int64}.items():
         if isinstance(given.get(member), list):
             given[member] = column(given[member], dtype)

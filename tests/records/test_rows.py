@@ -53,28 +53,29 @@ def test_what_is_searched_for_is_found_when_it_is_needed():
     chunk, asked = ArrayChunk(sample(20)), []
     steps = [[(2, 3)], [(5, 5)], [(9, 10), (11, 11)], [], [(13, 14)]]
 
-    def search(step):
-        asked.append(step)
-        return [Span(chunk, *one) for one in steps[step]] if step < len(steps) else None
+    def search(step, few):
+        asked.append((step, few))
+        return ([Span(chunk, *one) for one in steps[step]], step + 1) if step < len(steps) else None
 
     rows = Rows(search=search)
     assert asked == [] and not rows.complete
-    assert rows.reach(1) == 1 and asked == [0]
-    assert int(rows.number(0)) == 2 and rows.t_first and asked == [0]
-    assert [span.start for span in rows.slice(0, 2, 1).spans] == [2, 9] and asked == [0, 1, 2]
-    assert next(rows.blocks()).start == 2 and asked == [0, 1, 2]
-    assert [span.start for span in rows.blocks()] == [2, 9, 13] and rows.complete
-    assert len(rows) == rows.reach(99) == 3 and rows.reach(2) == 2 and asked == [0, 1, 2, 3, 4, 5]
+    assert rows.reach(1) == 1 and asked == [(0, True)]
+    assert int(rows.number(0)) == 2 and rows.t_first and asked == [(0, True)]
+    assert [span.start for span in rows.slice(0, 2, 1).spans] == [2, 9]
+    assert next(rows.blocks()).start == 2 and asked == [(0, True), (1, True), (2, True)]
+    assert len(rows) == 3 and rows.complete and asked[3:] == [(3, False), (4, False), (5, False)]
+    assert [span.start for span in rows.blocks()] == [2, 9, 13]
+    assert rows.reach(99) == 3 and rows.reach(2) == 2 and len(asked) == 6
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_what_a_search_meets_is_met_each_time_and_what_it_had_found_stays(error):
     chunk, met = ArrayChunk(sample(20)), [True]
 
-    def search(step):
+    def search(step, few):
         if step == 1 and met[0]:
             raise error("damage")
-        return [Span(chunk, 2, 4)] if step == 0 else [Span(chunk, 7, 9)] if step == 1 else None
+        return ([Span(chunk, 2 + 5 * step, 4 + 5 * step)], step + 1) if step < 2 else None
 
     rows = Rows(search=search)
     for _ in range(2):
@@ -91,11 +92,11 @@ def test_a_search_within_a_search():
     """As by the handler of a signal, or by another thread: both are right."""
     chunk = ArrayChunk(sample(20))
 
-    def search(step):
+    def search(step, few):
         if step < 3 and not inner:
             inner.append(True)
             assert len(rows) == 3
-        return [Span(chunk, step, step + 1)] if step < 3 else None
+        return ([Span(chunk, step, step + 1)], step + 1) if step < 3 else None
 
     inner = []
     rows = Rows(search=search)
