@@ -16,6 +16,8 @@ cdef extern from "fastrec/fetch.h" nogil:
         uint64_t rows                              # how many
         uint64_t place                             # row of the memory
         uint64_t kept                              # of its rows, where not all are
+        uint32_t first                             # then of which row on, and up to which, it is asked
+        uint32_t stop
         uint32_t crc
         uint32_t state                             # FR_FETCH_...
 

@@ -17,6 +17,8 @@ class Fetch:
         memory: Buffer,
         helpers: int,
         part: tuple[int, int, int] | None = None,
+        firsts: Buffer | None = None,
+        stops: Buffer | None = None,
     ) -> Self: ...
     def take(self) -> tuple[int, int]: ...
     @property

@@ -31,18 +31,24 @@ cdef class Fetch:
     part : (offset, size, mask), optional
         Bytes of a row, as `fastrec.core.scan.changes` takes them: of each block its first row is kept, and
         those at which they are not as in the row before. `gather` gives these.
+    firsts, stops : buffers of int64
+        With `part`: of each block the rows from which on, and up to which, this is so.
     """
 
     def __cinit__(self, int fd, uint64_t offset, size_t width, unsigned int base,
                   const int64_t[::1] at not None, const int64_t[::1] rows not None,
                   const uint32_t[::1] crcs not None, const int64_t[::1] cuts not None,
-                  unsigned char[::1] memory not None, unsigned int helpers, part=None):
+                  unsigned char[::1] memory not None, unsigned int helpers, part=None,
+                  const int64_t[::1] firsts=None, const int64_t[::1] stops=None):
         cdef Py_ssize_t count = at.shape[0], batches = cuts.shape[0] - 1, batch, i
         cdef uint64_t total, slots, most = 0, room = memory.shape[0]
         cdef size_t kept = 0 if part is None else sizeof(int64_t)
         cdef fr_fetch_block *block
         if rows.shape[0] != count or crcs.shape[0] != count or width == 0:
             raise ValueError(f"{count} blocks, {rows.shape[0]} counts, {crcs.shape[0]} checksums, of {width}")
+        if part is not None:
+            if firsts is None or stops is None or firsts.shape[0] != count or stops.shape[0] != count:
+                raise ValueError(f"{count} blocks, but not as many rows from which, and up to which, to look")
         if batches < 1 or cuts[0] != 0 or cuts[batches] != count or count == 0:
             raise ValueError(f"{batches} batches of {count} blocks")
         self.blocks = bytearray(count * sizeof(fr_fetch_block))
@@ -55,6 +61,10 @@ cdef class Fetch:
                 if at[i] < 0 or not 0 <= rows[i] <= UINT32_MAX:
                     raise ValueError(f"block {i} has {rows[i]} rows from {at[i]} on")
                 block[i].row, block[i].rows, block[i].crc, block[i].place = at[i], rows[i], crcs[i], total
+                if part is not None:
+                    if not 0 <= firsts[i] <= stops[i] <= rows[i]:
+                        raise ValueError(f"rows {firsts[i]} to {stops[i]} of the {rows[i]} of block {i}")
+                    block[i].first, block[i].stop = firsts[i], stops[i]
                 total += rows[i]
                 most = max(most, <uint64_t> rows[i])
             self.slot = max(self.slot, total)

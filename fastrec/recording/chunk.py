@@ -130,6 +130,25 @@ class SegmentChunk(Chunk):
         stamps = self.segment.rows(low, high)["mono_ns"]
         return low - self.start + int(np.searchsorted(stamps, time_ns, "left"))
 
+    def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
+        if name != "mono_ns" or not len(places):
+            return super().at(places, name)
+        rows = places + self.start
+        blocks = self.segment.near(rows, rows + 1)
+        which = blocks.of(rows, rows + 1)[0]
+        index, at = blocks.index[which], blocks.at[which]
+        # If none falls the first of a block is the smallest, and the last the largest; but of holds that is
+        # when it was last seen.
+        last = (rows == at + index["rows"] - 1) & (self.segment.stock.store == "every")
+        known = ((rows == at) | last) & (index["flags"] & layout.INDEX_DECREASING == 0)
+        stamps = np.where(last, index["t_max"], index["t_min"])
+        unknown = places[~known]
+        if len(unknown) == 1:  # who looks at one row often looks at it, or beside it, again
+            stamps[~known] = self.rows(int(unknown[0]), int(unknown[0]) + 1)[name]
+        elif len(unknown):
+            stamps[~known] = super().at(unknown, name)
+        return stamps
+
     def parts(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
         if len(starts):
             for part in fetched(self.segment, starts + self.start, stops + self.start):
@@ -139,8 +158,9 @@ class SegmentChunk(Chunk):
         self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int], *, few: bool
     ) -> Iterator[Picked]:
         rows = starts + self.start, stops + self.start
-        zones = not ((rows[0] | rows[1]) % layout.BLOCK_ROWS).any()  # so their blocks are wholly theirs
-        if few and zones and len(starts) and self.segment.stock.dtype.itemsize <= _WIDE:
+        first, last = rows[0] // layout.BLOCK_ROWS, (rows[1] - 1) // layout.BLOCK_ROWS
+        apart = (first[1:] > last[:-1]).all()  # so are their blocks
+        if few and apart and len(starts) and self.segment.stock.dtype.itemsize <= _WIDE:
             for some in changed(self.segment, *rows, watched):
                 yield some.moved(-self.start)
         else:

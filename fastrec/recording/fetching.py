@@ -93,9 +93,17 @@ def _plan(segment: Segment, starts: np.ndarray, stops: np.ndarray, factor: int =
     return _Plan(near, low, blocks, rows, at, cuts)
 
 
+class _Watched(NamedTuple):
+    """What is watched of each block: which bytes of a row, from which row on, and up to which."""
+
+    part: tuple[int, int, int]
+    firsts: np.ndarray
+    stops: np.ndarray
+
+
 @contextmanager
 def _reading(
-    segment: Segment, plan: _Plan, watched: tuple[int, int, int] | None = None
+    segment: Segment, plan: _Plan, watched: _Watched | None = None
 ) -> Iterator[tuple[Fetch, np.ndarray]]:
     """Batches by the plan, and the memory in which they come."""
     near, blocks, width = plan.near, plan.blocks, segment.stock.dtype.itemsize
@@ -118,7 +126,7 @@ def _reading(
             plan.cuts,
             memory,
             _helpers(size * width),
-            watched,
+            *(watched or ()),
         )
         try:
             yield fetch, memory
@@ -165,28 +173,31 @@ def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator
 def changed(
     segment: Segment, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
 ) -> Iterator[Picked]:
-    """Of the blocks in which some ranges of rows lie those with which some bytes change; see `fetched`.
+    """Of some ranges of rows those with which some bytes change; see `fetched`.
 
     Parameters
     ----------
+    starts, stops : ndarray of int64
+        As of `fetched`; and no two of them lie in one zone.
     watched : (offset, size, mask)
         As `fastrec.core.scan.changes` takes them.
 
     Yields
     ------
     Picked
-        The first rows of blocks, and those that are not as the one before.
+        Of each block the first row that was asked for, and those that are not as the one before.
     """
     plan = _plan(segment, starts, stops, _FEW)
-    with _reading(segment, plan, watched) as (fetch, _):
+    at = plan.near.at[plan.blocks]
+    which = np.searchsorted(stops, at, "right")
+    first, stop = np.maximum(starts[which], at), np.minimum(stops[which], at + plan.rows)
+    with _reading(segment, plan, _Watched(watched, first - at, stop - at)) as (fetch, _):
         for end in plan.cuts[1:].tolist():
             _taken(fetch, segment, plan)
             kept = fetch.kept
             places, array = np.empty(kept, np.int64), np.empty(kept, segment.stock.dtype)
             fetch.gather(places, array.view(np.uint8))
-            last = plan.blocks[end - 1]
-            stop = plan.near.at[last] + plan.near.index["rows"][last]
-            yield Picked(int(places[0]), int(stop), places, array)
+            yield Picked(int(places[0]), int(stop[end - 1]), places, array)
 
 
 def _divided(

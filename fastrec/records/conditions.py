@@ -14,7 +14,7 @@ from fastrec.records.chunks import ZONE, Chunk, join_rows, picked
 from fastrec.records.columns import Columns
 from fastrec.records.parts import Part
 from fastrec.records.pruning import Pruning
-from fastrec.records.ranges import divided, each, one_range, stretches, zone_behind
+from fastrec.records.ranges import divided, each, one_range, zone_behind
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field
 
@@ -112,16 +112,17 @@ class Meeting:
     def _ranges(self, span: Span, changed: list[np.ndarray]) -> Iterator[_Found]:
         """Ranges of rows that meet it, in any order."""
         chunk = span.chunk
-        for start, stop, zones in divided(span, zoned=self._pruning.useful):
-            if not zones:
-                yield from self._read(chunk, *one_range(start, stop), changed)
+        for stretch in divided(span, zoned=self._pruning.useful):
+            if not stretch.zones:
+                yield from self._read(chunk, *one_range(stretch.start, stretch.stop), changed)
                 continue
-            edges = np.arange(start, stop + 1, ZONE)
-            touched = [np.diff(np.searchsorted(places, edges)) > 0 for places in changed]
-            may, must = self._pruning.verdict(chunk.zones(*zones, self._pruning.columns), touched)
-            yield _Found(edges[:-1][must], edges[1:][must])
-            begins, ends = stretches(may & ~must)
-            yield from self._read(chunk, edges[begins], edges[ends], changed)
+            starts = stretch.starts
+            touched = [
+                np.searchsorted(places, starts) < np.searchsorted(places, starts + ZONE) for places in changed
+            ]
+            may, must = self._pruning.verdict(chunk.zones(*stretch.zones, self._pruning.columns), touched)
+            yield _Found(starts[must], starts[must] + ZONE)
+            yield from self._read(chunk, *stretch.untold(may & ~must), changed)
 
     def _read(
         self, chunk: Chunk, starts: np.ndarray, stops: np.ndarray, changed: list[np.ndarray]

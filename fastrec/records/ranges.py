@@ -17,23 +17,46 @@ ZONES = 8_192
 
 
 class Stretch(NamedTuple):
-    """Rows of a span that lie together.
+    """Rows of a span that lie together, and which of them are whole zones.
 
     Attributes
     ----------
     start, stop : int
         By places in the chunk.
+    begin, end : int
+        Rows from which on, and up to which, they are zones; if none is, both are `stop`.
     zones : (low, high) or None
-        Which zones of the chunk they are; None: rows that are no whole zone.
+        Which zones of the chunk these are; None: there is none.
     """
 
     start: int
     stop: int
-    zones: tuple[int, int] | None = None
+    begin: int
+    end: int
+    zones: tuple[int, int] | None
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Where its zones begin: ndarray of int64."""
+        return np.arange(self.begin, self.end, ZONE)
+
+    def untold(self, doubtful: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where ranges begin and end of the rows that no zone tells of: of doubtful zones, and of no zone.
+
+        Parameters
+        ----------
+        doubtful : ndarray of bool
+            For each of its zones.
+        """
+        edges = np.concatenate([[self.start], self.starts, [self.end, self.stop]])
+        first, last = stretches(np.concatenate([[True], doubtful, [True]]))
+        starts, stops = edges[first], edges[last]
+        filled = starts < stops  # there may be none before the zones, or behind them
+        return starts[filled], stops[filled]
 
 
 def divided(span: Span, *, zoned: bool) -> Iterator[Stretch]:
-    """The rows of a span, in order: before its whole zones, `ZONES` of these at a time, and behind them.
+    """The rows of a span, in order, up to `ZONES` whole zones at a time; with these what lies beside them.
 
     Parameters
     ----------
@@ -43,14 +66,15 @@ def divided(span: Span, *, zoned: bool) -> Iterator[Stretch]:
     """
     zones = span.chunk.zone_starts if zoned else range(0)
     low, high = inside(zones, span)
-    begin, end = (zones[low], zones[high - 1] + ZONE) if low < high else (span.stop, span.stop)
-    if span.start < begin:
-        yield Stretch(span.start, begin)
+    if low == high:
+        yield Stretch(span.start, span.stop, span.stop, span.stop, None)
+    start = span.start
     for first in range(low, high, ZONES):
         last = min(first + ZONES, high)
-        yield Stretch(zones[first], zones[last - 1] + ZONE, (first, last))
-    if end < span.stop:
-        yield Stretch(end, span.stop)
+        begin, end = zones[first], zones[last - 1] + ZONE
+        stop = span.stop if last == high else end
+        yield Stretch(start, stop, begin, end, (first, last))
+        start = stop
 
 
 def one_range(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:

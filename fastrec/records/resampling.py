@@ -183,12 +183,12 @@ class Resampling:
         for span in self._rows.spans:
             chunk = span.chunk
             times = chunk.times(span.start, span.stop) if zoned else None
-            for start, stop, zones in divided(span, zoned=times is not None):
-                ranges = [(start, stop)]
-                if zones:
-                    some = chunk.zones(*zones, [column.zone for column in columns])
-                    whole = add_zones(windows, times, start, some, columns, polls, totals)
-                    ranges = [(start + low, start + high) for low, high in whole]
+            for stretch in divided(span, zoned=times is not None):
+                ranges = [(stretch.start, stretch.begin), (stretch.end, stretch.stop)]
+                if stretch.zones:
+                    some = chunk.zones(*stretch.zones, [column.zone for column in columns])
+                    cut = add_zones(windows, times, stretch.begin, some, columns, polls, totals)
+                    ranges += [(stretch.begin + low, stretch.begin + high) for low, high in cut]
                 for low, high in ranges:
                     for first in range(low, high, BLOCK):
                         rows = chunk.rows(first, min(first + BLOCK, high))

@@ -38,8 +38,8 @@ class Span(NamedTuple):
 
     def end(self, until: str) -> tuple[int, int]:
         """Number of the last row, and when it was seen last, which `until` says."""
-        last = Span(self.chunk, self.stop - 1, self.stop)
-        return int(last.numbers()[0]), int(last.rows()[until][0])
+        last = np.array([self.stop - 1])
+        return int(self.chunk.numbers_at(last)[0]), int(self.chunk.at(last, until)[0])
 
     def blocks(self) -> Iterator[Span]:
         """The same rows, a block at a time."""

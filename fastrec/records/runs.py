@@ -16,7 +16,7 @@ from fastrec.core import scan
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
 from fastrec.records.parts import Times
-from fastrec.records.ranges import divided, mostly, one_range, stretches
+from fastrec.records.ranges import Stretch, divided, mostly, one_range, stretches
 from fastrec.records.rows import Span
 from fastrec.records.states import equal
 
@@ -73,28 +73,27 @@ def runs(span: Span, column: Column, *, zoned: bool = True) -> Iterator[Runs]:
     zoned : bool
         False: at most `BLOCK` rows at a time, each of them read.
     """
-    for start, stop, zones in divided(span, zoned=zoned and column.zone is not None):
-        if zones:
-            found = _surveyed(span.chunk, column, start, stop, zones)
+    for stretch in divided(span, zoned=zoned and column.zone is not None):
+        if stretch.zones:
+            found = _surveyed(span.chunk, column, stretch)
         else:
-            found = _read(span.chunk, column, *one_range(start, stop))
+            found = _read(span.chunk, column, *one_range(stretch.start, stretch.stop))
         for one in found:
             # Only now that they stand in order: of the words of one state the first stands for all.
             yield one._replace(values=column.states(one.values))
 
 
-def _surveyed(chunk: Chunk, column: Column, start: int, stop: int, zones: tuple[int, int]) -> Iterator[Runs]:
-    """The runs of some zones: of those with one state by the zone alone."""
-    steady, values = column.of_zones(chunk.zones(*zones, [column.zone]))
-    starts = np.arange(start, stop, ZONE)
+def _surveyed(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[Runs]:
+    """The runs of a stretch: of zones with one state by the zone alone."""
+    steady, values = column.of_zones(chunk.zones(*stretch.zones, [column.zone]))
+    starts = stretch.starts
     # A zone that goes on with the state of the steady one before opens nothing.
     opens = steady.copy()
     opens[1:] &= ~(steady[:-1] & equal(values[:-1], values[1:]))
     places, values = starts[opens], values[opens]
     stamps = np.full(len(places), _UNSEEN)
-    first, last = stretches(~steady)
-    begin, done = start, 0
-    for found in _read(chunk, column, starts[first], starts[last - 1] + ZONE, few=mostly(steady)):
+    begin, done = stretch.start, 0
+    for found in _read(chunk, column, *stretch.untold(~steady), few=mostly(steady)):
         until = int(np.searchsorted(places, found.stop))
         merged = np.concatenate([places[done:until], found.places])
         order = np.argsort(merged, kind="stable")
@@ -102,8 +101,8 @@ def _surveyed(chunk: Chunk, column: Column, start: int, stop: int, zones: tuple[
         times = np.concatenate([stamps[done:until], found.stamps])[order]
         yield Runs(begin, found.stop, merged[order], states, times)
         begin, done = found.stop, until
-    if begin < stop:
-        yield Runs(begin, stop, places[done:], values[done:], stamps[done:])
+    if begin < stretch.stop:
+        yield Runs(begin, stretch.stop, places[done:], values[done:], stamps[done:])
 
 
 def _read(

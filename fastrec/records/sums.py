@@ -44,18 +44,18 @@ def pieces(span: Span, column: Column) -> Iterator[np.ndarray]:
     ndarray of SUM_DTYPE
     """
     chunk = span.chunk
-    for start, stop, zones in divided(span, zoned=column.zone is not None):
-        if not zones:
-            yield from _read(chunk, column, start, stop)
-            continue
-        some = chunk.zones(*zones, [column.zone])
-        found = np.empty(len(some), SUM_DTYPE)
-        found["start"] = np.arange(start, stop, ZONE)
-        found["stop"] = found["start"] + ZONE
-        found["polls"] = some["polls"]
-        for name in ("min", "max", "sum", "nan"):
-            found[name] = some[name][:, 0]
-        yield found
+    for stretch in divided(span, zoned=column.zone is not None):
+        yield from _read(chunk, column, stretch.start, stretch.begin)
+        if stretch.zones:
+            some = chunk.zones(*stretch.zones, [column.zone])
+            found = np.empty(len(some), SUM_DTYPE)
+            found["start"] = stretch.starts
+            found["stop"] = found["start"] + ZONE
+            found["polls"] = some["polls"]
+            for name in ("min", "max", "sum", "nan"):
+                found[name] = some[name][:, 0]
+            yield found
+        yield from _read(chunk, column, stretch.end, stretch.stop)
 
 
 def _read(chunk: Chunk, column: Column, start: int, stop: int) -> Iterator[np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 from fastrec.core.scan import Codes
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
-from fastrec.records.ranges import divided, each, mostly, one_range, stretches
+from fastrec.records.ranges import divided, each, mostly, one_range
 from fastrec.records.rows import Span
 from fastrec.records.runs import runs
 
@@ -36,17 +36,14 @@ def tallies(span: Span, column: Column) -> Iterator[tuple[np.ndarray, np.ndarray
         return
     codes = Codes()
     room = np.empty(_STATES, np.uint64), np.empty(_STATES, np.int64)
-    for start, stop, zones in divided(span, zoned=column.zone is not None):
-        if zones:
-            steady, values = column.of_zones(span.chunk.zones(*zones, [column.zone]))
-            starts = np.arange(start, stop, ZONE)
-            places = starts[steady]
-            first, last = stretches(~steady)
-            ranges = starts[first], starts[last - 1] + ZONE
+    for stretch in divided(span, zoned=column.zone is not None):
+        if stretch.zones:
+            steady, values = column.of_zones(span.chunk.zones(*stretch.zones, [column.zone]))
+            places, ranges = stretch.starts[steady], stretch.untold(~steady)
             found = [_Tally(places, values[steady], np.full(len(places), ZONE))]
         else:
-            ranges, found = one_range(start, stop), []
-        if zones and mostly(steady):
+            ranges, found = one_range(stretch.start, stretch.stop), []
+        if stretch.zones and mostly(steady):
             found += _lengths(span.chunk, column, *ranges)
         else:
             found += _read(span.chunk, column, *ranges, codes, room)

@@ -80,8 +80,8 @@ static void look_kept(const fr_fetch *f, const fr_fetch_block *b)
 {
     const unsigned char *rows = file + HEAD + b->row * WIDTH;
     uint64_t i, kept = 0;
-    for (i = 0; i < b->rows; i++) {
-        if (i && !((rows[i * WIDTH + WATCHED] ^ rows[(i - 1) * WIDTH + WATCHED]) & 1))
+    for (i = b->first; i < b->stop; i++) {
+        if (i > b->first && !((rows[i * WIDTH + WATCHED] ^ rows[(i - 1) * WIDTH + WATCHED]) & 1))
             continue;
         CHECK(f->pick[b->place + kept] == (int64_t)i);
         CHECK(!memcmp(f->to + (b->place + kept++) * WIDTH, rows + i * WIDTH, WIDTH));
@@ -122,6 +122,8 @@ static uint64_t once(uint64_t *seed)
         for (j = cuts[i], rows = 0; j < cuts[i + 1]; j++) {
             fr_fetch_block *b = &blocks[j];
             b->rows = chance(seed, ROWS);
+            b->first = (uint32_t)chance(seed, b->rows + 1);
+            b->stop = b->first + (uint32_t)chance(seed, b->rows - b->first + 1);
             b->row = chance(seed, FILE_ROWS - ROWS);
             b->place = rows;
             b->crc = fr_crc32c(fr_crc32c(BASE, &b->row, 8), file + HEAD + b->row * WIDTH, b->rows * WIDTH);

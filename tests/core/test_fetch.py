@@ -118,7 +118,10 @@ def fetching(what: Task, memory: np.ndarray, helpers: int, /, **other: Any) -> I
             "memory": memory[: len(memory) - GUARD],
             "helpers": helpers,
         } | other
-        fetch = Fetch(*given.values())
+        if "part" in given:
+            whole = {"firsts": column([0] * len(what.rows), np.int64), "stops": column(what.rows, np.int64)}
+            given = whole | given
+        fetch = Fetch(**given)
         try:
             yield fetch
         finally:
@@ -155,18 +158,26 @@ def test_every_batch_is_that_of_the_file(tmp_path: Path, helpers: int, slots: in
 @pytest.mark.parametrize("slots", [1, 2, 3])
 @pytest.mark.parametrize("helpers", HELPERS)
 def test_rows_with_which_bytes_change(tmp_path: Path, helpers: int, slots: int) -> None:
-    """The first row of each block, and all that are not as the one before, whatever it is that is watched."""
+    """The first row of each block that is asked for, and those of the others that are not as the one before,
+    whatever it is that is watched.
+    """
     luck = random.Random(20 * helpers + slots)
     for _ in range(12):
         what = task(tmp_path / "file", luck)
         size = luck.randint(1, what.width)
         mask = luck.choice([0, 1, 0x81]) if size <= 8 else 0
         offset = luck.randint(0, what.width - size)
-        with fetching(what, what.places(slots), helpers, part=(offset, size, mask)) as fetch:
+        spans = [sorted(luck.choices(range(rows + 1), k=2)) for rows in what.rows]
+        spans = [luck.choice((span, [0, rows])) for span, rows in zip(spans, what.rows, strict=True)]
+        asked = {
+            name: column(some, np.int64)
+            for name, some in zip(("firsts", "stops"), zip(*spans, strict=True), strict=True)
+        }
+        with fetching(what, what.places(slots), helpers, part=(offset, size, mask), **asked) as fetch:
             assert fetch.kept == 0
             for low, high in what.batches:
                 assert fetch.take()[1] == -1
-                places, rows = kept(what, low, high, offset, size, mask)
+                places, rows = kept(what, range(low, high), spans, (offset, size, mask))
                 found = np.empty(fetch.kept, np.int64), np.empty(fetch.kept * what.width, np.uint8)
                 fetch.gather(*found)
                 assert found[0].tolist() == places and found[1].tobytes() == rows
@@ -176,15 +187,18 @@ def test_rows_with_which_bytes_change(tmp_path: Path, helpers: int, slots: int) 
                         fetch.gather(*wrong)
 
 
-def kept(what: Task, low: int, high: int, offset: int, size: int, mask: int) -> tuple[list[int], bytes]:
+def kept(
+    what: Task, blocks: range, spans: list[list[int]], part: tuple[int, int, int]
+) -> tuple[list[int], bytes]:
     """Of the blocks of a batch which rows of the file change, and what these are."""
     places, found = [], b""
-    for number in range(low, high):
+    offset, size, mask = part
+    for number in blocks:
         block, last = what.block(number), None
-        for row in range(what.rows[number]):
+        for row in range(*spans[number]):
             one = block[row * what.width : (row + 1) * what.width]
             watched = int.from_bytes(one[offset : offset + size], "little") & (mask or -1)
-            if row == 0 or watched != last:
+            if watched != last:
                 places.append(what.at[number] + row)
                 found += one
             last = watched
@@ -338,6 +352,15 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception]]] = {
     "a mask of too many bytes": ({"part": (0, 9, 1)}, ValueError),
     "a mask below": ({"part": (0, 8, -1)}, OverflowError),
     "parts too few": ({"part": (0, 8)}, ValueError),
+    "rows to watch before": ({"part": (0, 8, 0), "firsts": [0, -1, 0]}, ValueError),
+    "rows to watch beyond": ({"part": (0, 8, 0), "stops": [2, 3, 3]}, ValueError),
+    "rows to watch that end first": (
+        {"part": (0, 8, 0), "firsts": [0, 2, 0], "stops": [2, 1, 3]},
+        ValueError,
+    ),
+    "fewer rows to watch": ({"part": (0, 8, 0), "firsts": [0, 0]}, ValueError),
+    "fewer ends to watch": ({"part": (0, 8, 0), "stops": [2, 2]}, ValueError),
+    "no rows to watch": ({"part": (0, 8, 0), "firsts": None}, ValueError),
     "no integer": ({"fd": "3"}, TypeError),
     "no array": ({"at": None}, TypeError),
     "memory of others": ({"memory": bytes(400)}, BufferError),
@@ -350,9 +373,9 @@ def test_wrong_arguments_are_refused(tmp_path: Path, name: str) -> None:
     what.path.write_bytes(bytes(800))
     given, error = dict(WRONG[name][0]), WRONG[name][1]
     memory = what.places(1)
-    for member, dtype in {"at": np.int64, "rows": np.int64, "crcs": np.uint32, "cuts": np.int64}.items():
+    for member in ("at", "rows", "crcs", "cuts", "firsts", "stops"):
         if isinstance(given.get(member), list):
-            given[member] = column(given[member], dtype)
+            given[member] = column(given[member], np.uint32 if member == "crcs" else np.int64)
     if isinstance(given.get("memory"), int):
         given["memory"] = memory[: given["memory"]]
     before = helping()

@@ -20,7 +20,9 @@ typedef struct fr_fetch_block {
     uint64_t row;   /* of the file */
     uint64_t rows;  /* how many */
     uint64_t place; /* row of the memory */
-    uint64_t kept;  /* of its rows, where not all are: the first, and those that are not as the one before */
+    uint64_t kept;  /* of its rows, where not all are: `first`, and those that are not as the one before */
+    uint32_t first; /* where not all are: of which row on, and up to which, it is asked */
+    uint32_t stop;
     uint32_t crc;
     uint32_t state; /* FR_FETCH_...; atomic */
 } fr_fetch_block;
@@ -55,8 +57,8 @@ static inline void fr_fetch_pick(fr_fetch *f, fr_fetch_block *b, const unsigned 
 {
     int64_t *pick = f->pick + b->place;
     uint64_t i;
-    pick[0] = 0;
-    b->kept = 1 + fr_changes(rows, f->width, f->part, 0, b->rows, pick + 1);
+    pick[0] = b->first;
+    b->kept = 1 + fr_changes(rows, f->width, f->part, b->first, b->stop, pick + 1);
     for (i = 0; i < b->kept; i++)
         memcpy(f->to + (b->place + i) * f->width, rows + (uint64_t)pick[i] * f->width, f->width);
 }
@@ -82,7 +84,7 @@ static inline void fr_fetch_read(fr_fetch *f, fr_fetch_block *b, unsigned char *
     if (state == FR_FETCH_DUE)
         state = fr_crc32c(fr_crc32c(f->base, &b->row, sizeof b->row), to, size) == b->crc ? FR_FETCH_WHOLE
                                                                                           : FR_FETCH_DAMAGED;
-    if (state == FR_FETCH_WHOLE && f->part.size && b->rows)
+    if (state == FR_FETCH_WHOLE && f->part.size && b->first < b->stop)
         fr_fetch_pick(f, b, to);
     __atomic_store_n(&b->state, state, __ATOMIC_RELEASE);
 }
