@@ -33,6 +33,7 @@ cdef extern from "fastrec/fetch.h" nogil:
         int64_t *pick                              # else which rows of its block are, from its place on
         unsigned char *scratch                     # of each who reads, `room` bytes
         size_t room
+        uint64_t limit                             # blocks below it have room
         uint64_t over                              # helpers are to end
         uint64_t error                             # an errno of one of the blocks
 

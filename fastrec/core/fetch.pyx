@@ -5,7 +5,8 @@ from libc.string cimport memcpy, strerror
 
 
 cdef class Fetch:
-    """Blocks in batches: `take` gives one after the other, while helpers read those behind it.
+    """Blocks in batches: `take` gives one after the other, while helpers read those behind it. They begin at
+    once, before the first is taken.
 
     Parameters
     ----------
@@ -91,6 +92,7 @@ cdef class Fetch:
                 raise ValueError("the memory does not begin at a multiple of 8")
             self.f.pick = <int64_t *> self.f.to
             self.f.to += self.slots * self.slot * sizeof(int64_t)
+        self.f.limit = cuts[self.slots]
         fr_fetch_begin(&self.f, helpers)
 
     def __dealloc__(self):

@@ -150,9 +150,10 @@ class SegmentChunk(Chunk):
         return stamps
 
     def parts(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
-        if len(starts):
-            for part in fetched(self.segment, starts + self.start, stops + self.start):
-                yield part.moved(-self.start)
+        if not len(starts):
+            return iter(())
+        found = fetched(self.segment, starts + self.start, stops + self.start)
+        return (part.moved(-self.start) for part in found)
 
     def changed(
         self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int], *, few: bool
@@ -161,10 +162,8 @@ class SegmentChunk(Chunk):
         first, last = rows[0] // layout.BLOCK_ROWS, (rows[1] - 1) // layout.BLOCK_ROWS
         apart = (first[1:] > last[:-1]).all()  # so are their blocks
         if few and apart and len(starts) and self.segment.stock.dtype.itemsize <= _WIDE:
-            for some in changed(self.segment, *rows, watched):
-                yield some.moved(-self.start)
-        else:
-            yield from super().changed(starts, stops, watched, few=few)
+            return (some.moved(-self.start) for some in changed(self.segment, *rows, watched))
+        return super().changed(starts, stops, watched, few=few)
 
     def times(self, start: int, stop: int) -> Times:
         low, high = start + self.start, stop + self.start
@@ -227,8 +226,8 @@ class EvolvedChunk(Chunk):
         return self._conversion.rows(self._chunk.rows(start, stop))
 
     def parts(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
-        for part in self._chunk.parts(starts, stops):
-            yield part._replace(array=self._conversion.rows(part.array))
+        found = self._chunk.parts(starts, stops)
+        return (part._replace(array=self._conversion.rows(part.array)) for part in found)
 
     def times(self, start: int, stop: int) -> Times:
         return self._chunk.times(start, stop)

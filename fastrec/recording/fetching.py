@@ -8,9 +8,8 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -39,7 +38,10 @@ _spare: list[np.ndarray] = []
 """Memory that was used: to get it anew takes as long as to fill it."""
 
 _KEPT = (_AHEAD * _BATCH * 5) // 4
-"""Bytes of it that are kept, at most."""
+"""Bytes of it that are kept, at most, in one piece."""
+
+_SPARE = 2
+"""Pieces of it that are kept: who reads one segment has begun with the next."""
 
 _PLACE = 8
 """Bytes that say which row is kept."""
@@ -101,22 +103,25 @@ class _Watched(NamedTuple):
     stops: np.ndarray
 
 
-@contextmanager
-def _reading(
-    segment: Segment, plan: _Plan, watched: _Watched | None = None
-) -> Iterator[tuple[Fetch, np.ndarray]]:
-    """Batches by the plan, and the memory in which they come."""
-    near, blocks, width = plan.near, plan.blocks, segment.stock.dtype.itemsize
-    size = int(plan.rows.sum())
-    room = width if watched is None else width + _PLACE
-    sparse = 2 * size < int(near.at[blocks[-1]] - near.at[blocks[0]])
-    most = int(np.diff(plan.borders).max()) * room  # of wide records one block alone may be 64 MB
-    with (
-        _memory(max(1, min(_AHEAD, len(plan.cuts) - 1, _KEPT // most)) * most) as memory,
-        io.FileIO(_opened(segment, sparse=sparse)) as file,
-    ):
-        fetch = Fetch(
-            file.fileno(),
+class _Reading:
+    """Batches by the plan. It begins when it is made, ahead of who takes the first; and ends when it is
+    closed, or forgotten.
+    """
+
+    _fetch: Fetch | None = None
+    _memory: np.ndarray | None = None
+
+    def __init__(self, segment: Segment, plan: _Plan, watched: _Watched | None = None) -> None:
+        self._segment, self._plan = segment, plan
+        near, blocks, width = plan.near, plan.blocks, segment.stock.dtype.itemsize
+        size = int(plan.rows.sum())
+        room = width if watched is None else width + _PLACE
+        sparse = 2 * size < int(near.at[blocks[-1]] - near.at[blocks[0]])
+        most = int(np.diff(plan.borders).max()) * room  # of wide records one block alone may be 64 MB
+        self._file = io.FileIO(_opened(segment, sparse=sparse))
+        self._memory = _memory(max(1, min(_AHEAD, len(plan.cuts) - 1, _KEPT // most)) * most)
+        self._fetch = Fetch(
+            self._file.fileno(),
             len(segment.stock.header),
             width,
             segment.base,
@@ -124,18 +129,58 @@ def _reading(
             plan.rows,
             near.index["crc_rows"][blocks],
             plan.cuts,
-            memory,
+            self._memory,
             _helpers(size * width),
             *(watched or ()),
         )
+
+    @property
+    def array(self) -> np.ndarray:
+        """The memory in which batches come, as rows."""
+        dtype = self._segment.stock.dtype
+        return self._memory[: len(self._memory) // dtype.itemsize * dtype.itemsize].view(dtype)
+
+    def take(self) -> int:
+        """The next batch; at which row of the memory it begins."""
+        segment, plan = self._segment, self._plan
         try:
-            yield fetch, memory
-        finally:
-            fetch.close()
+            row, wrong = self._fetch.take()
+        except EOFError as error:
+            raise CorruptionError(f"{segment.path('records')}: became shorter than its index says") from error
+        if wrong >= 0:
+            segment.check_index()  # perhaps it is the index that is wrong
+            raise CorruptionError(segment.describe(plan.near, int(plan.blocks[wrong])))
+        return row
+
+    def gather(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of the batch that was taken last the rows that were kept: which they are, and copies of them."""
+        kept = self._fetch.kept
+        places, array = np.empty(kept, np.int64), np.empty(kept, self._segment.stock.dtype)
+        self._fetch.gather(places, array.view(np.uint8))
+        return places, array
+
+    def close(self) -> None:
+        """Have the helpers end, before their file and their memory are others'."""
+        if self._fetch is not None:
+            self._fetch.close()
+        if self._memory is not None:
+            self._file.close()
+            _give_back(self._memory)
+            self._memory = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
-    """Some ranges of rows, in batches; what was yielded before is overwritten by the next.
+    """Some ranges of rows, in batches; what was yielded before is overwritten by the next. Reading begins at
+    once.
 
     Parameters
     ----------
@@ -158,15 +203,19 @@ def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator
     plan = _plan(segment, starts, stops)
     first = np.searchsorted(plan.blocks, plan.low)
     shift = plan.at[first] - plan.near.at[plan.blocks[first]]
+    return _parts(_Reading(segment, plan), plan, starts + shift, stops + shift, shift)
+
+
+def _parts(
+    reading: _Reading, plan: _Plan, starts: np.ndarray, stops: np.ndarray, shift: np.ndarray
+) -> Iterator[Part]:
+    """Ranges as they lie in blocks one behind the other, `shift` rows from where they are in the segment."""
     borders = plan.borders
-    batches = _divided(starts + shift, stops + shift, borders)
-    with _reading(segment, plan) as (fetch, memory):
-        dtype = segment.stock.dtype
-        array = memory[: len(memory) // dtype.itemsize * dtype.itemsize].view(dtype)
-        for border, size, (which, begin, end) in zip(
-            borders.tolist(), np.diff(borders).tolist(), batches, strict=False
-        ):
-            row = _taken(fetch, segment, plan)
+    sizes, batches = np.diff(borders).tolist(), _divided(starts, stops, borders)
+    with reading:
+        array = reading.array
+        for border, size, (which, begin, end) in zip(borders.tolist(), sizes, batches, strict=False):
+            row = reading.take()
             yield Part(array[row : row + size], begin - border, begin - shift[which], end - shift[which])
 
 
@@ -191,13 +240,16 @@ def changed(
     at = plan.near.at[plan.blocks]
     which = np.searchsorted(stops, at, "right")
     first, stop = np.maximum(starts[which], at), np.minimum(stops[which], at + plan.rows)
-    with _reading(segment, plan, _Watched(watched, first - at, stop - at)) as (fetch, _):
-        for end in plan.cuts[1:].tolist():
-            _taken(fetch, segment, plan)
-            kept = fetch.kept
-            places, array = np.empty(kept, np.int64), np.empty(kept, segment.stock.dtype)
-            fetch.gather(places, array.view(np.uint8))
-            yield Picked(int(places[0]), int(stop[end - 1]), places, array)
+    reading = _Reading(segment, plan, _Watched(watched, first - at, stop - at))
+    return _picks(reading, stop[plan.cuts[1:] - 1].tolist())
+
+
+def _picks(reading: _Reading, stops: list[int]) -> Iterator[Picked]:
+    with reading:
+        for stop in stops:
+            reading.take()
+            places, array = reading.gather()
+            yield Picked(int(places[0]), stop, places, array)
 
 
 def _divided(
@@ -213,18 +265,6 @@ def _divided(
         yield which[low:high], begin[low:high], end[low:high]
 
 
-def _taken(fetch: Fetch, segment: Segment, plan: _Plan) -> int:
-    """The next batch; at which row of the memory it begins."""
-    try:
-        row, wrong = fetch.take()
-    except EOFError as error:
-        raise CorruptionError(f"{segment.path('records')}: became shorter than its index says") from error
-    if wrong >= 0:
-        segment.check_index()  # perhaps it is the index that is wrong
-        raise CorruptionError(segment.describe(plan.near, int(plan.blocks[wrong])))
-    return row
-
-
 def _opened(segment: Segment, *, sparse: bool) -> int:
     try:
         return segment.open("records", sparse=sparse)
@@ -236,17 +276,15 @@ def _helpers(size: int) -> int:
     return min(len(os.sched_getaffinity(0)) - 1, _MOST_HELPERS) if size > _ALONE else 0
 
 
-@contextmanager
-def _memory(size: int) -> Iterator[np.ndarray]:
-    """So many bytes, or more, for the length of a ``with``."""
+def _memory(size: int) -> np.ndarray:
+    """So many bytes, or more."""
     try:
         memory = _spare.pop()
     except IndexError:
         memory = np.empty(0, np.uint8)
-    if len(memory) < size:
-        memory = np.empty(size, np.uint8)
-    try:
-        yield memory
-    finally:
-        if not _spare and len(memory) <= _KEPT:
-            _spare.append(memory)
+    return memory if len(memory) >= size else np.empty(size, np.uint8)
+
+
+def _give_back(memory: np.ndarray) -> None:
+    if len(_spare) < _SPARE and len(memory) <= _KEPT:
+        _spare.append(memory)

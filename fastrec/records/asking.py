@@ -154,11 +154,10 @@ class Asking:
     def _changed(self, column: Column) -> Iterator[tuple[int, Runs, np.ndarray, np.ndarray]]:
         """Runs, and in which span they are: which of them change the state, the state before each."""
         last = None
-        for number, span in enumerate(self._rows.spans):
-            for run in runs(span, column):
-                before = shifted(run.values, last)
-                last = run.values[-1:]
-                yield number, run, np.flatnonzero(~equal(before, run.values)), before
+        for number, run in runs(self._rows.spans, column):
+            before = shifted(run.values, last)
+            last = run.values[-1:]
+            yield number, run, np.flatnonzero(~equal(before, run.values)), before
 
     def _changes(self, field: str) -> list[np.ndarray]:
         """Of each span the places at which the state is not that of the row before; the first row is none."""
@@ -168,15 +167,15 @@ class Asking:
         return [np.concatenate(places) for places in found]
 
     def _run_lengths(self, column: Column) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        for span in self._rows.spans:
-            if self.store == "every":
-                for states, records in tallies(span, column):
-                    yield states, records, records
-                continue
-            for run in runs(span, column, zoned=False):
-                held = span.chunk.rows(run.start, run.stop)["polls"]
-                polls = np.add.reduceat(held, run.places - run.start, dtype=np.uint64)
-                yield run.values, np.diff(run.places, append=run.stop), polls
+        spans = self._rows.spans
+        if self.store == "every":
+            for states, records in tallies(spans, column):
+                yield states, records, records
+            return
+        for number, run in runs(spans, column, zoned=False):
+            held = spans[number].chunk.rows(run.start, run.stop)["polls"]
+            polls = np.add.reduceat(held, run.places - run.start, dtype=np.uint64)
+            yield run.values, np.diff(run.places, append=run.stop), polls
 
     def _intervals(
         self, column: Column, max_gap: str | int | dt.timedelta | None
@@ -186,45 +185,46 @@ class Asking:
     def _openings(self, column: Column, breaks: Breaks) -> Iterator[queries.Openings]:
         """Where a state begins, or knowledge broke off before."""
         holds, until = self.store == "changes", self._until
-        value = last = None  # of the row before
-        for span in self._rows.spans:
-            chunk = span.chunk
-            last_seq, last_until = span.end(until)
-            for run in runs(span, column, zoned=not holds):
-                broken = breaks.within(chunk, max(span.start, run.start - 1), run.stop)
-                seq_before, until_before = chunk.numbers_at(broken - 1), chunk.at(broken - 1, until)
-                if run.start == span.start and last is not None and breaks.before(span, *last):
-                    broken = np.insert(broken, 0, run.start)
-                    seq_before = np.insert(seq_before, 0, last[0])
-                    until_before = np.insert(until_before, 0, last[1])
-                opens = ~equal(shifted(run.values, value), run.values)
-                opens[0] |= value is None
-                row, values = run.places[opens], run.values[opens]
-                if len(broken):
-                    row = _merged(row, broken)
-                    values = run.values[np.searchsorted(run.places, row, side="right") - 1]
-                broke = np.zeros(len(row), bool)
-                broke[np.searchsorted(row, broken)] = True
-                passed, polls = row - run.start, run.stop - run.start
-                if holds:
-                    through = np.cumsum(chunk.rows(run.start, run.stop)["polls"], dtype=np.uint64)
-                    passed, polls = np.append(np.uint64(0), through)[passed], int(through[-1])
-                yield queries.Openings(
-                    rows=run.stop - run.start,
-                    polls=polls,
-                    row=row - run.start,
-                    passed=passed.astype(np.uint64),
-                    seq=chunk.numbers_at(row),
-                    time=stamps_at(chunk, run, row),
-                    values=values,
-                    broke=broke,
-                    seq_before=_spread(seq_before, broke),
-                    until_before=_spread(until_before, broke),
-                    last_seq=last_seq,
-                    last_until=last_until,
-                )
-                value = run.values[-1:]
-            last = last_seq, last_until
+        value = before = last = None  # of the row before, and of the last of the span before and of this one
+        spans = self._rows.spans
+        for number, run in runs(spans, column, zoned=not holds):
+            span, chunk = spans[number], spans[number].chunk
+            first = run.start == span.start
+            if first:
+                before, last = last, span.end(until)
+            broken = breaks.within(chunk, max(span.start, run.start - 1), run.stop)
+            seq_before, until_before = chunk.numbers_at(broken - 1), chunk.at(broken - 1, until)
+            if first and before is not None and breaks.before(span, *before):
+                broken = np.insert(broken, 0, run.start)
+                seq_before = np.insert(seq_before, 0, before[0])
+                until_before = np.insert(until_before, 0, before[1])
+            opens = ~equal(shifted(run.values, value), run.values)
+            opens[0] |= value is None
+            row, values = run.places[opens], run.values[opens]
+            if len(broken):
+                row = _merged(row, broken)
+                values = run.values[np.searchsorted(run.places, row, side="right") - 1]
+            broke = np.zeros(len(row), bool)
+            broke[np.searchsorted(row, broken)] = True
+            passed, polls = row - run.start, run.stop - run.start
+            if holds:
+                through = np.cumsum(chunk.rows(run.start, run.stop)["polls"], dtype=np.uint64)
+                passed, polls = np.append(np.uint64(0), through)[passed], int(through[-1])
+            yield queries.Openings(
+                rows=run.stop - run.start,
+                polls=polls,
+                row=row - run.start,
+                passed=passed.astype(np.uint64),
+                seq=chunk.numbers_at(row),
+                time=stamps_at(chunk, run, row),
+                values=values,
+                broke=broke,
+                seq_before=_spread(seq_before, broke),
+                until_before=_spread(until_before, broke),
+                last_seq=last[0],
+                last_until=last[1],
+            )
+            value = run.values[-1:]
 
 
 def _merged(one: np.ndarray, other: np.ndarray) -> np.ndarray:

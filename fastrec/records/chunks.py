@@ -107,7 +107,8 @@ class Chunk(Protocol):
         """
 
     def parts(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
-        """The rows of some ranges, about `BLOCK` of them at a time; a long range is divided.
+        """The rows of some ranges, about `BLOCK` of them at a time; a long range is divided. A chunk that has
+        to read them begins when it is asked, ahead of who looks at the first.
 
         Parameters
         ----------
@@ -123,7 +124,7 @@ class Chunk(Protocol):
         self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int], *, few: bool
     ) -> Iterator[Picked]:
         """Of some ranges of rows the first ones, and those at which some bytes are not as in the row before.
-        Others of the ranges may come with them.
+        Others of the ranges may come with them. It begins as `parts` does.
 
         Parameters
         ----------
@@ -134,15 +135,7 @@ class Chunk(Protocol):
         few : bool
             Whether there should be few such rows.
         """
-        for part in self.parts(starts, stops):
-            found = np.empty(int((part.stops - part.starts).sum()), np.int64)
-            width, ranges = part.array.dtype.itemsize, (part.begins, part.ends)
-            count = scan.changes(part.bytes, width, *watched, *ranges, found)
-            rows = np.concatenate([part.begins, found[:count]])
-            if len(part.begins) > 1:
-                rows.sort()
-            span = int(part.starts[0]), int(part.stops[-1])
-            yield Picked(*span, part.places(rows), picked(part.array, rows, None))
+        return (_changes(part, watched) for part in self.parts(starts, stops))
 
     def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
         """Copies of the rows at some places, checked.
@@ -226,6 +219,17 @@ class Chunk(Protocol):
             return int(self.rows(place, place + 1)["mono_ns"][0])
 
         return bisect.bisect_left(range(len(self)), time_ns, key=stamp)
+
+
+def _changes(part: Part, watched: tuple[int, int, int]) -> Picked:
+    """The first rows of the ranges of a part, and those at which some bytes are not as in the row before."""
+    found = np.empty(int((part.stops - part.starts).sum()), np.int64)
+    count = scan.changes(part.bytes, part.array.dtype.itemsize, *watched, part.begins, part.ends, found)
+    rows = np.concatenate([part.begins, found[:count]])
+    if len(part.begins) > 1:
+        rows.sort()
+    span = int(part.starts[0]), int(part.stops[-1])
+    return Picked(*span, part.places(rows), picked(part.array, rows, None))
 
 
 class ArrayChunk(Chunk):

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from fastrec.records.chunks import ZONE
 from fastrec.records.rows import Span
 
-__all__ = ["ZONES", "Stretch", "divided", "each", "inside", "mostly", "one_range", "stretches", "zone_behind"]
+__all__ = [
+    "ZONES",
+    "Stretch",
+    "ahead",
+    "divided",
+    "each",
+    "inside",
+    "mostly",
+    "one_range",
+    "stretches",
+    "zone_behind",
+]
+
+T = TypeVar("T")
 
 ZONES = 8_192
 """Zones that are looked at in one go."""
@@ -75,6 +88,21 @@ def divided(span: Span, *, zoned: bool) -> Iterator[Stretch]:
         stop = span.stop if last == high else end
         yield Stretch(start, stop, begin, end, (first, last))
         start = stop
+
+
+def ahead(made: Iterator[T]) -> Iterator[T]:
+    """What is made, one behind the other, each when the one before it is handed out; the first at once. Of
+    what begins to read when it is made, one reads while another is looked at.
+    """
+    return _handed_out(next(made, None), made)
+
+
+def _handed_out(first: T | None, made: Iterator[T]) -> Iterator[T]:
+    for one in made:
+        yield first
+        first = one
+    if first is not None:
+        yield first
 
 
 def one_range(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:

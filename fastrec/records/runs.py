@@ -7,7 +7,7 @@ by a kernel without the GIL; what they mean is asked of the few rows at which th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from fastrec.core import scan
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
 from fastrec.records.parts import Times
-from fastrec.records.ranges import Stretch, divided, mostly, one_range, stretches
+from fastrec.records.ranges import Stretch, ahead, divided, mostly, one_range, stretches
 from fastrec.records.rows import Span
 from fastrec.records.states import equal
 
@@ -63,55 +63,72 @@ def stamps_at(chunk: Chunk, run: Runs, places: np.ndarray) -> np.ndarray:
     return found
 
 
-def runs(span: Span, column: Column, *, zoned: bool = True) -> Iterator[Runs]:
+def runs(spans: Iterable[Span], column: Column, *, zoned: bool = True) -> Iterator[tuple[int, Runs]]:
     """The states of a column in some rows, in order; every row is in one of the runs.
 
     Parameters
     ----------
-    span : Span
+    spans : iterable of Span
     column : Column
     zoned : bool
         False: at most `BLOCK` rows at a time, each of them read.
+
+    Yields
+    ------
+    number : int
+        Of the span.
+    run : Runs
     """
-    for stretch in divided(span, zoned=zoned and column.zone is not None):
-        if stretch.zones:
-            found = _surveyed(span.chunk, column, stretch)
-        else:
-            found = _read(span.chunk, column, *one_range(stretch.start, stretch.stop))
-        for one in found:
+    zoned &= column.zone is not None
+    found = ahead(
+        (number, _begun(span.chunk, column, stretch))
+        for number, span in enumerate(spans)
+        for stretch in divided(span, zoned=zoned)
+    )
+    for number, some in found:
+        for one in some:
             # Only now that they stand in order: of the words of one state the first stands for all.
-            yield one._replace(values=column.states(one.values))
+            yield number, one._replace(values=column.states(one.values))
 
 
-def _surveyed(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[Runs]:
-    """The runs of a stretch: of zones with one state by the zone alone."""
+def _begun(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[Runs]:
+    """The runs of a stretch, of which reading has begun: of zones with one state by the zone alone."""
+    if not stretch.zones:
+        return _read(chunk, column, *one_range(stretch.start, stretch.stop))
     steady, values = column.of_zones(chunk.zones(*stretch.zones, [column.zone]))
     starts = stretch.starts
     # A zone that goes on with the state of the steady one before opens nothing.
     opens = steady.copy()
     opens[1:] &= ~(steady[:-1] & equal(values[:-1], values[1:]))
-    places, values = starts[opens], values[opens]
-    stamps = np.full(len(places), _UNSEEN)
-    begin, done = stretch.start, 0
-    for found in _read(chunk, column, *stretch.untold(~steady), few=mostly(steady)):
+    places = starts[opens]
+    told = Runs(stretch.start, stretch.stop, places, values[opens], np.full(len(places), _UNSEEN))
+    return _joined(told, _read(chunk, column, *stretch.untold(~steady), few=mostly(steady)))
+
+
+def _joined(told: Runs, read: Iterator[Runs]) -> Iterator[Runs]:
+    """The runs of which zones tell, and between them those that were read."""
+    start, stop, places, values, stamps = told
+    done = 0
+    for found in read:
         until = int(np.searchsorted(places, found.stop))
         merged = np.concatenate([places[done:until], found.places])
         order = np.argsort(merged, kind="stable")
         states = np.concatenate([values[done:until], found.values])[order]
         times = np.concatenate([stamps[done:until], found.stamps])[order]
-        yield Runs(begin, found.stop, merged[order], states, times)
-        begin, done = found.stop, until
-    if begin < stretch.stop:
-        yield Runs(begin, stretch.stop, places[done:], values[done:], stamps[done:])
+        yield Runs(start, found.stop, merged[order], states, times)
+        start, done = found.stop, until
+    if start < stop:
+        yield Runs(start, stop, places[done:], values[done:], stamps[done:])
 
 
 def _read(
     chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray, *, few: bool = False
 ) -> Iterator[Runs]:
     """The runs of some ranges of rows, by the rows themselves; between the ranges it knows nothing."""
-    for some in chunk.changed(starts, stops, column.part, few=few):
-        values = column.values(chunk, some.array)
-        yield Runs(some.start, some.stop, some.places, values, some.array["mono_ns"])
+    return (
+        Runs(some.start, some.stop, some.places, column.values(chunk, some.array), some.array["mono_ns"])
+        for some in chunk.changed(starts, stops, column.part, few=few)
+    )
 
 
 def silences(chunk: Chunk, start: int, stop: int, limit_ns: int, *, holds: bool) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from fastrec.core.scan import Codes
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
-from fastrec.records.ranges import divided, each, mostly, one_range
+from fastrec.records.parts import Part, Picked
+from fastrec.records.ranges import Stretch, ahead, divided, each, mostly, one_range
 from fastrec.records.rows import Span
 from fastrec.records.runs import runs
 
@@ -18,6 +20,10 @@ __all__ = ["tallies"]
 
 _STATES = 4_096
 """States of some rows; where there are more, counting saves nothing."""
+
+
+_Room = tuple[Codes, np.ndarray, np.ndarray]
+"""What counts, and where it has room for how many rows have a state, and where each came first."""
 
 
 class _Tally(NamedTuple):
@@ -28,54 +34,56 @@ class _Tally(NamedTuple):
     records: np.ndarray
 
 
-def tallies(span: Span, column: Column) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def tallies(spans: Iterable[Span], column: Column) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """States in the order in which they come first, and how many rows have each; one may come again."""
     if column.part[1] > 8:
-        for run in runs(span, column):
+        for _, run in runs(spans, column):
             yield run.values, np.diff(run.places, append=run.stop)
         return
-    codes = Codes()
-    room = np.empty(_STATES, np.uint64), np.empty(_STATES, np.int64)
-    for stretch in divided(span, zoned=column.zone is not None):
-        if stretch.zones:
-            steady, values = column.of_zones(span.chunk.zones(*stretch.zones, [column.zone]))
-            places, ranges = stretch.starts[steady], stretch.untold(~steady)
-            found = [_Tally(places, values[steady], np.full(len(places), ZONE))]
-        else:
-            ranges, found = one_range(stretch.start, stretch.stop), []
-        if stretch.zones and mostly(steady):
-            found += _lengths(span.chunk, column, *ranges)
-        else:
-            found += _read(span.chunk, column, *ranges, codes, room)
+    room = Codes(), np.empty(_STATES, np.uint64), np.empty(_STATES, np.int64)
+    begun = ahead(
+        _begun(span.chunk, column, stretch, room)
+        for span in spans
+        for stretch in divided(span, zoned=column.zone is not None)
+    )
+    for some in begun:
+        found = list(some)
         order = np.argsort(np.concatenate([one.places for one in found]), kind="stable")
         # Only now that they stand in order: of the words of one state the first stands for all.
         states = column.states(np.concatenate([one.values for one in found])[order])
         yield states, np.concatenate([one.records for one in found])[order]
 
 
-def _lengths(chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray) -> Iterator[_Tally]:
+def _begun(chunk: Chunk, column: Column, stretch: Stretch, room: _Room) -> Iterator[_Tally]:
+    """Those of a stretch, of which reading has begun: of zones with one state by the zone alone."""
+    told, long = [], False
+    ranges = one_range(stretch.start, stretch.stop)
+    if stretch.zones:
+        steady, values = column.of_zones(chunk.zones(*stretch.zones, [column.zone]))
+        places, ranges, long = stretch.starts[steady], stretch.untold(~steady), mostly(steady)
+        told = [_Tally(places, values[steady], np.full(len(places), ZONE))]
+    if long:
+        changed = chunk.changed(*ranges, column.part, few=True)
+        return chain(told, (_lengths(some, *ranges, column.values(chunk, some.array)) for some in changed))
+    return chain(told, (_tally(part, chunk, column, *room) for part in chunk.parts(*ranges)))
+
+
+def _lengths(some: Picked, starts: np.ndarray, stops: np.ndarray, values: np.ndarray) -> _Tally:
     """By the lengths of runs."""
-    for some in chunk.changed(starts, stops, column.part, few=True):
-        ends = stops[np.searchsorted(starts, some.places, "right") - 1]
-        records = np.minimum(np.append(some.places[1:], some.stop), ends) - some.places
-        yield _Tally(some.places, column.values(chunk, some.array), records)
+    ends = stops[np.searchsorted(starts, some.places, "right") - 1]
+    records = np.minimum(np.append(some.places[1:], some.stop), ends) - some.places
+    return _Tally(some.places, values, records)
 
 
-def _read(
-    chunk: Chunk,
-    column: Column,
-    starts: np.ndarray,
-    stops: np.ndarray,
-    codes: Codes,
-    room: tuple[np.ndarray, np.ndarray],
-) -> Iterator[_Tally]:
+def _tally(
+    part: Part, chunk: Chunk, column: Column, codes: Codes, counts: np.ndarray, firsts: np.ndarray
+) -> _Tally:
     """By looking at each row."""
-    for part in chunk.parts(starts, stops):
-        data, width = part.bytes, part.array.dtype.itemsize
-        count = codes.tally(data, width, *column.part, part.begins, part.ends, *room)
-        if count >= 0:
-            records, rows = (one[:count].copy() for one in room)
-        else:
-            rows = each(part.begins, part.ends)
-            records = np.ones(len(rows), np.int64)
-        yield _Tally(part.places(rows), column.values(chunk, part.array, rows), records.astype(np.int64))
+    data, width = part.bytes, part.array.dtype.itemsize
+    count = codes.tally(data, width, *column.part, part.begins, part.ends, counts, firsts)
+    if count >= 0:
+        records, rows = counts[:count].copy(), firsts[:count].copy()
+    else:
+        rows = each(part.begins, part.ends)
+        records = np.ones(len(rows), np.int64)
+    return _Tally(part.places(rows), column.values(chunk, part.array, rows), records.astype(np.int64))
