@@ -5,6 +5,7 @@ The same checks are asked of arrays, of live rings and of recordings.
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Callable
 from fractions import Fraction
@@ -235,8 +236,8 @@ def check_resampled(
                 state = plain(row[name][how])
                 if wanted["valid"]:
                     assert same(given.meant(name, state), wanted[how]), (name, how, start)
-                elif isinstance(state, float):
-                    assert math.isnan(state)
+                elif isinstance(state, float | complex):
+                    assert cmath.isnan(state)
                 else:
                     assert state is None or not np.any(np.array(state, dtype=bool)), state
             if fields[name]:

@@ -159,9 +159,15 @@ def all_blocks(files: SegmentFiles, outline: Outline) -> Blocks | None:
         return None
     with io.FileIO(files.open("index", sparse=True)) as file:
         rows = _read(file.fileno(), 0, outline.read.index)
-    if len(rows) < outline.read.index or not _true(files, outline, rows, 0):
+    if len(rows) < outline.read.index or not layout.whole_rows(rows, files.base).all():
         return None
-    return _joined(outline, [rows])
+    at, broken = committed.true_claims(rows, rows=outline.read.rows)
+    if broken:
+        return None
+    read = committed.reached(rows, int(at[-1]) + int(rows["rows"][-1]), committed.Since())
+    # Each goes on with the number before, as there are as many rows as numbers, and no two have the same.
+    whole = read == outline.read and rows["first_seq"][0] == outline.first["first_seq"]
+    return Blocks(rows, at, read.rows) if whole else None
 
 
 def block_behind(files: SegmentFiles, outline: Outline, time_ns: int) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ from fastrec.core.fetch import Fetch
 from fastrec.errors import CorruptionError
 from fastrec.recording.blocks import Blocks
 from fastrec.recording.segment import Segment
-from fastrec.records.chunks import BLOCK
+from fastrec.records.chunks import BLOCK, join_rows
 from fastrec.records.parts import Part, Picked
 from fastrec.records.ranges import each
 
@@ -46,8 +46,8 @@ _SPARE = 2
 _PLACE = 8
 """Bytes that say which row is kept."""
 
-_FEW = 2
-"""Times as many rows are looked at in one go where few of them are kept."""
+_MANY = 16_384
+"""Rows that are kept of some batches before they are handed out."""
 
 
 class _Plan(NamedTuple):
@@ -80,8 +80,8 @@ class _Plan(NamedTuple):
         return np.append(self.at, self.at[-1] + self.rows[-1])[self.cuts]
 
 
-def _plan(segment: Segment, starts: np.ndarray, stops: np.ndarray, factor: int = 1) -> _Plan:
-    """Batches of up to `BLOCK` rows, or so many times as many."""
+def _plan(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> _Plan:
+    """Batches of up to `BLOCK` rows."""
     near = segment.near(starts, stops)
     low, high = near.of(starts, stops)
     # A range may end in the block in which the next one begins.
@@ -90,7 +90,7 @@ def _plan(segment: Segment, starts: np.ndarray, stops: np.ndarray, factor: int =
     blocks = blocks[near.index["rows"][blocks] > 0]
     rows = near.index["rows"][blocks].astype(np.int64)
     at = np.cumsum(rows) - rows
-    batch = at // (factor * max(1, min(BLOCK, _BATCH // segment.stock.dtype.itemsize)))
+    batch = at // max(1, min(BLOCK, _BATCH // segment.stock.dtype.itemsize))
     cuts = np.concatenate([[0], np.flatnonzero(np.diff(batch)) + 1, [len(blocks)]])
     return _Plan(near, low, blocks, rows, at, cuts)
 
@@ -109,7 +109,6 @@ class _Reading:
     """
 
     _fetch: Fetch | None = None
-    _memory: np.ndarray | None = None
 
     def __init__(self, segment: Segment, plan: _Plan, watched: _Watched | None = None) -> None:
         self._segment, self._plan = segment, plan
@@ -161,12 +160,11 @@ class _Reading:
 
     def close(self) -> None:
         """Have the helpers end, before their file and their memory are others'."""
-        if self._fetch is not None:
-            self._fetch.close()
-        if self._memory is not None:
+        fetch, self._fetch = self._fetch, None
+        if fetch is not None:
+            fetch.close()
             self._file.close()
             _give_back(self._memory)
-            self._memory = None
 
     def __enter__(self) -> Self:
         return self
@@ -236,7 +234,7 @@ def changed(
     Picked
         Of each block the first row that was asked for, and those that are not as the one before.
     """
-    plan = _plan(segment, starts, stops, _FEW)
+    plan = _plan(segment, starts, stops)
     at = plan.near.at[plan.blocks]
     which = np.searchsorted(stops, at, "right")
     first, stop = np.maximum(starts[which], at), np.minimum(stops[which], at + plan.rows)
@@ -245,11 +243,16 @@ def changed(
 
 
 def _picks(reading: _Reading, stops: list[int]) -> Iterator[Picked]:
+    """What is kept of batches that end with some rows."""
+    kept: list[tuple[np.ndarray, np.ndarray]] = []
     with reading:
         for stop in stops:
             reading.take()
-            places, array = reading.gather()
-            yield Picked(int(places[0]), stop, places, array)
+            kept.append(reading.gather())
+            if stop == stops[-1] or sum(len(places) for places, _ in kept) >= _MANY:
+                places, rows = zip(*kept, strict=True)
+                yield Picked(int(places[0][0]), stop, np.concatenate(places), join_rows(rows))
+                kept = []
 
 
 def _divided(

@@ -205,6 +205,18 @@ def kept(
     return places, found
 
 
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_helpers_begin_before_the_first_is_taken(tmp_path: Path, slots: int) -> None:
+    """With as many batches as there is room for, and with no other."""
+    what = task(tmp_path / "file", random.Random(slots))
+    memory = what.memory(slots)
+    with fetching(what, memory, 2) as fetch:
+        for number in range(slots):
+            due = what.batch(number)
+            until(lambda due=due, at=number * what.slot: in_memory(memory, what, at, len(due)) == due)
+        assert [fetch.take()[1] for _ in what.batches] == [-1] * len(what.batches)
+
+
 def test_nothing_is_kept_of_what_is_damaged(tmp_path: Path) -> None:
     what = Task(tmp_path / "file", 8, 0, [0, 10, 20], [2, 2, 3], [0, 1, 3], {1})
     what.path.write_bytes(random.Random(1).randbytes(800))

@@ -207,6 +207,31 @@ def test_picked_rows_and_parts_of_a_piece(tmp_path: Path, kind: dict[str, str]) 
         assert not list(one.chunk(start, stop).parts(np.array([], int), np.array([], int)))
 
 
+def test_stamps_that_the_index_tells(tmp_path: Path, kind: dict[str, str]) -> None:
+    """With which a block begins, and ends if its rows are no holds; all rows are damaged."""
+    luck = random.Random(str(kind))
+    one = made(tmp_path / "r", luck, **kind, commits=40, most=9)
+    size, width = len(one.rows), len(one.rows[0])
+    begin = one.path("records").stat().st_size - width * size
+    in_order = [
+        (low, high) for low, high in one.blocks if one.stamps[low:high] == sorted(one.stamps[low:high])
+    ]
+    edges = {low for low, _ in in_order}
+    edges |= {high - 1 for _, high in in_order if kind["store"] == "every"}
+    assert 0 < len(edges) < size
+    with one.spoiled("records", begin, b"".join(bytes(byte ^ 1 for byte in row) for row in one.rows)):
+        for place in range(size):
+            chunk, asked = one.chunk(0, size, brief=luck.random() < 0.5), np.array([place])
+            if place in edges:
+                assert chunk.at(asked, "mono_ns").tolist() == [one.stamps[place]]
+            else:
+                with pytest.raises(CorruptionError, match="do not match"):
+                    chunk.at(asked, "mono_ns")
+        many = np.array(sorted(edges))
+        stamps = [one.stamps[place] for place in many]
+        assert one.chunk(0, size).at(many, "mono_ns").tolist() == stamps
+
+
 @pytest.mark.parametrize("start", [LEAST, LEAST + 1, MOST - 20])
 def test_the_ends_of_all_times(tmp_path: Path, start: int) -> None:
     luck = random.Random(start)

@@ -82,6 +82,7 @@ def little(monkeypatch: pytest.MonkeyPatch, chance: random.Random) -> None:
     block = chance.choice([700, 1_024, 1_500, 65_536])
     for module in (fetching, chunks, rows):
         monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(fetching, "_MANY", chance.choice([1, 50, 16_384]))
     few = chance.choice([False, True])
     for module in (runs, tallies):
         monkeypatch.setattr(module, "mostly", lambda _: few)
@@ -247,6 +248,8 @@ def test_few_rows_stand_for_all(
         starts, stops = zones.start + begins * steady.ZONE, zones.start + ends * steady.ZONE
         if chance.random() < 0.3:
             stops = stops - 1
+        if chance.random() < 0.3:
+            starts = starts + chance.randrange(steady.ZONE - 1)
         inside = ranges.each(starts, stops).tolist()
         whole = chunk.rows(0, len(chunk))
         found = list(chunk.changed(starts, stops, column.part, few=True))
@@ -255,7 +258,8 @@ def test_few_rows_stand_for_all(
             assert {one.start} <= set(one.places.tolist()) <= set(inside) & set(range(one.start, one.stop))
             assert one.array.tobytes() == chunks.as_bytes(whole)[one.places].tobytes()
         told: list[tuple[int, object]] = []
-        for some in tallies._lengths(chunk, column, starts, stops):
+        for few in chunk.changed(starts, stops, column.part, few=True):
+            some = tallies._lengths(few, starts, stops, column.values(chunk, few.array))
             columns = some.places, column.states(some.values), some.records
             for place, state, count in zip(*(one.tolist() for one in columns), strict=True):
                 told += [(place + row, state) for row in range(count)]

@@ -17,7 +17,7 @@ import fastrec as fr
 from fastrec.errors import CorruptionError
 from fastrec.recording import reader
 from fastrec.recording.zones import summarise
-from fastrec.records import ArrayChunk, Records
+from fastrec.records import ArrayChunk, Records, conditions
 from fastrec.records.parts import Part
 from fastrec.records.pruning import Pruning
 from fastrec.schema import Flags, Masked, Schema
@@ -176,7 +176,13 @@ def test_the_rows_are_those_of_no_zones(recorded: Records, monkeypatch: pytest.M
             word, negated = luck.choice(("and", "or")), luck.choice(("", "not "))
             text = f"({text}) {word} {negated}changed({luck.choice(SCALARS)})"
         zoned, other = luck.choice(pairs[:1] * 4 + pairs)
-        assert np.array_equal(zoned.where(text).seq, zoned_numbers(zoned, other, text)), text
+        due = zoned_numbers(zoned, other, text)
+        assert np.array_equal(zoned.where(text).seq, due), text
+        monkeypatch.setattr(conditions, "_FIRST", luck.choice((1, 1_024, 3_000)))
+        found = zoned.where(text)  # a few at first, then a few more
+        for count in sorted(luck.choices(range(1 + len(due)), k=2)):
+            assert np.array_equal(found[:count].seq, due[:count]), text
+        assert np.array_equal(found.seq, due), text
     assert sum(not may for may, _ in told) > 20 and sum(must for _, must in told) > 20
 
 
@@ -343,6 +349,35 @@ def test_no_more_is_searched_for_than_is_asked(tmp_path: Path) -> None:
         with pytest.raises(CorruptionError, match="do not match"):
             found[-1]
         assert found[:3].seq.tolist() == [100, 101, 102]
+
+
+@pytest.mark.parametrize("begin", [0, 300, 1_000])
+def test_a_few_are_looked_for_near_the_beginning(monkeypatch: pytest.MonkeyPatch, begin: int) -> None:
+    """Zones are asked four times as far each time, and none beyond the one in which the last one may be."""
+    asked = []
+
+    class Asked(Zoned):
+        def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
+            asked.append((low, high))
+            return super().zones(low, high, columns)
+
+    rows = np.zeros(64 * 1024 + begin, SCHEMA.record("every"))
+    rows["count"] = np.arange(len(rows))
+    monkeypatch.setattr(conditions, "_FIRST", 2 * 1024)
+    records = Records("plant", SCHEMA, [Asked(rows, 0, begin)], gaps=gaps(), clock=None)
+    for wanted in (1_500, 5 * 1_024, 30 * 1_024, 60 * 1_024):
+        asked.clear()
+        found = records.where(f"count == {wanted}")
+        assert found[0]["count"] == wanted
+        place, zone, due = 0, 0, []
+        while place <= wanted:
+            behind = min(64, -(-(max(2 * 1024, 4 * place) - begin) // 1024))
+            due.append((zone, behind))
+            place, zone = begin + 1024 * behind, behind
+        assert asked == due
+        assert len(found) == 1 and asked[len(due) :] == [(zone, 64)] * (zone < 64)
+    asked.clear()
+    assert len(records.where("count == 7")) == 1 and asked == [(0, 64)]
 
 
 @pytest.mark.parametrize("lost", [False, True])
