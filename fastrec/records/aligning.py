@@ -13,7 +13,7 @@ from fastrec.errors import SchemaError, shown
 from fastrec.records.bychannel import ByChannel
 from fastrec.records.locating import Direction, located
 from fastrec.records.windows import Origin, windows_of
-from fastrec.times import parse_duration
+from fastrec.times import Known, parse_duration, parse_time
 
 if TYPE_CHECKING:
     from fastrec.records.records import Records
@@ -240,8 +240,10 @@ def align(
         some = [one for one in asked.values() if len(one)]
         first = min((one.start for one in some), default=None)
         last = max((max(one.latest, one.end) for one in some), default=None)
-        clock = next((one.clock for one in some if one.clock is not None), None)
-        grid = windows_of(first, last, every, origin, clock)
+        if origin is not None:
+            clock = next((one.clock for one in some if one.clock is not None), None)
+            origin = parse_time(origin, Known(first, last, clock))
+        grid = windows_of(first, last, every, origin)
         time = grid.edges()[:-1]
         time = time[time >= first] if some else time
     return Aligned(time, _matched(asked, time, direction, tolerance, max_gap))

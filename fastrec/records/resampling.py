@@ -20,7 +20,7 @@ from fastrec.records.windows import Origin, Windows, by_state, gather, overlaps,
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 from fastrec.schema.readable import is_scaled
-from fastrec.times import Clock
+from fastrec.times import Clock, parse_time
 
 __all__ = ["Resampling"]
 
@@ -137,7 +137,7 @@ class Resampling:
                 " ask a part in which they do not, or downsample()"
             )
         last = max(self.latest, self.end) if len(self._rows) else None
-        return windows_of(self.start, last, every, origin, self.clock)
+        return windows_of(self.start, last, every, None if origin is None else parse_time(origin, self))
 
     def _is_number(self, name: str) -> bool:
         return self._columns.column(name, Texts()).load is not None

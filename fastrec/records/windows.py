@@ -10,7 +10,7 @@ import numpy as np
 from fastrec.errors import SchemaError, shown
 from fastrec.records.ranges import each
 from fastrec.records.states import Distinct, State
-from fastrec.times import Clock, Known, parse_duration, parse_time
+from fastrec.times import parse_duration
 
 __all__ = ["Origin", "Overlaps", "Windows", "by_state", "elapsed", "gather", "overlaps", "windows_of"]
 
@@ -47,7 +47,7 @@ class Windows(NamedTuple):
 
 
 def windows_of(
-    start: int | None, end: int | None, every: str | dt.timedelta | None, origin: Origin, clock: Clock | None
+    start: int | None, end: int | None, every: str | dt.timedelta | None, origin: int | None
 ) -> Windows:
     """The windows in which a stretch of time lies.
 
@@ -57,9 +57,8 @@ def windows_of(
         Its first and its last ns; None: there is none, so no window either.
     every : str or timedelta, or None
         Their length; None: it is one window.
-    origin : int, str, datetime or None
-        Where one of them begins; None: at `start`.
-    clock : Clock or None
+    origin : int or None
+        Where one of them begins, ns; None: at `start`.
 
     Raises
     ------
@@ -69,12 +68,11 @@ def windows_of(
     period = 1 if every is None else parse_duration(every)
     if not period:
         raise SchemaError(f"windows are at least 1 ns long, not {shown(every)}")
-    first = 0 if origin is None else parse_time(origin, Known(start, end, clock))
     if start is None:
         return Windows(0, period, 0)
     if end < start:  # by a damaged index, or one that lies
         raise SchemaError("the last of these records was seen before the first: they have no windows of time")
-    begin = start if origin is None else first + (start - first) // period * period
+    begin = start if origin is None else origin + (start - origin) // period * period
     if every is None:
         period = end - begin + 1
     count = (end - begin) // period + 1

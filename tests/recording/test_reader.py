@@ -18,6 +18,7 @@ from fastrec.recording import layout, opening, reader
 from fastrec.records import Records
 from fastrec.schema import LOST
 from fastrec.schema.gaps import Cause
+from fastrec.times import Clock
 
 
 def numbers(records: Records) -> list[int]:
@@ -205,6 +206,24 @@ def test_stats_of_an_unclean_recording_are_the_last_written(tmp_path: Path) -> N
     folder, _ = samples.large(tmp_path / "r", close=False)
     folder.line("stats.jsonl", mono_ns=START_NS + 9, channel="held", slots=5)
     assert reader.open(tmp_path / "r").stats["held"] == {"mono_ns": START_NS + 9, "slots": 5}
+
+
+def test_for_dates_alone_the_clock_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, _ = samples.small(tmp_path / "r")
+    asked, real = [], reader.clock_of
+
+    def clock_of(*given: object) -> Clock:
+        asked.append(given)
+        return real(*given)
+
+    monkeypatch.setattr(reader, "clock_of", clock_of)
+    records = reader.open(folder.root)["status"]
+    first, last = records.start, records.end
+    records.between(first, last).transitions("mode"), records.at(first), records.last("1s"), records["tick"]
+    records.between("+0s", "-0s"), records.resample("1s", "mode")
+    assert asked == []
+    assert len(records.dates()) == len(records) and len(records[:1].dates()) == 1
+    assert records.between("2001-01-01", None).clock is records.clock and len(asked) == 1
 
 
 def test_without_clock_readings_the_creation_counts(tmp_path: Path) -> None:

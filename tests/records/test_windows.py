@@ -69,8 +69,8 @@ def test_sums_by_window_and_state() -> None:
 
 
 def test_windows_from_an_origin() -> None:
-    assert windows_of(17, 40, "10ns", None, None) == (17, 10, 3)
-    assert windows_of(17, 40, "10ns", 0, None) == (10, 10, 4)
-    assert windows_of(17, 40, "10ns", 1_002, None) == (12, 10, 3)
-    assert windows_of(17, 40, None, None, None) == (17, 24, 1)
-    assert windows_of(None, None, "10ns", None, None).count == 0
+    assert windows_of(17, 40, "10ns", None) == (17, 10, 3)
+    assert windows_of(17, 40, "10ns", 0) == (10, 10, 4)
+    assert windows_of(17, 40, "10ns", 1_002) == (12, 10, 3)
+    assert windows_of(17, 40, None, None) == (17, 24, 1)
+    assert windows_of(None, None, "10ns", None).count == 0
