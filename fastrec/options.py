@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fastrec.durations import named_duration
 from fastrec.errors import SourceError, shown
 from fastrec.privileges import as_thread_privileges
 from fastrec.recording.layout import RATE
@@ -19,7 +20,6 @@ from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 from fastrec.schema.states import fields_below, mask
 from fastrec.threads import check_thread
-from fastrec.times import named_duration
 
 __all__ = ["Options", "WhenFull", "as_options", "hertz"]
 

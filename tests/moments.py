@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from common import Row, naive_at, naive_intervals, same
 
+from fastrec.durations import parse_duration
 from fastrec.records import Records
 from fastrec.records.aligning import Matched
 from fastrec.schema import Field
-from fastrec.times import parse_duration
 
 STATES = ["longest", "first", "last"]
 

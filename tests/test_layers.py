@@ -17,7 +17,7 @@ PACKAGE = Path(fastrec.__file__).parent
 
 CORE = {"errors", "core"}
 MEANING = {"errors", "schema"}
-TIMES = CORE | MEANING
+TIMES = CORE | MEANING | {"durations"}
 SOURCES = TIMES | {"times", "timezones", "expressions", "ring"}
 RECORDS = SOURCES | {"sources"}
 RECORDING = RECORDS | {"records"}
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "errors": set(),
     "core": CORE,
     "schema": MEANING,
+    "durations": {"errors"},
     "times": TIMES,
     "timezones": TIMES,
     "expressions": TIMES | {"times"},

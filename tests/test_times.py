@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastrec.durations import format_duration, parse_duration
 from fastrec.errors import RecordingError, SchemaError
-from fastrec.times import CLOCK_PAIR_DTYPE, Clock, Known, format_duration, parse_duration, parse_time
+from fastrec.times import CLOCK_PAIR_DTYPE, Clock, Known, parse_time
 
 S = 10**9
 BERLIN = ZoneInfo("Europe/Berlin")

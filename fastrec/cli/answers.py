@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastrec.cli.output import cell, say, uninterrupted, visible
+from fastrec.durations import format_duration
 from fastrec.formats.csv import cell_of, cells_of
 from fastrec.records.columns import elements
 from fastrec.records.plain import date, plain, to_json
 from fastrec.schema import Field
 from fastrec.schema.readable import readable
 from fastrec.schema.texts import Lost
-from fastrec.times import Clock, format_duration
+from fastrec.times import Clock
 
 __all__ = ["Answer", "Column", "percent", "show"]
 

@@ -15,6 +15,7 @@ from fastrec.cli import following, lines, selection
 from fastrec.cli.lines import Line
 from fastrec.cli.output import cell, say, uninterrupted, visible
 from fastrec.cli.selection import Selections
+from fastrec.durations import format_duration
 from fastrec.errors import SchemaError
 from fastrec.recording import Recording
 from fastrec.recording.reader import Mark
@@ -24,7 +25,6 @@ from fastrec.records.plain import date, headings, rows
 from fastrec.schema.gaps import Cause
 from fastrec.schema.paths import split
 from fastrec.schema.texts import Lost
-from fastrec.times import format_duration
 
 __all__ = ["add_arguments", "run"]
 

@@ -21,11 +21,11 @@ from fastrec.cli.output import byte_count, say, say_json, table, visible
 from fastrec.cli.progress import progress
 from fastrec.cli.record import default_path
 from fastrec.cli.summary import show_channel, show_next, show_place
+from fastrec.durations import format_duration
 from fastrec.recorder import Recorder
 from fastrec.records import Records
 from fastrec.records.plain import plain
 from fastrec.stats import Stats
-from fastrec.times import format_duration
 from fastrec.wmdrm.certificate import contexts
 from fastrec.wmdrm.server import FAULTS, Fault, UpgradeServer
 from fastrec.wmdrm.source import IndividualizationSource

@@ -12,12 +12,12 @@ import numpy as np
 from fastrec.cli import selection
 from fastrec.cli.answers import Answer, Column, percent, show
 from fastrec.cli.output import cell, visible
+from fastrec.durations import format_duration
 from fastrec.errors import SchemaError
 from fastrec.recording import Recording, open
 from fastrec.records import Records
 from fastrec.records.comparing import channels_of, diff
 from fastrec.records.tolerances import KINDS, Tolerances
-from fastrec.times import format_duration
 
 __all__ = ["add_arguments", "run"]
 

@@ -9,6 +9,7 @@ from typing import Any
 from fastrec.cli.fields import about_field, meaning_of, type_of
 from fastrec.cli.losses import by_cause, told
 from fastrec.cli.output import byte_count, folder_bytes, mendable, plural, say, say_json, table, visible
+from fastrec.durations import format_duration
 from fastrec.errors import FastrecError
 from fastrec.recording import Recording, open
 from fastrec.recording.channel import Channel
@@ -16,7 +17,7 @@ from fastrec.recording.ends import End
 from fastrec.recording.writing.remains import Remains, remains
 from fastrec.records.plain import date
 from fastrec.schema import Field
-from fastrec.times import Clock, format_duration
+from fastrec.times import Clock
 
 __all__ = ["add_arguments", "run"]
 

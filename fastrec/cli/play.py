@@ -10,11 +10,11 @@ from fractions import Fraction
 from fastrec.cli import lines, selection
 from fastrec.cli.lines import Line
 from fastrec.cli.output import complain, plural, say, uninterrupted
+from fastrec.durations import format_duration
 from fastrec.errors import SchemaError
 from fastrec.records.merging import merge
 from fastrec.records.plain import to_json
 from fastrec.replay import Pacing, Report, as_speed
-from fastrec.times import format_duration
 
 __all__ = ["add_arguments", "run"]
 

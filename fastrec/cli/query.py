@@ -12,13 +12,13 @@ from fastrec.cli import selection
 from fastrec.cli.answers import Answer, Column, show
 from fastrec.cli.losses import by_cause, told
 from fastrec.cli.output import say, say_json, table
+from fastrec.durations import format_duration
 from fastrec.errors import SchemaError
 from fastrec.records import Records
 from fastrec.records.columns import recorder_columns
 from fastrec.records.plain import date, plain
 from fastrec.schema import Field
 from fastrec.schema.readable import is_scaled, native
-from fastrec.times import format_duration
 
 __all__ = ["add_arguments", "run"]
 

@@ -22,8 +22,8 @@ from fastrec.cli.defaults import CommandRecorder
 from fastrec.cli.ending import Ending
 from fastrec.cli.output import complain, part_with
 from fastrec.cli.values import Misuse
+from fastrec.durations import format_duration
 from fastrec.errors import FastrecError, RecordingError
-from fastrec.times import format_duration
 
 __all__ = ["Command", "add_arguments", "split"]
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from fastrec.cli.conditions import Conditions, condition, conditioned
 from fastrec.cli.output import complain, mendable, plural
+from fastrec.durations import parse_duration
 from fastrec.errors import RecordingError, suggest
 from fastrec.recording import Recording, open
 from fastrec.recording.reader import Mark
 from fastrec.records import Records
-from fastrec.times import Known, parse_duration, parse_time
+from fastrec.times import Known, parse_time
 
 __all__ = [
     "Selection",

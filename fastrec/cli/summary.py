@@ -6,9 +6,9 @@ import shlex
 from pathlib import Path
 
 from fastrec.cli.output import byte_count, folder_bytes, plural, say, visible
+from fastrec.durations import format_duration
 from fastrec.privileges import GRANTED
 from fastrec.stats import Quantiles, Stats
-from fastrec.times import format_duration
 
 __all__ = ["late", "lost", "show_channel", "show_next", "show_place"]
 

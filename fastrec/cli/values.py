@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import re
 
+from fastrec.durations import parse_duration
 from fastrec.errors import SchemaError, SourceError
 from fastrec.options import hertz
 from fastrec.recording.layout import RATE
 from fastrec.recording.writing.storing import byte_count
-from fastrec.times import parse_duration
 
 __all__ = [
     "Misuse",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
+from fastrec.durations import is_unit, unit_ns
 from fastrec.errors import SchemaError
 from fastrec.expressions.fields import Bound, FieldTests
 from fastrec.expressions.parsing import parse
@@ -29,7 +30,6 @@ from fastrec.schema import Field
 from fastrec.schema.labels import Flags, Masked
 from fastrec.schema.loads import load
 from fastrec.schema.readable import is_scaled
-from fastrec.times import is_unit, unit_ns
 
 __all__ = ["Bound", "Lookup", "bind"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from fastrec.durations import parse_duration
 from fastrec.errors import ExpressionError, SchemaError, shown, suggest
 from fastrec.expressions.pointing import pointed
 from fastrec.expressions.precedence import COMPARISONS, LEVELS, UNARY
@@ -24,7 +25,6 @@ from fastrec.expressions.tree import (
     walk,
 )
 from fastrec.expressions.words import Word, words
-from fastrec.times import parse_duration
 
 __all__ = ["parse"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from fastrec.durations import format_duration, parse_duration
 from fastrec.errors import SchemaError
 from fastrec.expressions.precedence import LEVELS, UNARY, VALUE
 from fastrec.expressions.tree import (
@@ -21,7 +22,6 @@ from fastrec.expressions.tree import (
     Unary,
 )
 from fastrec.expressions.words import CONSTANTS, is_plain
-from fastrec.times import format_duration, parse_duration
 
 __all__ = ["spell"]
 

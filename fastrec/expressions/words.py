@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from fastrec.durations import parse_duration
 from fastrec.errors import SchemaError, shown
 from fastrec.expressions.pointing import pointed
 from fastrec.expressions.tree import Constant, Duration, Name, Node, Number, Text
 from fastrec.schema.texts import LOST
-from fastrec.times import parse_duration
 
 __all__ = ["CONSTANTS", "Word", "is_plain", "words"]
 

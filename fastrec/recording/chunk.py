@@ -25,6 +25,9 @@ __all__ = ["EvolvedChunk", "SegmentChunk"]
 
 _FOREVER = 2**63
 
+_LITTLE = 1 << 20
+"""Bytes that are there before anybody has begun to help; and who looks at a few often does again."""
+
 _WIDE = 1_024
 """Bytes of a record, at most, of which who reads a block has it in the caches next to his processor."""
 
@@ -155,6 +158,11 @@ class SegmentChunk(Chunk):
         found = fetched(self.segment, starts + self.start, stops + self.start)
         return (part.moved(-self.start) for part in found)
 
+    def pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        if (stop - start) * self.segment.stock.dtype.itemsize <= _LITTLE:
+            return iter([self.rows(start, stop)])
+        return super().pieces(start, stop)
+
     def changed(
         self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int], *, few: bool
     ) -> Iterator[Picked]:
@@ -228,6 +236,9 @@ class EvolvedChunk(Chunk):
     def parts(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
         found = self._chunk.parts(starts, stops)
         return (part._replace(array=self._conversion.rows(part.array)) for part in found)
+
+    def pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        return (self._conversion.rows(rows) for rows in self._chunk.pieces(start, stop))
 
     def times(self, start: int, stop: int) -> Times:
         return self._chunk.times(start, stop)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
+from fastrec.durations import parse_duration
 from fastrec.errors import SchemaError, shown
 from fastrec.records.bychannel import ByChannel
 from fastrec.records.locating import Direction, located
 from fastrec.records.windows import Origin, windows_of
-from fastrec.times import Known, parse_duration, parse_time
+from fastrec.times import Known, parse_time
 
 if TYPE_CHECKING:
     from fastrec.records.records import Records

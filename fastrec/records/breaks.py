@@ -6,11 +6,11 @@ import datetime as dt
 
 import numpy as np
 
+from fastrec.durations import parse_duration
 from fastrec.records.chunks import Chunk
 from fastrec.records.rows import Span
 from fastrec.records.runs import silences
 from fastrec.schema.gaps import numbered
-from fastrec.times import parse_duration
 
 __all__ = ["Breaks", "breaking"]
 

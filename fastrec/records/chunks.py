@@ -158,9 +158,14 @@ class Chunk(Protocol):
             parts.append(picked(part.array, part.within(places[low:high]), name))
         return join_rows(parts) if name is None else np.concatenate(parts)
 
-    def column(self, start: int, stop: int, name: str) -> np.ndarray:
-        """One of the recorder's columns of the rows ``start ... stop - 1``."""
-        return self.rows(start, stop)[name]
+    def column(self, start: int, stop: int, name: str) -> Iterator[np.ndarray]:
+        """One of the recorder's columns of the rows ``start ... stop - 1``, in pieces."""
+        return (rows[name] for rows in self.pieces(start, stop))
+
+    def pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        """The rows ``start ... stop - 1`` as `parts` has them: pieces that may all have the same memory."""
+        parts = self.parts(np.array([start]), np.array([stop]))
+        return (part.array[part.begins[0] : part.ends[0]] for part in parts)
 
     def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
         """The zones that begin at ``zone_starts[low:high]``, of some of the numeric fields of the schema:
@@ -319,14 +324,13 @@ class Selection(Chunk):
         rows.flags.writeable = False
         return rows
 
-    def column(self, start: int, stop: int, name: str) -> np.ndarray:
+    def column(self, start: int, stop: int, name: str) -> Iterator[np.ndarray]:
         if name == "mono_ns" and self._stamps is not None:
-            return self._stamps[start:stop]
-        return (
-            self._chunk.at(self._places[start:stop], name)
-            if self._rows is None
-            else super().column(start, stop, name)
-        )
+            return iter([self._stamps[start:stop]])
+        if self._rows is not None:
+            return super().column(start, stop, name)
+        blocks = (slice(low, min(low + BLOCK, stop)) for low in range(start, stop, BLOCK))
+        return (self._chunk.at(self._places[block], name) for block in blocks)
 
     def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
         if name == "mono_ns" and self._stamps is not None:

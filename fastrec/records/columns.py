@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
+from itertools import chain
 
 import numpy as np
 
 from fastrec.records.chunks import ZONE, ArrayChunk, Chunk, as_bytes
+from fastrec.records.ranges import ahead
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field, Schema
 from fastrec.schema.forms import COLUMNS, Store, payload_offset
@@ -20,7 +22,6 @@ from fastrec.schema.texts import Text
 __all__ = [
     "Column",
     "Columns",
-    "Read",
     "Texts",
     "column_names",
     "elements",
@@ -29,8 +30,8 @@ __all__ = [
     "spare",
 ]
 
-Read = Callable[[Span], np.ndarray]
-"""From some rows to the values of a column in them."""
+_Read = Callable[[Span], Iterator[np.ndarray]]
+"""From some rows to the values of a column in them, in pieces."""
 
 _CACHE_BYTES = 64 << 20
 
@@ -246,14 +247,14 @@ class Columns:
         """Raw values of a leaf, a struct or one of the recorder's columns: contiguous, read-only."""
         column = self._kept.pop(name, None)
         if column is None:
-            own = name in self._own
-            column = self._gather(
-                lambda block: (
-                    block.chunk.column(block.start, block.stop, name)
-                    if own
-                    else self.schema.column(block.rows(), name)
+            nothing = self.nothing().rows()
+            if name in self._own:
+                column = self._gather(nothing[name], lambda span: span.column(name))
+            else:
+                column = self._gather(
+                    self.schema.column(nothing, name),
+                    lambda span: (self.schema.column(rows, name) for rows in span.pieces()),
                 )
-            )
             column.flags.writeable = False
         self._kept[name] = column
         kept = sum(one.nbytes for one in tuple(self._kept.values()))  # others may ask meanwhile
@@ -267,16 +268,19 @@ class Columns:
         if not field.text:
             return readable(field, self.raw(name))
         column = self.column(name, texts := Texts())
-        return texts.texts(self._gather(lambda block: column.values(block.chunk, block.rows())))
+        codes = self._gather(
+            np.empty(0, np.int64),
+            lambda span: (column.values(span.chunk, rows) for rows in span.pieces()),
+        )
+        return texts.texts(codes)
 
-    def _gather(self, read: Read) -> np.ndarray:
-        like = read(self.nothing())
-        whole = np.empty((len(self._rows), *like.shape[1:]), dtype=like.dtype)
-        struct = like.dtype.names is not None
+    def _gather(self, nothing: np.ndarray, read: _Read) -> np.ndarray:
+        """The values of all rows, where `nothing` is what no rows have."""
+        whole = np.empty((len(self._rows), *nothing.shape[1:]), nothing.dtype)
+        struct = nothing.dtype.names is not None
         into = as_bytes(whole) if struct else whole
         place = 0
-        for block in self._rows.blocks():
-            values = read(block)
+        for values in chain.from_iterable(ahead(map(read, self._rows.spans))):
             into[place : place + len(values)] = as_bytes(values) if struct else values
             place += len(values)
         return whole

@@ -32,7 +32,9 @@ class _Found(NamedTuple):
 
     Attributes
     ----------
-    starts, stops : ndarray of int64
+    starts : ndarray of int64
+    stops : ndarray of int64 or None
+        None: each range is one row.
     stamps : ndarray of int64 or None
         Of each row; None: a zone told of them, and nothing was read.
     rows : ndarray or None
@@ -40,7 +42,7 @@ class _Found(NamedTuple):
     """
 
     starts: np.ndarray
-    stops: np.ndarray
+    stops: np.ndarray | None
     stamps: np.ndarray | None = None
     rows: np.ndarray | None = None
 
@@ -92,13 +94,13 @@ class Meeting:
 
     def _spans(self, span: Span, changed: list[np.ndarray]) -> list[Span]:
         found = [one for one in self._ranges(span, changed) if len(one.starts)]
-        starts, stops = _joined(found)
-        count = int((stops - starts).sum())
-        if count >= _LONG * len(starts):
-            ranges = zip(starts.tolist(), stops.tolist(), strict=True)
-            return [Span(span.chunk, start, stop) for start, stop in ranges]
-        places = starts
-        if count > len(starts):
+        if found and all(one.stops is None for one in found):
+            places = np.concatenate([one.starts for one in found])
+        else:
+            starts, stops = _joined(found)
+            if (stops - starts).sum() >= _LONG * len(starts):
+                ranges = zip(starts.tolist(), stops.tolist(), strict=True)
+                return [Span(span.chunk, start, stop) for start, stop in ranges]
             places = each(starts, stops)
         stamps, rows = [one.stamps for one in found], [one.rows for one in found]
         return [
@@ -145,7 +147,7 @@ class Meeting:
             kept = picked(part.array, rows[:count], None) if count <= _KEPT else None
             apart = np.diff(found) != 1
             if 2 * np.count_nonzero(apart) > count:  # nearly each by itself
-                yield _Found(found, found + 1, stamps, kept)
+                yield _Found(found, None, stamps, kept)
                 continue
             first, last = np.append(True, apart)[:count], np.append(apart, True)[:count]
             yield _Found(found[first], found[last] + 1, stamps, kept)
@@ -177,10 +179,8 @@ def _joined(found: Sequence[_Found]) -> _Ranges:
     """Ranges in order; those that touch are one."""
     if not found:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    starts, stops = (
-        np.concatenate([one.starts for one in found]),
-        np.concatenate([one.stops for one in found]),
-    )
+    starts = np.concatenate([one.starts for one in found])
+    stops = np.concatenate([one.starts + 1 if one.stops is None else one.stops for one in found])
     if any(one.stamps is None for one in found):  # what zones tell comes before what was read
         order = np.argsort(starts, kind="stable")
         starts, stops = starts[order], stops[order]

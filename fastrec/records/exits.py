@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from fastrec.durations import format_duration
 from fastrec.errors import FastrecError, FormatError, RecordingError, SchemaError
 from fastrec.records.chunks import BLOCK, join_rows
 from fastrec.records.columns import Columns, column_names
 from fastrec.records.rows import Rows
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
-from fastrec.times import Clock, format_duration
+from fastrec.times import Clock
 
 if TYPE_CHECKING:
     import pandas

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import numpy as np
 
+from fastrec.durations import named_duration
 from fastrec.errors import SchemaError
 from fastrec.records.chunks import Chunk
 from fastrec.records.rows import Rows, Span
 from fastrec.schema.gaps import join
-from fastrec.times import Clock, named_duration
+from fastrec.times import Clock
 
 if TYPE_CHECKING:
     from fastrec.records.records import Records

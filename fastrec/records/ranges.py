@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from fastrec.records.chunks import ZONE
+from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.rows import Span
 
 __all__ = [
@@ -17,13 +17,16 @@ __all__ = [
     "divided",
     "each",
     "inside",
-    "mostly",
     "one_range",
+    "seldom",
     "stretches",
     "zone_behind",
 ]
 
 T = TypeVar("T")
+
+_ASKED = 64
+"""Zones of which some are looked at to know how to look at the others."""
 
 ZONES = 8_192
 """Zones that are looked at in one go."""
@@ -130,9 +133,29 @@ def each(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
     return np.repeat(stops - np.cumsum(counts), counts) + np.arange(counts.sum())
 
 
-def mostly(truths: np.ndarray) -> bool:
-    """Whether three of four are True: of zones that have one state each, so that runs in others are long."""
-    return 4 * np.count_nonzero(truths) > 3 * len(truths)
+def seldom(
+    chunk: Chunk,
+    watched: tuple[int, int, int],
+    starts: np.ndarray,
+    stops: np.ndarray,
+    steady: np.ndarray | None = None,
+) -> bool:
+    """Whether some bytes seem to change at few rows of some ranges, at one of eight or less.
+
+    Parameters
+    ----------
+    steady : ndarray of bool, optional
+        For each zone among which the ranges are, whether it has one state. Where three of four have one, runs
+        in the others are long; else a few rows are looked at.
+    """
+    if steady is not None and 4 * np.count_nonzero(steady) > 3 * len(steady):
+        return True
+    if (stops - starts).sum() < _ASKED * ZONE:
+        return False
+    some = np.unique([0, len(starts) // 2, len(starts) - 1])
+    first, last = starts[some], np.minimum(starts[some] + ZONE, stops[some])
+    found = chunk.changed(first, last, watched, few=False)
+    return 8 * sum(len(one.places) for one in found) <= int((last - first).sum())
 
 
 def stretches(truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

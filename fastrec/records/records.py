@@ -10,6 +10,7 @@ from typing import Self, overload
 
 import numpy as np
 
+from fastrec.durations import parse_duration
 from fastrec.errors import SchemaError
 from fastrec.expressions.binding import bind
 from fastrec.records.aligning import Aligning
@@ -27,7 +28,7 @@ from fastrec.records.rows import Rows, Span
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
 from fastrec.schema.gaps import join
-from fastrec.times import Clock, parse_duration, parse_time
+from fastrec.times import Clock, parse_time
 
 __all__ = ["Records"]
 

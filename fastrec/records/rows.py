@@ -28,6 +28,14 @@ class Span(NamedTuple):
         """The rows themselves, read-only."""
         return self.chunk.rows(self.start, self.stop)
 
+    def pieces(self) -> Iterator[np.ndarray]:
+        """The rows in pieces; see `Chunk.pieces`."""
+        return self.chunk.pieces(self.start, self.stop)
+
+    def column(self, name: str) -> Iterator[np.ndarray]:
+        """One of the recorder's columns of the rows, in pieces."""
+        return self.chunk.column(self.start, self.stop, name)
+
     def numbers(self) -> np.ndarray:
         """Their numbers, u8."""
         return self.chunk.numbers(self.start, self.stop)

@@ -16,7 +16,7 @@ from fastrec.core import scan
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
 from fastrec.records.parts import Times
-from fastrec.records.ranges import Stretch, ahead, divided, mostly, one_range, stretches
+from fastrec.records.ranges import Stretch, ahead, divided, one_range, seldom, stretches
 from fastrec.records.rows import Span
 from fastrec.records.states import equal
 
@@ -94,7 +94,7 @@ def runs(spans: Iterable[Span], column: Column, *, zoned: bool = True) -> Iterat
 def _begun(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[Runs]:
     """The runs of a stretch, of which reading has begun: of zones with one state by the zone alone."""
     if not stretch.zones:
-        return _read(chunk, column, *one_range(stretch.start, stretch.stop))
+        return _read(chunk, column, *one_range(stretch.start, stretch.stop), few=False)
     steady, values = column.of_zones(chunk.zones(*stretch.zones, [column.zone]))
     starts = stretch.starts
     # A zone that goes on with the state of the steady one before opens nothing.
@@ -102,7 +102,8 @@ def _begun(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[Runs]:
     opens[1:] &= ~(steady[:-1] & equal(values[:-1], values[1:]))
     places = starts[opens]
     told = Runs(stretch.start, stretch.stop, places, values[opens], np.full(len(places), _UNSEEN))
-    return _joined(told, _read(chunk, column, *stretch.untold(~steady), few=mostly(steady)))
+    ranges = stretch.untold(~steady)
+    return _joined(told, _read(chunk, column, *ranges, few=seldom(chunk, column.part, *ranges, steady)))
 
 
 def _joined(told: Runs, read: Iterator[Runs]) -> Iterator[Runs]:
@@ -122,7 +123,7 @@ def _joined(told: Runs, read: Iterator[Runs]) -> Iterator[Runs]:
 
 
 def _read(
-    chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray, *, few: bool = False
+    chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray, *, few: bool
 ) -> Iterator[Runs]:
     """The runs of some ranges of rows, by the rows themselves; between the ranges it knows nothing."""
     return (

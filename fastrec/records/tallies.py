@@ -12,7 +12,7 @@ from fastrec.core.scan import Codes
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
 from fastrec.records.parts import Part, Picked
-from fastrec.records.ranges import Stretch, ahead, divided, each, mostly, one_range
+from fastrec.records.ranges import Stretch, ahead, divided, each, one_range, seldom
 from fastrec.records.rows import Span
 from fastrec.records.runs import runs
 
@@ -56,13 +56,12 @@ def tallies(spans: Iterable[Span], column: Column) -> Iterator[tuple[np.ndarray,
 
 def _begun(chunk: Chunk, column: Column, stretch: Stretch, room: _Room) -> Iterator[_Tally]:
     """Those of a stretch, of which reading has begun: of zones with one state by the zone alone."""
-    told, long = [], False
-    ranges = one_range(stretch.start, stretch.stop)
+    told, ranges, steady = [], one_range(stretch.start, stretch.stop), None
     if stretch.zones:
         steady, values = column.of_zones(chunk.zones(*stretch.zones, [column.zone]))
-        places, ranges, long = stretch.starts[steady], stretch.untold(~steady), mostly(steady)
+        places, ranges = stretch.starts[steady], stretch.untold(~steady)
         told = [_Tally(places, values[steady], np.full(len(places), ZONE))]
-    if long:
+    if seldom(chunk, column.part, *ranges, steady):
         changed = chunk.changed(*ranges, column.part, few=True)
         return chain(told, (_lengths(some, *ranges, column.values(chunk, some.array)) for some in changed))
     return chain(told, (_tally(part, chunk, column, *room) for part in chunk.parts(*ranges)))

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
+from fastrec.durations import parse_duration
 from fastrec.errors import SchemaError, shown, suggest
-from fastrec.times import parse_duration
 
 __all__ = ["KINDS", "Measure", "Tolerances"]
 

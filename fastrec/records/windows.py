@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastrec.durations import parse_duration
 from fastrec.errors import SchemaError, shown
 from fastrec.records.ranges import each
 from fastrec.records.states import Distinct, State
-from fastrec.times import parse_duration
 
 __all__ = ["Origin", "Overlaps", "Windows", "by_state", "elapsed", "gather", "overlaps", "windows_of"]
 

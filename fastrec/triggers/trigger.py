@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastrec.channel import Channel
+from fastrec.durations import format_duration, named_duration
 from fastrec.errors import SchemaError, shown
-from fastrec.times import format_duration, named_duration
 from fastrec.triggers.conditions import Asked, asked
 from fastrec.triggers.feeds import Batch
 from fastrec.triggers.firing import Edge, Event, Firing, Seen

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from fastrec.durations import named_duration
 from fastrec.errors import SchemaError, shown
 from fastrec.records import Records
 from fastrec.records.bychannel import ByChannel
-from fastrec.times import named_duration
 from fastrec.triggers.firing import Event
 
 __all__ = ["MOST_FIRINGS", "Extent", "Open", "Plan", "Window", "extent"]

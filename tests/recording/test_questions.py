@@ -85,7 +85,7 @@ def little(monkeypatch: pytest.MonkeyPatch, chance: random.Random) -> None:
     monkeypatch.setattr(fetching, "_MANY", chance.choice([1, 50, 16_384]))
     few = chance.choice([False, True])
     for module in (runs, tallies):
-        monkeypatch.setattr(module, "mostly", lambda _: few)
+        monkeypatch.setattr(module, "seldom", lambda *_: few)
 
 
 @pytest.mark.parametrize(("seed", "store"), RECORDINGS)

@@ -10,7 +10,7 @@ import pytest
 
 from fastrec.records import ranges
 from fastrec.records.chunks import ArrayChunk
-from fastrec.records.ranges import ZONE, ahead, divided, zone_behind
+from fastrec.records.ranges import ZONE, ahead, divided, seldom, zone_behind
 from fastrec.records.rows import Span
 
 
@@ -51,6 +51,30 @@ def test_each_row_is_of_a_zone_or_is_read(
             assert (starts < stops).all() and (starts[1:] > stops[:-1]).all()
             assert untold == set(ranges.each(starts, stops).tolist())
         assert reached == stop
+
+
+@pytest.mark.parametrize(("length", "few"), [(1, False), (7, False), (9, True), (5_000, True)])
+def test_how_often_bytes_change_is_seen_in_a_few_rows(length: int, few: bool) -> None:
+    """Of the first, the middle and the last range; of short ones nothing is looked at."""
+    rows = np.zeros(200 * ZONE, [("mono_ns", "i8"), ("state", "i4")])
+    rows["state"] = np.arange(len(rows)) // length
+    chunk, part, asked = ArrayChunk(rows), (8, 4, 0), []
+    chunk.changed = lambda starts, stops, *rest, **how: (
+        asked.extend(zip(starts.tolist(), stops.tolist(), strict=True))
+        or ArrayChunk.changed(chunk, starts, stops, *rest, **how)
+    )
+    starts = np.array([0, 30 * ZONE, 70 * ZONE, 110 * ZONE])
+    stops = np.array([20 * ZONE, 60 * ZONE, 100 * ZONE, 110 * ZONE + 5])
+    assert seldom(chunk, part, starts, stops) == few
+    assert asked == [(0, ZONE), (70 * ZONE, 71 * ZONE), (110 * ZONE, 110 * ZONE + 5)]
+    asked.clear()
+    assert seldom(chunk, part, starts[:1], stops[:1]) is False and asked == []
+    zones = np.arange(100)
+    assert (
+        seldom(chunk, part, starts, stops, zones > 24) == few and asked
+    )  # three of four are no more than that
+    asked.clear()
+    assert seldom(chunk, part, starts, stops, zones > 23) is True and asked == []
 
 
 def test_the_zone_behind_a_place(chunk: ArrayChunk) -> None:

@@ -182,17 +182,17 @@ static inline size_t fr_codes_of(fr_codes *c, const uint64_t *keys, size_t count
             uint64_t key;                                                                                    \
             size_t slot;                                                                                     \
             LOAD;                                                                                            \
-            slot = fr_code_slot(c, key);                                                                     \
-            if (c->code[slot] < 0) {                                                                         \
+            slot = fr_code_slot(&table, key);                                                                \
+            if (table.code[slot] < 0) {                                                                      \
                 if (2 * (c->count + 1) >= c->slots)                                                          \
                     return at;                                                                               \
-                c->key[slot] = key;                                                                          \
+                table.key[slot] = key;                                                                       \
                 c->order[c->count] = key;                                                                    \
                 first[c->count] = (int64_t)at;                                                               \
                 counts[c->count] = 0;                                                                        \
-                c->code[slot] = (int64_t)c->count++;                                                         \
+                table.code[slot] = (int64_t)c->count++;                                                      \
             }                                                                                                \
-            counts[c->code[slot]]++;                                                                         \
+            counts[table.code[slot]]++;                                                                      \
         }                                                                                                    \
     } while (0)
 #define FR_TALLY_TYPE(TYPE) FR_TALLY(TYPE v; memcpy(&v, p, sizeof v); key = v)
@@ -204,6 +204,7 @@ static inline size_t fr_tally(fr_codes *c, const unsigned char *rows, size_t str
 {
     const unsigned char *p = rows + at * stride + part.offset;
     const uint64_t mask = part.mask ? part.mask : UINT64_MAX;
+    const fr_codes table = *c; /* no count can be where it says that its slots are */
     switch (part.mask ? 0 : part.size) {
     case 1: FR_TALLY_TYPE(uint8_t); break;
     case 2: FR_TALLY_TYPE(uint16_t); break;

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fastrec.durations import named_duration
 from fastrec.errors import RecordingError, shown
-from fastrec.times import named_duration
 
 __all__ = ["SEGMENT_BYTES", "Storing", "as_storing", "byte_count"]
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastrec.core.spooler import SpoolChannel
+from fastrec.durations import format_duration
 from fastrec.ring import Ring
-from fastrec.times import format_duration
 
 __all__ = ["Watch", "deaf", "tell"]
 
