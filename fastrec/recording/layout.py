@@ -312,7 +312,7 @@ def seal_body(body: bytes, seed: int) -> bytes:
     return body + _SEAL + b'%08x"}\n' % crc32c(body, seed)
 
 
-def check_json(line: bytes, seed: int, where: str = "a line of JSON") -> dict[str, Any]:
+def check_json(line: bytes, seed: int, where: object = "a line of JSON") -> dict[str, Any]:
     """Members of a line that `seal_json` wrote, without ``crc``.
 
     Parameters
@@ -321,8 +321,8 @@ def check_json(line: bytes, seed: int, where: str = "a line of JSON") -> dict[st
         With or without its newline.
     seed : int
         `row_seed` of the line; 0 for ``recording.json``.
-    where : str
-        Begins the message of an error.
+    where : object
+        Begins the message of an error, as text.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Opening what nobody vouches for: no link is followed, no size believed, no line too long.
+"""Opening what nobody vouches for: no link is followed, no size believed.
 
 A path below the folder is walked name by name from the folder's descriptor, so no link anywhere in it is
 followed; only the folder itself may be one, because the user named it.
@@ -16,29 +16,29 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from fastrec.errors import CorruptionError, FormatError, RecordingError, shown
+from fastrec.errors import FormatError, RecordingError, shown
 from fastrec.recording import layout
 
 __all__ = [
     "FLOCK",
     "FOLDER",
     "JSON_LIMIT",
-    "LINE_LIMIT",
     "MOST_LEVELS",
     "GoneError",
+    "Where",
     "checked_name",
     "folder_names",
     "foreign",
     "has_file",
     "identity",
     "is_live",
+    "of_few_levels",
     "open_file",
     "open_folder",
     "read_bytes",
     "read_json",
-    "read_lines",
     "refusal",
     "staying",
     "subfolders",
@@ -47,27 +47,24 @@ __all__ = [
 JSON_LIMIT = 64 << 20
 """Largest JSON file that is read, in bytes."""
 
-LINE_LIMIT = 1 << 20
-"""Longest line of a ``.jsonl`` file: a text of 4,096 bytes has at most 24,576 in JSON."""
-
 MOST_LEVELS = 128
 """How deep JSON may be nested. What Python could just read, it could not write where more calls are open."""
-
-_NEAR = 100
-"""Lines by which damage may shift those behind it: as many as a page of 4 KiB has."""
-
-_SEARCH = 64 << 20
-"""Bytes to compare for that in one file, so that no file takes for ever."""
-
-_SHORT, _PATIENCE = 40, 1 << 18
-"""Damaged lines shorter than any that is whole, and for how many bytes that they lack they are borne: each
-costs an error, so a file of newlines would take a hundred times its size."""
 
 FLOCK = "hhqqixxxx"
 """``struct flock`` of Linux with 64-bit offsets: type, whence, start, length, pid."""
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 """How a folder is opened."""
+
+
+class Where(NamedTuple):
+    """Path of a file below the root as text, which is made only when it is told."""
+
+    root: Path
+    parts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return str(self.root.joinpath(*self.parts))
 
 
 class GoneError(RecordingError):
@@ -90,21 +87,31 @@ def staying(root: Path, parts: tuple[str, ...]) -> Iterator[None]:
             _kept.place, _kept.descriptor = before
 
 
-@contextmanager
-def open_folder(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
+class open_folder:  # noqa: N801 - it stands where a function would
     """Descriptor of a folder below the root for the length of a ``with``; system errors pass through."""
-    if getattr(_kept, "place", None) == (root, parts):
-        yield _kept.descriptor
-        return
-    descriptor = os.open(root, FOLDER)
-    try:
-        for part in parts:
-            inner = os.open(checked_name(part), FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
-            descriptor, outer = inner, descriptor
-            os.close(outer)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+
+    def __init__(self, root: Path, parts: tuple[str, ...]) -> None:
+        self._root, self._parts = root, parts
+        self._own = -1
+
+    def __enter__(self) -> int:
+        if getattr(_kept, "place", None) == (self._root, self._parts):
+            return _kept.descriptor
+        self._own = os.open(self._root, FOLDER)
+        try:
+            for part in self._parts:
+                inner = os.open(checked_name(part), FOLDER | os.O_NOFOLLOW, dir_fd=self._own)
+                self._own, outer = inner, self._own
+                os.close(outer)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self._own
+
+    def __exit__(self, *_: object) -> None:
+        if self._own >= 0:
+            own, self._own = self._own, -1
+            os.close(own)
 
 
 def checked_name(name: str) -> str:
@@ -269,11 +276,12 @@ def read_json(root: Path, *parts: str, seed: int) -> dict[str, Any]:
     CorruptionError
         It does not match its checksum.
     """
-    where = str(root.joinpath(*parts))
-    return _of_few_levels(layout.check_json(read_bytes(root, *parts), seed, where), where)
+    where = Where(root, parts)
+    return of_few_levels(layout.check_json(read_bytes(root, *parts), seed, where), where)
 
 
-def _of_few_levels(members: dict[str, Any], where: str) -> dict[str, Any]:
+def of_few_levels(members: dict[str, Any], where: object) -> dict[str, Any]:
+    """The members, if they are nested no deeper than `MOST_LEVELS`; else FormatError."""
     level: list[Any] = [members]
     for _ in range(MOST_LEVELS):
         level = [
@@ -297,85 +305,6 @@ def read_bytes(root: Path, *parts: str) -> bytes:
             )
         # A bound of its own, because the file may grow between the two calls.
         return file.read(size) or b""
-
-
-def read_lines(
-    root: Path,
-    *parts: str,
-    base: int,
-    stop: int | None = None,
-    begin: int = 0,
-    first: int = 0,
-    after: int = 0,
-) -> Iterator[tuple[int, dict[str, Any] | RecordingError]]:
-    """Yield the lines of a ``.jsonl`` file: number and members, or number and what is wrong with the line.
-
-    Each line is sealed with its own number, so a damaged one does not hide those behind it, nor does a
-    newline that is gone or came to be: a line that is whole is known by the number near by that fits. No
-    number comes twice, but that of a line in two pieces: it was told as damaged and comes once more, whole.
-    A file that is not there has no lines.
-
-    Parameters
-    ----------
-    base : int
-        `layout.place` of the file.
-    stop : int, optional
-        Read no more than that many bytes of the file, all of which were committed: that the last line has no
-        newline is damage. Without it, such a line was never finished and is left out.
-    begin, first, after : int
-        Byte of the file at which to begin, the number expected of the line that begins there, and that after
-        the last whole line before it.
-    """
-    try:
-        descriptor = open_file(root, *parts)
-    except FileNotFoundError:
-        return
-    where = root.joinpath(*parts)
-    left = (os.fstat(descriptor).st_size if stop is None else stop) - begin
-    with open(descriptor, "rb") as file:
-        file.seek(min(begin, os.fstat(descriptor).st_size))
-        number = first
-        search, patience = _SEARCH, _PATIENCE
-        while left > 0:
-            line = file.readline(min(left, LINE_LIMIT))
-            left -= len(line)
-            if not line.endswith(b"\n"):
-                if len(line) == LINE_LIMIT:
-                    yield number, FormatError(f"{where}: line {number} is longer than {LINE_LIMIT:,} bytes")
-                elif stop is not None:
-                    yield number, CorruptionError(f"{where}: line {number} was cut off")
-                return
-            read = _read_line(line, base, number, where)
-            if isinstance(read, CorruptionError):
-                near = range(max(after, number - _NEAR), number + _NEAR)
-                search -= len(near) * len(line)
-                found = layout.line_number(line, base, near) if search > 0 else None
-                if found is None:
-                    patience += len(line) - _SHORT
-                    if patience < 0:
-                        yield (
-                            number,
-                            FormatError(f"{where}: is full of line ends: not read from line {number} on"),
-                        )
-                        return
-                    yield number, read
-                    number += 1
-                    continue
-                for missing in range(number, found):
-                    yield missing, CorruptionError(f"{where}: line {missing} is missing")
-                number, read = found, _read_line(line, base, found, where)
-            yield number, read
-            number += 1
-            after = number
-
-
-def _read_line(line: bytes, base: int, number: int, path: Path) -> dict[str, Any] | RecordingError:
-    where = f"{path}: line {number}"
-    try:
-        return _of_few_levels(layout.check_json(line, layout.seed_at(base, number), where), where)
-    except (CorruptionError, FormatError) as error:
-        error.__cause__ = None
-        return error.with_traceback(None)  # with it, the frames would be kept for every line
 
 
 def is_live(root: Path) -> bool:

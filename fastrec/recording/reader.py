@@ -21,6 +21,7 @@ from fastrec.recording.clocks import ClockEvent, clock_of, events_of, is_stamp, 
 from fastrec.recording.closing import all_retired, published, read_closed, totals
 from fastrec.recording.ends import End, ends_of
 from fastrec.recording.gone import Gone, gone_channels, told_channels, undescribed
+from fastrec.recording.lines import read_lines
 from fastrec.recording.marks import Mark, marks_of
 from fastrec.recording.tail import ChannelTail
 from fastrec.recording.verify import Report, verify
@@ -293,7 +294,7 @@ class Recording(Mapping[str, Records]):
         return self._made[names][1]
 
     def _lines(self, name: str) -> list[tuple[int, dict[str, Any] | RecordingError]]:
-        return list(opening.read_lines(self.path, name, base=layout.place(self._uuid)))
+        return list(read_lines(self.path, name, base=layout.place(self._uuid)))
 
     @property
     def sessions(self) -> tuple[dict[str, Any], ...]:
@@ -317,7 +318,7 @@ class Recording(Mapping[str, Records]):
     def stats(self) -> dict[str, dict[str, Any]]:
         """The newest counters of every channel: the final ones if closed, else the last that were written."""
         found: dict[str, dict[str, Any]] = {}
-        for _, line in opening.read_lines(self.path, "stats.jsonl", base=layout.place(self._uuid)):
+        for _, line in read_lines(self.path, "stats.jsonl", base=layout.place(self._uuid)):
             if isinstance(line, dict) and isinstance(line.get("channel"), str):
                 found[line["channel"]] = {key: value for key, value in line.items() if key != "channel"}
         for name, total in totals(self.closed).items():

@@ -147,7 +147,7 @@ class Segment(SegmentFiles):
         with io.FileIO(descriptor) as file:
             try:
                 start, size = file.read(len(header)), os.fstat(descriptor).st_size
-                return True, layout.check_header(start, header, self.path("records")), size
+                return True, layout.check_header(start, header, self.where("records")), size
             except CorruptionError as error:
                 self.problems.append(str(error))
                 return True, None, 0

@@ -103,6 +103,10 @@ class SegmentFiles:
         """Path of one of the files, for messages."""
         return self.stock.root.joinpath(*self.parts(kind))
 
+    def where(self, kind: str) -> opening.Where:
+        """The same, for messages that are seldom told."""
+        return opening.Where(self.stock.root, self.parts(kind))
+
     def parts(self, kind: str) -> tuple[str, str, str]:
         """Names from the recording's folder down to one of the files."""
         return self.stock.parts(layout.segment_file(kind, self.number))
@@ -183,7 +187,7 @@ class SegmentFiles:
         else:
             header = layout.npy_header(dtype)
             with io.FileIO(descriptor) as file:
-                layout.check_header(file.read(len(header)), header, str(self.path("zones")))
+                layout.check_header(file.read(len(header)), header, self.where("zones"))
                 at = len(header) + first * dtype.itemsize
                 read_zones(descriptor, at, k, chosen, self.base, first, words, whole)
         return words.view(layout.zone_dtype(len(chosen)))[:, 0], whole.astype(bool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastrec.errors import CorruptionError, RecordingError
-from fastrec.recording import opening
+from fastrec.recording.lines import read_lines
 
 __all__ = ["StoredTexts"]
 
@@ -35,7 +35,7 @@ class StoredTexts:
         """The texts in the first `stop` bytes, or more; an error in the place of a damaged one."""
         if stop > self._read:
             begin, self._read = self._read, stop
-            lines = opening.read_lines(
+            lines = read_lines(
                 self._root,
                 *self._parts,
                 base=self._base,

@@ -21,6 +21,7 @@ import numpy as np
 from fastrec.errors import RecordingError
 from fastrec.recording import layout, opening
 from fastrec.recording.committed import SLICE
+from fastrec.recording.lines import LINE_LIMIT
 
 __all__ = ["Line", "Patch", "TornFile", "between", "whole_file"]
 
@@ -220,8 +221,8 @@ class TornFile:
                     yield at + begin, rest[begin : end.start()], int(end[1], 16)
                     begin = end.end()
                 at, rest = at + begin, rest[begin:]
-                if len(rest) > opening.LINE_LIMIT:
-                    spare = len(rest) - opening.LINE_LIMIT
+                if len(rest) > LINE_LIMIT:
+                    spare = len(rest) - LINE_LIMIT
                     yield at, rest[:spare], None
                     at, rest = at + spare, rest[spare:]
         yield from _left(at, rest)
@@ -234,7 +235,7 @@ def _left(at: int, rest: bytes) -> Iterator[tuple[int, bytes, None]]:
 
 def _try(body: bytes, crc: int, base: int, number: int, most: int) -> tuple[int, int] | None:
     """Which line it is that ends with this checksum: bytes before it, and its number, `number` at least."""
-    if len(body) > 2 * opening.LINE_LIMIT:
+    if len(body) > 2 * LINE_LIMIT:
         return None
     if layout.crc32c(body, layout.seed_at(base, number)) == crc:
         return 0, number

@@ -17,6 +17,7 @@ from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.closing import all_retired, published, read_closed, totals
 from fastrec.recording.gone import Gone, undescribed
+from fastrec.recording.lines import read_lines
 from fastrec.recording.precedence import spans_of_gaps
 from fastrec.recording.proving import check_segment
 from fastrec.recording.report import ChannelReport, Report
@@ -147,7 +148,7 @@ def _check_lines(report: Report, root: Path, uuid: bytes, state: str) -> None:
                 report.notes.append(f"{root / name}: its last line is unfinished and not committed")
             bad = [
                 line
-                for _, line in opening.read_lines(root, name, base=base, stop=stop)
+                for _, line in read_lines(root, name, base=base, stop=stop)
                 if isinstance(line, RecordingError)
             ]
         except RecordingError as error:

@@ -10,6 +10,7 @@ from recording import writer
 
 from fastrec.errors import CorruptionError, FormatError, RecordingError
 from fastrec.recording import layout, opening
+from fastrec.recording.lines import read_lines
 
 BASE = layout.place(writer.UUID)
 
@@ -77,7 +78,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
 def lines(root: Path, stop: int | None = None) -> list[tuple[int, object]]:
     return [
         (n, line if isinstance(line, dict) else type(line))
-        for n, line in opening.read_lines(root, "x", base=BASE, stop=stop)
+        for n, line in read_lines(root, "x", base=BASE, stop=stop)
     ]
 
 

@@ -13,7 +13,7 @@ from recording import samples, writer
 from recording.samples import PERIOD, START_NS, is_status, status
 
 from fastrec.errors import CorruptionError
-from fastrec.recording import opening, reader
+from fastrec.recording import opening, reader, texts
 from fastrec.records import Records
 from fastrec.schema.gaps import OWN_NUMBERS, Cause
 
@@ -422,14 +422,14 @@ def test_texts_are_read_on_too(
     folder, channel = live
     follow = status_of(folder).follow(timeout="0s")
     lines = []
-    real = opening.read_lines
+    real = texts.read_lines
 
     def counted(*parts: object, **more: object) -> Iterator:
         for line in real(*parts, **more):
             lines.append(line)
             yield line
 
-    monkeypatch.setattr(opening, "read_lines", counted)
+    monkeypatch.setattr(texts, "read_lines", counted)
     for seq in range(20, 40):
         channel.segments[0].commit(seq, [status(seq, url=seq - 17)], texts=[f"text {seq}"])
         (part,) = follow

@@ -19,7 +19,7 @@ from recording import samples, writer
 from recording.samples import PERIOD, START_NS
 
 import fastrec as fr
-from fastrec.recording import channel, committed, fetching, layout, opening
+from fastrec.recording import channel, committed, fetching, layout, lines, texts
 from fastrec.recording import verify as verifying
 from fastrec.recording.committed import Since
 from fastrec.recording.segment import Segment
@@ -551,7 +551,7 @@ def test_damaged_zones_cost_nothing(tmp_path: Path, name: str, share: int | None
 def _unchecked_rows(patch: pytest.MonkeyPatch) -> None:
     damaged = Segment._damaged
     patch.setattr(Segment, "_damaged", lambda *asked: (np.empty(0, np.int64), *damaged(*asked)[1:]))
-    patch.setattr(fetching, "_taken", lambda fetch, _: (fetch.take()[0], -1))
+    patch.setattr(fetching._Reading, "take", lambda reading: reading._fetch.take()[0])
 
 
 def _believed_rows(patch: pytest.MonkeyPatch) -> None:
@@ -595,10 +595,11 @@ def _any_number(patch: pytest.MonkeyPatch) -> None:
 
 
 def _unfinished_lines(patch: pytest.MonkeyPatch) -> None:
-    whole = opening.read_lines
-    patch.setattr(
-        opening, "read_lines", lambda *parts, base, stop=None, **rest: whole(*parts, base=base, **rest)
-    )
+    whole = lines.read_lines
+    for module in (verifying, texts):
+        patch.setattr(
+            module, "read_lines", lambda *parts, base, stop=None, **rest: whole(*parts, base=base, **rest)
+        )
 
 
 def _no_ends(patch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fastrec.errors import FastrecError, FormatError, SchemaError
 from fastrec.recording import layout
 from fastrec.recording.channel import Channel, period_of
-from fastrec.recording.opening import LINE_LIMIT
+from fastrec.recording.lines import LINE_LIMIT
 from fastrec.recording.recovering.describing import described, stored_header
 from fastrec.recording.recovering.own_files import damaged_json
 from fastrec.recording.stock import Stock

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from fastrec.core.crc32c import crc32c
 from fastrec.errors import CorruptionError, FormatError, RecordingError
 from fastrec.recording import layout
-from fastrec.recording.opening import JSON_LIMIT, LINE_LIMIT
+from fastrec.recording.lines import LINE_LIMIT
+from fastrec.recording.opening import JSON_LIMIT
 from fastrec.recording.recovering.findings import Findings
 from fastrec.recording.recovering.unseeding import told_states, uuid_with
 from fastrec.recording.torn import Patch, TornFile, between, whole_file

@@ -14,7 +14,7 @@ import numpy as np
 from fastrec.core.spooler import start_writing
 from fastrec.recording import layout
 from fastrec.recording.committed import Since, steady, true_claims
-from fastrec.recording.opening import LINE_LIMIT
+from fastrec.recording.lines import LINE_LIMIT
 from fastrec.recording.recovering.survey import Survey
 from fastrec.recording.stock import Stock
 from fastrec.recording.torn import Line, Patch

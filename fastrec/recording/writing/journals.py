@@ -15,7 +15,8 @@ import numpy as np
 
 from fastrec.errors import CorruptionError, FastrecError, RecordingError
 from fastrec.recording import layout
-from fastrec.recording.opening import LINE_LIMIT, open_file, read_bytes, read_lines
+from fastrec.recording.lines import LINE_LIMIT, read_lines
+from fastrec.recording.opening import open_file, read_bytes
 from fastrec.recording.torn import Line, TornFile
 from fastrec.recording.writing.files import create_whole, write_all
 

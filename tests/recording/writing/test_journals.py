@@ -12,7 +12,8 @@ import pytest
 from recording import samples, writer
 
 from fastrec.errors import FormatError, RecordingError
-from fastrec.recording import opening, reader
+from fastrec.recording import reader
+from fastrec.recording.lines import LINE_LIMIT
 from fastrec.recording.recovering.recover import recover
 from fastrec.recording.writing import journals
 from fastrec.recording.writing.journals import Lines
@@ -100,7 +101,7 @@ def test_lines_that_could_not_be_read_back(tmp_path: Path) -> None:
     folder, _ = samples.small(tmp_path / "r")
     lines = Lines(folder.root, "marks.jsonl", UUID)
     with pytest.raises(RecordingError, match="could be read back"):
-        lines.append({"text": "x" * opening.LINE_LIMIT})
+        lines.append({"text": "x" * LINE_LIMIT})
     with pytest.raises(FormatError):
         lines.append({"text": object()})
     assert len(lines) == 0
@@ -181,7 +182,7 @@ def test_what_a_signal_adds_and_nobody_could_read_is_told(
     folder, _ = samples.small(tmp_path / "r")
     lines = Lines(folder.root, "marks.jsonl", UUID)
     line = {"mono_ns": 1, "text": "a", "kind": "mark"}
-    long = line | {"text": "x" * opening.LINE_LIMIT}
+    long = line | {"text": "x" * LINE_LIMIT}
     interrupted(lambda: (lines.append(long), lines.append(line | {"text": "b"})), behind=True)
     with pytest.raises(RecordingError, match="could be read back"):
         lines.append(line)
