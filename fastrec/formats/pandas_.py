@@ -44,15 +44,15 @@ def convert(records: Records, *, raw: bool = False) -> pd.DataFrame:
 
 def _index(records: Records) -> pd.Index:
     name = spare("time", column_names(records.schema, records.store))
-    stamps = native(records["mono_ns"])
+    stamps, clock = native(records["mono_ns"]), records.clock
     try:
-        walls = None if records.clock is None else records.clock.walls(stamps)
+        walls = None if clock is None else clock.walls(stamps)
     except RecordingError:
         walls = None
     # A zone moves dates by up to a day, and there nothing may be out of what ns can tell.
     if walls is None or (len(walls) and not -_FURTHEST <= walls.min() <= walls.max() <= _FURTHEST):
         return pd.TimedeltaIndex(stamps.view("m8[ns]"), name=name)
-    return pd.DatetimeIndex(walls.view("M8[ns]"), tz="UTC", name=name).tz_convert(records.clock.zone)
+    return pd.DatetimeIndex(walls.view("M8[ns]"), tz="UTC", name=name).tz_convert(clock.zone)
 
 
 def _columns(records: Records, field: Field, raw: bool) -> Iterator[tuple[str, np.ndarray | pd.Categorical]]:

@@ -34,6 +34,7 @@ __all__ = [
     "has_file",
     "identity",
     "is_live",
+    "is_of",
     "of_few_levels",
     "open_file",
     "open_folder",
@@ -278,6 +279,14 @@ def read_json(root: Path, *parts: str, seed: int) -> dict[str, Any]:
     """
     where = Where(root, parts)
     return of_few_levels(layout.check_json(read_bytes(root, *parts), seed, where), where)
+
+
+def is_of(root: Path, uuid: str) -> bool:
+    """Whether a folder is still that of a recording; errors as of `read_json`."""
+    try:
+        return read_json(root, "recording.json", seed=0).get("uuid") == uuid
+    except FileNotFoundError:
+        return False
 
 
 def of_few_levels(members: dict[str, Any], where: object) -> dict[str, Any]:

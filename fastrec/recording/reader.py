@@ -34,7 +34,6 @@ from fastrec.timezones import zone_named
 
 __all__ = ["Mark", "Recording", "open"]
 
-
 Renames = Mapping[str, str | None]
 """From a recorded name to the new one; None: it is gone."""
 
@@ -203,7 +202,7 @@ class Recording(Mapping[str, Records]):
             channel.schema,
             channel.seen(content.chunks),
             gaps=content.gaps,
-            clock=lambda: self.clock,
+            clock=self._clock,
             period_ns=channel.period_ns,
             store=channel.store,
             tail=lambda begin: ChannelTail(
@@ -218,6 +217,12 @@ class Recording(Mapping[str, Records]):
         if closed is not None:
             self._records[name] = records
         return records
+
+    def _clock(self) -> Clock:
+        """For records, when dates are asked of them: their folder may be another's by then."""
+        if not opening.is_of(self.path, self.uuid):
+            raise opening.GoneError(f"{self.path}: is gone, so nothing tells dates; open the recording again")
+        return self.clock
 
     def _channel(self, name: str) -> Channel:
         if name not in self._channels:

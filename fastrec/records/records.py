@@ -99,9 +99,10 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
     @property
     def clock(self) -> Clock | None:
         """From stamps to dates, as far as that is known."""
-        if callable(self._clock):
-            self._clock = self._clock()
-        return self._clock
+        clock = self._clock
+        if callable(clock):
+            self._clock = clock = clock()
+        return clock
 
     @property
     def gaps(self) -> np.ndarray:

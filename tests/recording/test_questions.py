@@ -250,6 +250,16 @@ def test_few_rows_stand_for_all(
             stops = stops - 1
         if chance.random() < 0.3:
             starts = starts + chance.randrange(steady.ZONE - 1)
+        if chance.random() < 0.5 and len(starts):  # two in one zone, or two that touch
+            cut = chance.randrange(len(starts))
+            middle, apart = int(starts[cut] + stops[cut]) // 2, 1
+            if chance.random() < 0.5:
+                middle, apart = (
+                    int(starts[cut] // steady.ZONE + 1) * steady.ZONE + zones.start % steady.ZONE,
+                    0,
+                )
+            if starts[cut] < middle - apart and middle < stops[cut]:
+                starts, stops = np.insert(starts, cut + 1, middle), np.insert(stops, cut, middle - apart)
         inside = ranges.each(starts, stops).tolist()
         whole = chunk.rows(0, len(chunk))
         found = list(chunk.changed(starts, stops, column.part, few=True))

@@ -13,8 +13,10 @@ import pytest
 from recording import samples, writer
 from recording.samples import PERIOD, START_NS, is_status, status
 
+import fastrec as fr
 from fastrec.errors import CorruptionError, FormatError, RecordingError
 from fastrec.recording import layout, opening, reader
+from fastrec.recording.opening import GoneError
 from fastrec.records import Records
 from fastrec.schema import LOST
 from fastrec.schema.gaps import Cause
@@ -224,6 +226,27 @@ def test_for_dates_alone_the_clock_is_read(tmp_path: Path, monkeypatch: pytest.M
     assert asked == []
     assert len(records.dates()) == len(records) and len(records[:1].dates()) == 1
     assert records.between("2001-01-01", None).clock is records.clock and len(asked) == 1
+
+
+def test_dates_of_a_recording_that_is_gone_are_no_others(tmp_path: Path) -> None:
+    """Its records can still be read, and dates come back with it; another one in its place tells none."""
+    folder, _ = samples.small(tmp_path / "r")
+    records = reader.open(folder.root)["status"]
+    dates, columns = reader.open(folder.root)["status"].dates(), records.to_numpy().tobytes()
+    names = [*records.schema.dtype.names, "mono_ns"]
+    assert all(len(records[name]) for name in names)  # they are kept
+    folder.root.rename(tmp_path / "away")
+    for ask in (records.dates, records.to_pandas, lambda: records.between("2001-01-01", None)):
+        with pytest.raises(GoneError, match=r"is gone.*dates"):
+            ask()
+    assert records.to_numpy().tobytes() == columns
+    with fr.Recorder(tmp_path / "r") as recorder:
+        recorder.add("status", schema=records.schema)
+    with pytest.raises(GoneError, match=r"is gone.*dates"):
+        records.dates()
+    shutil.rmtree(tmp_path / "r")
+    (tmp_path / "away").rename(tmp_path / "r")
+    assert (records.dates() == dates).all()
 
 
 def test_without_clock_readings_the_creation_counts(tmp_path: Path) -> None:
