@@ -241,7 +241,7 @@ def test_dates_of_a_recording_that_is_gone_are_no_others(tmp_path: Path) -> None
             ask()
     assert records.to_numpy().tobytes() == columns
     with fr.Recorder(tmp_path / "r") as recorder:
-        recorder.add("status", schema=records.schema)
+        recorder.add("status", schema=fr.Schema.from_dtype(np.dtype([("tick", "<u4")]), name="OTHER"))
     with pytest.raises(GoneError, match=r"is gone.*dates"):
         records.dates()
     shutil.rmtree(tmp_path / "r")
