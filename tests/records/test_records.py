@@ -402,6 +402,7 @@ def test_records_know_nothing_to_their_right():
                     "schema",
                     "times",
                     "expressions",
+                    "durations",
                     "records",
                 }, (
                     file.name,
