@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -74,14 +72,14 @@ class Meeting:
 
     def rows(self, rows: Rows) -> Rows:
         """Those that meet it, in their order; searched for when they are needed."""
-        spans = rows.spans
-        ends = list(accumulate(span.stop - span.start for span in spans))
 
         def search(place: int, few: bool) -> tuple[list[Span], int] | None:
-            number = bisect_right(ends, place)
-            if number == len(spans):
+            if not few:
+                len(rows)  # all of them, in as few steps as that takes
+            found = rows.holding(place)
+            if found is None:
                 return None
-            span, shift = spans[number], spans[number].stop - ends[number]
+            number, span, shift = found
             # Of a few that are wanted the next may be near; the more was looked at in vain, the farther.
             stop = zone_behind(span, shift + place + max(_FIRST, 3 * place)) if few else span.stop
             part = Span(span.chunk, shift + place, stop)

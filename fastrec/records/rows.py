@@ -158,13 +158,20 @@ class Rows:
     def __len__(self) -> int:
         return self.reach(_FOREVER)
 
+    def holding(self, place: int) -> tuple[int, Span, int] | None:
+        """The span in which a place lies: its number, itself, and what leads from a place here to one in its
+        chunk; None: there are not so many rows.
+        """
+        known = self._upto(place + 1)
+        number = bisect_right(known.ends, place)
+        if number == len(known.spans):
+            return None
+        return number, known.spans[number], known.spans[number].stop - known.ends[number]
+
     def at(self, place: int) -> Span:
         """The one row at a place, ``0 <= place < len``."""
-        known = self._upto(place + 1)
-        k = bisect_right(known.ends, place)
-        span = known.spans[k]
-        row = span.stop - known.ends[k] + place
-        return Span(span.chunk, row, row + 1)
+        _, span, shift = self.holding(place)
+        return Span(span.chunk, shift + place, shift + place + 1)
 
     def number(self, place: int) -> np.uint64:
         """Number of the row at a place."""

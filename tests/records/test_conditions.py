@@ -378,6 +378,11 @@ def test_a_few_are_looked_for_near_the_beginning(monkeypatch: pytest.MonkeyPatch
         assert len(found) == 1 and asked[len(due) :] == [(zone, 64)] * (zone < 64)
     asked.clear()
     assert len(records.where("count == 7")) == 1 and asked == [(0, 64)]
+    asked.clear()  # no farther among those that meet another condition
+    both = records.where("count >= 100 and count < 60000").where("count + 0 > 200")
+    assert asked == []
+    assert both[0]["count"] == 201 and asked and all(high <= 2 for _, high in asked)
+    assert len(both) == 59_799
 
 
 @pytest.mark.parametrize("lost", [False, True])
