@@ -12,6 +12,7 @@ from fastrec.records.breaks import Breaks, breaking
 from fastrec.records.columns import Column, Columns, Texts
 from fastrec.records.rows import Rows, Span
 from fastrec.records.runs import Runs, runs, stamps_at
+from fastrec.records.seen import polls_before
 from fastrec.records.states import State, equal, shifted, state_dtype
 from fastrec.records.tallies import tallies
 from fastrec.schema.forms import Store
@@ -172,10 +173,9 @@ class Asking:
             for states, records in tallies(spans, column):
                 yield states, records, records
             return
-        for number, run in runs(spans, column, zoned=False):
-            held = spans[number].chunk.rows(run.start, run.stop)["polls"]
-            polls = np.add.reduceat(held, run.places - run.start, dtype=np.uint64)
-            yield run.values, np.diff(run.places, append=run.stop), polls
+        for number, run in runs(spans, column):
+            polls = polls_before(spans[number].chunk, run.start, np.append(run.places, run.stop))
+            yield run.values, np.diff(run.places, append=run.stop), np.diff(polls)
 
     def _intervals(
         self, column: Column, max_gap: str | int | dt.timedelta | None
@@ -187,7 +187,7 @@ class Asking:
         holds, until = self.store == "changes", self._until
         value = before = last = None  # of the row before, and of the last of the span before and of this one
         spans = self._rows.spans
-        for number, run in runs(spans, column, zoned=not holds):
+        for number, run in runs(spans, column):
             span, chunk = spans[number], spans[number].chunk
             first = run.start == span.start
             if first:
@@ -208,8 +208,8 @@ class Asking:
             broke[np.searchsorted(row, broken)] = True
             passed, polls = row - run.start, run.stop - run.start
             if holds:
-                through = np.cumsum(chunk.rows(run.start, run.stop)["polls"], dtype=np.uint64)
-                passed, polls = np.append(np.uint64(0), through)[passed], int(through[-1])
+                passed = polls_before(chunk, run.start, np.append(row, run.stop))
+                passed, polls = passed[:-1], int(passed[-1])
             yield queries.Openings(
                 rows=run.stop - run.start,
                 polls=polls,

@@ -63,15 +63,13 @@ def stamps_at(chunk: Chunk, run: Runs, places: np.ndarray) -> np.ndarray:
     return found
 
 
-def runs(spans: Iterable[Span], column: Column, *, zoned: bool = True) -> Iterator[tuple[int, Runs]]:
+def runs(spans: Iterable[Span], column: Column) -> Iterator[tuple[int, Runs]]:
     """The states of a column in some rows, in order; every row is in one of the runs.
 
     Parameters
     ----------
     spans : iterable of Span
     column : Column
-    zoned : bool
-        False: at most `BLOCK` rows at a time, each of them read.
 
     Yields
     ------
@@ -79,11 +77,10 @@ def runs(spans: Iterable[Span], column: Column, *, zoned: bool = True) -> Iterat
         Of the span.
     run : Runs
     """
-    zoned &= column.zone is not None
     found = ahead(
         (number, _begun(span.chunk, column, stretch))
         for number, span in enumerate(spans)
-        for stretch in divided(span, zoned=zoned)
+        for stretch in divided(span, zoned=column.zone is not None)
     )
     for number, some in found:
         for one in some:
