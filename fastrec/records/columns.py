@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
 from itertools import chain
 
 import numpy as np
@@ -280,7 +281,8 @@ class Columns:
         struct = nothing.dtype.names is not None
         into = as_bytes(whole) if struct else whole
         place = 0
-        for values in chain.from_iterable(ahead(map(read, self._rows.spans))):
-            into[place : place + len(values)] = as_bytes(values) if struct else values
-            place += len(values)
+        with closing(ahead(map(read, self._rows.spans))) as found:
+            for values in chain.from_iterable(found):
+                into[place : place + len(values)] = as_bytes(values) if struct else values
+                place += len(values)
         return whole

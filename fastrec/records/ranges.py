@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -93,14 +93,15 @@ def divided(span: Span, *, zoned: bool) -> Iterator[Stretch]:
         start = stop
 
 
-def ahead(made: Iterator[T]) -> Iterator[T]:
+def ahead(made: Iterator[T]) -> Generator[T, None, None]:
     """What is made, one behind the other, each when the one before it is handed out; the first at once. Of
-    what begins to read when it is made, one reads while another is looked at.
+    what begins to read when it is made, one reads while another is looked at. To be closed by who may not
+    come to the end: an error keeps what it has seen.
     """
     return _handed_out(next(made, None), made)
 
 
-def _handed_out(first: T | None, made: Iterator[T]) -> Iterator[T]:
+def _handed_out(first: T | None, made: Iterator[T]) -> Generator[T, None, None]:
     for one in made:
         yield first
         first = one

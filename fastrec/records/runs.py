@@ -8,6 +8,7 @@ by a kernel without the GIL; what they mean is asked of the few rows at which th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import NamedTuple
 
 import numpy as np
@@ -77,15 +78,16 @@ def runs(spans: Iterable[Span], column: Column) -> Iterator[tuple[int, Runs]]:
         Of the span.
     run : Runs
     """
-    found = ahead(
+    begun = (
         (number, _begun(span.chunk, column, stretch))
         for number, span in enumerate(spans)
         for stretch in divided(span, zoned=column.zone is not None)
     )
-    for number, some in found:
-        for one in some:
-            # Only now that they stand in order: of the words of one state the first stands for all.
-            yield number, one._replace(values=column.states(one.values))
+    with closing(ahead(begun)) as found:
+        for number, some in found:
+            for one in some:
+                # Only now that they stand in order: of the words of one state the first stands for all.
+                yield number, one._replace(values=column.states(one.values))
 
 
 def _begun(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[Runs]:

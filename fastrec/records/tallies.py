@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import chain
 from typing import NamedTuple
 
@@ -41,17 +42,17 @@ def tallies(spans: Iterable[Span], column: Column) -> Iterator[tuple[np.ndarray,
             yield run.values, np.diff(run.places, append=run.stop)
         return
     room = Codes(), np.empty(_STATES, np.uint64), np.empty(_STATES, np.int64)
-    begun = ahead(
+    begun = (
         _begun(span.chunk, column, stretch, room)
         for span in spans
         for stretch in divided(span, zoned=column.zone is not None)
     )
-    for some in begun:
-        found = list(some)
-        order = np.argsort(np.concatenate([one.places for one in found]), kind="stable")
-        # Only now that they stand in order: of the words of one state the first stands for all.
-        states = column.states(np.concatenate([one.values for one in found])[order])
-        yield states, np.concatenate([one.records for one in found])[order]
+    with closing(ahead(begun)) as some:
+        for found in map(list, some):
+            order = np.argsort(np.concatenate([one.places for one in found]), kind="stable")
+            # Only now that they stand in order: of the words of one state the first stands for all.
+            states = column.states(np.concatenate([one.values for one in found])[order])
+            yield states, np.concatenate([one.records for one in found])[order]
 
 
 def _begun(chunk: Chunk, column: Column, stretch: Stretch, room: _Room) -> Iterator[_Tally]:

@@ -6,7 +6,7 @@ import gc
 import os
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -17,10 +17,12 @@ from recording.pieces import Made, made
 from tasks import tasks
 from waiting import until
 
+import fastrec as fr
 from fastrec.errors import CorruptionError
-from fastrec.recording import fetching, opening
+from fastrec.recording import chunk, fetching, opening
 from fastrec.recording.fetching import fetched
 from fastrec.recording.opening import GoneError
+from fastrec.records import Records
 from fastrec.records.parts import Part
 
 
@@ -223,6 +225,35 @@ def test_reading_begins_before_somebody_looks(
     forgotten = chunk.changed(*ask, (0, 8, 0), few=True) if kept else chunk.parts(*ask)
     del forgotten
     assert descriptors(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda r: r.transitions("state"), lambda r: r.counts("state"), lambda r: r["state"]]
+)
+def test_an_error_keeps_no_reading_that_was_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Records], object]
+) -> None:
+    """The next segment is being read when the first proves to be damaged; who keeps the error has no file."""
+    monkeypatch.setattr(fetching, "_helpers", lambda _: 2)
+    monkeypatch.setattr(chunk, "_LITTLE", 0)
+    rows = np.zeros(40_000, [("state", "<i4"), ("rest", "V28")])
+    rows["state"] = np.arange(len(rows)) % 5
+    with fr.Recorder(tmp_path / "r", segment_bytes=1 << 19) as recorder:
+        channel = recorder.add("c", schema=fr.Schema.from_dtype(rows.dtype, name="S"), capacity=1 << 16)
+        for start in range(0, len(rows), 5_000):
+            channel.extend(rows[start : start + 5_000])
+            until(lambda: channel.stats.written == channel.stats.recorded)
+    (path, *others) = sorted((tmp_path / "r/channels/c").glob("records.*.npy"))
+    assert len(others) > 1
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    records = fr.open(tmp_path / "r")["c"]
+    with pytest.raises(CorruptionError, match="do not match") as caught:
+        ask(records)
+    until(lambda: not tasks("fr-fetch"))
+    assert descriptors(tmp_path) == []
+    assert caught.traceback  # which has the frames of all that was asked
 
 
 def test_losses_alone_have_no_block_to_prove(tmp_path: Path, way: tuple[int, int]) -> None:
