@@ -170,8 +170,11 @@ def all_blocks(files: SegmentFiles, outline: Outline) -> Blocks | None:
     return Blocks(rows, at, read.rows) if whole else None
 
 
-def block_behind(files: SegmentFiles, outline: Outline, time_ns: int) -> tuple[int, int] | None:
-    """Rows at which the first block begins and ends that has a time, or is behind it, of a steady segment.
+def block_behind(
+    files: SegmentFiles, outline: Outline, time_ns: int
+) -> tuple[tuple[int, int], Blocks | None] | None:
+    """Rows at which the first block begins and ends that has a time, or is behind it, of a steady segment;
+    and blocks among which it is.
 
     Parameters
     ----------
@@ -182,7 +185,7 @@ def block_behind(files: SegmentFiles, outline: Outline, time_ns: int) -> tuple[i
 
     Returns
     -------
-    (start, stop) or None
+    ((start, stop), blocks) or None
         Both are behind the last row if no block is; None: not all that was read is whole.
     """
     with io.FileIO(files.open("index", sparse=True)) as file:
@@ -190,7 +193,7 @@ def block_behind(files: SegmentFiles, outline: Outline, time_ns: int) -> tuple[i
         if row is None:
             return None
         if row == outline.read.index:
-            return outline.read.rows, outline.read.rows
+            return (outline.read.rows, outline.read.rows), None
         # With those beside it: it could say any number, and of its place nothing is proved by its time.
         low, high = max(0, row - 1), min(row + 2, outline.read.index)
         rows = _read(file.fileno(), low, high)
@@ -199,7 +202,7 @@ def block_behind(files: SegmentFiles, outline: Outline, time_ns: int) -> tuple[i
     found = rows[row - low]
     start = int(found["first_seq"] - outline.first["first_seq"])
     # Losses that were committed alone have the time of the block before, and the place of the next.
-    return start, start + int(found["rows"])
+    return (start, start + int(found["rows"])), _joined(outline, [rows])
 
 
 def _joined(outline: Outline, parts: list[np.ndarray]) -> Blocks:

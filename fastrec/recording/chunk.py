@@ -17,6 +17,7 @@ from fastrec.recording.committed import steady
 from fastrec.recording.fetching import changed, fetched
 from fastrec.recording.segment import Segment
 from fastrec.records import Chunk
+from fastrec.records.chunks import picked
 from fastrec.records.parts import Part, Picked, Times
 from fastrec.schema.conversion import Conversion
 from fastrec.schema.texts import Text
@@ -134,6 +135,11 @@ class SegmentChunk(Chunk):
         return low - self.start + int(np.searchsorted(stamps, time_ns, "left"))
 
     def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
+        if len(places) == 1:
+            row = self.start + int(places[0])
+            recent = self.segment.stock.read_lately(self.segment, row, row + 1)
+            if recent is not None:
+                return picked(recent, np.zeros(1, np.int64), name)
         if name != "mono_ns" or not len(places):
             return super().at(places, name)
         rows = places + self.start

@@ -91,6 +91,7 @@ class Segment(SegmentFiles):
         self.begin = since.rows
         self.stored_texts = texts or StoredTexts(stock.root, self.parts("strings"), self.base)
         self._searches = 0
+        self._lately: Blocks | None = None  # those that were found last, side by side
         self._map: weakref.ref[np.ndarray] | None = None
         # The count first: a live writer raises it last, so the index read after it always covers it.
         self.present, self.count, size = self._read_count()
@@ -104,6 +105,7 @@ class Segment(SegmentFiles):
     @cached_property
     def blocks(self) -> Blocks:
         """All that are committed."""
+        self._lately = None
         if self._outline is not None:
             with suppress(FileNotFoundError):
                 found = all_blocks(self, self._outline)
@@ -184,9 +186,8 @@ class Segment(SegmentFiles):
             empty = np.empty(0, self.stock.dtype)
             empty.flags.writeable = False
             return empty
-        for segment, first, array in tuple(self.stock.recent):
-            if segment is self and first <= start and stop <= first + len(array):
-                return array[start - first : stop - first]
+        if (recent := self.stock.read_lately(self, start, stop)) is not None:
+            return recent
         blocks = self.near(np.array([start]), np.array([stop]))
         low, high = blocks.of(start, stop)
         damaged, array, offset = self._damaged(blocks, int(low), int(high))
@@ -213,10 +214,13 @@ class Segment(SegmentFiles):
         GoneError
             Since then retention may have removed the segment.
         """
+        one, lately = len(starts) == 1, self._lately
+        if one and lately and lately.at[0] <= starts[0] and stops[0] <= lately.stop:
+            return lately
         if self._outline is not None and self._searches_on():
             with suppress(FileNotFoundError):
-                found = blocks_near(self, self._outline, starts, stops)
-                if found is not None:
+                if found := blocks_near(self, self._outline, starts, stops):
+                    self._lately = found if one else lately
                     return found
         reached = self.blocks.stop
         if stops[-1] > reached:
@@ -240,7 +244,9 @@ class Segment(SegmentFiles):
         if not self.steady or not self._searches_on():
             return None
         with suppress(FileNotFoundError):
-            return block_behind(self, self._outline, time_ns)
+            if found := block_behind(self, self._outline, time_ns):
+                self._lately = found[1] or self._lately
+                return found[0]
         return None
 
     def gone(self) -> opening.GoneError:

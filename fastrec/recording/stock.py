@@ -58,6 +58,13 @@ class Stock:
     maps: deque = field(default_factory=lambda: deque(maxlen=_OPEN_MAPS))
     recent: deque = field(default_factory=lambda: deque(maxlen=_RECENT))
 
+    def read_lately(self, segment: object, start: int, stop: int) -> np.ndarray | None:
+        """Rows of a segment, if they are among the `recent` ones."""
+        for owner, first, array in tuple(self.recent):
+            if owner is segment and first <= start and stop <= first + len(array):
+                return array[start - first : stop - first]
+        return None
+
     def parts(self, file: str) -> tuple[str, str, str]:
         """Names from the recording's folder down to a file of the channel."""
         return "channels", self.name, file
