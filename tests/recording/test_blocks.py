@@ -17,6 +17,7 @@ from fastrec.errors import CorruptionError, RecordingError
 from fastrec.recording import blocks, opening, reader, segment
 from fastrec.recording.chunk import SegmentChunk
 from fastrec.recording.opening import GoneError
+from fastrec.recording.segment import Segment
 
 KINDS = [("every", "steady"), ("every", "falling"), ("changes", "steady"), ("changes", "falling")]
 LEAST, MOST = -(2**63), 2**63 - 1
@@ -89,6 +90,30 @@ def test_many_searches_are_as_many_answers(tmp_path: Path, monkeypatch: pytest.M
         found = whole.block_behind(luck.choice(one.stamps))
         assert found is None or found in one.blocks or found[0] == found[1]
     assert 0 < len(searches) <= 2 * segment._SEARCHES
+
+
+def test_what_was_found_last_is_not_searched_for_again(
+    tmp_path: Path, kind: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is a row read again: who looks once often looks beside it next."""
+    one = made(tmp_path / "r", random.Random(9), **kind, commits=80)
+    searches, read = [], []
+    monkeypatch.setattr(blocks, "search", lambda *a, real=blocks.search: searches.append(a) or real(*a))
+    monkeypatch.setattr(
+        Segment, "_array", lambda *a, real=Segment._array, **k: read.append(a) or real(*a, **k)
+    )
+    chunk = one.chunk(0, len(one.rows))
+    for begin, end in one.blocks[10:60:7]:
+        assert chunk.rows(begin, begin + 1).tobytes() == one.rows[begin]
+        before = len(searches), len(read)
+        for place in range(begin, end):
+            near = chunk.segment.near(np.array([place]), np.array([place + 1]))
+            low, high = near.of(place, place + 1)
+            assert high - low == 1 and near.at[low] == begin
+            assert chunk.at(np.array([place])).tobytes() == one.rows[place]
+            assert chunk.at(np.array([place]), "mono_ns").tolist() == [one.stamps[place]]
+        assert (len(searches), len(read)) == before
+    assert len(searches) >= len(read) > 4
 
 
 def test_many_ranges_and_wide_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
