@@ -14,7 +14,7 @@ import numpy as np
 from fastrec.recording import layout
 from fastrec.recording.blocks import Blocks
 from fastrec.recording.committed import steady
-from fastrec.recording.fetching import changed, fetched
+from fastrec.recording.fetching import ALONE, changed, fetched
 from fastrec.recording.segment import Segment
 from fastrec.records import Chunk
 from fastrec.records.chunks import picked
@@ -25,9 +25,6 @@ from fastrec.schema.texts import Text
 __all__ = ["EvolvedChunk", "SegmentChunk"]
 
 _FOREVER = 2**63
-
-_LITTLE = 1 << 20
-"""Bytes that are there before anybody has begun to help; and who looks at a few often does again."""
 
 _WIDE = 1_024
 """Bytes of a record, at most, of which who reads a block has it in the caches next to his processor."""
@@ -94,26 +91,6 @@ class SegmentChunk(Chunk):
         return int(self._blocks["t_max"].max())
 
     @property
-    def t_first(self) -> int:
-        index, at = self._near(self.start)
-        if index[0]["flags"] & layout.INDEX_DECREASING or at[0] != self.start:
-            return super().t_first
-        return int(index[0]["t_min"])
-
-    @property
-    def t_last(self) -> int:
-        index, at = self._near(self.stop - 1)
-        # With holds t_max is the last until_ns, not the last stamp.
-        whole = at[0] + index[0]["rows"] == self.stop and self.segment.stock.store == "every"
-        if index[0]["flags"] & layout.INDEX_DECREASING or not whole:
-            return super().t_last
-        return int(index[0]["t_max"])
-
-    def _near(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """The index row of the block in which a row of the segment lies, and where that begins."""
-        return self._filled(self.segment.near(np.array([row]), np.array([row + 1])), row, row + 1)
-
-    @property
     def ordered(self) -> bool:
         if self.segment.steady:
             return True
@@ -165,7 +142,7 @@ class SegmentChunk(Chunk):
         return (part.moved(-self.start) for part in found)
 
     def pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
-        if (stop - start) * self.segment.stock.dtype.itemsize <= _LITTLE:
+        if (stop - start) * self.segment.stock.dtype.itemsize <= ALONE:
             return iter([self.rows(start, stop)])
         return super().pieces(start, stop)
 

@@ -21,7 +21,7 @@ from fastrec.records.chunks import BLOCK, join_rows
 from fastrec.records.parts import Part, Picked
 from fastrec.records.ranges import each
 
-__all__ = ["changed", "fetched"]
+__all__ = ["ALONE", "changed", "fetched"]
 
 _BATCH = 4 << 20
 """Bytes that are looked at in one go, but for one block: they stay in the caches."""
@@ -29,7 +29,7 @@ _BATCH = 4 << 20
 _AHEAD = 3
 """Batches in memory."""
 
-_ALONE = 1 << 20
+ALONE = 1 << 20
 """Bytes that are there before a thread that helps to read them has begun."""
 
 _MOST_HELPERS = 3
@@ -276,7 +276,7 @@ def _opened(segment: Segment, *, sparse: bool) -> int:
 
 
 def _helpers(size: int) -> int:
-    return min(len(os.sched_getaffinity(0)) - 1, _MOST_HELPERS) if size > _ALONE else 0
+    return min(len(os.sched_getaffinity(0)) - 1, _MOST_HELPERS) if size > ALONE else 0
 
 
 def _memory(size: int) -> np.ndarray:

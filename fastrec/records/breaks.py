@@ -90,10 +90,10 @@ class Breaks:
 
     def before(self, span: Span, seq_before: int, until_before: int) -> bool:
         """Whether it breaks before the first of some rows, after a record of this number, last seen then."""
-        seq, time = span.chunk.numbers(span.start, span.start + 1)[0], span.stamp(span.start)
+        seq, time = int(span.chunk.numbers(span.start, span.start + 1)[0]), span.stamp(span.start)
         if self._silence_ns is not None and time - until_before > self._silence_ns:
             return True
-        ends = np.array([seq_before, int(seq)], np.uint64)
+        ends = np.array([seq_before, seq], np.uint64)
         if self._every_gap:
             low, high = np.searchsorted(self._gaps["seq"], ends, side="right")
             if high > low:

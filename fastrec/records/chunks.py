@@ -204,12 +204,12 @@ class Chunk(Protocol):
     @property
     def t_first(self) -> int:
         """Stamp of the first row, ns."""
-        return int(self.rows(0, 1)["mono_ns"][0])
+        return int(self.at(np.array([0]), "mono_ns")[0])
 
     @property
     def t_last(self) -> int:
         """Stamp of the last row, ns."""
-        return int(self.rows(len(self) - 1, len(self))["mono_ns"][0])
+        return int(self.at(np.array([len(self) - 1]), "mono_ns")[0])
 
     @property
     def ordered(self) -> bool:

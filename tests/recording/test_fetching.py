@@ -235,7 +235,7 @@ def test_an_error_keeps_no_reading_that_was_begun(
 ) -> None:
     """The next segment is being read when the first proves to be damaged; who keeps the error has no file."""
     monkeypatch.setattr(fetching, "_helpers", lambda _: 2)
-    monkeypatch.setattr(chunk, "_LITTLE", 0)
+    monkeypatch.setattr(chunk, "ALONE", 0)
     rows = np.zeros(40_000, [("state", "<i4"), ("rest", "V28")])
     rows["state"] = np.arange(len(rows)) % 5
     with fr.Recorder(tmp_path / "r", segment_bytes=1 << 19) as recorder:
