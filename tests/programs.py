@@ -22,7 +22,9 @@ def build(folder: Path, source: str, *flags: str, include: Path = INCLUDE) -> Pa
     compiler = sysconfig.get_config_var("CC").split()
     target = folder / Path(source).with_suffix(".so" if "-shared" in flags else "").name
     subprocess.run(
-        [*compiler, "-std=gnu11", *FLAGS, *flags, f"-I{include}", SOURCES / source, "-o", target], check=True
+        # Libraries are looked into for what is missing by then: so they come last.
+        [*compiler, "-std=gnu11", *FLAGS, f"-I{include}", SOURCES / source, *flags, "-o", target],
+        check=True,
     )
     return target
 

@@ -18,6 +18,8 @@ class Condition:
         patterns: Buffer,
         data: bytes,
     ) -> Self: ...
+    @property
+    def alone(self) -> bool: ...
     def meeting(
         self,
         rows: Buffer,

@@ -81,6 +81,11 @@ cdef class Condition:
     def __dealloc__(self):
         free(self.steps)
 
+    @property
+    def alone(self):
+        """Whether it asks for nothing beside the rows: for no ids of texts, and no truths."""
+        return not self.lists and not self.truths
+
     def meeting(self, const unsigned char[::1] rows not None, size_t stride,
                 const int64_t[::1] starts not None, const int64_t[::1] stops not None,
                 int64_t[::1] out not None, ids=(), truths=(), size_t first=0):

@@ -2,7 +2,30 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from fastrec.core.condition cimport Condition, fr_condition
 from fastrec.core.scan cimport fr_part
+
+cdef extern from "fastrec/look.h" nogil:
+    cdef enum:
+        FR_LOOK_ROWS                               # of a block whose states are looked for, at most
+
+    ctypedef enum fr_look_kind:
+        FR_LOOK_NOT
+        FR_LOOK_CHANGES
+        FR_LOOK_STATES
+        FR_LOOK_MEETING
+
+    ctypedef struct fr_look:
+        fr_look_kind kind
+        fr_part part                               # the bytes that change, or are a state
+        const fr_condition *condition
+        size_t depth                               # slots that it needs
+
+    ctypedef struct fr_looker:
+        pass
+
+    int fr_looker_make(fr_looker *l, const fr_look *look, size_t size, uint64_t multiplier) noexcept
+    void fr_looker_free(fr_looker *l) noexcept
 
 cdef extern from "fastrec/fetch.h" nogil:
     cdef enum:
@@ -29,10 +52,10 @@ cdef extern from "fastrec/fetch.h" nogil:
         fr_fetch_block *block
         uint64_t count                             # blocks
         unsigned char *to
-        fr_part part                               # the bytes that change; of size 0: all rows are kept
-        int64_t *pick                              # else which rows of its block are, from its place on
-        unsigned char *scratch                     # of each who reads, `room` bytes
-        size_t room
+        fr_look look
+        int64_t *pick                              # if it looks: which rows of its block are kept
+        uint64_t *tally                            # and how many have their state
+        fr_looker *looker                          # of each who reads
         uint64_t limit                             # blocks below it have room
         uint64_t over                              # helpers are to end
         uint64_t error                             # an errno of one of the blocks
@@ -44,8 +67,12 @@ cdef extern from "fastrec/fetch.h" nogil:
 
 cdef class Fetch:
     cdef fr_fetch f
-    cdef bytearray blocks, scratch                 # memory of f
+    cdef bytearray blocks                          # memory of f
+    cdef Condition keep                            # its too
     cdef unsigned char[::1] memory
     cdef const int64_t[::1] cuts
     cdef Py_ssize_t taken                          # batches
     cdef uint64_t slot, slots                      # rows of a batch's memory; batches in memory
+
+    cdef size_t look_for(self, size_t width, changes, states, Condition condition) except? 0
+    cdef int make_lookers(self, uint32_t count, size_t room) except -1

@@ -1,6 +1,9 @@
 """Blocks of records from a file into memory, each compared with its checksum, without the GIL."""
 
+import os
+
 from libc.stdint cimport UINT32_MAX, int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, strerror
 
 
@@ -26,30 +29,35 @@ cdef class Fetch:
         Batch i has the blocks ``cuts[i] ... cuts[i + 1] - 1``.
     memory : buffer
         Of as many bytes as the largest batch has, or of a multiple of that: so many batches are read ahead.
-        With `part` of 8 more for each row, and it begins at a multiple of 8.
+        For rows that are looked for 8 more for each, for states 16; it begins at a multiple of 8 then.
     helpers : int
         Threads that read ahead.
-    part : (offset, size, mask), optional
+    changes : (offset, size, mask), optional
         Bytes of a row, as `fastrec.core.scan.changes` takes them: of each block its first row is kept, and
-        those at which they are not as in the row before. `gather` gives these.
+        those at which they are not as in the row before.
+    states : (offset, size, mask), optional
+        At most 8 bytes of a row: of each block, of at most 1024 rows, those are kept that are the first of it
+        in which they are what they are.
+    condition : Condition, optional
+        That is `alone`: those rows are kept that meet it.
     firsts, stops : buffers of int64
-        With `part`: of each block the rows from which on, and up to which, this is so.
+        With one of these three: of each block the rows from which on, and up to which, this is so.
     """
 
     def __cinit__(self, int fd, uint64_t offset, size_t width, unsigned int base,
                   const int64_t[::1] at not None, const int64_t[::1] rows not None,
                   const uint32_t[::1] crcs not None, const int64_t[::1] cuts not None,
-                  unsigned char[::1] memory not None, unsigned int helpers, part=None,
-                  const int64_t[::1] firsts=None, const int64_t[::1] stops=None):
+                  unsigned char[::1] memory not None, unsigned int helpers, *, changes=None, states=None,
+                  Condition condition=None, const int64_t[::1] firsts=None, const int64_t[::1] stops=None):
         cdef Py_ssize_t count = at.shape[0], batches = cuts.shape[0] - 1, batch, i
         cdef uint64_t total, slots, most = 0, room = memory.shape[0]
-        cdef size_t kept = 0 if part is None else sizeof(int64_t)
+        cdef size_t kept
         cdef fr_fetch_block *block
         if rows.shape[0] != count or crcs.shape[0] != count or width == 0:
             raise ValueError(f"{count} blocks, {rows.shape[0]} counts, {crcs.shape[0]} checksums, of {width}")
-        if part is not None:
-            if firsts is None or stops is None or firsts.shape[0] != count or stops.shape[0] != count:
-                raise ValueError(f"{count} blocks, but not as many rows from which, and up to which, to look")
+        kept = self.look_for(width, changes, states, condition)
+        if kept and (firsts is None or stops is None or firsts.shape[0] != count or stops.shape[0] != count):
+            raise ValueError(f"{count} blocks, but not as many rows from which, and up to which, to look")
         if batches < 1 or cuts[0] != 0 or cuts[batches] != count or count == 0:
             raise ValueError(f"{batches} batches of {count} blocks")
         self.blocks = bytearray(count * sizeof(fr_fetch_block))
@@ -62,13 +70,15 @@ cdef class Fetch:
                 if at[i] < 0 or not 0 <= rows[i] <= UINT32_MAX:
                     raise ValueError(f"block {i} has {rows[i]} rows from {at[i]} on")
                 block[i].row, block[i].rows, block[i].crc, block[i].place = at[i], rows[i], crcs[i], total
-                if part is not None:
+                if kept:
                     if not 0 <= firsts[i] <= stops[i] <= rows[i]:
                         raise ValueError(f"rows {firsts[i]} to {stops[i]} of the {rows[i]} of block {i}")
                     block[i].first, block[i].stop = firsts[i], stops[i]
                 total += rows[i]
                 most = max(most, <uint64_t> rows[i])
             self.slot = max(self.slot, total)
+        if self.f.look.kind == FR_LOOK_STATES and most > FR_LOOK_ROWS:
+            raise ValueError(f"a block of {most} rows")
         slots = room // (width + kept) // max(1, self.slot) if width <= room else 0
         if slots == 0:
             raise ValueError(f"{self.slot} rows of {width} bytes do not fit in {room}")
@@ -80,23 +90,54 @@ cdef class Fetch:
         self.f.fd, self.f.offset, self.f.width, self.f.base = fd, offset, width, base
         self.f.block, self.f.count = block, count
         self.f.to = &memory[0]
-        if part is not None:
-            begin, size, self.f.part.mask = part
-            if not 0 < size <= (8 if self.f.part.mask else width) or not 0 <= begin <= width - size:
-                raise ValueError(f"{size} bytes at {begin} of {width}")
-            self.f.part.offset, self.f.part.size = begin, size
-            self.f.room = most * width
-            self.scratch = bytearray((min(helpers, FR_FETCH_HELPERS) + 1) * self.f.room)
-            self.f.scratch = <unsigned char *> <char *> self.scratch
+        if kept:
             if <size_t> self.f.to % sizeof(int64_t):
                 raise ValueError("the memory does not begin at a multiple of 8")
             self.f.pick = <int64_t *> self.f.to
-            self.f.to += self.slots * self.slot * sizeof(int64_t)
+            if self.f.look.kind == FR_LOOK_STATES:
+                self.f.tally = <uint64_t *> self.f.pick + self.slots * self.slot
+            self.f.to += self.slots * self.slot * kept
+            self.make_lookers(1 + min(helpers, FR_FETCH_HELPERS), most * width)
         self.f.limit = cuts[self.slots]
         fr_fetch_begin(&self.f, helpers)
 
+    cdef size_t look_for(self, size_t width, changes, states, Condition condition) except? 0:
+        """Which rows are kept; for how many bytes there has to be room beside each of them."""
+        if (changes is not None) + (states is not None) + (condition is not None) > 1:
+            raise ValueError("only one of changes, states and a condition can be looked for")
+        if condition is not None:
+            if not condition.alone or condition.reach > width:
+                raise ValueError(f"a condition that asks for more than a record of {width} bytes has")
+            self.keep = condition
+            self.f.look.kind, self.f.look.condition = FR_LOOK_MEETING, &condition.c
+            self.f.look.depth = condition.depth
+            return sizeof(int64_t)
+        if changes is None and states is None:
+            return 0
+        begin, size, self.f.look.part.mask = changes or states
+        most = 8 if self.f.look.part.mask or states else width
+        if not 0 < size <= most or not 0 <= begin <= width - size:
+            raise ValueError(f"{size} bytes at {begin} of {width}")
+        self.f.look.part.offset, self.f.look.part.size = begin, size
+        self.f.look.kind = FR_LOOK_STATES if changes is None else FR_LOOK_CHANGES
+        return sizeof(int64_t) + (sizeof(uint64_t) if changes is None else 0)
+
+    cdef int make_lookers(self, uint32_t count, size_t room) except -1:
+        cdef uint64_t multiplier = int.from_bytes(os.urandom(8), "little") | 1
+        self.f.looker = <fr_looker *> calloc(1 + FR_FETCH_HELPERS, sizeof(fr_looker))
+        if self.f.looker == NULL:
+            raise MemoryError
+        for i in range(count):
+            if fr_looker_make(&self.f.looker[i], &self.f.look, room, multiplier):
+                raise MemoryError
+        return 0
+
     def __dealloc__(self):
         self.close()
+        if self.f.looker != NULL:
+            for i in range(1 + FR_FETCH_HELPERS):
+                fr_looker_free(&self.f.looker[i])
+            free(self.f.looker)
 
     def take(self):
         """Read the next batch; what was taken before is overwritten.
@@ -139,24 +180,48 @@ cdef class Fetch:
     def kept(self):
         """How many rows were kept of the batch that was taken last, which was whole."""
         cdef uint64_t total = 0, i
-        if self.f.part.size and self.taken:
+        if self.f.look.kind and self.taken:
             for i in range(self.cuts[self.taken - 1], self.cuts[self.taken]):
                 total += self.f.block[i].kept
         return total
 
-    def gather(self, int64_t[::1] places not None, unsigned char[::1] rows not None):
-        """These, in order, and which rows of the file they are. ValueError unless just these have room."""
+    def gather(self, int64_t[::1] places not None, unsigned char[::1] to not None, size_t offset,
+               size_t size):
+        """These, in order: which rows of the file they are, and `size` of their bytes, from `offset` on.
+        ValueError unless just these have room.
+        """
         cdef uint64_t kept = self.kept, i, j, width = self.f.width, done = 0
         cdef fr_fetch_block *block
-        if <uint64_t> places.shape[0] != kept or <uint64_t> rows.shape[0] != kept * width:
-            raise ValueError(f"{kept} rows of {width} bytes for {places.shape[0]}, of {rows.shape[0]} in all")
+        cdef const unsigned char *row
+        if <uint64_t> places.shape[0] != kept or <uint64_t> to.shape[0] != kept * size:
+            raise ValueError(f"{kept} rows of {size} bytes for {places.shape[0]}, of {to.shape[0]} in all")
+        if size > width or offset > width - size:
+            raise ValueError(f"{size} bytes at {offset} of {width}")
+        if not kept or not size:
+            return
+        for i in range(self.cuts[self.taken - 1], self.cuts[self.taken]):
+            block = &self.f.block[i]
+            row = self.f.to + block.place * width + offset
+            for j in range(block.kept):
+                places[done] = block.row + self.f.pick[block.place + j]
+                if size == sizeof(uint64_t):  # no call then
+                    memcpy(&to[done * sizeof(uint64_t)], row + j * width, sizeof(uint64_t))
+                else:
+                    memcpy(&to[done * size], row + j * width, size)
+                done += 1
+
+    def counts(self, int64_t[::1] out not None):
+        """With `states`: how many rows of its block have the state of each. ValueError as of `gather`."""
+        cdef uint64_t kept = self.kept, i, done = 0
+        cdef fr_fetch_block *block
+        if self.f.tally == NULL or <uint64_t> out.shape[0] != kept:
+            raise ValueError(f"{kept} rows that are counted for {out.shape[0]}")
         if not kept:
             return
         for i in range(self.cuts[self.taken - 1], self.cuts[self.taken]):
             block = &self.f.block[i]
-            memcpy(&rows[done * width], self.f.to + block.place * width, block.kept * width)
-            for j in range(block.kept):
-                places[done + j] = block.row + self.f.pick[block.place + j]
+            if block.kept:
+                memcpy(&out[done], &self.f.tally[block.place], block.kept * sizeof(uint64_t))
             done += block.kept
 
     def close(self):

@@ -7,9 +7,15 @@ cdef extern from "fastrec/scan.h" nogil:
         size_t size  # bytes
         uint64_t mask  # bits that count; 0: all
 
+    enum:
+        FR_CODES_SLOTS  # at most
+
+    ctypedef struct fr_code:
+        uint64_t key
+        int code  # -1: free
+
     ctypedef struct fr_codes:
-        uint64_t *key  # of each slot
-        int64_t *code  # of each slot; -1: free
+        fr_code *slot
         uint64_t *order  # the pattern of each code
         size_t slots  # a power of 2, more than twice count
         size_t count  # codes given so far
@@ -30,9 +36,10 @@ cdef extern from "fastrec/scan.h" nogil:
 
     void fr_before(const fr_ordered *o, const int64_t *times, size_t count, int equal, int64_t *out,
                    int64_t *seen)
-    size_t fr_code_slot(const fr_codes *c, uint64_t key)
+    fr_code *fr_code_of(const fr_codes *c, uint64_t key)
+    void fr_codes_take(fr_codes *c, uint64_t *counts)
     size_t fr_tally(fr_codes *c, const unsigned char *rows, size_t stride, fr_part part, size_t at,
-                    size_t stop, uint64_t *counts, int64_t *first)
+                    size_t stop, int64_t *first)
     size_t fr_codes_of(fr_codes *c, const uint64_t *keys, size_t count, int64_t *out)
 
 

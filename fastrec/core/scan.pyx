@@ -3,7 +3,7 @@
 import os
 
 from libc.stdint cimport int64_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 
@@ -103,8 +103,7 @@ cdef class Codes:
         self.grow(64)
 
     def __dealloc__(self):
-        free(self.c.key)
-        free(self.c.code)
+        free(self.c.slot)
         free(self.c.order)
 
     def __len__(self):
@@ -112,22 +111,21 @@ cdef class Codes:
 
     cdef int grow(self, size_t slots) except -1:
         cdef fr_codes wide
-        cdef size_t i, slot
+        cdef fr_code *slot
+        cdef size_t i
         wide.slots, wide.count, wide.multiplier = slots, self.c.count, self.c.multiplier
-        wide.key = <uint64_t *> calloc(slots, sizeof(uint64_t))
-        wide.code = <int64_t *> malloc(slots * sizeof(int64_t))
-        wide.order = <uint64_t *> calloc(slots, sizeof(uint64_t))
-        if wide.key == NULL or wide.code == NULL or wide.order == NULL:
-            free(wide.key)
-            free(wide.code)
+        wide.slot = <fr_code *> malloc(slots * sizeof(fr_code)) if slots <= FR_CODES_SLOTS else NULL
+        wide.order = <uint64_t *> malloc(slots * sizeof(uint64_t)) if slots <= FR_CODES_SLOTS else NULL
+        if wide.slot == NULL or wide.order == NULL:
+            free(wide.slot)
             free(wide.order)
             raise MemoryError
-        memset(wide.code, 0xFF, slots * sizeof(int64_t))
+        memset(wide.slot, 0xFF, slots * sizeof(fr_code))
         for i in range(wide.count):
-            slot = fr_code_slot(&wide, self.c.order[i])
-            wide.key[slot], wide.code[slot], wide.order[i] = self.c.order[i], i, self.c.order[i]
-        free(self.c.key)
-        free(self.c.code)
+            slot = fr_code_of(&wide, self.c.order[i])
+            slot[0] = fr_code_of(&self.c, self.c.order[i])[0]
+            wide.order[i] = self.c.order[i]
+        free(self.c.slot)
         free(self.c.order)
         self.c = wide
         return 0
@@ -160,7 +158,7 @@ cdef class Codes:
             raise ValueError(f"{starts.shape[0]} to {stops.shape[0]}")
         total = rows.shape[0] // stride
         part.offset, part.size, part.mask = offset, size, mask
-        memset(self.c.code, 0xFF, self.c.slots * sizeof(int64_t))
+        memset(self.c.slot, 0xFF, self.c.slots * sizeof(fr_code))
         self.c.count = 0
         for i in range(starts.shape[0]):
             if starts[i] < 0 or stops[i] < starts[i] or <size_t> stops[i] > total:
@@ -171,7 +169,10 @@ cdef class Codes:
                 if room < self.c.slots // 2:
                     return -1
                 with nogil:
-                    at = fr_tally(&self.c, &rows[0], stride, part, at, stop, &counts[0], &first[0])
+                    at = fr_tally(&self.c, &rows[0], stride, part, at, stop, &first[0])
                 if at < stop:
                     self.grow(2 * self.c.slots)
-        return self.c.count
+        found = self.c.count
+        if found:
+            fr_codes_take(&self.c, &counts[0])
+        return found

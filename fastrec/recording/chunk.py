@@ -11,14 +11,15 @@ from functools import cached_property
 
 import numpy as np
 
+from fastrec.core.condition import Condition
 from fastrec.recording import layout
 from fastrec.recording.blocks import Blocks
 from fastrec.recording.committed import steady
-from fastrec.recording.fetching import ALONE, changed, fetched
+from fastrec.recording.fetching import ALONE, changed, fetched, meeting, tallied
 from fastrec.recording.segment import Segment
 from fastrec.records import Chunk
-from fastrec.records.chunks import picked
-from fastrec.records.parts import Part, Picked, Times
+from fastrec.records.copying import picked
+from fastrec.records.parts import Met, Part, Picked, Tallied, Times
 from fastrec.schema.conversion import Conversion
 from fastrec.schema.texts import Text
 
@@ -149,12 +150,33 @@ class SegmentChunk(Chunk):
     def changed(
         self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int], *, few: bool
     ) -> Iterator[Picked]:
-        rows = starts + self.start, stops + self.start
-        first, last = rows[0] // layout.BLOCK_ROWS, (rows[1] - 1) // layout.BLOCK_ROWS
-        apart = (first[1:] > last[:-1]).all()  # so are their blocks
-        if few and apart and len(starts) and self.segment.stock.dtype.itemsize <= _WIDE:
-            return (some.moved(-self.start) for some in changed(self.segment, *rows, watched))
+        if few and self._looks(starts, stops):
+            found = changed(self.segment, starts + self.start, stops + self.start, watched)
+            return (some.moved(-self.start) for some in found)
         return super().changed(starts, stops, watched, few=few)
+
+    def tallied(
+        self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
+    ) -> Iterator[Tallied]:
+        if self._looks(starts, stops):
+            found = tallied(self.segment, starts + self.start, stops + self.start, watched)
+            return (some.moved(-self.start) for some in found)
+        return super().tallied(starts, stops, watched)
+
+    def meeting(self, starts: np.ndarray, stops: np.ndarray, condition: Condition) -> Iterator[Met]:
+        if self._looks(starts, stops):
+            found = meeting(self.segment, starts + self.start, stops + self.start, condition)
+            return (some.moved(-self.start) for some in found)
+        return super().meeting(starts, stops, condition)
+
+    def _looks(self, starts: np.ndarray, stops: np.ndarray) -> bool:
+        """Whether who reads the blocks of some ranges can look at them: none has rows of two ranges."""
+        first, last = (
+            (self.start + starts) // layout.BLOCK_ROWS,
+            (self.start + stops - 1) // layout.BLOCK_ROWS,
+        )
+        apart = (first[1:] > last[:-1]).all()
+        return bool(len(starts) and apart and self.segment.stock.dtype.itemsize <= _WIDE)
 
     def times(self, start: int, stop: int) -> Times:
         low, high = start + self.start, stop + self.start

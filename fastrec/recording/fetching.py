@@ -9,19 +9,21 @@ import io
 import os
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from fastrec.core.condition import Condition
 from fastrec.core.fetch import Fetch
 from fastrec.errors import CorruptionError
 from fastrec.recording.blocks import Blocks
 from fastrec.recording.segment import Segment
-from fastrec.records.chunks import BLOCK, join_rows
-from fastrec.records.parts import Part, Picked
-from fastrec.records.ranges import each
+from fastrec.records.chunks import BLOCK
+from fastrec.records.copying import join_rows
+from fastrec.records.looking import FEW
+from fastrec.records.parts import Met, Part, Picked, Tallied, each
 
-__all__ = ["ALONE", "changed", "fetched"]
+__all__ = ["ALONE", "changed", "fetched", "meeting", "tallied"]
 
 _BATCH = 4 << 20
 """Bytes that are looked at in one go, but for one block: they stay in the caches."""
@@ -43,8 +45,8 @@ _KEPT = (_AHEAD * _BATCH * 5) // 4
 _SPARE = 2
 """Pieces of it that are kept: who reads one segment has begun with the next."""
 
-_PLACE = 8
-"""Bytes that say which row is kept."""
+_WORD = 8
+"""Bytes that say which row is kept, or how many have its state."""
 
 _MANY = 16_384
 """Rows that are kept of some batches before they are handed out."""
@@ -95,12 +97,31 @@ def _plan(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> _Plan:
     return _Plan(near, low, blocks, rows, at, cuts)
 
 
-class _Watched(NamedTuple):
-    """What is watched of each block: which bytes of a row, from which row on, and up to which."""
+class _Look(NamedTuple):
+    """What is looked for in each block, from which row on, and up to which.
 
-    part: tuple[int, int, int]
+    Attributes
+    ----------
+    what : "changes", "states" or "condition"
+        See `Fetch`, as for the others.
+    of : (offset, size, mask) or Condition
+    firsts, stops : ndarray of int64
+    """
+
+    what: str
+    of: tuple[int, int, int] | Condition
     firsts: np.ndarray
     stops: np.ndarray
+
+    @property
+    def room(self) -> int:
+        """Bytes beside each row."""
+        return 2 * _WORD if self.what == "states" else _WORD
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """As `Fetch` takes it."""
+        return {self.what: self.of, "firsts": self.firsts, "stops": self.stops}
 
 
 class _Reading:
@@ -110,11 +131,11 @@ class _Reading:
 
     _fetch: Fetch | None = None
 
-    def __init__(self, segment: Segment, plan: _Plan, watched: _Watched | None = None) -> None:
+    def __init__(self, segment: Segment, plan: _Plan, look: _Look | None = None) -> None:
         self._segment, self._plan = segment, plan
         near, blocks, width = plan.near, plan.blocks, segment.stock.dtype.itemsize
         size = int(plan.rows.sum())
-        room = width if watched is None else width + _PLACE
+        room = width + (look.room if look else 0)
         sparse = 2 * size < int(near.at[blocks[-1]] - near.at[blocks[0]])
         most = int(np.diff(plan.borders).max()) * room  # of wide records one block alone may be 64 MB
         self._file = io.FileIO(_opened(segment, sparse=sparse))
@@ -130,7 +151,7 @@ class _Reading:
             plan.cuts,
             self._memory,
             _helpers(size * width),
-            *(watched or ()),
+            **(look.given if look else {}),
         )
 
     @property
@@ -151,12 +172,29 @@ class _Reading:
             raise CorruptionError(segment.describe(plan.near, int(plan.blocks[wrong])))
         return row
 
+    @property
+    def kept(self) -> int:
+        """How many rows were kept of the batch that was taken last."""
+        return self._fetch.kept
+
     def gather(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of the batch that was taken last the rows that were kept: which they are, and copies of them."""
-        kept = self._fetch.kept
-        places, array = np.empty(kept, np.int64), np.empty(kept, self._segment.stock.dtype)
-        self._fetch.gather(places, array.view(np.uint8))
+        """Which they are, and copies of them."""
+        places, array = np.empty(self.kept, np.int64), np.empty(self.kept, self._segment.stock.dtype)
+        self._fetch.gather(places, array.view(np.uint8), 0, array.dtype.itemsize)
         return places, array
+
+    def stamps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which they are, and when they were recorded, ns."""
+        dtype, offset = self._segment.stock.dtype.fields["mono_ns"]
+        places, stamps = np.empty(self.kept, np.int64), np.empty(self.kept, dtype)
+        self._fetch.gather(places, stamps.view(np.uint8), offset, dtype.itemsize)
+        return places, stamps
+
+    def counts(self) -> np.ndarray:
+        """How many rows of its block have the state of each."""
+        counts = np.empty(self.kept, np.int64)
+        self._fetch.counts(counts)
+        return counts
 
     def close(self) -> None:
         """Have the helpers end, before their file and their memory are others'."""
@@ -217,6 +255,20 @@ def _parts(
             yield Part(array[row : row + size], begin - border, begin - shift[which], end - shift[which])
 
 
+def _looking(
+    segment: Segment, starts: np.ndarray, stops: np.ndarray, what: str, of: tuple[int, int, int] | Condition
+) -> tuple[_Reading, list[int]]:
+    """Rows that are looked for in some ranges, of which no two lie in one zone; and with which row each batch
+    ends.
+    """
+    plan = _plan(segment, starts, stops)
+    at = plan.near.at[plan.blocks]
+    which = np.searchsorted(stops, at, "right")
+    first, stop = np.maximum(starts[which], at), np.minimum(stops[which], at + plan.rows)
+    reading = _Reading(segment, plan, _Look(what, of, first - at, stop - at))
+    return reading, stop[plan.cuts[1:] - 1].tolist()
+
+
 def changed(
     segment: Segment, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
 ) -> Iterator[Picked]:
@@ -234,12 +286,19 @@ def changed(
     Picked
         Of each block the first row that was asked for, and those that are not as the one before.
     """
-    plan = _plan(segment, starts, stops)
-    at = plan.near.at[plan.blocks]
-    which = np.searchsorted(stops, at, "right")
-    first, stop = np.maximum(starts[which], at), np.minimum(stops[which], at + plan.rows)
-    reading = _Reading(segment, plan, _Watched(watched, first - at, stop - at))
-    return _picks(reading, stop[plan.cuts[1:] - 1].tolist())
+    return _picks(*_looking(segment, starts, stops, "changes", watched))
+
+
+def tallied(
+    segment: Segment, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
+) -> Iterator[Tallied]:
+    """How many rows of each block have each pattern of some bytes, at most 8; see `changed`."""
+    return _tallies(*_looking(segment, starts, stops, "states", watched))
+
+
+def meeting(segment: Segment, starts: np.ndarray, stops: np.ndarray, condition: Condition) -> Iterator[Met]:
+    """The rows of some ranges that meet a condition which is `alone`; see `changed`."""
+    return _met(*_looking(segment, starts, stops, "condition", condition))
 
 
 def _picks(reading: _Reading, stops: list[int]) -> Iterator[Picked]:
@@ -253,6 +312,24 @@ def _picks(reading: _Reading, stops: list[int]) -> Iterator[Picked]:
                 places, rows = zip(*kept, strict=True)
                 yield Picked(int(places[0][0]), stop, np.concatenate(places), join_rows(rows))
                 kept = []
+
+
+def _tallies(reading: _Reading, stops: list[int]) -> Iterator[Tallied]:
+    with reading:
+        for _ in stops:
+            reading.take()
+            yield Tallied(*reading.gather(), reading.counts())
+
+
+def _met(reading: _Reading, stops: list[int]) -> Iterator[Met]:
+    with reading:
+        for _ in stops:
+            reading.take()
+            if reading.kept <= FEW:
+                places, rows = reading.gather()
+                yield Met(places, rows["mono_ns"], rows)
+            else:
+                yield Met(*reading.stamps(), None)
 
 
 def _divided(

@@ -14,47 +14,19 @@ from typing import Protocol
 
 import numpy as np
 
-from fastrec.core import scan
-from fastrec.records.parts import Part, Picked, Times
+from fastrec.core.condition import Condition
+from fastrec.records.copying import join_rows, picked
+from fastrec.records.looking import Tally, changes, met
+from fastrec.records.parts import Met, Part, Picked, Tallied, Times
 from fastrec.schema.texts import LOST, Text
 
-__all__ = [
-    "BLOCK",
-    "ZONE",
-    "ArrayChunk",
-    "Chunk",
-    "Selection",
-    "as_bytes",
-    "copy_of",
-    "in_order",
-    "join_rows",
-    "picked",
-]
+__all__ = ["BLOCK", "ZONE", "ArrayChunk", "Chunk", "Selection", "in_order"]
 
 BLOCK = 65_536
 """Rows that a query looks at in one go: enough for NumPy's loops, few enough for the processor's caches."""
 
 ZONE = 1_024
 """Rows that a zone sums up."""
-
-
-def as_bytes(rows: np.ndarray) -> np.ndarray:
-    """The same memory with each row, or struct, as plain bytes.
-
-    NumPy copies structs member by member: the padding of the copy is whatever its memory held before, and of
-    a union one member survives. Bytes are copied as they are.
-    """
-    return rows.view(np.dtype((np.void, rows.dtype.itemsize)))
-
-
-def copy_of(rows: np.ndarray, place: int) -> np.void:
-    """A record of its own, byte for byte."""
-    return as_bytes(rows[place : place + 1]).copy().view(rows.dtype)[0]
-
-
-def picked(rows: np.ndarray, places: np.ndarray, name: str | None) -> np.ndarray:
-    """Copies of some rows, byte for byte, or of one column of theirs."""
-    return as_bytes(rows)[places].view(rows.dtype) if name is None else rows[name][places]
 
 
 def in_order(pieces: Iterable[np.ndarray]) -> bool:
@@ -65,11 +37,6 @@ def in_order(pieces: Iterable[np.ndarray]) -> bool:
             return False
         last = stamps[-1]
     return True
-
-
-def join_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """One new array of several, at least one, of the same structured dtype; byte for byte."""
-    return np.concatenate([as_bytes(part) for part in parts]).view(parts[0].dtype)
 
 
 class Chunk(Protocol):
@@ -135,7 +102,20 @@ class Chunk(Protocol):
         few : bool
             Whether there should be few such rows.
         """
-        return (_changes(part, watched) for part in self.parts(starts, stops))
+        return (changes(part, watched) for part in self.parts(starts, stops))
+
+    def tallied(
+        self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
+    ) -> Iterator[Tallied]:
+        """How many rows of some ranges have each pattern of some bytes, at most 8, by stretches of rows. It
+        begins as `parts` does. Arguments as of `changed`.
+        """
+        tally = Tally(watched)
+        return (tally.of(part) for part in self.parts(starts, stops))
+
+    def meeting(self, starts: np.ndarray, stops: np.ndarray, condition: Condition) -> Iterator[Met]:
+        """The rows of some ranges that meet a condition which is `alone`. It begins as `parts` does."""
+        return (met(part, condition) for part in self.parts(starts, stops))
 
     def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
         """Copies of the rows at some places, checked.
@@ -224,17 +204,6 @@ class Chunk(Protocol):
             return int(self.rows(place, place + 1)["mono_ns"][0])
 
         return bisect.bisect_left(range(len(self)), time_ns, key=stamp)
-
-
-def _changes(part: Part, watched: tuple[int, int, int]) -> Picked:
-    """The first rows of the ranges of a part, and those at which some bytes are not as in the row before."""
-    found = np.empty(int((part.stops - part.starts).sum()), np.int64)
-    count = scan.changes(part.bytes, part.array.dtype.itemsize, *watched, part.begins, part.ends, found)
-    rows = np.concatenate([part.begins, found[:count]])
-    if len(part.begins) > 1:
-        rows.sort()
-    span = int(part.starts[0]), int(part.stops[-1])
-    return Picked(*span, part.places(rows), picked(part.array, rows, None))
 
 
 class ArrayChunk(Chunk):

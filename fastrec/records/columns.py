@@ -9,7 +9,8 @@ from itertools import chain
 
 import numpy as np
 
-from fastrec.records.chunks import ZONE, ArrayChunk, Chunk, as_bytes
+from fastrec.records.chunks import ZONE, ArrayChunk, Chunk
+from fastrec.records.copying import as_bytes
 from fastrec.records.ranges import ahead
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field, Schema

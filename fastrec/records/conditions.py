@@ -8,11 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from fastrec.expressions.binding import Bound
-from fastrec.records.chunks import ZONE, Chunk, join_rows, picked
+from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Columns
-from fastrec.records.parts import Part
+from fastrec.records.copying import join_rows
+from fastrec.records.looking import met
+from fastrec.records.parts import Met, Part, each
 from fastrec.records.pruning import Pruning
-from fastrec.records.ranges import divided, each, one_range, zone_behind
+from fastrec.records.ranges import divided, one_range, zone_behind
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field
 
@@ -20,9 +22,6 @@ __all__ = ["Meeting"]
 
 _Ranges = tuple[np.ndarray, np.ndarray]
 """Where ranges of rows begin and where they end."""
-
-_KEPT = 64
-"""Rows of a part that are kept: who asks for so few looks at them next."""
 
 
 class _Found(NamedTuple):
@@ -127,28 +126,14 @@ class Meeting:
     def _read(
         self, chunk: Chunk, starts: np.ndarray, stops: np.ndarray, changed: list[np.ndarray]
     ) -> Iterator[_Found]:
+        condition = self._condition
+        if condition.alone:
+            yield from map(_found, chunk.meeting(starts, stops, condition))
+            return
         known: list[tuple[set[int], list[int]]] = [(set(), []) for _ in self._what.texts]
         for part in chunk.parts(starts, stops):
-            rows = np.empty(int((part.stops - part.starts).sum()), np.int64)
-            count = self._condition.meeting(
-                part.bytes,
-                part.array.dtype.itemsize,
-                part.begins,
-                part.ends,
-                rows,
-                [self._ids(part, chunk, *one) for one in zip(self._what.texts, known, strict=True)],
-                [_truths(part, places) for places in changed],
-                int(part.begins[0]),
-            )
-            found = part.places(rows[:count])
-            stamps = part.array["mono_ns"][rows[:count]]
-            kept = picked(part.array, rows[:count], None) if count <= _KEPT else None
-            apart = np.diff(found) != 1
-            if 2 * np.count_nonzero(apart) > count:  # nearly each by itself
-                yield _Found(found, None, stamps, kept)
-                continue
-            first, last = np.append(True, apart)[:count], np.append(apart, True)[:count]
-            yield _Found(found[first], found[last] + 1, stamps, kept)
+            ids = [self._ids(part, chunk, *one) for one in zip(self._what.texts, known, strict=True)]
+            yield _found(met(part, condition, ids, [_truths(part, places) for places in changed]))
 
     def _ids(
         self, part: Part, chunk: Chunk, wanted: tuple[Field, tuple[object, ...]], known: tuple[set, list]
@@ -162,6 +147,16 @@ class Meeting:
         seen |= new
         same += [one for one in new if chunk.text(one) in texts]
         return np.sort(np.array(same, np.uint64))
+
+
+def _found(some: Met) -> _Found:
+    """The rows, in ranges where many lie side by side."""
+    places, count = some.places, len(some.places)
+    apart = np.diff(places) != 1
+    if 2 * np.count_nonzero(apart) > count:  # nearly each by itself
+        return _Found(places, None, some.stamps, some.array)
+    first, last = np.append(True, apart)[:count], np.append(apart, True)[:count]
+    return _Found(places[first], places[last] + 1, some.stamps, some.array)
 
 
 def _truths(part: Part, places: np.ndarray) -> np.ndarray:

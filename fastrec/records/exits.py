@@ -14,8 +14,9 @@ import numpy as np
 
 from fastrec.durations import format_duration
 from fastrec.errors import FastrecError, FormatError, RecordingError, SchemaError
-from fastrec.records.chunks import BLOCK, join_rows
+from fastrec.records.chunks import BLOCK
 from fastrec.records.columns import Columns, column_names
+from fastrec.records.copying import join_rows
 from fastrec.records.rows import Rows
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store

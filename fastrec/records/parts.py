@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Part", "Picked", "Times"]
+__all__ = ["Met", "Part", "Picked", "Tallied", "Times", "each"]
 
 
 class Part(NamedTuple):
@@ -76,6 +76,50 @@ class Picked(NamedTuple):
         return self._replace(start=self.start + by, stop=self.stop + by, places=self.places + by)
 
 
+class Met(NamedTuple):
+    """Rows of a chunk that meet a condition.
+
+    Attributes
+    ----------
+    places : ndarray of int64, shape (n,)
+        Where they are in the chunk, increasing.
+    stamps : ndarray of int64, shape (n,)
+        When they were recorded, ns.
+    array : ndarray, shape (n,), or None
+        Copies of them, if they are few.
+    """
+
+    places: np.ndarray
+    stamps: np.ndarray
+    array: np.ndarray | None
+
+    def moved(self, by: int) -> Met:
+        """The same rows, at places that are so many more."""
+        return self._replace(places=self.places + by)
+
+
+class Tallied(NamedTuple):
+    """Of some stretches of rows the first ones that have a state.
+
+    Attributes
+    ----------
+    places : ndarray of int64, shape (n,)
+        Where they are in the chunk, increasing.
+    array : ndarray, shape (n,)
+        Copies of them, of the record dtype.
+    records : ndarray of int64, shape (n,)
+        How many rows of the stretch have that state.
+    """
+
+    places: np.ndarray
+    array: np.ndarray
+    records: np.ndarray
+
+    def moved(self, by: int) -> Tallied:
+        """The same rows, at places that are so many more."""
+        return self._replace(places=self.places + by)
+
+
 class Times(NamedTuple):
     """What an index says of the stamps of successive rows, block by block; none has rows of two zones.
 
@@ -94,3 +138,9 @@ class Times(NamedTuple):
     least: np.ndarray
     most: np.ndarray
     falls: np.ndarray
+
+
+def each(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """All places of some ranges, one range behind the other: ndarray of int64."""
+    counts = stops - starts
+    return np.repeat(stops - np.cumsum(counts), counts) + np.arange(counts.sum())

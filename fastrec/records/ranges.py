@@ -15,7 +15,6 @@ __all__ = [
     "Stretch",
     "ahead",
     "divided",
-    "each",
     "inside",
     "one_range",
     "seldom",
@@ -126,12 +125,6 @@ def zone_behind(span: Span, place: int) -> int:
     """Where the first zone begins at a place or behind it; the end of the span, if none does within it."""
     begin = span.chunk.zone_starts.start
     return min(span.stop, place + (begin - place) % ZONE)
-
-
-def each(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
-    """All places of some ranges, one range behind the other: ndarray of int64."""
-    counts = stops - starts
-    return np.repeat(stops - np.cumsum(counts), counts) + np.arange(counts.sum())
 
 
 def seldom(

@@ -15,9 +15,10 @@ from fastrec.errors import SchemaError
 from fastrec.expressions.binding import bind
 from fastrec.records.aligning import Aligning
 from fastrec.records.asking import Asking
-from fastrec.records.chunks import Chunk, copy_of
+from fastrec.records.chunks import Chunk
 from fastrec.records.columns import Columns
 from fastrec.records.conditions import Meeting
+from fastrec.records.copying import copy_of
 from fastrec.records.exits import Exits
 from fastrec.records.expanding import Expanding
 from fastrec.records.following import Begin, Follows

@@ -9,22 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrec.core.scan import Codes
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
-from fastrec.records.parts import Part, Picked
-from fastrec.records.ranges import Stretch, ahead, divided, each, one_range, seldom
+from fastrec.records.parts import Picked
+from fastrec.records.ranges import Stretch, ahead, divided, one_range, seldom
 from fastrec.records.rows import Span
 from fastrec.records.runs import runs
 
 __all__ = ["tallies"]
-
-_STATES = 4_096
-"""States of some rows; where there are more, counting saves nothing."""
-
-
-_Room = tuple[Codes, np.ndarray, np.ndarray]
-"""What counts, and where it has room for how many rows have a state, and where each came first."""
 
 
 class _Tally(NamedTuple):
@@ -41,9 +33,8 @@ def tallies(spans: Iterable[Span], column: Column) -> Iterator[tuple[np.ndarray,
         for _, run in runs(spans, column):
             yield run.values, np.diff(run.places, append=run.stop)
         return
-    room = Codes(), np.empty(_STATES, np.uint64), np.empty(_STATES, np.int64)
     begun = (
-        _begun(span.chunk, column, stretch, room)
+        _begun(span.chunk, column, stretch)
         for span in spans
         for stretch in divided(span, zoned=column.zone is not None)
     )
@@ -55,7 +46,7 @@ def tallies(spans: Iterable[Span], column: Column) -> Iterator[tuple[np.ndarray,
             yield states, np.concatenate([one.records for one in found])[order]
 
 
-def _begun(chunk: Chunk, column: Column, stretch: Stretch, room: _Room) -> Iterator[_Tally]:
+def _begun(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[_Tally]:
     """Those of a stretch, of which reading has begun: of zones with one state by the zone alone."""
     told, ranges, steady = [], one_range(stretch.start, stretch.stop), None
     if stretch.zones:
@@ -65,7 +56,8 @@ def _begun(chunk: Chunk, column: Column, stretch: Stretch, room: _Room) -> Itera
     if seldom(chunk, column.part, *ranges, steady):
         changed = chunk.changed(*ranges, column.part, few=True)
         return chain(told, (_lengths(some, *ranges, column.values(chunk, some.array)) for some in changed))
-    return chain(told, (_tally(part, chunk, column, *room) for part in chunk.parts(*ranges)))
+    tallied = chunk.tallied(*ranges, column.part)
+    return chain(told, (_Tally(one.places, column.values(chunk, one.array), one.records) for one in tallied))
 
 
 def _lengths(some: Picked, starts: np.ndarray, stops: np.ndarray, values: np.ndarray) -> _Tally:
@@ -73,17 +65,3 @@ def _lengths(some: Picked, starts: np.ndarray, stops: np.ndarray, values: np.nda
     ends = stops[np.searchsorted(starts, some.places, "right") - 1]
     records = np.minimum(np.append(some.places[1:], some.stop), ends) - some.places
     return _Tally(some.places, values, records)
-
-
-def _tally(
-    part: Part, chunk: Chunk, column: Column, codes: Codes, counts: np.ndarray, firsts: np.ndarray
-) -> _Tally:
-    """By looking at each row."""
-    data, width = part.bytes, part.array.dtype.itemsize
-    count = codes.tally(data, width, *column.part, part.begins, part.ends, counts, firsts)
-    if count >= 0:
-        records, rows = counts[:count].copy(), firsts[:count].copy()
-    else:
-        rows = each(part.begins, part.ends)
-        records = np.ones(len(rows), np.int64)
-    return _Tally(part.places(rows), column.values(chunk, part.array, rows), records.astype(np.int64))

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastrec.durations import parse_duration
 from fastrec.errors import SchemaError, shown
-from fastrec.records.ranges import each
+from fastrec.records.parts import each
 from fastrec.records.states import Distinct, State
 
 __all__ = ["Origin", "Overlaps", "Windows", "by_state", "elapsed", "gather", "overlaps", "windows_of"]

@@ -21,6 +21,11 @@ static off_t bad;               /* reads from here on fail, up to the end of the
 static uint64_t helped, pieces; /* reads by others than the main thread; those that gave less */
 static pthread_t own;
 
+/* The last bit of the last byte is 1. */
+static const fr_zone_field last = {.offset = WATCHED, .kind = 'u', .size = 1};
+static const fr_step bit = {.kind = FR_STEP_MASKED, .low = 1, .high = 1};
+static const fr_condition odd = {.step = &bit, .steps = 1, .field = &last};
+
 static uint64_t chance(uint64_t *seed, uint64_t below)
 {
     *seed = *seed * 6364136223846793005ULL + 1442695040888963407ULL;
@@ -75,14 +80,32 @@ static uint32_t due_state(const fr_fetch_block *b, uint64_t harmed, uint64_t pla
     return place == harmed ? FR_FETCH_DAMAGED : FR_FETCH_WHOLE;
 }
 
+/* Whether a row of a block is to be kept; of states how many rows have its own. */
+static int is_kept(const fr_fetch *f, const fr_fetch_block *b, uint64_t row, uint64_t *same)
+{
+    const unsigned char *watched = file + HEAD + b->row * WIDTH + WATCHED, own = watched[row * WIDTH] & 1;
+    uint64_t i;
+    if (f->look.kind == FR_LOOK_MEETING)
+        return own;
+    if (f->look.kind == FR_LOOK_CHANGES)
+        return row == b->first || (watched[(row - 1) * WIDTH] & 1) != own;
+    for (*same = 0, i = row; i < b->stop; i++)
+        *same += (watched[i * WIDTH] & 1) == own;
+    for (i = b->first; i < row && (watched[i * WIDTH] & 1) != own; i++)
+        ;
+    return i == row;
+}
+
 /* Of a block those rows that are to be kept. */
 static void look_kept(const fr_fetch *f, const fr_fetch_block *b)
 {
     const unsigned char *rows = file + HEAD + b->row * WIDTH;
-    uint64_t i, kept = 0;
+    uint64_t i, same = 0, kept = 0;
     for (i = b->first; i < b->stop; i++) {
-        if (i > b->first && !((rows[i * WIDTH + WATCHED] ^ rows[(i - 1) * WIDTH + WATCHED]) & 1))
+        if (!is_kept(f, b, i, &same))
             continue;
+        if (f->tally)
+            CHECK(f->tally[b->place + kept] == same);
         CHECK(f->pick[b->place + kept] == (int64_t)i);
         CHECK(!memcmp(f->to + (b->place + kept++) * WIDTH, rows + i * WIDTH, WIDTH));
     }
@@ -97,9 +120,9 @@ static void look(const fr_fetch *f, uint64_t first, uint64_t stop, uint64_t harm
         CHECK(state == due);
         if (due == FR_FETCH_ERROR)
             CHECK(fr_load_relaxed(&f->error) == EIO);
-        if (due == FR_FETCH_WHOLE && f->part.size)
+        if (due == FR_FETCH_WHOLE && f->look.kind)
             look_kept(f, b);
-        else if (!f->part.size && (due == FR_FETCH_WHOLE || due == FR_FETCH_DAMAGED))
+        else if (!f->look.kind && (due == FR_FETCH_WHOLE || due == FR_FETCH_DAMAGED))
             CHECK(!memcmp(f->to + b->place * WIDTH, file + HEAD + b->row * WIDTH, b->rows * WIDTH));
     }
 }
@@ -138,11 +161,15 @@ static uint64_t once(uint64_t *seed)
     bad = chance(seed, 4) ? -1 : (off_t)(HEAD + chance(seed, FILE_ROWS * WIDTH));
     f.fd = 7, f.offset = HEAD, f.width = WIDTH, f.base = BASE;
     f.block = blocks, f.count = count, f.to = malloc(slots * slot * WIDTH);
-    if (chance(seed, 2)) {
-        f.part.offset = WATCHED, f.part.size = 1, f.part.mask = 1;
+    f.look.kind = (fr_look_kind)(chance(seed, 2) * (1 + chance(seed, 3)));
+    if (f.look.kind) {
+        f.look.part.offset = WATCHED, f.look.part.size = 1, f.look.part.mask = 1;
+        f.look.condition = &odd, f.look.depth = 1;
         f.pick = malloc(slots * slot * sizeof *f.pick);
-        f.room = ROWS * WIDTH;
-        f.scratch = malloc((FR_FETCH_HELPERS + 1) * f.room);
+        f.tally = f.look.kind == FR_LOOK_STATES ? malloc(slots * slot * sizeof *f.tally) : NULL;
+        f.looker = calloc(FR_FETCH_HELPERS + 1, sizeof *f.looker);
+        for (i = 0; i <= FR_FETCH_HELPERS; i++)
+            CHECK(!fr_looker_make(&f.looker[i], &f.look, ROWS * WIDTH, 12345));
     }
     fr_fetch_begin(&f, (uint32_t)chance(seed, FR_FETCH_HELPERS + 1));
     for (i = 0; i < ended; i++) {
@@ -157,7 +184,9 @@ static uint64_t once(uint64_t *seed)
     }
     fr_fetch_end(&f);
     fr_fetch_end(&f);
-    free(f.to), free(f.pick), free(f.scratch);
+    for (i = 0; f.looker && i <= FR_FETCH_HELPERS; i++)
+        fr_looker_free(&f.looker[i]);
+    free(f.to), free(f.pick), free(f.tally), free(f.looker);
     free(blocks);
     return cuts[ended];
 }

@@ -23,15 +23,16 @@ from programs import build, run, seeded
 from tasks import tasks
 from waiting import until
 
+from fastrec.core.condition import RELATIONS, Condition
 from fastrec.core.fetch import Fetch
 
 BASE, GUARD = 77, 64
 FILL = 0xA5
 HELPERS = (0, 1, 3)
 SANITIZERS = {
-    "plain": [],
-    "thread": ["-fsanitize=thread", "-g"],
-    "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"],
+    "plain": ["-lm"],
+    "thread": ["-fsanitize=thread", "-g", "-lm"],
+    "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-lm"],
 }
 
 
@@ -78,9 +79,9 @@ class Task:
         """Room for so many batches, and a guard behind it."""
         return self._filled(slots * self.slot * self.width)
 
-    def places(self, slots: int) -> np.ndarray:
+    def places(self, slots: int, beside: int = 8) -> np.ndarray:
         """The same where rows are picked."""
-        return self._filled(slots * self.slot * (self.width + 8))
+        return self._filled(slots * self.slot * (self.width + beside))
 
     @staticmethod
     def _filled(size: int) -> np.ndarray:
@@ -118,7 +119,7 @@ def fetching(what: Task, memory: np.ndarray, helpers: int, /, **other: Any) -> I
             "memory": memory[: len(memory) - GUARD],
             "helpers": helpers,
         } | other
-        if "part" in given:
+        if given.keys() & {"changes", "states", "condition"}:
             whole = {"firsts": column([0] * len(what.rows), np.int64), "stops": column(what.rows, np.int64)}
             given = whole | given
         fetch = Fetch(**given)
@@ -167,42 +168,151 @@ def test_rows_with_which_bytes_change(tmp_path: Path, helpers: int, slots: int) 
         size = luck.randint(1, what.width)
         mask = luck.choice([0, 1, 0x81]) if size <= 8 else 0
         offset = luck.randint(0, what.width - size)
-        spans = [sorted(luck.choices(range(rows + 1), k=2)) for rows in what.rows]
-        spans = [luck.choice((span, [0, rows])) for span, rows in zip(spans, what.rows, strict=True)]
-        asked = {
-            name: column(some, np.int64)
-            for name, some in zip(("firsts", "stops"), zip(*spans, strict=True), strict=True)
-        }
-        with fetching(what, what.places(slots), helpers, part=(offset, size, mask), **asked) as fetch:
+        spans, asked = spanned(what, luck)
+        with fetching(what, what.places(slots), helpers, changes=(offset, size, mask), **asked) as fetch:
             assert fetch.kept == 0
             for low, high in what.batches:
                 assert fetch.take()[1] == -1
                 places, rows = kept(what, range(low, high), spans, (offset, size, mask))
-                found = np.empty(fetch.kept, np.int64), np.empty(fetch.kept * what.width, np.uint8)
-                fetch.gather(*found)
-                assert found[0].tolist() == places and found[1].tobytes() == rows
-                for more in ((0, what.width), (1, 0), (-1, 0)) if places else ():
-                    wrong = np.empty(len(places) + more[0], np.int64), np.empty(len(rows) + more[1], np.uint8)
-                    with pytest.raises(ValueError, match=f"{len(places)} rows of"):
-                        fetch.gather(*wrong)
+                assert gathered(fetch, what.width) == (places, rows)
+                size_, width = fetch.kept, what.width
+                for count, room in ((size_, size_ * width + width), (size_ + 1, size_ * width)):
+                    with pytest.raises(ValueError, match=f"{size_} rows of"):
+                        fetch.gather(np.empty(count, np.int64), np.empty(room, np.uint8), 0, width)
+
+
+def watched(what: Task, number: int, part: tuple[int, int, int]) -> list[int]:
+    """What each row of a block has of some bytes."""
+    offset, size, mask = part
+    block = what.block(number)
+    rows = [block[begin : begin + what.width] for begin in range(0, len(block), what.width)]
+    return [int.from_bytes(row[offset : offset + size], "little") & (mask or -1) for row in rows]
+
+
+def rows_of(what: Task, places: list[int]) -> bytes:
+    """Rows of the file."""
+    begins = [what.offset + place * what.width for place in places]
+    return b"".join(what.data[begin : begin + what.width] for begin in begins)
 
 
 def kept(
     what: Task, blocks: range, spans: list[list[int]], part: tuple[int, int, int]
 ) -> tuple[list[int], bytes]:
     """Of the blocks of a batch which rows of the file change, and what these are."""
-    places, found = [], b""
-    offset, size, mask = part
+    places = []
     for number in blocks:
-        block, last = what.block(number), None
-        for row in range(*spans[number]):
-            one = block[row * what.width : (row + 1) * what.width]
-            watched = int.from_bytes(one[offset : offset + size], "little") & (mask or -1)
-            if watched != last:
-                places.append(what.at[number] + row)
-                found += one
-            last = watched
-    return places, found
+        values, (first, stop) = watched(what, number, part), spans[number]
+        rows = [row for row in range(first, stop) if row == first or values[row] != values[row - 1]]
+        places += [what.at[number] + row for row in rows]
+    return places, rows_of(what, places)
+
+
+def gathered(fetch: Fetch, width: int) -> tuple[list[int], bytes]:
+    """Places, and rows; some of their bytes by themselves are the same."""
+    places, rows = np.empty(fetch.kept, np.int64), np.empty((fetch.kept, width), np.uint8)
+    fetch.gather(places, rows.reshape(-1), 0, width)
+    for offset, size in {(0, min(8, width)), (width // 2, width - width // 2), (width - 1, 1)}:
+        some = np.empty(fetch.kept * size, np.uint8)
+        fetch.gather(np.empty(fetch.kept, np.int64), some, offset, size)
+        assert some.tobytes() == rows[:, offset : offset + size].tobytes()
+    for offset, size in ((width, 1), (1, width), (2**63, 8)):
+        with pytest.raises(ValueError, match=f"{size} bytes at {offset}"):
+            fetch.gather(np.empty(fetch.kept, np.int64), np.empty(fetch.kept * size, np.uint8), offset, size)
+    return places.tolist(), rows.tobytes()
+
+
+def spanned(what: Task, luck: random.Random) -> tuple[list[list[int]], dict[str, np.ndarray]]:
+    """Of each block from which row on, and up to which, it is looked at."""
+    spans = [sorted(luck.choices(range(rows + 1), k=2)) for rows in what.rows]
+    spans = [luck.choice((span, [0, rows])) for span, rows in zip(spans, what.rows, strict=True)]
+    firsts, stops = zip(*spans, strict=True)
+    return spans, {"firsts": column(firsts, np.int64), "stops": column(stops, np.int64)}
+
+
+@pytest.mark.parametrize("states", [1, 3, 15, 16, 17, 50, 2**64])
+@pytest.mark.parametrize("helpers", HELPERS)
+def test_rows_with_which_a_state_comes_first(tmp_path: Path, helpers: int, states: int) -> None:
+    """In each block, and how many rows of it have it: of few states and of many, in blocks of up to 1024."""
+    luck = random.Random(f"{helpers} {states}")
+    for size, mask in ((1, 0), (2, 0), (4, 0), (8, 0), (3, 0), (1, 6), (4, 0xF00F), (8, 2**63 + 3), (5, 7)):
+        what = task(tmp_path / "file", luck, batches=5, most=luck.choice((60, 400)))
+        what.width, what.offset = luck.choice((size, 24, 40)), 128
+        offset = luck.randint(0, what.width - size)
+        values = [luck.randrange(256**size) for _ in range(min(states, 200))]
+        rows = [bytearray(luck.randbytes(what.width)) for _ in range(500)]
+        for row in rows if states < 2**64 else ():
+            row[offset : offset + size] = luck.choice(values).to_bytes(size, "little")
+        what.path.write_bytes(bytes(128) + b"".join(rows))
+        spans, asked = spanned(what, luck)
+        part = offset, size, mask
+        with fetching(what, what.places(2, 16), helpers, states=part, **asked) as fetch:
+            assert fetch.kept == 0
+            for low, high in what.batches:
+                assert fetch.take()[1] == -1
+                first: dict[tuple[int, int], list[int]] = {}
+                for number in range(low, high):
+                    states_of = watched(what, number, part)
+                    for row in range(*spans[number]):
+                        first.setdefault((number, states_of[row]), [what.at[number] + row, 0])[1] += 1
+                places = [place for place, _ in first.values()]
+                assert gathered(fetch, what.width) == (places, rows_of(what, places))
+                counts = np.empty(fetch.kept, np.int64)
+                fetch.counts(counts)
+                assert counts.tolist() == [count for _, count in first.values()]
+                with pytest.raises(ValueError, match=f"{fetch.kept} rows that are counted"):
+                    fetch.counts(np.empty(fetch.kept + 1, np.int64))
+
+
+@pytest.mark.parametrize("helpers", HELPERS)
+def test_blocks_with_many_states_and_then_with_few(tmp_path: Path, helpers: int) -> None:
+    """Whatever has been seen of the blocks before."""
+    luck = random.Random(helpers)
+    counts = [luck.choice((1, 5, 16, 17, 300)) for _ in range(200)]
+    rows = np.concatenate([np.resize(np.arange(count, dtype="<u4") + 1000 * count, 400) for count in counts])
+    path = tmp_path / "file"
+    path.write_bytes(rows.tobytes())
+    blocks = len(counts)
+    what = Task(path, 4, 0, [400 * one for one in range(blocks)], [400] * blocks, [0, 70, blocks])
+    with fetching(what, what.places(2, 16), helpers, states=(0, 4, 0)) as fetch:
+        for low, high in what.batches:
+            assert fetch.take()[1] == -1
+            due = [400 * one + row for one in range(low, high) for row in range(counts[one])]
+            assert gathered(fetch, 4)[0] == due
+
+
+@pytest.mark.parametrize("helpers", HELPERS)
+def test_rows_that_meet_a_condition(tmp_path: Path, helpers: int) -> None:
+    """Of several fields, and whose steps need a stack."""
+    steps = [
+        ("field", RELATIONS.index("<"), 0, 0, 0, 100, 0),
+        ("field", RELATIONS.index(">="), 1, 0, 0, 30_000, 0),
+        ("and", 0, 0, 0, 0, 0, 0),
+        ("among", 0, 0, 0, 3, 0, 0),
+        ("or", 0, 0, 0, 0, 0, 0),
+    ]
+    fields = [(0, "u", 1, False, 0, 0), (1, "u", 2, False, 0, 0)]
+    table = np.array([101, 150, 255], np.uint64)
+    condition = Condition(steps=steps, fields=fields, patterns=table, data=b"")
+    luck = random.Random(helpers)
+    for _ in range(12):
+        what = task(tmp_path / "file", luck, most=luck.choice((60, 400)))
+        what.width = luck.choice((3, 8, 40))
+        what.path.write_bytes(luck.randbytes(what.offset + 500 * what.width))
+        spans, asked = spanned(what, luck)
+        with fetching(what, what.places(2), helpers, condition=condition, **asked) as fetch:
+            for low, high in what.batches:
+                assert fetch.take()[1] == -1
+                places = []
+                for number in range(low, high):
+                    one, two = watched(what, number, (0, 1, 0)), watched(what, number, (1, 2, 0))
+                    places += [
+                        what.at[number] + row
+                        for row in range(*spans[number])
+                        if (one[row] < 100 and two[row] >= 30_000) or one[row] in (101, 150, 255)
+                    ]
+                assert gathered(fetch, what.width) == (places, rows_of(what, places))
+                with pytest.raises(ValueError, match="rows that are counted"):
+                    fetch.counts(np.empty(fetch.kept, np.int64))
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
@@ -220,13 +330,13 @@ def test_helpers_begin_before_the_first_is_taken(tmp_path: Path, slots: int) -> 
 def test_nothing_is_kept_of_what_is_damaged(tmp_path: Path) -> None:
     what = Task(tmp_path / "file", 8, 0, [0, 10, 20], [2, 2, 3], [0, 1, 3], {1})
     what.path.write_bytes(random.Random(1).randbytes(800))
-    with fetching(what, what.places(2), 1, part=(0, 8, 0)) as fetch:
+    with fetching(what, what.places(2), 1, changes=(0, 8, 0)) as fetch:
         assert fetch.take() == (0, -1) and fetch.kept == 2
         assert fetch.take()[1] == 1
     with fetching(what, what.memory(2), 1) as fetch:
         fetch.take()
         assert fetch.kept == 0
-        fetch.gather(np.empty(0, np.int64), np.empty(0, np.uint8))
+        fetch.gather(np.empty(0, np.int64), np.empty(0, np.uint8), 0, 8)
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
@@ -329,6 +439,14 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, helpers: int) -> None:
     os.close(barred)
 
 
+STATES = {"states": (0, 8, 0), "firsts": [0, 0, 0], "stops": [2, 2, 3]}
+
+
+def condition(kind: str = "field", offset: int = 0) -> Condition:
+    steps, fields = [(kind, 0, 0, 0, 0, 0, 0)], [(offset, "u", 8, False, 0, 0)]
+    return Condition(steps=steps, fields=fields, patterns=np.empty(0, np.uint64), data=b"")
+
+
 WRONG: dict[str, tuple[dict[str, Any], type[Exception]]] = {
     "no blocks": ({"at": [], "rows": [], "crcs": [], "cuts": [0]}, ValueError),
     "no blocks in a batch": ({"at": [], "rows": [], "crcs": [], "cuts": [0, 0]}, ValueError),
@@ -348,31 +466,45 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception]]] = {
     "rows beyond": ({"rows": [1, 2**32, 3]}, ValueError),
     "no room": ({"memory": 7 * 8 - 1}, ValueError),
     "no memory": ({"memory": 0}, ValueError),
-    "no room for places": ({"memory": 7 * 16 - 1, "part": (0, 8, 0)}, ValueError),
-    "memory at an odd place": ({"memory": np.empty(200, np.uint8)[1:], "part": (0, 8, 0)}, ValueError),
+    "no room for places": ({"memory": 7 * 16 - 1, "changes": (0, 8, 0)}, ValueError),
+    "memory at an odd place": ({"memory": np.empty(200, np.uint8)[1:], "changes": (0, 8, 0)}, ValueError),
     "no room for many": ({"rows": [2**32 - 1] * 3}, ValueError),
     "wide rows": ({"width": 2**62}, ValueError),
     "no width": ({"width": 0}, ValueError),
     "width below": ({"width": -1}, OverflowError),
     "helpers below": ({"helpers": -1}, OverflowError),
     "offset below": ({"offset": -1}, OverflowError),
-    "nothing to watch": ({"part": (0, 0, 0)}, ValueError),
-    "watched bytes beyond": ({"part": (1, 8, 0)}, ValueError),
-    "watched bytes far away": ({"part": (2**62, 8, 0)}, ValueError),
-    "watched bytes before": ({"part": (-1, 2, 0)}, ValueError),
-    "more bytes than there are": ({"part": (0, 9, 0)}, ValueError),
-    "a mask of too many bytes": ({"part": (0, 9, 1)}, ValueError),
-    "a mask below": ({"part": (0, 8, -1)}, OverflowError),
-    "parts too few": ({"part": (0, 8)}, ValueError),
-    "rows to watch before": ({"part": (0, 8, 0), "firsts": [0, -1, 0]}, ValueError),
-    "rows to watch beyond": ({"part": (0, 8, 0), "stops": [2, 3, 3]}, ValueError),
+    "nothing to watch": ({"changes": (0, 0, 0)}, ValueError),
+    "watched bytes beyond": ({"changes": (1, 8, 0)}, ValueError),
+    "watched bytes far away": ({"changes": (2**62, 8, 0)}, ValueError),
+    "watched bytes before": ({"changes": (-1, 2, 0)}, ValueError),
+    "more bytes than there are": ({"changes": (0, 9, 0)}, ValueError),
+    "a mask of too many bytes": ({"changes": (0, 9, 1)}, ValueError),
+    "a mask below": ({"changes": (0, 8, -1)}, OverflowError),
+    "parts too few": ({"changes": (0, 8)}, ValueError),
+    "rows to watch before": ({"changes": (0, 8, 0), "firsts": [0, -1, 0]}, ValueError),
+    "rows to watch beyond": ({"changes": (0, 8, 0), "stops": [2, 3, 3]}, ValueError),
     "rows to watch that end first": (
-        {"part": (0, 8, 0), "firsts": [0, 2, 0], "stops": [2, 1, 3]},
+        {"changes": (0, 8, 0), "firsts": [0, 2, 0], "stops": [2, 1, 3]},
         ValueError,
     ),
-    "fewer rows to watch": ({"part": (0, 8, 0), "firsts": [0, 0]}, ValueError),
-    "fewer ends to watch": ({"part": (0, 8, 0), "stops": [2, 2]}, ValueError),
-    "no rows to watch": ({"part": (0, 8, 0), "firsts": None}, ValueError),
+    "fewer rows to watch": ({"changes": (0, 8, 0), "firsts": [0, 0]}, ValueError),
+    "fewer ends to watch": ({"changes": (0, 8, 0), "stops": [2, 2]}, ValueError),
+    "no rows to watch": ({"changes": (0, 8, 0), "firsts": None}, ValueError),
+    "two to look for": ({"changes": (0, 8, 0), "states": (0, 8, 0)}, ValueError),
+    "two others": ({"states": (0, 8, 0), "condition": condition()}, ValueError),
+    "no room for counts": ({"memory": 7 * 24 - 1, "states": (0, 8, 0)}, ValueError),
+    "a state of no bytes": ({"states": (0, 0, 0)}, ValueError),
+    "a state of many bytes": ({"states": (0, 9, 0), "width": 16}, ValueError),
+    "a state beyond": ({"states": (1, 8, 0)}, ValueError),
+    "states of many rows": (
+        {"rows": [2, 1025, 3], "memory": np.empty(99_000, np.uint8)} | STATES,
+        ValueError,
+    ),
+    "a condition beyond": ({"condition": condition(offset=1)}, ValueError),
+    "a condition on texts": ({"condition": condition("text")}, ValueError),
+    "a condition on truths": ({"condition": condition("given")}, ValueError),
+    "no condition": ({"condition": "x"}, TypeError),
     "no integer": ({"fd": "3"}, TypeError),
     "no array": ({"at": None}, TypeError),
     "memory of others": ({"memory": bytes(400)}, BufferError),
@@ -556,8 +688,8 @@ LATER = pytest.mark.stress
     ("before", "after"),
     [
         ("&b->state, state, __ATOMIC_RELEASE);", "&b->state, state, __ATOMIC_RELAXED);"),
-        ("fr_fetch_one(f, fr_load_acquire(&f->limit), scratch)", "fr_fetch_one(f, f->count, scratch)"),
-        ("scratch += f->room * ", "scratch += 0 * "),
+        ("fr_fetch_one(f, fr_load_acquire(&f->limit), looker)", "fr_fetch_one(f, f->count, looker)"),
+        ("looker += ", "looker += 0 * "),
         ("pread(f->fd, to + done,", "pread(f->fd, to,"),
         pytest.param("fr_store_release(&f->limit, limit);", "f->limit = limit;", marks=LATER),
         pytest.param("fr_load_acquire(&f->limit)", "fr_load_relaxed(&f->limit)", marks=LATER),
@@ -568,7 +700,7 @@ LATER = pytest.mark.stress
     ids=[
         "no order",
         "too far",
-        "one scratch",
+        "one looker",
         "pieces",
         "plain limit",
         "its order",

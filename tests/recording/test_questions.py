@@ -6,6 +6,7 @@ Every answer is that of all the records, one by one, and nothing is read that it
 from __future__ import annotations
 
 import math
+import operator
 import random
 import struct
 from collections.abc import Iterator, Sequence
@@ -30,11 +31,15 @@ from recording.steady import NAMES, meant
 from recording.writer import Folder, Segment
 
 import fastrec as fr
+from fastrec.core.condition import RELATIONS, Condition
 from fastrec.errors import CorruptionError, SchemaError
+from fastrec.recording import chunk as chunk_module
 from fastrec.recording import fetching, layout, opening, reader
 from fastrec.records import Chunk, Records, chunks, locating, ranges, resampling, rows, runs, tallies
 from fastrec.records.columns import Texts
-from fastrec.records.parts import Part
+from fastrec.records.copying import as_bytes
+from fastrec.records.looking import FEW
+from fastrec.records.parts import Part, each
 
 pytestmark = pytest.mark.once  # the answers of oracles, wherever the package lies
 
@@ -231,42 +236,48 @@ def test_every_kind_of_field(tmp_path: Path) -> None:
         )
 
 
+def some_ranges(chunk: Chunk, chance: random.Random) -> tuple[np.ndarray, np.ndarray]:
+    """Of zones, and ranges that are none."""
+    zones = chunk.zone_starts
+    truths = np.array([chance.random() < 0.6 for _ in zones], bool)
+    begins, ends = ranges.stretches(truths)
+    starts, stops = zones.start + begins * steady.ZONE, zones.start + ends * steady.ZONE
+    if chance.random() < 0.3:
+        stops = stops - 1
+    if chance.random() < 0.3:
+        starts = starts + chance.randrange(steady.ZONE - 1)
+    if chance.random() < 0.5 and len(starts):  # two in one zone, or two that touch
+        cut = chance.randrange(len(starts))
+        middle, apart = int(starts[cut] + stops[cut]) // 2, 1
+        if chance.random() < 0.5:
+            middle, apart = (
+                int(starts[cut] // steady.ZONE + 1) * steady.ZONE + zones.start % steady.ZONE,
+                0,
+            )
+        if starts[cut] < middle - apart and middle < stops[cut]:
+            starts, stops = np.insert(starts, cut + 1, middle), np.insert(stops, cut, middle - apart)
+    return starts, stops
+
+
 @pytest.mark.parametrize(("seed", "store"), RECORDINGS[::2])
 def test_few_rows_stand_for_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, store: str
 ) -> None:
-    """Of zones, and of ranges that are none: those at which bytes change, and the lengths between them."""
+    """Those at which bytes change, and the lengths between them."""
     made = steady.made(tmp_path / "r", seed, store)
     records = reader.open(made.root)["one"]
     chance = random.Random(f"few {seed} {store}")
     for span, _ in product(records.spans, range(12)):
         little(monkeypatch, chance)
         chunk, column = span.chunk, records._columns.column(chance.choice(NAMES), Texts())
-        zones = chunk.zone_starts
-        truths = np.array([chance.random() < 0.6 for _ in zones], bool)
-        begins, ends = ranges.stretches(truths)
-        starts, stops = zones.start + begins * steady.ZONE, zones.start + ends * steady.ZONE
-        if chance.random() < 0.3:
-            stops = stops - 1
-        if chance.random() < 0.3:
-            starts = starts + chance.randrange(steady.ZONE - 1)
-        if chance.random() < 0.5 and len(starts):  # two in one zone, or two that touch
-            cut = chance.randrange(len(starts))
-            middle, apart = int(starts[cut] + stops[cut]) // 2, 1
-            if chance.random() < 0.5:
-                middle, apart = (
-                    int(starts[cut] // steady.ZONE + 1) * steady.ZONE + zones.start % steady.ZONE,
-                    0,
-                )
-            if starts[cut] < middle - apart and middle < stops[cut]:
-                starts, stops = np.insert(starts, cut + 1, middle), np.insert(stops, cut, middle - apart)
-        inside = ranges.each(starts, stops).tolist()
+        starts, stops = some_ranges(chunk, chance)
+        inside = each(starts, stops).tolist()
         whole = chunk.rows(0, len(chunk))
         found = list(chunk.changed(starts, stops, column.part, few=True))
         assert all(one.stop <= other.start for one, other in pairwise(found))
         for one in found:
             assert {one.start} <= set(one.places.tolist()) <= set(inside) & set(range(one.start, one.stop))
-            assert one.array.tobytes() == chunks.as_bytes(whole)[one.places].tobytes()
+            assert one.array.tobytes() == as_bytes(whole)[one.places].tobytes()
         told: list[tuple[int, object]] = []
         for few in chunk.changed(starts, stops, column.part, few=True):
             some = tallies._lengths(few, starts, stops, column.values(chunk, few.array))
@@ -276,6 +287,59 @@ def test_few_rows_stand_for_all(
         assert [place for place, _ in told] == inside
         states = column.states(column.values(chunk, whole)).tolist()
         assert all(same(state, states[place]) for place, state in told)
+
+
+@pytest.mark.parametrize("wide", [0, 1_024])
+@pytest.mark.parametrize(("seed", "store"), RECORDINGS[::2])
+def test_who_reads_finds_what_who_looks_at_all_rows_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, store: str, wide: int
+) -> None:
+    """The states of some ranges and how often each is there; and which rows meet a condition."""
+    made = steady.made(tmp_path / "r", seed, store)
+    records = reader.open(made.root)["one"]
+    chance = random.Random(f"looked {seed} {store}")
+    monkeypatch.setattr(chunk_module, "_WIDE", wide)
+    width = records.spans[0].chunk.rows(0, 0).dtype.itemsize
+    for span, turn in product(records.spans, range(12)):
+        little(monkeypatch, chance)
+        monkeypatch.setattr(fetching, "FEW", chance.choice([0, 3, 64]))
+        starts, stops = some_ranges(span.chunk, chance)
+        inside, whole = each(starts, stops), span.chunk.rows(0, len(span.chunk))
+        size = chance.choice([1, 2, 4, 8])
+        part = chance.randrange(width - size), size, chance.choice([0, 0, 1, 0x81])
+        bits = as_bytes(whole).tolist()
+        keys = [int.from_bytes(one[part[0] : part[0] + size], "little") & (part[2] or -1) for one in bits]
+        wanted: dict[int, list[int]] = {}
+        for place in inside.tolist():
+            wanted.setdefault(keys[place], [place, 0])[1] += 1
+        found: dict[int, list[int]] = {}
+        last = -1
+        for some in span.chunk.tallied(starts, stops, part):
+            assert some.array.tobytes() == as_bytes(whole)[some.places].tobytes()
+            for place, count in zip(some.places.tolist(), some.records.tolist(), strict=True):
+                assert place > last
+                last = place
+                found.setdefault(keys[place], [place, 0])[1] += count
+        assert found == wanted
+        part, limit = (*part[:2], 0), chance.choice([0, 1, keys[turn % len(keys)], 2**64 - 1])
+        keys = [int.from_bytes(one[part[0] : part[0] + size], "little") for one in bits]
+        relation = chance.choice(list(RELATED))
+        condition = Condition(
+            steps=[("field", RELATIONS.index(relation), 0, 0, 0, limit, 0)],
+            fields=[(part[0], "u", size, False, 0, 0)],
+            patterns=np.empty(0, np.uint64),
+            data=b"",
+        )
+        places: list[int] = []
+        for met in span.chunk.meeting(starts, stops, condition):
+            places += met.places.tolist()
+            assert met.stamps.tolist() == whole["mono_ns"][met.places].tolist()
+            assert met.array is None or met.array.tobytes() == as_bytes(whole)[met.places].tobytes()
+            assert met.array is not None or len(met.places) > min(fetching.FEW, FEW)
+        assert places == [place for place in inside.tolist() if RELATED[relation](keys[place], limit)]
+
+
+RELATED = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, ">=": operator.ge}
 
 
 @pytest.mark.parametrize("little_at_once", [False, True])

@@ -10,6 +10,7 @@ import pytest
 
 from fastrec.records import ranges
 from fastrec.records.chunks import ArrayChunk
+from fastrec.records.parts import each
 from fastrec.records.ranges import ZONE, ahead, divided, seldom, zone_behind
 from fastrec.records.rows import Span
 
@@ -49,7 +50,7 @@ def test_each_row_is_of_a_zone_or_is_read(
                 untold -= set() if doubt else whole
             starts, stops = stretch.untold(doubtful)
             assert (starts < stops).all() and (starts[1:] > stops[:-1]).all()
-            assert untold == set(ranges.each(starts, stops).tolist())
+            assert untold == set(each(starts, stops).tolist())
         assert reached == stop
 
 

@@ -9,9 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include "scan.h"
 #include "zone.h"
-
-#define FR_LANE 1024 /* records at a time */
 
 __extension__ typedef __int128 fr_whole;
 
@@ -173,7 +172,7 @@ static inline int fr_order(fr_whole w, double r)
     return r == (double)t ? 0 : r > (double)t ? -1 : 1;
 }
 
-static inline int fr_ordered(int order, int how)
+static inline int fr_has_order(int order, int how)
 {
     switch (how) {
     case FR_EQ: return order == 0;
@@ -392,11 +391,11 @@ static inline fr_slot *fr_take_step(const fr_condition *c, const fr_step *s, con
                 if (isnan(a->real[i]) && isnan(b->real[i]))
                     out[i] = how == FR_EQ;
         break;
-    case FR_STEP_WHOLE_REAL: FR_EACH(fr_ordered(fr_order(b->whole[i], a->real[i]), how)); break;
+    case FR_STEP_WHOLE_REAL: FR_EACH(fr_has_order(fr_order(b->whole[i], a->real[i]), how)); break;
     default: /* turned round: NaN stays NaN */
-        FR_EACH(fr_ordered(fr_order(a->whole[i], b->real[i]), how < FR_LT   ? how
-                                                              : how < FR_GT ? how + 2
-                                                                            : how - 2));
+        FR_EACH(fr_has_order(fr_order(a->whole[i], b->real[i]), how < FR_LT   ? how
+                                                                : how < FR_GT ? how + 2
+                                                                              : how - 2));
     }
     memmove(b->truth, out, n);
     return a;

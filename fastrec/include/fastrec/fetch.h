@@ -1,6 +1,6 @@
 /* fetch.h: blocks of a file into memory, each compared with its checksum, in batches that one thread looks at
- * while others read ahead. Of each block all rows, or those alone at which some of their bytes change: these
- * are looked for by who has read it, while it lies in the caches of that processor.
+ * while others read ahead. Of each block all rows, or those alone that are looked for: by who has read it,
+ * while it lies in the caches of that processor.
  *
  * Read, not mapped: the pages of a mapping cost more to get than the bytes to copy, what was copied lies in
  * the caches when it is looked at, and a file that becomes shorter is an error, no signal. */
@@ -9,8 +9,8 @@
 
 #include "atomic.h"
 #include "crc32c.h"
+#include "look.h"
 #include "os.h"
-#include "scan.h"
 
 #define FR_FETCH_HELPERS 3   /* at most: memory serves no more */
 #define FR_FETCH_SPINS 4096  /* looks at a block that a helper is at; it has it in microseconds */
@@ -20,8 +20,8 @@ typedef struct fr_fetch_block {
     uint64_t row;   /* of the file */
     uint64_t rows;  /* how many */
     uint64_t place; /* row of the memory */
-    uint64_t kept;  /* of its rows, where not all are: `first`, and those that are not as the one before */
-    uint32_t first; /* where not all are: of which row on, and up to which, it is asked */
+    uint64_t kept;  /* of its rows, where not all are */
+    uint32_t first; /* then from which row on, and up to which, it is looked at */
     uint32_t stop;
     uint32_t crc;
     uint32_t state; /* FR_FETCH_...; atomic */
@@ -37,36 +37,36 @@ typedef struct fr_fetch {
     fr_fetch_block *block;
     uint64_t count;
     unsigned char *to;
-    fr_part part;           /* the bytes that change; of size 0 where all rows are kept */
-    int64_t *pick;          /* else which rows of its block are, from its place on */
-    unsigned char *scratch; /* and `room` bytes of each who reads: there the block itself lies */
-    size_t room;
-    uint64_t readers; /* besides the first; atomic */
-    uint64_t next;    /* block to be read; atomic */
-    uint64_t limit;   /* blocks below it have room; atomic */
-    uint64_t over;    /* helpers are to end; atomic */
-    uint64_t error;   /* an errno of one of the blocks; atomic */
-    uint32_t bell;    /* futex word: one of the above was changed */
+    fr_look look;
+    int64_t *pick;     /* if it looks: which rows of a block are kept, from its place on */
+    uint64_t *tally;   /* and how many have their state */
+    fr_looker *looker; /* of each who reads */
+    uint64_t readers;  /* besides the first; atomic */
+    uint64_t next;     /* block to be read; atomic */
+    uint64_t limit;    /* blocks below it have room; atomic */
+    uint64_t over;     /* helpers are to end; atomic */
+    uint64_t error;    /* an errno of one of the blocks; atomic */
+    uint32_t bell;     /* futex word: one of the above was changed */
     uint32_t helpers;
     pid_t owner; /* of the helpers */
     fr_thread helper[FR_FETCH_HELPERS];
 } fr_fetch;
 
-/* Keep of a block what changes. */
-static inline void fr_fetch_pick(fr_fetch *f, fr_fetch_block *b, const unsigned char *rows)
+/* Keep of a block what is looked for. */
+static inline void fr_fetch_look(fr_fetch *f, fr_fetch_block *b, fr_looker *looker)
 {
     int64_t *pick = f->pick + b->place;
     uint64_t i;
-    pick[0] = b->first;
-    b->kept = 1 + fr_changes(rows, f->width, f->part, b->first, b->stop, pick + 1);
+    b->kept = fr_look_at(&f->look, looker, f->width, b->first, b->stop, pick,
+                         f->tally ? f->tally + b->place : NULL);
     for (i = 0; i < b->kept; i++)
-        memcpy(f->to + (b->place + i) * f->width, rows + (uint64_t)pick[i] * f->width, f->width);
+        memcpy(f->to + (b->place + i) * f->width, looker->rows + (uint64_t)pick[i] * f->width, f->width);
 }
 
 /* Read and prove one block. */
-static inline void fr_fetch_read(fr_fetch *f, fr_fetch_block *b, unsigned char *scratch)
+static inline void fr_fetch_read(fr_fetch *f, fr_fetch_block *b, fr_looker *looker)
 {
-    unsigned char *to = f->part.size ? scratch : f->to + b->place * f->width;
+    unsigned char *to = looker ? looker->rows : f->to + b->place * f->width;
     const uint64_t size = b->rows * f->width;
     uint64_t done = 0;
     uint32_t state = FR_FETCH_DUE;
@@ -84,35 +84,35 @@ static inline void fr_fetch_read(fr_fetch *f, fr_fetch_block *b, unsigned char *
     if (state == FR_FETCH_DUE)
         state = fr_crc32c(fr_crc32c(f->base, &b->row, sizeof b->row), to, size) == b->crc ? FR_FETCH_WHOLE
                                                                                           : FR_FETCH_DAMAGED;
-    if (state == FR_FETCH_WHOLE && f->part.size && b->first < b->stop)
-        fr_fetch_pick(f, b, to);
+    if (state == FR_FETCH_WHOLE && looker && b->first < b->stop)
+        fr_fetch_look(f, b, looker);
     __atomic_store_n(&b->state, state, __ATOMIC_RELEASE);
 }
 
 /* Take the next block, if it is below `limit`, and read it. */
-static inline int fr_fetch_one(fr_fetch *f, uint64_t limit, unsigned char *scratch)
+static inline int fr_fetch_one(fr_fetch *f, uint64_t limit, fr_looker *looker)
 {
     uint64_t next = fr_load_relaxed(&f->next);
     do
         if (next >= limit)
             return 0;
     while (!__atomic_compare_exchange_n(&f->next, &next, next + 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    fr_fetch_read(f, &f->block[next], scratch);
+    fr_fetch_read(f, &f->block[next], looker);
     return 1;
 }
 
 static inline void fr_fetch_help(void *arg)
 {
     fr_fetch *f = (fr_fetch *)arg;
-    unsigned char *scratch = f->scratch;
-    if (scratch)
-        scratch += f->room * __atomic_add_fetch(&f->readers, 1, __ATOMIC_RELAXED);
+    fr_looker *looker = f->looker;
+    if (looker)
+        looker += __atomic_add_fetch(&f->readers, 1, __ATOMIC_RELAXED);
     for (;;) {
         uint32_t rung = fr_word(&f->bell);
         if (fr_load_acquire(&f->over) || fr_load_relaxed(&f->next) >= f->count)
             return;
         /* What the memory held before is no longer looked at: `limit` was raised behind that. */
-        if (!fr_fetch_one(f, fr_load_acquire(&f->limit), scratch))
+        if (!fr_fetch_one(f, fr_load_acquire(&f->limit), looker))
             fr_wait(&f->bell, rung, FR_NEVER);
     }
 }
@@ -143,7 +143,7 @@ static inline void fr_fetch_upto(fr_fetch *f, uint64_t first, uint64_t stop, uin
     fr_store_release(&f->limit, limit);
     if (f->helpers)
         fr_wake(&f->bell);
-    while (fr_fetch_one(f, stop, f->scratch))
+    while (fr_fetch_one(f, stop, f->looker))
         ;
     for (spins = 0; first < stop; first++)
         for (; __atomic_load_n(&f->block[first].state, __ATOMIC_ACQUIRE) == FR_FETCH_DUE; spins++)

@@ -138,23 +138,54 @@ static inline void fr_before(const fr_ordered *o, const int64_t *times, size_t c
     }
 }
 
+/* A pattern of 64 bits, its small number, and how often it came: side by side, for a processor that takes
+ * what it reads for what it has just written elsewhere, at the same place of another page, has to wait. */
+typedef struct fr_code {
+    uint64_t key;
+    int32_t code; /* -1: free */
+    uint32_t count;
+} fr_code;
+
 /* Small numbers for patterns of 64 bits, in the order in which they first came: open addressing. */
 typedef struct fr_codes {
-    uint64_t *key;   /* of each slot */
-    int64_t *code;   /* of each slot; -1: free */
+    fr_code *slot;
     uint64_t *order; /* the pattern of each code */
-    size_t slots;    /* a power of 2, at least 2, more than twice `count` */
+    size_t slots;    /* a power of 2, at least 2, more than twice `count`, at most FR_CODES_SLOTS */
     size_t count;
     uint64_t multiplier; /* odd, and nobody else's: so that nobody can make patterns that meet in one slot */
 } fr_codes;
 
-static inline size_t fr_code_slot(const fr_codes *c, uint64_t key)
+#define FR_CODES_SLOTS ((size_t)1 << 32)
+
+static inline fr_code *fr_code_of(const fr_codes *c, uint64_t key)
 {
     /* The top bits: of patterns that differ in theirs alone, such as floats, lower ones are all the same. */
-    size_t slot = (size_t)((key ^ key >> 32) * c->multiplier >> (__builtin_clzll(c->slots) + 1));
-    while (c->code[slot] >= 0 && c->key[slot] != key)
-        slot = (slot + 1) & (c->slots - 1);
-    return slot;
+    size_t at = (size_t)((key ^ key >> 32) * c->multiplier >> (__builtin_clzll(c->slots) + 1));
+    while (c->slot[at].code >= 0 && c->slot[at].key != key)
+        at = (at + 1) & (c->slots - 1);
+    return &c->slot[at];
+}
+
+/* Give a pattern that has none the next code; 0: there is no room. */
+static inline int fr_code_new(fr_codes *c, fr_code *slot, uint64_t key)
+{
+    if (2 * (c->count + 1) >= c->slots)
+        return 0;
+    slot->key = key;
+    slot->count = 0;
+    slot->code = (int32_t)c->count;
+    c->order[c->count++] = key;
+    return 1;
+}
+
+/* Forget all patterns, and tell how often each came. The last first: so the others are found until then. */
+static inline void fr_codes_take(fr_codes *c, uint64_t *counts)
+{
+    for (; c->count; c->count--) {
+        fr_code *slot = fr_code_of(c, c->order[c->count - 1]);
+        counts[c->count - 1] = slot->count;
+        slot->code = -1;
+    }
 }
 
 /* Codes of the patterns up to the first for which there is no room; how many that are. */
@@ -162,15 +193,10 @@ static inline size_t fr_codes_of(fr_codes *c, const uint64_t *keys, size_t count
 {
     size_t i;
     for (i = 0; i < count; i++) {
-        size_t slot = fr_code_slot(c, keys[i]);
-        if (c->code[slot] < 0) {
-            if (2 * (c->count + 1) >= c->slots)
-                break;
-            c->key[slot] = keys[i];
-            c->order[c->count] = keys[i];
-            c->code[slot] = (int64_t)c->count++;
-        }
-        out[i] = c->code[slot];
+        fr_code *slot = fr_code_of(c, keys[i]);
+        if (slot->code < 0 && !fr_code_new(c, slot, keys[i]))
+            break;
+        out[i] = slot->code;
     }
     return i;
 }
@@ -180,31 +206,28 @@ static inline size_t fr_codes_of(fr_codes *c, const uint64_t *keys, size_t count
     do {                                                                                                     \
         for (; at < stop; at++, p += stride) {                                                               \
             uint64_t key;                                                                                    \
-            size_t slot;                                                                                     \
+            fr_code *slot;                                                                                   \
             LOAD;                                                                                            \
-            slot = fr_code_slot(&table, key);                                                                \
-            if (table.code[slot] < 0) {                                                                      \
-                if (2 * (c->count + 1) >= c->slots)                                                          \
-                    return at;                                                                               \
-                table.key[slot] = key;                                                                       \
-                c->order[c->count] = key;                                                                    \
+            slot = fr_code_of(&table, key);                                                                  \
+            if (slot->code < 0) {                                                                            \
                 first[c->count] = (int64_t)at;                                                               \
-                counts[c->count] = 0;                                                                        \
-                table.code[slot] = (int64_t)c->count++;                                                      \
+                if (!fr_code_new(c, slot, key))                                                              \
+                    return at;                                                                               \
             }                                                                                                \
-            counts[table.code[slot]]++;                                                                      \
+            slot->count++;                                                                                   \
         }                                                                                                    \
     } while (0)
 #define FR_TALLY_TYPE(TYPE) FR_TALLY(TYPE v; memcpy(&v, p, sizeof v); key = v)
 
-/* Count how many rows have each pattern of at most 8 bytes: into `counts`, by its code, and into `first` the
- * row at which it first came. Returns the row for whose pattern there is no room, or `stop`. */
+/* Count how many rows, less than 2^32 in all, have each pattern of at most 8 bytes; into `first`, by its
+ * code, goes the row at which it first came, and there is room for one more than have come. Returns the row
+ * for whose pattern there is no room, or `stop`. */
 static inline size_t fr_tally(fr_codes *c, const unsigned char *rows, size_t stride, fr_part part, size_t at,
-                              size_t stop, uint64_t *counts, int64_t *first)
+                              size_t stop, int64_t *first)
 {
     const unsigned char *p = rows + at * stride + part.offset;
     const uint64_t mask = part.mask ? part.mask : UINT64_MAX;
-    const fr_codes table = *c; /* no count can be where it says that its slots are */
+    const fr_codes table = *c; /* nothing that is counted can be where it says that its slots are */
     switch (part.mask ? 0 : part.size) {
     case 1: FR_TALLY_TYPE(uint8_t); break;
     case 2: FR_TALLY_TYPE(uint16_t); break;
@@ -216,5 +239,65 @@ static inline size_t fr_tally(fr_codes *c, const unsigned char *rows, size_t str
 }
 #undef FR_TALLY_TYPE
 #undef FR_TALLY
+
+#define FR_LANE 1024      /* rows at a time */
+#define FR_FEW_STATES 16U /* so many are counted in one go after the other */
+
+typedef uint32_t fr_four __attribute__((vector_size(16)));
+
+/* The same for at most FR_LANE rows, at least one, in which there are few states of at most four bytes: one
+ * pass for each, and none waits for what another has counted. Returns how many there are; 0: not so few. */
+static inline size_t fr_tally_few(const unsigned char *rows, size_t stride, fr_part part, size_t start,
+                                  size_t stop, uint64_t *counts, int64_t *first)
+{
+    union {
+        fr_four four[FR_LANE / 4];
+        uint32_t one[FR_LANE];
+    } v;
+    uint32_t known[FR_FEW_STATES];
+    const uint32_t mask = part.mask ? (uint32_t)part.mask : UINT32_MAX;
+    const size_t count = stop - start;
+    const unsigned char *p = rows + start * stride + part.offset;
+    size_t states = 0, left = count, i, at, j;
+#define FR_LOAD(TYPE)                                                                                        \
+    for (i = 0; i < count; i++, p += stride) {                                                               \
+        TYPE w;                                                                                              \
+        memcpy(&w, p, sizeof w);                                                                             \
+        v.one[i] = w & mask;                                                                                 \
+    }
+    switch (part.size) {
+    case 1: FR_LOAD(uint8_t); break;
+    case 2: FR_LOAD(uint16_t); break;
+    case 4: FR_LOAD(uint32_t); break;
+    default: return 0;
+    }
+#undef FR_LOAD
+    for (at = 0; left; at++) {
+        const uint32_t one = v.one[at];
+        fr_four sums = {0, 0, 0, 0}, more = {0, 0, 0, 0};
+        size_t same = 0;
+        for (j = 0; j < states && known[j] != one; j++)
+            ;
+        if (j < states)
+            continue;
+        if (states == FR_FEW_STATES)
+            return 0;
+        const fr_four all = {one, one, one, one};
+        for (i = 0; i < count / 16; i++) {
+            const fr_four *four = &v.four[4 * i];
+            sums += (fr_four)(four[0] == all) + (fr_four)(four[1] == all);
+            more += (fr_four)(four[2] == all) + (fr_four)(four[3] == all);
+        }
+        sums = -sums - more;
+        for (i *= 16; i < count; i++)
+            same += v.one[i] == one;
+        same += (size_t)sums[0] + sums[1] + sums[2] + sums[3];
+        known[states] = one;
+        first[states] = (int64_t)(start + at);
+        counts[states++] = same;
+        left -= same;
+    }
+    return states;
+}
 
 #endif

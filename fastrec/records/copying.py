@@ -1,0 +1,33 @@
+"""Copies of rows, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+__all__ = ["as_bytes", "copy_of", "join_rows", "picked"]
+
+
+def as_bytes(rows: np.ndarray) -> np.ndarray:
+    """The same memory with each row, or struct, as plain bytes.
+
+    NumPy copies structs member by member: the padding of the copy is whatever its memory held before, and of
+    a union one member survives. Bytes are copied as they are.
+    """
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize)))
+
+
+def copy_of(rows: np.ndarray, place: int) -> np.void:
+    """A record of its own, byte for byte."""
+    return as_bytes(rows[place : place + 1]).copy().view(rows.dtype)[0]
+
+
+def picked(rows: np.ndarray, places: np.ndarray, name: str | None) -> np.ndarray:
+    """Copies of some rows, byte for byte, or of one column of theirs."""
+    return as_bytes(rows)[places].view(rows.dtype) if name is None else rows[name][places]
+
+
+def join_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """One new array of several, at least one, of the same structured dtype; byte for byte."""
+    return np.concatenate([as_bytes(part) for part in parts]).view(parts[0].dtype)
