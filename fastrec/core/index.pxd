@@ -18,3 +18,33 @@ cdef extern from "fastrec/format.h" nogil:
         uint32_t crc_rows
         uint32_t flags
         uint32_t crc
+
+
+cdef enum:
+    INDEX_ROW = sizeof(fr_index_row)
+
+
+cdef struct Before:
+    uint64_t row                                   # of the segment at which the next block begins
+    uint64_t end                                   # number after the last
+    uint64_t gap_rows, string_bytes
+
+
+cdef inline int broken(const fr_index_row *r, const Before *before, uint64_t most,
+                       uint64_t numbers) noexcept nogil:
+    """Which rule of `survey` a row breaks behind others; -1: none."""
+    if r.rows > FR_BLOCK_ROWS:
+        return 0
+    if r.rows and (before.row + r.rows - 1) % FR_BLOCK_ROWS < r.rows - 1:
+        return 1
+    if r.first_seq >= numbers - r.rows:
+        return 2
+    if r.first_seq < before.end:
+        return 3
+    if before.row + r.rows > most:
+        return 4
+    if r.gap_rows < before.gap_rows:
+        return 5
+    if r.string_bytes < before.string_bytes:
+        return 6
+    return -1

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrec.core.index import search
+from fastrec.core.index import prove, search
 from fastrec.recording import committed, layout
 from fastrec.recording.committed import Since
 from fastrec.recording.outline import Outline
@@ -157,13 +157,13 @@ def all_blocks(files: SegmentFiles, outline: Outline) -> Blocks | None:
     """The blocks of a complete segment; None: they are many, or not all of them are whole and go on."""
     if outline.read.index > committed.SLICE:
         return None
+    rows = np.empty(outline.read.index, layout.INDEX_DTYPE)
+    at = np.empty(outline.read.index, np.int64)
     with io.FileIO(files.open("index", sparse=True)) as file:
-        rows = _read(file.fileno(), 0, outline.read.index)
-    if len(rows) < outline.read.index or not layout.whole_rows(rows, files.base).all():
-        return None
-    at, broken = committed.true_claims(rows, rows=outline.read.rows)
-    if broken:
-        return None
+        header, most = layout.header_size(layout.INDEX_DTYPE), outline.read.rows
+        limit = committed.NUMBER_LIMIT
+        if not prove(file.fileno(), header, files.base, most, limit, rows.view(np.uint8), at):
+            return None
     read = committed.reached(rows, int(at[-1]) + int(rows["rows"][-1]), committed.Since())
     # Each goes on with the number before, as there are as many rows as numbers, and no two have the same.
     whole = read == outline.read and rows["first_seq"][0] == outline.first["first_seq"]

@@ -196,7 +196,7 @@ class Channel:
         brief : bool
             Of complete segments, read the ends of the index alone: what is damaged between shows later.
         """
-        with opening.staying(self.stock.root, ("channels", self.name)):
+        with opening.staying(self.stock.root, self.stock.folder):
             segments = self._segments(brief)
         try:
             return self._in_order(segments, published, start_ns, all_retired)

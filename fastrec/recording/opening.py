@@ -10,7 +10,6 @@ import errno
 import fcntl
 import io
 import os
-import stat
 import struct
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fastrec.core import below
 from fastrec.errors import FormatError, RecordingError, shown
 from fastrec.recording import layout
 
@@ -28,7 +28,6 @@ __all__ = [
     "MOST_LEVELS",
     "GoneError",
     "Where",
-    "checked_name",
     "folder_names",
     "foreign",
     "has_file",
@@ -88,6 +87,11 @@ def staying(root: Path, parts: tuple[str, ...]) -> Iterator[None]:
             _kept.place, _kept.descriptor = before
 
 
+def _kept_folder(root: Path, parts: tuple[str, ...]) -> int:
+    """The descriptor of a folder, if this thread stays in it; else -1."""
+    return _kept.descriptor if getattr(_kept, "place", None) == (root, parts) else -1
+
+
 class open_folder:  # noqa: N801 - it stands where a function would
     """Descriptor of a folder below the root for the length of a ``with``; system errors pass through."""
 
@@ -96,30 +100,16 @@ class open_folder:  # noqa: N801 - it stands where a function would
         self._own = -1
 
     def __enter__(self) -> int:
-        if getattr(_kept, "place", None) == (self._root, self._parts):
-            return _kept.descriptor
-        self._own = os.open(self._root, FOLDER)
-        try:
-            for part in self._parts:
-                inner = os.open(checked_name(part), FOLDER | os.O_NOFOLLOW, dir_fd=self._own)
-                self._own, outer = inner, self._own
-                os.close(outer)
-        except BaseException:
-            self.__exit__()
-            raise
+        kept = _kept_folder(self._root, self._parts)
+        if kept >= 0:
+            return kept
+        self._own = below.open_folder(os.fsencode(self._root), self._parts)
         return self._own
 
     def __exit__(self, *_: object) -> None:
         if self._own >= 0:
             own, self._own = self._own, -1
             os.close(own)
-
-
-def checked_name(name: str) -> str:
-    """The name, if it can be that of an entry of a folder."""
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise FormatError(f"{name!r} is no name of a file in a recording")
-    return name
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
@@ -168,21 +158,12 @@ def open_file(root: Path, *parts: str, flags: int = os.O_RDONLY) -> int:
         It cannot be opened, is a link or lies behind one, or is no regular file.
     """
     try:
-        with open_folder(root, parts[:-1]) as folder:
-            # Not blocking: a FIFO put there must not hang us before we see that it is one.
-            mode = flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-            name = checked_name(parts[-1])
-            # Before it is opened: some devices do something then, and the other end of a FIFO goes on.
-            kind = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-            if not stat.S_ISREG(kind) and not stat.S_ISLNK(kind):
-                raise RecordingError(f"{root.joinpath(*parts)}: is no regular file")
-            descriptor = os.open(name, mode, dir_fd=folder)
+        descriptor = below.open_file(os.fsencode(root), parts, flags, _kept_folder(root, parts[:-1]))
     except FileNotFoundError:
         raise
     except OSError as error:
         raise refusal(root, parts, error) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
+    if descriptor < 0:
         raise RecordingError(f"{root.joinpath(*parts)}: is no regular file")
     return descriptor
 
@@ -232,9 +213,8 @@ def subfolders(root: Path, *parts: str) -> list[str]:
 def has_file(root: Path, *parts: str) -> bool:
     """Whether there is something of that name; whether it can be opened is another question."""
     try:
-        with open_folder(root, parts[:-1]) as folder:
-            os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
-    except OSError:
+        below.identity(os.fsencode(root), parts, _kept_folder(root, parts[:-1]))
+    except (OSError, FormatError):
         return False
     return True
 
@@ -248,13 +228,11 @@ def identity(root: Path, *parts: str) -> tuple[int, ...]:
         It lies behind a link.
     """
     try:
-        with open_folder(root, parts[:-1]) as folder:
-            one = os.stat(checked_name(parts[-1]), dir_fd=folder, follow_symlinks=False)
+        return below.identity(os.fsencode(root), parts, _kept_folder(root, parts[:-1]))
     except FileNotFoundError:
         raise
     except OSError as error:
         raise refusal(root, parts, error) from error
-    return one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns
 
 
 def foreign(descriptor: int) -> bool:

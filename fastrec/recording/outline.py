@@ -5,18 +5,21 @@ The rows between are read when a record is looked for, and prove themselves then
 
 from __future__ import annotations
 
-import io
-import os
 from typing import NamedTuple
 
 import numpy as np
 
-from fastrec.errors import CorruptionError
-from fastrec.recording import layout
-from fastrec.recording.committed import NUMBER_LIMIT, Since, true_claims
+from fastrec.core.outline import ends
+from fastrec.recording import layout, opening
+from fastrec.recording.committed import NUMBER_LIMIT, Since
 from fastrec.recording.stock import SegmentFiles
 
 __all__ = ["Outline", "outline_of"]
+
+
+_KINDS = "records", "index", "gaps", "strings"
+
+_INDEX, _GAPS = layout.npy_header(layout.INDEX_DTYPE), layout.header_size(layout.GAP_ROW_DTYPE)
 
 
 class Outline(NamedTuple):
@@ -56,54 +59,29 @@ class Outline(NamedTuple):
         return int(np.argmax(apart)) if apart.any() else None
 
 
-def outline_of(files: SegmentFiles, count: int, size: int) -> Outline | None:
-    """What a segment commits, if its files are as complete as the headers say; else its index is to be read.
-
-    Parameters
-    ----------
-    files : SegmentFiles
-    count, size : int
-        Records by the header of ``records``, and bytes of that file.
-    """
+def outline_of(files: SegmentFiles) -> Outline | None:
+    """What a segment commits, if its files are as complete as the headers say; None: its index tells."""
     try:
-        ends = _ends(files)
-    except (FileNotFoundError, CorruptionError):
+        with opening.open_folder(files.stock.root, files.stock.folder) as folder:
+            found = ends(
+                folder,
+                *(layout.segment_file(kind, files.number).encode() for kind in _KINDS),
+                files.stock.header,
+                _INDEX,
+                layout.COUNT_OFFSET,
+                layout.COUNT_DIGITS,
+                files.stock.dtype.itemsize,
+                _GAPS,
+                layout.GAP_ROW_DTYPE.itemsize,
+                files.base,
+                layout.MAX_ROWS,
+                NUMBER_LIMIT,
+            )
+    except OSError:
+        return None  # who reads the index says what is wrong with the folder
+    if found is None:
         return None
-    if ends is None:
-        return None
-    (first, last), rows = ends
-    begin, end = int(first["first_seq"]), int(last["first_seq"]) + int(last["rows"])
-    since = Since(rows - 1, int(last["first_seq"]) - begin, end=int(last["first_seq"]))
-    if since.rows < 0 or _claims_too_much(first, Since(), count) or _claims_too_much(last, since, count):
-        return None
-    read = Since(rows, count, int(last["gap_rows"]), int(last["string_bytes"]), end)
-    complete = (
-        # As many records as numbers: each goes on with the next, and a block ends where the next begins.
-        end - begin == count == files.records_in(size)
-        and 0 < count <= layout.MAX_ROWS
-        and end < NUMBER_LIMIT
-        and (not read.gap_rows or read.gap_rows <= files.gap_room())
-        and (not read.string_bytes or read.string_bytes <= files.size("strings"))
-    )
-    return Outline(first, last, read) if complete else None
-
-
-def _claims_too_much(row: np.ndarray, since: Since, count: int) -> bool:
-    return bool(true_claims(row.reshape(1), rows=count, since=since)[1])
-
-
-def _ends(files: SegmentFiles) -> tuple[np.ndarray, int] | None:
-    """The first and the last row of an index, and how many there are; None: it does not end so."""
-    header, width = layout.npy_header(layout.INDEX_DTYPE), layout.INDEX_DTYPE.itemsize
-    descriptor = files.open("index", sparse=True)
-    with io.FileIO(descriptor):
-        begin = os.pread(descriptor, len(header) + width, 0)
-        rows = layout.check_header(begin, header, "index")
-        if not rows or os.fstat(descriptor).st_size != len(header) + rows * width:
-            return None
-        last = os.pread(descriptor, width, len(header) + (rows - 1) * width)
-    if len(last) != width:
-        return None
-    ends = np.frombuffer(begin[len(header) :] + last, layout.INDEX_DTYPE)
-    whole = [layout.whole_rows(ends[at : at + 1], files.base, row)[0] for at, row in enumerate((0, rows - 1))]
-    return (ends, rows) if all(whole) else None
+    data, rows, count = found
+    first, last = np.frombuffer(data, layout.INDEX_DTYPE)
+    end = int(last["first_seq"]) + int(last["rows"])
+    return Outline(first, last, Since(rows, count, int(last["gap_rows"]), int(last["string_bytes"]), end))

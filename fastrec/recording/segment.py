@@ -93,9 +93,9 @@ class Segment(SegmentFiles):
         self._searches = 0
         self._lately: Blocks | None = None  # those that were found last, side by side
         self._map: weakref.ref[np.ndarray] | None = None
+        self._outline = outline_of(self) if brief else None
         # The count first: a live writer raises it last, so the index read after it always covers it.
-        self.present, self.count, size = self._read_count()
-        self._outline = outline_of(self, self.count, size) if brief and self.count else None
+        self.present, self.count = (True, self._outline.read.rows) if self._outline else self._read_count()
         self.read = (
             self._outline.read if self._outline else committed.reached(self.index, self.blocks.stop, since)
         )
@@ -140,19 +140,18 @@ class Segment(SegmentFiles):
 
     # Loading
 
-    def _read_count(self) -> tuple[bool, int | None, int]:
+    def _read_count(self) -> tuple[bool, int | None]:
         header = self.stock.header
         try:
             descriptor = self.open("records", sparse=True)
         except FileNotFoundError:
-            return False, 0, 0
+            return False, 0
         with io.FileIO(descriptor) as file:
             try:
-                start, size = file.read(len(header)), os.fstat(descriptor).st_size
-                return True, layout.check_header(start, header, self.where("records")), size
+                return True, layout.check_header(file.read(len(header)), header, self.where("records"))
             except CorruptionError as error:
                 self.problems.append(str(error))
-                return True, None, 0
+                return True, None
 
     def _read_gaps(self) -> tuple[np.ndarray, np.ndarray]:
         begin, total = self._since.gap_rows, self.read.gap_rows

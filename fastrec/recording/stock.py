@@ -65,9 +65,14 @@ class Stock:
                 return array[start - first : stop - first]
         return None
 
+    @property
+    def folder(self) -> tuple[str, str]:
+        """Names from the recording's folder down to that of the channel."""
+        return "channels", self.name
+
     def parts(self, file: str) -> tuple[str, str, str]:
         """Names from the recording's folder down to a file of the channel."""
-        return "channels", self.name, file
+        return *self.folder, file
 
 
 def segment_numbers(root: Path, channel: str, starts: tuple[str, ...] = ("",)) -> list[int]:

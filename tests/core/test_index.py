@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastrec.core.index import search, survey
+from fastrec.core.index import prove, search, survey
+from fastrec.core.outline import ends
 
 ROW = struct.Struct("<QqqQQQIIII")
 BLOCK, LIMIT = 1024, 1 << 62
@@ -295,3 +296,193 @@ def test_members_that_no_row_has(tmp_path: Path) -> None:
         for wrong in ((-1, 0), (8, 2**63), (8, -(2**63) - 1)):
             with pytest.raises(OverflowError):
                 search(file.fd, file.offset, 1, BASE, *wrong)
+
+
+def with_sums(rows: bytes, first: int = 0) -> bytes:
+    """The rows with their checksums."""
+    found = b""
+    for number in range(len(rows) // 64):
+        row = rows[64 * number : 64 * number + 60]
+        crc = google_crc32c.extend(google_crc32c.extend(BASE, struct.pack("<Q", first + number)), row)
+        found += row + struct.pack("<I", crc)
+    return found
+
+
+def proved(path: Path, offset: int, count: int, most: int = 10**6) -> tuple[bool, bytes, list[int]]:
+    index, at = np.empty(64 * count, np.uint8), np.empty(count, np.int64)
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        whole = prove(fd, offset, BASE, most, LIMIT, index, at)
+    finally:
+        os.close(fd)
+    return whole, index.tobytes(), at.tolist()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 63, 64, 65, 200])
+def test_an_index_is_proved_in_one_pass(tmp_path: Path, count: int) -> None:
+    """Each row has to be there, whole, and true."""
+    rows = with_sums(b"".join(packed(7 + 3 * one, 3, one, 2 * one) for one in range(count)))
+    path = tmp_path / "index"
+    path.write_bytes(bytes(128) + rows)
+    assert proved(path, 128, count) == (True, rows, [3 * one for one in range(count)])
+    if count:
+        assert (
+            proved(path, 128, count, most=3 * count)[0]
+            and not proved(path, 128, count, most=3 * count - 1)[0]
+        )
+    for row in {0, count // 2, count - 1} if count else ():
+        for byte in (0, 17, 47, 60, 63):
+            harmed = bytearray(rows)
+            harmed[64 * row + byte] ^= 4
+            path.write_bytes(bytes(128) + harmed)
+            assert not proved(path, 128, count)[0]
+        for claim in (
+            (2, 3, row, 2 * row),
+            (7 + 3 * row, 1025, row, 2 * row),
+            (7 + 3 * row, 3, 2**40, 2 * row),
+        ):
+            liar = packed(*claim)
+            path.write_bytes(bytes(128) + with_sums(rows[: 64 * row] + liar + rows[64 * (row + 1) :]))
+            fits = claim[1] <= BLOCK and (row == count - 1 if claim[2] > row else row == 0)
+            assert proved(path, 128, count)[0] == fits
+        path.write_bytes(bytes(128) + rows[:-1])
+        assert not proved(path, 128, count)[0]
+
+
+def test_an_index_that_cannot_be_proved(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(IsADirectoryError):
+        prove(folder, 0, BASE, 9, LIMIT, np.empty(64, np.uint8), np.empty(1, np.int64))
+    for size in (63, 65, 128):
+        with pytest.raises(ValueError, match=f"{size} bytes are not 1 rows"):
+            prove(folder, 0, BASE, 9, LIMIT, np.empty(size, np.uint8), np.empty(1, np.int64))
+    os.close(folder)
+
+
+NAMES = (b"records", b"index", b"gaps", b"strings")
+HEADER = b"HEAD" + b"%8d" + b"TAIL"
+WIDTH, GAPS = 24, 48
+
+
+class Files:
+    """Files of a segment of two blocks and more, as complete as they say."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows = [packed(70, 3, 0, 0), packed(73, 4, 1, 5), packed(77, 5, 2, 9)]
+        self.counts: list[object] = [12, 3]
+        self.sizes = {"records": 12 * WIDTH, "gaps": 8 + 2 * GAPS, "strings": 9}
+
+    def write(self) -> Files:
+        for name, size in self.sizes.items():
+            path = self.folder / name
+            path.unlink(missing_ok=True)
+            head = HEADER % self.counts[0] if name == "records" else b""
+            path.write_bytes(head + bytes(size))
+        (self.folder / "index").unlink(missing_ok=True)
+        (self.folder / "index").write_bytes(HEADER % self.counts[1] + with_sums(b"".join(self.rows)))
+        return self
+
+    def ends(self, most: int = 1000, **other: int) -> tuple[bytes, int, int] | None:
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        before = len(os.listdir("/proc/self/fd"))
+        given = {"place": 4, "digits": 8, "width": WIDTH, "gap_header": 8, "gap_width": GAPS, "base": BASE}
+        try:
+            head = HEADER % 0
+            return ends(descriptor, *NAMES, head, head, **given | {"most": most, "numbers": LIMIT} | other)
+        finally:
+            assert len(os.listdir("/proc/self/fd")) == before
+            os.close(descriptor)
+
+
+def test_the_ends_of_a_complete_segment(tmp_path: Path) -> None:
+    files = Files(tmp_path).write()
+    rows = with_sums(b"".join(files.rows))
+    assert files.ends() == (rows[:64] + rows[128:], 3, 12)
+    assert files.ends(most=12) is not None and files.ends(most=11) is None
+    assert files.ends(base=BASE + 1) is None and files.ends(numbers=81) is None
+    assert files.ends(numbers=83) is not None
+    files.rows, files.counts = [packed(5, 7)], [7, 1]
+    files.sizes = {"records": 7 * WIDTH}
+    for name in ("gaps", "strings"):
+        (tmp_path / name).unlink()
+    rows = with_sums(files.write().rows[0])
+    assert files.ends() == (rows + rows, 1, 7)
+
+
+HARM = {
+    "records": lambda data, where: data[: where % len(data)],
+    "index": lambda data, where: data[: where % len(data)],
+    "gaps": lambda data, where: data[:-1],
+    "strings": lambda data, where: data[:-1],
+}
+
+
+@pytest.mark.parametrize("name", HARM)
+def test_the_ends_of_a_segment_that_is_not_complete(tmp_path: Path, name: str) -> None:
+    """Cut off anywhere, gone, a link, a folder, a FIFO."""
+    files, path = Files(tmp_path).write(), tmp_path / name
+    whole = path.read_bytes()
+    for where in range(len(whole)):
+        path.write_bytes(HARM[name](whole, where))
+        assert files.ends() is None
+    path.write_bytes(whole)
+    assert files.ends() is not None
+    path.rename(tmp_path / "other")
+    for make in (lambda: None, lambda: path.symlink_to("other"), path.mkdir, lambda: os.mkfifo(path)):
+        make()
+        assert files.ends() is None
+        if path.is_dir():
+            path.rmdir()
+        path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    "count", ["12", " 12", "012", "00000012", "12 ", "1 2", "", "x", "-2", "+12", "99999999", "0"]
+)
+def test_the_counts_of_headers(tmp_path: Path, count: str) -> None:
+    files = Files(tmp_path).write()
+    for place, name in enumerate(("records", "index")):
+        data = bytearray((tmp_path / name).read_bytes())
+        right = str(files.counts[place])
+        told = count.replace("12", right)
+        data[4:12] = told.rjust(8).encode()
+        (tmp_path / name).write_bytes(data)
+        assert (files.ends() is not None) == (told.lstrip() == right)
+        for byte in (0, 3, 12, 15):
+            data[4:12] = right.rjust(8).encode()
+            data[byte] ^= 1
+            (tmp_path / name).write_bytes(data)
+            assert files.ends() is None
+        files.write()
+
+
+def test_ends_that_claim_what_cannot_be(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    fine = list(files.rows)
+    for place, row in (
+        (0, packed(70, 1025)),
+        (0, packed(69, 3)),
+        (0, packed(71, 3)),
+        (0, packed(90, 3)),
+        (2, packed(77, 4, 2, 9)),
+        (2, packed(77, 1025, 2, 9)),
+        (2, packed(60, 5, 2, 9)),
+        (2, packed(2**63, 5, 2, 9)),
+        (2, packed(77, 5, 3, 9)),
+        (2, packed(77, 5, 2, 10)),
+        (2, packed(77, 5, 2**63, 9)),
+        (2, packed(77, 5, 2, 2**63)),
+    ):
+        files.rows = [*fine[:place], row, *fine[place + 1 :]]
+        assert files.write().ends() is None, (place, row)
+    files.rows = [fine[0], packed(2**40, 1025, 2**40), fine[2]]  # of what lies between nothing is told
+    assert files.write().ends() is not None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"digits": 0}, {"digits": 19}, {"digits": 13}, {"place": 2**63}, {"width": 0}, {"gap_width": 0}]
+)
+def test_no_count_is_looked_for_where_none_can_be(tmp_path: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="digits at"):
+        Files(tmp_path).write().ends(**wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -160,22 +161,64 @@ def test_json_that_is_nested_too_deep(tmp_path: Path) -> None:
     assert lines(folder.root) == [(0, {"n": deep}), (1, FormatError), (2, {"n": {"a": 1}})]
 
 
-def test_what_is_no_file_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_file_is_not_even_opened(tmp_path: Path) -> None:
     """Some devices do something when opened, and whoever waits at the other end of a FIFO goes on."""
-    opened = []
-    whole = os.open
-
-    def noted(one: object, *rest: int, **place: int | None) -> int:
-        opened.append(one)
-        return whole(one, *rest, **place)
-
-    monkeypatch.setattr(os, "open", noted)
     os.mkfifo(tmp_path / "x")
     (tmp_path / "y").mkdir()
+    waiting = threading.Thread(target=lambda: os.close(os.open(tmp_path / "x", os.O_WRONLY)))
+    waiting.start()
     for name in ("x", "y"):
-        with pytest.raises(RecordingError, match="is no regular file"):
-            opening.open_file(tmp_path, name)
-    assert opened == [tmp_path, tmp_path]
+        for _ in range(200):
+            with pytest.raises(RecordingError, match="is no regular file"):
+                opening.open_file(tmp_path, name)
+    assert waiting.is_alive()
+    os.close(os.open(tmp_path / "x", os.O_RDONLY))
+    waiting.join()
+
+
+def test_names_that_no_entry_of_a_folder_has(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/b").write_bytes(b"b")
+    for parts in (("..", "a", "b"), ("a", "."), ("a", ""), ("a/b",), ("a", "b\0c"), ("a\0", "b")):
+        with pytest.raises(FormatError, match="is no name of a file in a recording"):
+            opening.open_file(tmp_path, *parts)
+        with pytest.raises(FormatError, match="is no name"):
+            opening.identity(tmp_path, *parts)
+        assert not opening.has_file(tmp_path, *parts)
+    with pytest.raises(FormatError, match="is no name"):
+        opening.folder_names(tmp_path, "a", "..")
+    with pytest.raises(ValueError, match="no name"):
+        opening.open_file(tmp_path)
+    with pytest.raises(ValueError, match="is no path"):
+        opening.open_file(Path(f"{tmp_path}\0x"), "a", "b")
+    assert opening.has_file(tmp_path, "a", "b") and opening.has_file(tmp_path, "a")
+
+
+def test_names_of_any_bytes(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff\xc3\xa4")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "f").write_bytes(b"f")
+    assert opening.read_bytes(tmp_path, name, "f") == b"f"
+    assert opening.read_bytes(tmp_path / name, "f") == b"f"
+    about = os.stat(tmp_path / name / "f")
+    told = about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+    assert opening.identity(tmp_path, name, "f") == told
+
+
+def test_staying_in_a_folder(tmp_path: Path) -> None:
+    """What is opened is in it, whatever has its name by then."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/f").write_bytes(b"old")
+    before = len(os.listdir("/proc/self/fd"))
+    with opening.staying(tmp_path, ("a",)):
+        (tmp_path / "a").rename(tmp_path / "b")
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a/f").write_bytes(b"newer")
+        assert opening.read_bytes(tmp_path, "a", "f") == b"old"
+        assert opening.identity(tmp_path, "a", "f")[2] == 3
+        assert opening.read_bytes(tmp_path, "b", "f") == b"old"
+    assert opening.read_bytes(tmp_path, "a", "f") == b"newer"
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_identity_changes_with_the_file(tmp_path: Path) -> None:

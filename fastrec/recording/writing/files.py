@@ -17,12 +17,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fastrec.core.below import checked_name
 from fastrec.errors import FormatError, RecordingError, shown
 from fastrec.recording import layout
 from fastrec.recording.opening import (
     FLOCK,
     JSON_LIMIT,
-    checked_name,
     folder_names,
     open_file,
     open_folder,
