@@ -59,6 +59,7 @@ __attribute__((target("sse4.2,pclmul"))) static inline uint32_t fr_crc32c_shift_
     return (uint32_t)FR_CRC32C_WORD(0, (uint64_t)_mm_cvtsi128_si64(product));
 }
 #define FR_CRC32C_HAS_PRODUCT() __builtin_cpu_supports("pclmul")
+#include "crc32c_wide.h"
 #else
 #define fr_crc32c_shift_at_once fr_crc32c_shift
 #define FR_CRC32C_HAS_PRODUCT() 0
@@ -69,6 +70,13 @@ __attribute__((target("sse4.2,pclmul"))) static inline uint32_t fr_crc32c_shift_
 FR_CRC32C_TARGET static inline uint32_t fr_crc32c_native(uint32_t crc, const unsigned char *p, size_t n)
 {
     uint64_t c = crc, w;
+#if defined(__x86_64__)
+    if (n >= FR_WIDE_PIECE && FR_WIDE_HAS()) {
+        c = fr_crc32c_wide(crc, p, n / FR_WIDE_PIECE);
+        p += n / FR_WIDE_PIECE * FR_WIDE_PIECE;
+        n %= FR_WIDE_PIECE;
+    }
+#endif
     for (; n >= 3 * FR_CRC32C_RUN; n -= 3 * FR_CRC32C_RUN, p += 3 * FR_CRC32C_RUN) {
         uint64_t second = 0, third = 0, v, u;
         size_t i;
