@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +16,7 @@ from fastrec.records.copying import join_rows
 from fastrec.records.looking import met
 from fastrec.records.parts import Met, Part, each
 from fastrec.records.pruning import Pruning
-from fastrec.records.ranges import divided, one_range, zone_behind
+from fastrec.records.ranges import Stretch, ahead, divided, one_range, zone_behind
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field
 
@@ -73,67 +75,60 @@ class Meeting:
         """Those that meet it, in their order; searched for when they are needed."""
 
         def search(place: int, few: bool) -> tuple[list[Span], int] | None:
-            if not few:
-                len(rows)  # all of them, in as few steps as that takes
+            count = 0 if few else len(rows)  # all of them, in as few steps as that takes
             found = rows.holding(place)
             if found is None:
                 return None
             number, span, shift = found
-            # Of a few that are wanted the next may be near; the more was looked at in vain, the farther.
-            stop = zone_behind(span, shift + place + max(_FIRST, 3 * place)) if few else span.stop
-            part = Span(span.chunk, shift + place, stop)
-            return self._spans(part, self._changed(number)), stop - shift
+            begin = shift + place
+            if few:
+                # Of a few that are wanted the next may be near; the more was looked at in vain, the farther.
+                stop = zone_behind(span, begin + max(_FIRST, 3 * place))
+                return self._spans([(number, Span(span.chunk, begin, stop))]), stop - shift
+            behind = enumerate(rows.spans[number + 1 :], number + 1)
+            return self._spans(chain([(number, Span(span.chunk, begin, span.stop))], behind)), count
 
         return Rows(search=search)
 
-    def _changed(self, number: int) -> list[np.ndarray]:
-        return [places[number] for places in self._changes]
+    def _spans(self, asked: Iterable[tuple[int, Span]]) -> list[Span]:
+        """What meets it of some spans, each with its number."""
+        begun = (
+            (number, span, self._begun(span, stretch, [places[number] for places in self._changes]))
+            for number, span in asked
+            for stretch in divided(span, zoned=self._pruning.useful)
+        )
+        spans: list[Span] = []
+        with closing(ahead(begun)) as some:
+            for (_, span), stretches in groupby(some, key=lambda one: one[:2]):
+                spans += _picked(span, [one for *_, found in stretches for one in found if len(one.starts)])
+        return spans
 
-    def _spans(self, span: Span, changed: list[np.ndarray]) -> list[Span]:
-        found = [one for one in self._ranges(span, changed) if len(one.starts)]
-        if found and all(one.stops is None for one in found):
-            places = np.concatenate([one.starts for one in found])
-        else:
-            starts, stops = _joined(found)
-            if (stops - starts).sum() >= _LONG * len(starts):
-                ranges = zip(starts.tolist(), stops.tolist(), strict=True)
-                return [Span(span.chunk, start, stop) for start, stop in ranges]
-            places = each(starts, stops)
-        stamps, rows = [one.stamps for one in found], [one.rows for one in found]
-        return [
-            span.pick(
-                places,
-                np.concatenate(stamps) if all(some is not None for some in stamps) else None,
-                join_rows(rows) if all(some is not None for some in rows) else None,
-            )
+    def _begun(self, span: Span, stretch: Stretch, changed: list[np.ndarray]) -> Iterator[_Found]:
+        """Ranges of rows of a stretch that meet it, in any order; reading has begun."""
+        chunk, starts = span.chunk, stretch.starts
+        if not stretch.zones:
+            return self._read(chunk, *one_range(stretch.start, stretch.stop), changed)
+        touched = [
+            np.searchsorted(places, starts) < np.searchsorted(places, starts + ZONE) for places in changed
         ]
-
-    def _ranges(self, span: Span, changed: list[np.ndarray]) -> Iterator[_Found]:
-        """Ranges of rows that meet it, in any order."""
-        chunk = span.chunk
-        for stretch in divided(span, zoned=self._pruning.useful):
-            if not stretch.zones:
-                yield from self._read(chunk, *one_range(stretch.start, stretch.stop), changed)
-                continue
-            starts = stretch.starts
-            touched = [
-                np.searchsorted(places, starts) < np.searchsorted(places, starts + ZONE) for places in changed
-            ]
-            may, must = self._pruning.verdict(chunk.zones(*stretch.zones, self._pruning.columns), touched)
-            yield _Found(starts[must], starts[must] + ZONE)
-            yield from self._read(chunk, *stretch.untold(may & ~must), changed)
+        may, must = self._pruning.verdict(chunk.zones(*stretch.zones, self._pruning.columns), touched)
+        told = _Found(starts[must], starts[must] + ZONE)
+        return chain([told], self._read(chunk, *stretch.untold(may & ~must), changed))
 
     def _read(
         self, chunk: Chunk, starts: np.ndarray, stops: np.ndarray, changed: list[np.ndarray]
     ) -> Iterator[_Found]:
         condition = self._condition
         if condition.alone:
-            yield from map(_found, chunk.meeting(starts, stops, condition))
-            return
+            return map(_found, chunk.meeting(starts, stops, condition))
+        return map(_found, self._met(chunk, chunk.parts(starts, stops), changed))
+
+    def _met(self, chunk: Chunk, parts: Iterator[Part], changed: list[np.ndarray]) -> Iterator[Met]:
+        """By what the condition has to be given."""
         known: list[tuple[set[int], list[int]]] = [(set(), []) for _ in self._what.texts]
-        for part in chunk.parts(starts, stops):
+        for part in parts:
             ids = [self._ids(part, chunk, *one) for one in zip(self._what.texts, known, strict=True)]
-            yield _found(met(part, condition, ids, [_truths(part, places) for places in changed]))
+            yield met(part, self._condition, ids, [_truths(part, places) for places in changed])
 
     def _ids(
         self, part: Part, chunk: Chunk, wanted: tuple[Field, tuple[object, ...]], known: tuple[set, list]
@@ -147,6 +142,26 @@ class Meeting:
         seen |= new
         same += [one for one in new if chunk.text(one) in texts]
         return np.sort(np.array(same, np.uint64))
+
+
+def _picked(span: Span, found: list[_Found]) -> list[Span]:
+    """These rows of a span."""
+    if found and all(one.stops is None for one in found):
+        places = np.concatenate([one.starts for one in found])
+    else:
+        starts, stops = _joined(found)
+        if (stops - starts).sum() >= _LONG * len(starts):
+            ranges = zip(starts.tolist(), stops.tolist(), strict=True)
+            return [Span(span.chunk, start, stop) for start, stop in ranges]
+        places = each(starts, stops)
+    stamps, rows = [one.stamps for one in found], [one.rows for one in found]
+    return [
+        span.pick(
+            places,
+            np.concatenate(stamps) if all(some is not None for some in stamps) else None,
+            join_rows(rows) if all(some is not None for some in rows) else None,
+        )
+    ]
 
 
 def _found(some: Met) -> _Found:

@@ -8,7 +8,6 @@ import os
 import shutil
 import struct
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import pytest
 from recording import samples, writer
 from recording.samples import START_NS, status
 
+from fastrec.core import below
 from fastrec.recording import layout, opening, reader
 
 CHANNEL = "channels/status/"
@@ -424,14 +424,19 @@ def test_a_channel_that_may_not_be_looked_into_is_not_gone(
 ) -> None:
     """Nor is any file in it. Whoever runs tests may be root, whom nothing is denied."""
     folder, _ = samples.large(tmp_path / "r")
-    real = opening.open_folder
 
-    def refused(root: Path, parts: tuple[str, ...]) -> AbstractContextManager[int]:
-        if parts == ("channels", "status"):
-            raise PermissionError(errno.EACCES, "Permission denied")
-        return real(root, parts)
+    def refusing(name: str, least: int) -> None:
+        real = getattr(below, name)
 
-    monkeypatch.setattr(opening, "open_folder", refused)
+        def refused(root: bytes, parts: tuple[str, ...], *rest: int) -> object:
+            if parts[:2] == ("channels", "status") and len(parts) >= least:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(root, parts, *rest)
+
+        monkeypatch.setattr(below, name, refused)
+
+    for name, least in (("open_folder", 2), ("open_file", 3), ("identity", 3)):
+        refusing(name, least)
     run = reader.open(folder.root)
     said = [one for one in run.problems if "status" in one]
     assert [one.partition(": ")[2] for one in said] == ["cannot be looked into: Permission denied"]

@@ -403,13 +403,70 @@ static inline fr_slot *fr_take_step(const fr_condition *c, const fr_step *s, con
 #undef FR_RELATE
 #undef FR_EACH
 
+/* Whole numbers v in a relation to another are those with v - `low` <= `span`, modulo 2^64, or the others. */
+typedef struct fr_range {
+    uint64_t low;
+    uint64_t span;
+    int outside;
+} fr_range;
+
+/* `least` is the pattern of the least number that there is. */
+static inline fr_range fr_range_of(int how, uint64_t to, uint64_t least)
+{
+    const fr_range none = {0, UINT64_MAX, 1};
+    fr_range r = {least, to - least, 0};
+    switch (how) {
+    case FR_EQ:
+    case FR_NE: r.low = to, r.span = 0, r.outside = how == FR_NE; return r;
+    case FR_LT: r.span--; return to == least ? none : r;
+    case FR_LE: return r;
+    case FR_GT: r.outside = 1; return r;
+    default: r.span--, r.outside = 1; return to == least ? (fr_range){0, UINT64_MAX, 0} : r;
+    }
+}
+
+#define FR_INSIDE(TYPE, WIDE)                                                                                \
+    do {                                                                                                     \
+        for (; row < stop; row++, p += stride) {                                                             \
+            TYPE v;                                                                                          \
+            memcpy(&v, p, sizeof v);                                                                         \
+            out[found] = (int64_t)row;                                                                       \
+            found += ((uint64_t)(WIDE)v - r.low <= r.span) != r.outside;                                     \
+        }                                                                                                    \
+        return found;                                                                                        \
+    } while (0)
+
+/* The same as `fr_meeting` where the only step is a whole number in a relation, in one pass. */
+static inline size_t fr_meeting_range(const fr_zone_field *f, fr_range r, const unsigned char *rows,
+                                      size_t stride, size_t row, size_t stop, int64_t *out)
+{
+    const unsigned char *p = rows + row * stride + f->offset;
+    size_t found = 0;
+    switch (f->kind << 8 | f->size) {
+    case 'i' << 8 | 1: FR_INSIDE(int8_t, int64_t);
+    case 'i' << 8 | 2: FR_INSIDE(int16_t, int64_t);
+    case 'i' << 8 | 4: FR_INSIDE(int32_t, int64_t);
+    case 'u' << 8 | 1: FR_INSIDE(uint8_t, uint64_t);
+    case 'u' << 8 | 2: FR_INSIDE(uint16_t, uint64_t);
+    case 'u' << 8 | 4: FR_INSIDE(uint32_t, uint64_t);
+    default: FR_INSIDE(uint64_t, uint64_t);
+    }
+}
+#undef FR_INSIDE
+
 /* The rows `start` to `stop` - 1 that meet the condition, into `out`; how many. `stack` has room for all its
  * slots and one more. */
 static inline size_t fr_meeting(const fr_condition *c, const fr_given *given, const unsigned char *rows,
                                 size_t stride, size_t start, size_t stop, fr_slot *stack, int64_t *out)
 {
+    const fr_step *only = c->steps == 1 && c->step->kind == FR_STEP_FIELD ? c->step : NULL;
+    const fr_zone_field *f = only ? &c->field[only->field] : NULL;
     uint64_t v[FR_LANE];
     size_t found = 0, row, i, n;
+    if (only && f->kind != 'f' && !f->swapped && !f->width)
+        return fr_meeting_range(f,
+                                fr_range_of(only->how, only->low, f->kind == 'i' ? (uint64_t)INT64_MIN : 0),
+                                rows, stride, start, stop, out);
     for (row = start; row < stop; row += n) {
         fr_slot *top = stack;
         n = stop - row < FR_LANE ? stop - row : FR_LANE;

@@ -13,6 +13,7 @@
 #include "os.h"
 
 #define FR_FETCH_HELPERS 3   /* at most: memory serves no more */
+#define FR_FETCH_WORDS 64    /* bytes of a row that is copied word by word, at most */
 #define FR_FETCH_SPINS 4096  /* looks at a block that a helper is at; it has it in microseconds */
 #define FR_FETCH_NAP 50000LL /* ns between later ones: it must be waiting, for the disk or a processor */
 
@@ -56,11 +57,20 @@ typedef struct fr_fetch {
 static inline void fr_fetch_look(fr_fetch *f, fr_fetch_block *b, fr_looker *looker)
 {
     int64_t *pick = f->pick + b->place;
+    const unsigned char *row;
+    unsigned char *to = f->to + b->place * f->width;
+    size_t at;
     uint64_t i;
     b->kept = fr_look_at(&f->look, looker, f->width, b->first, b->stop, pick,
                          f->tally ? f->tally + b->place : NULL);
-    for (i = 0; i < b->kept; i++)
-        memcpy(f->to + (b->place + i) * f->width, looker->rows + (uint64_t)pick[i] * f->width, f->width);
+    for (i = 0; i < b->kept; i++, to += f->width) {
+        row = looker->rows + (uint64_t)pick[i] * f->width;
+        if (f->width % 8 || f->width > FR_FETCH_WORDS)
+            memcpy(to, row, f->width);
+        else /* of a few words, sooner than a function is called for them */
+            for (at = 0; at < f->width; at += 8)
+                memcpy(to + at, row + at, 8);
+    }
 }
 
 /* Read and prove one block. */
