@@ -118,6 +118,8 @@ class SegmentChunk(Chunk):
             recent = self.segment.stock.read_lately(self.segment, row, row + 1)
             if recent is not None:
                 return picked(recent, np.zeros(1, np.int64), name)
+            if name == "mono_ns" and (stamp := self.segment.stamp(row)) is not None:
+                return np.array([stamp])
         if name != "mono_ns" or not len(places):
             return super().at(places, name)
         rows = places + self.start

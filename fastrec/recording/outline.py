@@ -42,6 +42,20 @@ class Outline(NamedTuple):
         """No stamp of the segment is smaller than one before it. False: it may be all the same."""
         return bool(self.last["flags"] & layout.INDEX_STEADY)
 
+    def stamp(self, row: int, store: str) -> int | None:
+        """Stamp of a row of the segment, ns, if it begins or ends one of the two blocks; None: not told."""
+        for end in (self.first, self.last):
+            place, rows = row - int(end["first_seq"]) + int(self.first["first_seq"]), int(end["rows"])
+            if not 0 <= place < rows or end["flags"] & layout.INDEX_DECREASING:
+                continue
+            # If none falls the first of a block is the smallest, and the last the largest; but of holds that
+            # is when it was last seen.
+            if place == 0:
+                return int(end["t_min"])
+            if place == rows - 1 and store == "every":
+                return int(end["t_max"])
+        return None
+
     def contradicted(self, index: np.ndarray, at: np.ndarray, begin: int) -> int | None:
         """The first index row whose number does not follow the one before, as it must; None: all do.
 

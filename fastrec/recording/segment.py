@@ -108,8 +108,7 @@ class Segment(SegmentFiles):
         self._lately = None
         if self._outline is not None:
             with suppress(FileNotFoundError):
-                found = all_blocks(self, self._outline)
-                if found is not None:
+                if (found := all_blocks(self, self._outline)) is not None:
                     self._checked = found.index["rows"] == 0
                     return found
         found = blocks_of(self, self._since, self.count, self._outline)
@@ -132,6 +131,10 @@ class Segment(SegmentFiles):
         if self._outline:
             return self._outline.first
         return self.index[0] if len(self.index) else None
+
+    def stamp(self, row: int) -> int | None:
+        """Stamp of a row, ns, if the ends of the index tell it; None: they do not."""
+        return self._outline.stamp(row, self.stock.store) if self._outline else None
 
     @property
     def end(self) -> int:
@@ -182,9 +185,7 @@ class Segment(SegmentFiles):
             The file is gone: retention may have removed the segment.
         """
         if start >= stop:
-            empty = np.empty(0, self.stock.dtype)
-            empty.flags.writeable = False
-            return empty
+            return np.frombuffer(b"", self.stock.dtype)
         if (recent := self.stock.read_lately(self, start, stop)) is not None:
             return recent
         blocks = self.near(np.array([start]), np.array([stop]))
