@@ -51,12 +51,12 @@ cdef class Fetch:
                   Condition condition=None, const int64_t[::1] firsts=None, const int64_t[::1] stops=None):
         cdef Py_ssize_t count = at.shape[0], batches = cuts.shape[0] - 1, batch, i
         cdef uint64_t total, slots, most = 0, room = memory.shape[0]
-        cdef size_t kept
+        cdef size_t beside
         cdef fr_fetch_block *block
         if rows.shape[0] != count or crcs.shape[0] != count or width == 0:
             raise ValueError(f"{count} blocks, {rows.shape[0]} counts, {crcs.shape[0]} checksums, of {width}")
-        kept = self.look_for(width, changes, states, condition)
-        if kept and (firsts is None or stops is None or firsts.shape[0] != count or stops.shape[0] != count):
+        beside = self.look_for(width, changes, states, condition)
+        if beside and (firsts is None or stops is None or firsts.shape[0] != count or stops.shape[0] != count):
             raise ValueError(f"{count} blocks, but not as many rows from which, and up to which, to look")
         if batches < 1 or cuts[0] != 0 or cuts[batches] != count or count == 0:
             raise ValueError(f"{batches} batches of {count} blocks")
@@ -70,7 +70,7 @@ cdef class Fetch:
                 if at[i] < 0 or not 0 <= rows[i] <= UINT32_MAX:
                     raise ValueError(f"block {i} has {rows[i]} rows from {at[i]} on")
                 block[i].row, block[i].rows, block[i].crc, block[i].place = at[i], rows[i], crcs[i], total
-                if kept:
+                if beside:
                     if not 0 <= firsts[i] <= stops[i] <= rows[i]:
                         raise ValueError(f"rows {firsts[i]} to {stops[i]} of the {rows[i]} of block {i}")
                     block[i].first, block[i].stop = firsts[i], stops[i]
@@ -79,7 +79,7 @@ cdef class Fetch:
             self.slot = max(self.slot, total)
         if self.f.look.kind == FR_LOOK_STATES and most > FR_LOOK_ROWS:
             raise ValueError(f"a block of {most} rows")
-        slots = room // (width + kept) // max(1, self.slot) if width <= room else 0
+        slots = room // (width + beside) // max(1, self.slot) if width <= room else 0
         if slots == 0:
             raise ValueError(f"{self.slot} rows of {width} bytes do not fit in {room}")
         self.slots = min(slots, batches)
@@ -90,13 +90,14 @@ cdef class Fetch:
         self.f.fd, self.f.offset, self.f.width, self.f.base = fd, offset, width, base
         self.f.block, self.f.count = block, count
         self.f.to = &memory[0]
-        if kept:
+        if beside:
             if <size_t> self.f.to % sizeof(int64_t):
                 raise ValueError("the memory does not begin at a multiple of 8")
+            # First which rows are kept, then how many have their states, then the rows.
             self.f.pick = <int64_t *> self.f.to
             if self.f.look.kind == FR_LOOK_STATES:
                 self.f.tally = <uint64_t *> self.f.pick + self.slots * self.slot
-            self.f.to += self.slots * self.slot * kept
+            self.f.to += self.slots * self.slot * beside
             self.make_lookers(1 + min(helpers, FR_FETCH_HELPERS), most * width)
         self.f.limit = cuts[self.slots]
         fr_fetch_begin(&self.f, helpers)

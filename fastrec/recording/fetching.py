@@ -130,9 +130,18 @@ class _Reading:
     """
 
     _fetch: Fetch | None = None
+    _file: io.FileIO | None = None
+    _memory: np.ndarray | None = None
 
     def __init__(self, segment: Segment, plan: _Plan, look: _Look | None = None) -> None:
         self._segment, self._plan = segment, plan
+        try:
+            self._begin(segment, plan, look)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, segment: Segment, plan: _Plan, look: _Look | None) -> None:
         near, blocks, width = plan.near, plan.blocks, segment.stock.dtype.itemsize
         size = int(plan.rows.sum())
         room = width + (look.room if look else 0)
@@ -198,11 +207,14 @@ class _Reading:
 
     def close(self) -> None:
         """Have the helpers end, before their file and their memory are others'."""
-        fetch, self._fetch = self._fetch, None
+        fetch, file, memory = self._fetch, self._file, self._memory
+        self._fetch = self._file = self._memory = None
         if fetch is not None:
             fetch.close()
-            self._file.close()
-            _give_back(self._memory)
+        if file is not None:
+            file.close()
+        if memory is not None:
+            _give_back(memory)
 
     def __enter__(self) -> Self:
         return self
@@ -309,8 +321,9 @@ def _picks(reading: _Reading, stops: list[int]) -> Iterator[Picked]:
             reading.take()
             kept.append(reading.gather())
             if stop == stops[-1] or sum(len(places) for places, _ in kept) >= _MANY:
-                places, rows = zip(*kept, strict=True)
-                yield Picked(int(places[0][0]), stop, np.concatenate(places), join_rows(rows))
+                some, rows = zip(*kept, strict=True)
+                places = np.concatenate(some)
+                yield Picked(int(places[0]) if len(places) else stop, stop, places, join_rows(rows))
                 kept = []
 
 

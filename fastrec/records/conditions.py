@@ -16,7 +16,7 @@ from fastrec.records.copying import join_rows
 from fastrec.records.looking import met
 from fastrec.records.parts import Met, Part, each
 from fastrec.records.pruning import Pruning
-from fastrec.records.ranges import Stretch, ahead, divided, one_range, zone_behind
+from fastrec.records.ranges import Stretch, ahead, divided, made_of, one_range, zone_behind
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field
 
@@ -120,15 +120,14 @@ class Meeting:
     ) -> Iterator[_Found]:
         condition = self._condition
         if condition.alone:
-            return map(_found, chunk.meeting(starts, stops, condition))
-        return map(_found, self._met(chunk, chunk.parts(starts, stops), changed))
-
-    def _met(self, chunk: Chunk, parts: Iterator[Part], changed: list[np.ndarray]) -> Iterator[Met]:
-        """By what the condition has to be given."""
+            return made_of(chunk.meeting(starts, stops, condition), _found)
         known: list[tuple[set[int], list[int]]] = [(set(), []) for _ in self._what.texts]
-        for part in parts:
+
+        def given(part: Part) -> _Found:
             ids = [self._ids(part, chunk, *one) for one in zip(self._what.texts, known, strict=True)]
-            yield met(part, self._condition, ids, [_truths(part, places) for places in changed])
+            return _found(met(part, condition, ids, [_truths(part, places) for places in changed]))
+
+        return made_of(chunk.parts(starts, stops), given)
 
     def _ids(
         self, part: Part, chunk: Chunk, wanted: tuple[Field, tuple[object, ...]], known: tuple[set, list]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -16,12 +16,14 @@ __all__ = [
     "ahead",
     "divided",
     "inside",
+    "made_of",
     "one_range",
     "seldom",
     "stretches",
     "zone_behind",
 ]
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _ASKED = 64
@@ -101,11 +103,22 @@ def ahead(made: Iterator[T]) -> Generator[T, None, None]:
 
 
 def _handed_out(first: T | None, made: Iterator[T]) -> Generator[T, None, None]:
-    for one in made:
-        yield first
-        first = one
-    if first is not None:
-        yield first
+    try:
+        while first is not None:
+            behind = next(made, None)
+            yield first
+            first = behind
+    finally:
+        first = behind = None  # an error keeps this frame
+
+
+def made_of(some: Iterator[S], make: Callable[[S], T]) -> Iterator[T]:
+    """What is made of each; an error that is kept keeps none of what has begun to read."""
+    try:
+        for one in some:
+            yield make(one)
+    finally:
+        del some
 
 
 def one_range(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:

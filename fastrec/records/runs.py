@@ -16,8 +16,8 @@ import numpy as np
 from fastrec.core import scan
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
-from fastrec.records.parts import Times
-from fastrec.records.ranges import Stretch, ahead, divided, one_range, seldom, stretches
+from fastrec.records.parts import Picked, Times
+from fastrec.records.ranges import Stretch, ahead, divided, made_of, one_range, seldom, stretches
 from fastrec.records.rows import Span
 from fastrec.records.states import equal
 
@@ -125,10 +125,12 @@ def _read(
     chunk: Chunk, column: Column, starts: np.ndarray, stops: np.ndarray, *, few: bool
 ) -> Iterator[Runs]:
     """The runs of some ranges of rows, by the rows themselves; between the ranges it knows nothing."""
-    return (
-        Runs(some.start, some.stop, some.places, column.values(chunk, some.array), some.array["mono_ns"])
-        for some in chunk.changed(starts, stops, column.part, few=few)
-    )
+
+    def run(some: Picked) -> Runs:
+        values = column.values(chunk, some.array)
+        return Runs(some.start, some.stop, some.places, values, some.array["mono_ns"])
+
+    return made_of(chunk.changed(starts, stops, column.part, few=few), run)
 
 
 def silences(chunk: Chunk, start: int, stop: int, limit_ns: int, *, holds: bool) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
 from fastrec.records.parts import Picked
-from fastrec.records.ranges import Stretch, ahead, divided, one_range, seldom
+from fastrec.records.ranges import Stretch, ahead, divided, made_of, one_range, seldom
 from fastrec.records.rows import Span
 from fastrec.records.runs import runs
 
@@ -55,9 +55,13 @@ def _begun(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[_Tally]:
         told = [_Tally(places, values[steady], np.full(len(places), ZONE))]
     if seldom(chunk, column.part, *ranges, steady):
         changed = chunk.changed(*ranges, column.part, few=True)
-        return chain(told, (_lengths(some, *ranges, column.values(chunk, some.array)) for some in changed))
-    tallied = chunk.tallied(*ranges, column.part)
-    return chain(told, (_Tally(one.places, column.values(chunk, one.array), one.records) for one in tallied))
+        found = made_of(changed, lambda some: _lengths(some, *ranges, column.values(chunk, some.array)))
+    else:
+        tallied = chunk.tallied(*ranges, column.part)
+        found = made_of(
+            tallied, lambda some: _Tally(some.places, column.values(chunk, some.array), some.records)
+        )
+    return chain(told, found)
 
 
 def _lengths(some: Picked, starts: np.ndarray, stops: np.ndarray, values: np.ndarray) -> _Tally:

@@ -13,7 +13,7 @@ static ssize_t some_pread(int fd, void *to, size_t size, off_t offset);
 #define pread some_pread
 #include "fastrec/fetch.h"
 
-enum { MOST = 40, ROWS = 9, WIDTH = 24, WATCHED = 23, FILE_ROWS = 400, HEAD = 128, BASE = 12345 };
+enum { MOST = 40, ROWS = 24, WIDTH = 24, WATCHED = 23, FILE_ROWS = 400, HEAD = 128, BASE = 12345 };
 
 static unsigned char file[HEAD + FILE_ROWS * WIDTH];
 static size_t file_size;        /* reads end there */
@@ -83,15 +83,16 @@ static uint32_t due_state(const fr_fetch_block *b, uint64_t harmed, uint64_t pla
 /* Whether a row of a block is to be kept; of states how many rows have its own. */
 static int is_kept(const fr_fetch *f, const fr_fetch_block *b, uint64_t row, uint64_t *same)
 {
-    const unsigned char *watched = file + HEAD + b->row * WIDTH + WATCHED, own = watched[row * WIDTH] & 1;
+    const unsigned char *watched = file + HEAD + b->row * WIDTH + WATCHED;
+    const unsigned char mask = (unsigned char)f->look.part.mask, own = watched[row * WIDTH] & mask;
     uint64_t i;
     if (f->look.kind == FR_LOOK_MEETING)
         return own;
     if (f->look.kind == FR_LOOK_CHANGES)
-        return row == b->first || (watched[(row - 1) * WIDTH] & 1) != own;
+        return row == b->first || (watched[(row - 1) * WIDTH] & mask) != own;
     for (*same = 0, i = row; i < b->stop; i++)
-        *same += (watched[i * WIDTH] & 1) == own;
-    for (i = b->first; i < row && (watched[i * WIDTH] & 1) != own; i++)
+        *same += (watched[i * WIDTH] & mask) == own;
+    for (i = b->first; i < row && (watched[i * WIDTH] & mask) != own; i++)
         ;
     return i == row;
 }
@@ -163,7 +164,8 @@ static uint64_t once(uint64_t *seed)
     f.block = blocks, f.count = count, f.to = malloc(slots * slot * WIDTH);
     f.look.kind = (fr_look_kind)(chance(seed, 2) * (1 + chance(seed, 3)));
     if (f.look.kind) {
-        f.look.part.offset = WATCHED, f.look.part.size = 1, f.look.part.mask = 1;
+        f.look.part.offset = WATCHED, f.look.part.size = 1;
+        f.look.part.mask = f.look.kind == FR_LOOK_STATES ? 0x3F : 1; /* more than few states, at times */
         f.look.condition = &odd, f.look.depth = 1;
         f.pick = malloc(slots * slot * sizeof *f.pick);
         f.tally = f.look.kind == FR_LOOK_STATES ? malloc(slots * slot * sizeof *f.tally) : NULL;

@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from fastrec.errors import CorruptionError
 from fastrec.recording import chunk, fetching, opening
 from fastrec.recording.fetching import fetched
 from fastrec.recording.opening import GoneError
-from fastrec.records import Records
+from fastrec.records import Chunk, Records, columns, conditions
 from fastrec.records.parts import Part
 
 
@@ -227,32 +228,91 @@ def test_reading_begins_before_somebody_looks(
     assert descriptors(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    "ask", [lambda r: r.transitions("state"), lambda r: r.counts("state"), lambda r: r["state"]]
-)
+def damaged(paths: list[Path], patch: pytest.MonkeyPatch) -> type[Exception]:
+    """The next segment is being read when the first proves to be damaged."""
+    data = bytearray(paths[0].read_bytes())
+    data[len(data) // 2] ^= 1
+    paths[0].write_bytes(data)
+    return CorruptionError
+
+
+def gone(paths: list[Path], patch: pytest.MonkeyPatch) -> type[Exception]:
+    """The first is being read when there is no second."""
+    paths[1].unlink()
+    return GoneError
+
+
+def no_memory(paths: list[Path], patch: pytest.MonkeyPatch) -> type[Exception]:
+    """The second is open, but cannot be read."""
+    real, made = fetching.Fetch, []
+
+    def refused(*given: object, **other: object) -> object:
+        made.append(given)
+        if len(made) == 2:
+            raise MemoryError
+        return real(*given, **other)
+
+    patch.setattr(fetching, "Fetch", refused)
+    return MemoryError
+
+
+def no_more_memory(paths: list[Path], patch: pytest.MonkeyPatch) -> type[Exception]:
+    """Who looks at the first batch of several finds no room for what he makes of it."""
+
+    real = columns.Column.values
+
+    def values(column: columns.Column, some: Chunk, rows: np.ndarray, *rest: object) -> np.ndarray:
+        if len(rows):
+            raise MemoryError
+        return real(column, some, rows, *rest)
+
+    def found(some: object) -> None:
+        raise MemoryError
+
+    patch.setattr(columns.Column, "values", values)
+    patch.setattr(conditions, "_found", found)
+    return MemoryError
+
+
+ASKED: dict[str, Callable[[Records], object]] = {
+    "transitions": lambda records: records.transitions("state"),
+    "counts": lambda records: records.counts("state"),
+    "where": lambda records: records.where("state == 3").seq,
+    "where it changed": lambda records: records.where("changed(state) and state == 3").seq,
+    "column": lambda records: records["state"],
+}
+HARMS = (damaged, gone, no_memory, no_more_memory)
+
+
+@pytest.mark.parametrize(("question", "harm"), [*product(ASKED, HARMS)][:-1])
 def test_an_error_keeps_no_reading_that_was_begun(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Records], object]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    question: str,
+    harm: Callable[[list[Path], pytest.MonkeyPatch], type[Exception]],
 ) -> None:
-    """The next segment is being read when the first proves to be damaged; who keeps the error has no file."""
+    """Who keeps the error has no file open, and no memory that others could use."""
     monkeypatch.setattr(fetching, "_helpers", lambda _: 2)
+    monkeypatch.setattr(fetching, "_BATCH", 1 << 16)
     monkeypatch.setattr(chunk, "ALONE", 0)
-    rows = np.zeros(40_000, [("state", "<i4"), ("rest", "V28")])
+    rows = np.zeros(40_000, [("state", "<i4"), ("rest", "S28")])
     rows["state"] = np.arange(len(rows)) % 5
     with fr.Recorder(tmp_path / "r", segment_bytes=1 << 19) as recorder:
         channel = recorder.add("c", schema=fr.Schema.from_dtype(rows.dtype, name="S"), capacity=1 << 16)
         for start in range(0, len(rows), 5_000):
             channel.extend(rows[start : start + 5_000])
             until(lambda: channel.stats.written == channel.stats.recorded)
-    (path, *others) = sorted((tmp_path / "r/channels/c").glob("records.*.npy"))
-    assert len(others) > 1
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    paths = sorted((tmp_path / "r/channels/c").glob("records.*.npy"))
+    assert len(paths) > 2
     records = fr.open(tmp_path / "r")["c"]
-    with pytest.raises(CorruptionError, match="do not match") as caught:
-        ask(records)
+    monkeypatch.setattr(fetching, "_spare", spare := [])
+    with monkeypatch.context() as patch:
+        error = harm(paths, patch)
+        with pytest.raises(error) as caught:
+            ASKED[question](records)
     until(lambda: not tasks("fr-fetch"))
     assert descriptors(tmp_path) == []
+    assert 1 <= len(spare) <= 2
     assert caught.traceback  # which has the frames of all that was asked
 
 

@@ -413,15 +413,15 @@ typedef struct fr_range {
 /* `least` is the pattern of the least number that there is. */
 static inline fr_range fr_range_of(int how, uint64_t to, uint64_t least)
 {
-    const fr_range none = {0, UINT64_MAX, 1};
-    fr_range r = {least, to - least, 0};
+    const fr_range same = {to, 0, how == FR_NE}, upto = {least, to - least, how == FR_GT};
+    const fr_range all = {0, UINT64_MAX, how == FR_LT}; /* or none */
+    const fr_range below = {least, to - least - 1, how == FR_GE};
     switch (how) {
     case FR_EQ:
-    case FR_NE: r.low = to, r.span = 0, r.outside = how == FR_NE; return r;
-    case FR_LT: r.span--; return to == least ? none : r;
-    case FR_LE: return r;
-    case FR_GT: r.outside = 1; return r;
-    default: r.span--, r.outside = 1; return to == least ? (fr_range){0, UINT64_MAX, 0} : r;
+    case FR_NE: return same;
+    case FR_LE:
+    case FR_GT: return upto;
+    default: return to == least ? all : below;
     }
 }
 

@@ -227,7 +227,7 @@ static inline size_t fr_tally(fr_codes *c, const unsigned char *rows, size_t str
 {
     const unsigned char *p = rows + at * stride + part.offset;
     const uint64_t mask = part.mask ? part.mask : UINT64_MAX;
-    const fr_codes table = *c; /* nothing that is counted can be where it says that its slots are */
+    const fr_codes table = *c; /* `slot` and `slots` stay: so they need not be read anew for each row */
     switch (part.mask ? 0 : part.size) {
     case 1: FR_TALLY_TYPE(uint8_t); break;
     case 2: FR_TALLY_TYPE(uint16_t); break;
