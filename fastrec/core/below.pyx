@@ -37,6 +37,19 @@ cdef object failure(int error):
     return OSError(error, strerror(error).decode())
 
 
+cdef int walked(bytes root, tuple parts, Py_ssize_t count) except -1:
+    """A descriptor of the folder to which so many of the names lead."""
+    cdef bytes names = joined(root, parts, 0, count)
+    cdef const char *path = root
+    cdef const char *start = names
+    cdef int fd
+    with nogil:
+        fd = fr_below_folder(path, start, count)
+    if fd < 0:
+        raise failure(-fd)
+    return fd
+
+
 def open_folder(bytes root not None, tuple parts not None):
     """A descriptor of the folder to which some names lead.
 
@@ -47,16 +60,7 @@ def open_folder(bytes root not None, tuple parts not None):
     OSError
         It is not there, is no folder, a link, or cannot be opened.
     """
-    cdef bytes names = joined(root, parts, 0, len(parts))
-    cdef const char *path = root
-    cdef const char *start = names
-    cdef size_t count = len(parts)
-    cdef int fd
-    with nogil:
-        fd = fr_below_folder(path, start, count)
-    if fd < 0:
-        raise failure(-fd)
-    return fd
+    return walked(root, parts, len(parts))
 
 
 def open_file(bytes root not None, tuple parts not None, int flags, int folder=-1):
@@ -70,24 +74,17 @@ def open_file(bytes root not None, tuple parts not None, int flags, int folder=-
         A descriptor of the folder in which it is, where there is one.
     """
     cdef Py_ssize_t last = len(parts) - 1
-    cdef bytes names = joined(root, parts, 0, last), name = joined(root, parts, last, last + 1)
-    cdef const char *path = root
-    cdef const char *start = names
+    cdef bytes name = joined(root, parts, last, last + 1)
     cdef const char *entry = name
+    cdef int own = walked(root, parts, last) if folder < 0 else -1, fd
     cdef fr_stat about
-    cdef int own = -1, fd
     with nogil:
-        if folder < 0:
-            own = fr_below_folder(path, start, last)
-            folder = own
-        fd = own if folder < 0 else fr_below_file(folder, entry, flags, &about)
+        fd = fr_below_file(folder if own < 0 else own, entry, flags, &about)
         if own >= 0:
             close(own)
-    if fd == FR_NOT_REGULAR:
-        return -1
-    if fd < 0:
+    if fd < 0 and fd != FR_NOT_REGULAR:
         raise failure(-fd)
-    return fd
+    return max(fd, -1)
 
 
 def identity(bytes root not None, tuple parts not None, int folder=-1):
@@ -95,20 +92,12 @@ def identity(bytes root not None, tuple parts not None, int folder=-1):
     differs if it is another now, or other bytes are in it. Arguments and errors as of `open_file`.
     """
     cdef Py_ssize_t last = len(parts) - 1
-    cdef bytes names = joined(root, parts, 0, last), name = joined(root, parts, last, last + 1)
-    cdef const char *path = root
-    cdef const char *start = names
+    cdef bytes name = joined(root, parts, last, last + 1)
     cdef const char *entry = name
+    cdef int own = walked(root, parts, last) if folder < 0 else -1, error
     cdef fr_stat about
-    cdef int own = -1, error = 0
     with nogil:
-        if folder < 0:
-            own = fr_below_folder(path, start, last)
-            folder = own
-        if folder < 0:
-            error = -folder
-        elif fstatat(folder, entry, &about, AT_SYMLINK_NOFOLLOW):
-            error = errno
+        error = errno if fstatat(folder if own < 0 else own, entry, &about, AT_SYMLINK_NOFOLLOW) else 0
         if own >= 0:
             close(own)
     if error:
