@@ -1,6 +1,13 @@
 """Rows of an index, of fastrec/format.h."""
 
+from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from posix.types cimport off_t
+
+from fastrec.core.crc32c cimport fr_crc32c
+
+cdef extern from "<unistd.h>" nogil:
+    ssize_t pread(int fd, void *data, size_t size, off_t offset)
 
 cdef extern from "fastrec/format.h" nogil:
     cdef enum:
@@ -22,6 +29,7 @@ cdef extern from "fastrec/format.h" nogil:
 
 cdef enum:
     INDEX_ROW = sizeof(fr_index_row)
+    NOT_WHOLE = -1
 
 
 cdef struct Before:
@@ -48,3 +56,18 @@ cdef inline int broken(const fr_index_row *r, const Before *before, uint64_t mos
     if r.string_bytes < before.string_bytes:
         return 6
     return -1
+
+
+cdef inline int read_row(int fd, uint64_t offset, uint32_t base, uint64_t number,
+                         fr_index_row *row) noexcept nogil:
+    """A row of an index whose first is at `offset`: 0, an errno, or NOT_WHOLE."""
+    cdef ssize_t got = -1
+    cdef uint32_t crc
+    while got < 0:
+        got = pread(fd, row, INDEX_ROW, offset + number * INDEX_ROW)
+        if got < 0 and errno != EINTR:
+            return errno
+    if got < INDEX_ROW:
+        return NOT_WHOLE
+    crc = fr_crc32c(fr_crc32c(base, &number, sizeof(number)), row, INDEX_ROW - sizeof(row.crc))
+    return 0 if row.crc == crc else NOT_WHOLE

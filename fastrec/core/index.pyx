@@ -3,16 +3,11 @@
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset, strerror
-from posix.types cimport off_t
 
-from fastrec.core.crc32c cimport fr_crc32c, fr_crc32c_rows
+from fastrec.core.crc32c cimport fr_crc32c_rows
 
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t pread(int fd, void *data, size_t size, off_t offset)
 
 cdef enum:
-    NOT_WHOLE = -1
     PIECE = 64                                     # rows that are proved in one go
 
 
@@ -160,20 +155,12 @@ def search(int fd, uint64_t offset, uint64_t count, unsigned int base, size_t me
     return low
 
 
-cdef int read_member(int fd, uint64_t offset, unsigned int base, uint64_t row, size_t member,
+cdef int read_member(int fd, uint64_t offset, unsigned int base, uint64_t number, size_t member,
                      int64_t *value) noexcept nogil:
-    """0, an errno, or NOT_WHOLE."""
-    cdef unsigned char data[INDEX_ROW]
-    cdef fr_index_row r
-    cdef ssize_t got = -1
-    cdef uint32_t crc
-    while got < 0:
-        got = pread(fd, data, INDEX_ROW, offset + row * INDEX_ROW)
-        if got < 0 and errno != EINTR:
-            return errno
-    memcpy(&r, data, INDEX_ROW)
-    memcpy(value, data + member, sizeof(value[0]))
-    if got < INDEX_ROW:
-        return NOT_WHOLE
-    crc = fr_crc32c(fr_crc32c(base, &row, sizeof(row)), data, INDEX_ROW - sizeof(r.crc))
-    return 0 if r.crc == crc else NOT_WHOLE
+    """As of `read_row`."""
+    cdef fr_index_row row
+    cdef int error
+    memset(&row, 0, sizeof(row))
+    error = read_row(fd, offset, base, number, &row)
+    memcpy(value, <unsigned char *> &row + member, sizeof(value[0]))
+    return error

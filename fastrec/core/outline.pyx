@@ -1,14 +1,13 @@
 """What a complete segment commits, by the ends of its files, in a few system calls."""
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memset
 from posix.types cimport off_t
 
 from fastrec.core.below cimport AT_SYMLINK_NOFOLLOW, S_ISREG, fr_below_file, fr_stat, fstatat
-from fastrec.core.crc32c cimport fr_crc32c
-from fastrec.core.index cimport INDEX_ROW, Before, broken, fr_index_row
+from fastrec.core.index cimport INDEX_ROW, Before, broken, fr_index_row, pread, read_row
 
 cdef extern from "<fcntl.h>" nogil:
     cdef enum:
@@ -17,8 +16,8 @@ cdef extern from "<fcntl.h>" nogil:
     int posix_fadvise(int fd, off_t offset, off_t size, int advice)
 
 cdef extern from "<unistd.h>" nogil:
-    ssize_t pread(int fd, void *data, size_t size, off_t offset)
     int close(int fd)
+
 
 cdef int opened(int folder, const char *name, uint64_t *size) noexcept nogil:
     """A descriptor of a regular file, and its bytes; less than 0: it is none, or cannot be opened."""
@@ -65,16 +64,6 @@ cdef int64_t counted(int fd, const unsigned char[::1] header, size_t place, size
         count = 10 * count + data[i] - c"0"
         i += 1
     return count
-
-
-cdef bint row_at(int fd, uint64_t header, uint64_t number, uint32_t base,
-                 fr_index_row *row) noexcept nogil:
-    """An index row, if it is there, and whole."""
-    cdef uint32_t crc
-    if pread(fd, row, INDEX_ROW, header + number * INDEX_ROW) != INDEX_ROW:
-        return False
-    crc = fr_crc32c(fr_crc32c(base, &number, sizeof(number)), row, INDEX_ROW - sizeof(row.crc))
-    return row.crc == crc
 
 
 cdef bint true_ends(const fr_index_row *first, const fr_index_row *last, uint64_t count,
@@ -146,8 +135,8 @@ def ends(int folder, bytes records not None, bytes index not None, bytes gaps no
                 rows = counted(fd, index_header, place, digits, data)
                 found = (
                     rows > 0 and size == index_header.shape[0] + <uint64_t> rows * INDEX_ROW
-                    and row_at(fd, index_header.shape[0], 0, base, &row[0])
-                    and row_at(fd, index_header.shape[0], rows - 1, base, &row[1])
+                    and not read_row(fd, index_header.shape[0], base, 0, &row[0])
+                    and not read_row(fd, index_header.shape[0], base, rows - 1, &row[1])
                     and true_ends(&row[0], &row[1], count, numbers)
                 )
                 close(fd)

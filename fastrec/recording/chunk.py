@@ -6,20 +6,21 @@ And the same rows as a newer schema has them: only rows that are looked at are c
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from fastrec.core.condition import Condition
 from fastrec.recording import layout
 from fastrec.recording.blocks import Blocks
-from fastrec.recording.committed import steady
+from fastrec.recording.committed import steady, told_stamps
 from fastrec.recording.fetching import ALONE, changed, fetched, meeting, tallied
 from fastrec.recording.segment import Segment
 from fastrec.records import Chunk
 from fastrec.records.copying import picked
-from fastrec.records.parts import Met, Part, Picked, Tallied, Times
+from fastrec.records.parts import Met, Part, Picked, Tallied, Times, made_of
 from fastrec.schema.conversion import Conversion
 from fastrec.schema.texts import Text
 
@@ -125,12 +126,7 @@ class SegmentChunk(Chunk):
         rows = places + self.start
         blocks = self.segment.near(rows, rows + 1)
         which = blocks.of(rows, rows + 1)[0]
-        index, at = blocks.index[which], blocks.at[which]
-        # If none falls the first of a block is the smallest, and the last the largest; but of holds that is
-        # when it was last seen.
-        last = (rows == at + index["rows"] - 1) & (self.segment.stock.store == "every")
-        known = ((rows == at) | last) & (index["flags"] & layout.INDEX_DECREASING == 0)
-        stamps = np.where(last, index["t_max"], index["t_min"])
+        stamps, known = told_stamps(blocks.index[which], blocks.at[which], rows, self.segment.stock.store)
         unknown = places[~known]
         if len(unknown) == 1:  # who looks at one row often looks at it, or beside it, again
             stamps[~known] = self.rows(int(unknown[0]), int(unknown[0]) + 1)[name]
@@ -142,7 +138,7 @@ class SegmentChunk(Chunk):
         if not len(starts):
             return iter(())
         found = fetched(self.segment, starts + self.start, stops + self.start)
-        return (part.moved(-self.start) for part in found)
+        return made_of(found, lambda part: part.moved(-self.start))
 
     def pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
         if (stop - start) * self.segment.stock.dtype.itemsize <= ALONE:
@@ -153,23 +149,27 @@ class SegmentChunk(Chunk):
         self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int], *, few: bool
     ) -> Iterator[Picked]:
         if few and self._looks(starts, stops):
-            found = changed(self.segment, starts + self.start, stops + self.start, watched)
-            return (some.moved(-self.start) for some in found)
+            return self._looked(changed, starts, stops, watched)
         return super().changed(starts, stops, watched, few=few)
 
     def tallied(
         self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
     ) -> Iterator[Tallied]:
         if self._looks(starts, stops):
-            found = tallied(self.segment, starts + self.start, stops + self.start, watched)
-            return (some.moved(-self.start) for some in found)
+            return self._looked(tallied, starts, stops, watched)
         return super().tallied(starts, stops, watched)
 
     def meeting(self, starts: np.ndarray, stops: np.ndarray, condition: Condition) -> Iterator[Met]:
         if self._looks(starts, stops):
-            found = meeting(self.segment, starts + self.start, stops + self.start, condition)
-            return (some.moved(-self.start) for some in found)
+            return self._looked(meeting, starts, stops, condition)
         return super().meeting(starts, stops, condition)
+
+    def _looked(
+        self, look: Callable[..., Iterator[Any]], starts: np.ndarray, stops: np.ndarray, of: object
+    ) -> Iterator[Any]:
+        """What those who read the blocks find, by places in the chunk."""
+        found = look(self.segment, starts + self.start, stops + self.start, of)
+        return made_of(found, lambda some: some.moved(-self.start))
 
     def _looks(self, starts: np.ndarray, stops: np.ndarray) -> bool:
         """Whether who reads the blocks of some ranges can look at them: none has rows of two ranges."""
@@ -242,10 +242,10 @@ class EvolvedChunk(Chunk):
 
     def parts(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
         found = self._chunk.parts(starts, stops)
-        return (part._replace(array=self._conversion.rows(part.array)) for part in found)
+        return made_of(found, lambda part: part._replace(array=self._conversion.rows(part.array)))
 
     def pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
-        return (self._conversion.rows(rows) for rows in self._chunk.pieces(start, stop))
+        return made_of(self._chunk.pieces(start, stop), self._conversion.rows)
 
     def times(self, start: int, stop: int) -> Times:
         return self._chunk.times(start, stop)

@@ -25,6 +25,7 @@ __all__ = [
     "read_index",
     "sensible_gaps",
     "steady",
+    "told_stamps",
     "true_claims",
 ]
 
@@ -181,6 +182,25 @@ def steady(index: np.ndarray) -> np.ndarray:
     falls = index["flags"] & layout.INDEX_DECREASING != 0
     falls[1:] |= index["t_min"][1:] < index["t_max"][:-1]
     return ~np.logical_or.accumulate(falls)
+
+
+def told_stamps(
+    index: np.ndarray, at: np.ndarray | int, rows: np.ndarray | int, store: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Stamps of rows that begin or end their blocks, and which do, so that the index tells them.
+
+    Parameters
+    ----------
+    index, at
+        Of each row the index row of its block, and the row at which that begins.
+    rows : ndarray of int64, or int
+    store : "every" or "changes"
+    """
+    # If none falls the first of a block is the smallest, and the last the largest; but of holds that is when
+    # it was last seen.
+    last = (rows == at + index["rows"] - 1) & (store == "every")
+    known = ((rows == at) | last) & (index["flags"] & layout.INDEX_DECREASING == 0)
+    return np.where(last, index["t_max"], index["t_min"]), known
 
 
 def reached(index: np.ndarray, rows: int, since: Since) -> Since:

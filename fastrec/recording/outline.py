@@ -11,7 +11,7 @@ import numpy as np
 
 from fastrec.core.outline import ends
 from fastrec.recording import layout, opening
-from fastrec.recording.committed import NUMBER_LIMIT, Since
+from fastrec.recording.committed import NUMBER_LIMIT, Since, told_stamps
 from fastrec.recording.stock import SegmentFiles
 
 __all__ = ["Outline", "outline_of"]
@@ -45,15 +45,11 @@ class Outline(NamedTuple):
     def stamp(self, row: int, store: str) -> int | None:
         """Stamp of a row of the segment, ns, if it begins or ends one of the two blocks; None: not told."""
         for end in (self.first, self.last):
-            place, rows = row - int(end["first_seq"]) + int(self.first["first_seq"]), int(end["rows"])
-            if not 0 <= place < rows or end["flags"] & layout.INDEX_DECREASING:
-                continue
-            # If none falls the first of a block is the smallest, and the last the largest; but of holds that
-            # is when it was last seen.
-            if place == 0:
-                return int(end["t_min"])
-            if place == rows - 1 and store == "every":
-                return int(end["t_max"])
+            at = int(end["first_seq"]) - int(self.first["first_seq"])
+            if at <= row < at + int(end["rows"]):
+                stamp, known = told_stamps(end, at, row, store)
+                if known:
+                    return int(stamp)
         return None
 
     def contradicted(self, index: np.ndarray, at: np.ndarray, begin: int) -> int | None:

@@ -17,7 +17,7 @@ import numpy as np
 from fastrec.core.condition import Condition
 from fastrec.records.copying import join_rows, picked
 from fastrec.records.looking import Tally, changes, met
-from fastrec.records.parts import Met, Part, Picked, Tallied, Times
+from fastrec.records.parts import Met, Part, Picked, Tallied, Times, made_of
 from fastrec.schema.texts import LOST, Text
 
 __all__ = ["BLOCK", "ZONE", "ArrayChunk", "Chunk", "Selection", "in_order"]
@@ -102,7 +102,7 @@ class Chunk(Protocol):
         few : bool
             Whether there should be few such rows.
         """
-        return (changes(part, watched) for part in self.parts(starts, stops))
+        return made_of(self.parts(starts, stops), lambda part: changes(part, watched))
 
     def tallied(
         self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
@@ -110,12 +110,11 @@ class Chunk(Protocol):
         """How many rows of some ranges have each pattern of some bytes, at most 8, by stretches of rows. It
         begins as `parts` does. Arguments as of `changed`.
         """
-        tally = Tally(watched)
-        return (tally.of(part) for part in self.parts(starts, stops))
+        return made_of(self.parts(starts, stops), Tally(watched).of)
 
     def meeting(self, starts: np.ndarray, stops: np.ndarray, condition: Condition) -> Iterator[Met]:
         """The rows of some ranges that meet a condition which is `alone`. It begins as `parts` does."""
-        return (met(part, condition) for part in self.parts(starts, stops))
+        return made_of(self.parts(starts, stops), lambda part: met(part, condition))
 
     def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
         """Copies of the rows at some places, checked.
@@ -140,12 +139,12 @@ class Chunk(Protocol):
 
     def column(self, start: int, stop: int, name: str) -> Iterator[np.ndarray]:
         """One of the recorder's columns of the rows ``start ... stop - 1``, in pieces."""
-        return (rows[name] for rows in self.pieces(start, stop))
+        return made_of(self.pieces(start, stop), lambda rows: rows[name])
 
     def pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """The rows ``start ... stop - 1`` as `parts` has them: pieces that may all have the same memory."""
         parts = self.parts(np.array([start]), np.array([stop]))
-        return (part.array[part.begins[0] : part.ends[0]] for part in parts)
+        return made_of(parts, lambda part: part.array[part.begins[0] : part.ends[0]])
 
     def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
         """The zones that begin at ``zone_starts[low:high]``, of some of the numeric fields of the schema:

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastrec.records.chunks import ZONE, ArrayChunk, Chunk
 from fastrec.records.copying import as_bytes
+from fastrec.records.parts import made_of
 from fastrec.records.ranges import ahead
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field, Schema
@@ -255,7 +256,7 @@ class Columns:
             else:
                 column = self._gather(
                     self.schema.column(nothing, name),
-                    lambda span: (self.schema.column(rows, name) for rows in span.pieces()),
+                    lambda span: made_of(span.pieces(), lambda rows: self.schema.column(rows, name)),
                 )
             column.flags.writeable = False
         self._kept[name] = column
@@ -272,7 +273,7 @@ class Columns:
         column = self.column(name, texts := Texts())
         codes = self._gather(
             np.empty(0, np.int64),
-            lambda span: (column.values(span.chunk, rows) for rows in span.pieces()),
+            lambda span: made_of(span.pieces(), lambda rows: column.values(span.chunk, rows)),
         )
         return texts.texts(codes)
 

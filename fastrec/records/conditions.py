@@ -14,9 +14,9 @@ from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Columns
 from fastrec.records.copying import join_rows
 from fastrec.records.looking import met
-from fastrec.records.parts import Met, Part, each
+from fastrec.records.parts import Met, Part, each, made_of
 from fastrec.records.pruning import Pruning
-from fastrec.records.ranges import Stretch, ahead, divided, made_of, one_range, zone_behind
+from fastrec.records.ranges import Stretch, ahead, divided, one_range, zone_behind
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field
 

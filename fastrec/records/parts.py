@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-__all__ = ["Met", "Part", "Picked", "Tallied", "Times", "each"]
+__all__ = ["Met", "Part", "Picked", "Tallied", "Times", "each", "made_of"]
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Part(NamedTuple):
@@ -144,3 +148,12 @@ def each(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
     """All places of some ranges, one range behind the other: ndarray of int64."""
     counts = stops - starts
     return np.repeat(stops - np.cumsum(counts), counts) + np.arange(counts.sum())
+
+
+def made_of(some: Iterator[S], make: Callable[[S], T]) -> Iterator[T]:
+    """What is made of each; an error that is kept keeps none of what has begun to read."""
+    try:
+        for one in some:
+            yield make(one)
+    finally:
+        del some

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -16,14 +16,12 @@ __all__ = [
     "ahead",
     "divided",
     "inside",
-    "made_of",
     "one_range",
     "seldom",
     "stretches",
     "zone_behind",
 ]
 
-S = TypeVar("S")
 T = TypeVar("T")
 
 _ASKED = 64
@@ -110,15 +108,6 @@ def _handed_out(first: T | None, made: Iterator[T]) -> Generator[T, None, None]:
             first = behind
     finally:
         first = behind = None  # an error keeps this frame
-
-
-def made_of(some: Iterator[S], make: Callable[[S], T]) -> Iterator[T]:
-    """What is made of each; an error that is kept keeps none of what has begun to read."""
-    try:
-        for one in some:
-            yield make(one)
-    finally:
-        del some
 
 
 def one_range(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:

@@ -16,8 +16,8 @@ import numpy as np
 from fastrec.core import scan
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
-from fastrec.records.parts import Picked, Times
-from fastrec.records.ranges import Stretch, ahead, divided, made_of, one_range, seldom, stretches
+from fastrec.records.parts import Picked, Times, made_of
+from fastrec.records.ranges import Stretch, ahead, divided, one_range, seldom, stretches
 from fastrec.records.rows import Span
 from fastrec.records.states import equal
 

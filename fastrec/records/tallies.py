@@ -11,8 +11,8 @@ import numpy as np
 
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column
-from fastrec.records.parts import Picked
-from fastrec.records.ranges import Stretch, ahead, divided, made_of, one_range, seldom
+from fastrec.records.parts import Picked, made_of
+from fastrec.records.ranges import Stretch, ahead, divided, one_range, seldom
 from fastrec.records.rows import Span
 from fastrec.records.runs import runs
 

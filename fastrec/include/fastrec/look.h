@@ -7,9 +7,9 @@
 #include "condition.h"
 #include "scan.h"
 
-#define FR_LOOK_ROWS 1024  /* of a block whose states are looked for, at most */
-#define FR_LOOK_MANY 63    /* blocks behind one with many states in which few are not hoped for */
-#define FR_LOOK_SLOTS 4096 /* of these states: each row may have one of its own */
+#define FR_LOOK_ROWS FR_LANE /* of a block whose states are looked for, at most */
+#define FR_LOOK_MANY 63      /* blocks behind one with many states in which few are not hoped for */
+#define FR_LOOK_SLOTS 4096   /* of these states: each row may have one of its own */
 
 typedef enum fr_look_kind {
     FR_LOOK_NOT,     /* all rows are kept */
