@@ -11,7 +11,8 @@ import fastrec as fr
 
 HOLD = ctypes.PyDLL(None).usleep  # a foreign call that does not give the GIL up
 SECONDS = 5
-PAIRS = 3
+PAIRS = 8
+"""Runs of either kind, at most: what else the machine does falls on either."""
 
 
 def record(path: Path, *, held: bool) -> tuple[fr.Recorder, int]:
@@ -43,6 +44,13 @@ def test_held_for_five_seconds(tmp_path: Path) -> None:
         assert stats.slots == stats.recorded + stats.missed > SECONDS * 100_000
         assert stats.written == stats.durable == stats.recorded == len(fr.open(path)["cpu"])
         missed[held].append(lost)
-    # The machine's own thefts fall on either kind of run: the best of each tells what the hold costs. Up to a
-    # thousandth of the slots is what two runs without any hold differ by.
-    assert min(missed[True]) <= 1.5 * min(missed[False]) + SECONDS * 100_000 / 1000, missed
+        if not held and costs_nothing(missed):
+            return
+    assert costs_nothing(missed), missed
+
+
+def costs_nothing(missed: dict[bool, list[int]]) -> bool:
+    """Whether the best run with the GIL held is as good as the best without it, but for half as much again and a
+    thousandth of the slots: by so much do runs differ that are alike.
+    """
+    return min(missed[True]) <= 1.5 * min(missed[False]) + SECONDS * 100_000 / 1000
