@@ -9,6 +9,7 @@ from fastrec.core.crc32c cimport fr_crc32c_rows
 
 cdef enum:
     PIECE = 64                                     # rows that are proved in one go
+    GUESSES = 3                                    # before a row is looked for by bisection
 
 
 cdef bint are_whole(uint32_t base, const unsigned char *rows, Py_ssize_t count) noexcept nogil:
@@ -153,6 +154,134 @@ def search(int fd, uint64_t offset, uint64_t count, unsigned int base, size_t me
     if error:
         raise OSError(error, strerror(error).decode())
     return low
+
+
+def pick(int fd, uint64_t offset, uint64_t count, unsigned int base, uint64_t begin, uint64_t most,
+         uint64_t numbers, const int64_t[::1] starts not None, const int64_t[::1] stops not None,
+         unsigned char[::1] index not None, int64_t[::1] at not None):
+    """Read the rows of those blocks in which some rows of a segment lie, and no more than find them.
+
+    Parameters
+    ----------
+    count, most : int
+        Rows of the index, and of the segment, in which no number is left out.
+    begin : int
+        The number of its first row.
+    starts, stops : buffer of int64
+        Ranges of rows of the segment, increasing; none is empty.
+    index, at : buffer
+        As `survey` has them, for as many rows as may be found.
+    fd, offset, base, numbers
+        As `prove` takes them.
+
+    Returns
+    -------
+    int or None
+        How many rows it found, and proved. None: there is no room for all, or not all are there, whole and
+        true.
+
+    Raises
+    ------
+    OSError
+        They cannot be read.
+    """
+    cdef Picking p
+    cdef Py_ssize_t n
+    cdef int error = 0
+    if index.shape[0] != at.shape[0] * INDEX_ROW or stops.shape[0] != starts.shape[0]:
+        raise ValueError(f"{index.shape[0]} bytes for {at.shape[0]} rows, {starts.shape[0]} ranges")
+    if not at.shape[0]:
+        return None
+    memset(&p, 0, sizeof(p))
+    p.fd, p.offset, p.count, p.base = fd, offset, count, base
+    p.begin, p.most, p.numbers = begin, most, numbers
+    p.index, p.at, p.room = &index[0], &at[0], at.shape[0]
+    with nogil:
+        for n in range(starts.shape[0]):
+            if starts[n] < 0 or stops[n] <= starts[n] or <uint64_t> stops[n] > most:
+                error = NOT_WHOLE
+            else:
+                error = pick_range(&p, starts[n], stops[n])
+            if error:
+                break
+    if error == NOT_WHOLE:
+        return None
+    if error:
+        raise OSError(error, strerror(error).decode())
+    return p.found
+
+
+cdef struct Picking:
+    int fd
+    uint64_t offset, count, begin, most, numbers
+    uint32_t base
+    uint64_t next                                  # the index row behind those that were found
+    Before before
+    unsigned char *index
+    int64_t *at
+    Py_ssize_t room, found
+
+
+cdef int pick_range(Picking *p, uint64_t start, uint64_t stop) noexcept nogil:
+    """Find the blocks of one range: 0, an errno, or NOT_WHOLE."""
+    cdef fr_index_row row
+    cdef int error
+    memset(&row, 0, sizeof(row))
+    if start >= p.before.row:
+        error = pick_first(p, start, &row)
+        if error:
+            return error
+        p.before.row, p.before.end = row.first_seq - p.begin, row.first_seq
+        p.before.gap_rows, p.before.string_bytes = row.gap_rows, row.string_bytes
+        error = keep(p, &row)
+    else:
+        error = 0
+    while p.before.row < stop and not error:
+        error = read_row(p.fd, p.offset, p.base, p.next, &row) if p.next < p.count else NOT_WHOLE
+        if not error:
+            error = keep(p, &row)
+    return error
+
+
+cdef int pick_first(Picking *p, uint64_t start, fr_index_row *row) noexcept nogil:
+    """Read the index row of the block in which a row of the segment lies, behind all that were found. Blocks
+    are of one size, as a rule, so it is looked for where it would be then; else by bisection.
+    """
+    cdef uint64_t low = p.next, high = p.count, low_at = p.before.row, high_at = p.most, at, tries = 0
+    cdef int error
+    while low < high and low_at < high_at:
+        p.next = (low + high) // 2
+        if tries < GUESSES:
+            p.next = low + (start - low_at) * (high - low) // (high_at - low_at)
+        error = read_row(p.fd, p.offset, p.base, p.next, row)
+        if error:
+            return error
+        at = row.first_seq - p.begin
+        if at < low_at or at > high_at or row.rows > high_at - at:
+            return NOT_WHOLE
+        if start < at:
+            high, high_at = p.next, at
+        elif start - at >= row.rows:
+            low, low_at = p.next + 1, at + row.rows
+        else:
+            return 0
+        tries += 1
+    return NOT_WHOLE
+
+
+cdef int keep(Picking *p, const fr_index_row *row) noexcept nogil:
+    """Put a row behind those that were found, if it is true and goes on where the one before it ends."""
+    if (broken(row, &p.before, p.most, p.numbers) >= 0 or row.first_seq - p.begin != p.before.row
+            or p.found == p.room):
+        return NOT_WHOLE
+    memcpy(p.index + p.found * INDEX_ROW, row, INDEX_ROW)
+    p.at[p.found] = p.before.row
+    p.found += 1
+    p.next += 1
+    p.before.row += row.rows
+    p.before.end = row.first_seq + row.rows
+    p.before.gap_rows, p.before.string_bytes = row.gap_rows, row.string_bytes
+    return 0
 
 
 cdef int read_member(int fd, uint64_t offset, unsigned int base, uint64_t number, size_t member,

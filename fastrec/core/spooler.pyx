@@ -99,6 +99,7 @@ cdef class SpoolChannel:
         c.zone.fields = k
         c.zone.field = <fr_zone_field *> <char *> <bytearray> self.fields
         c.zone.row = <uint64_t *> calloc(1, FR_ZONE_SIZE(k))
+        c.zone.turns = not holds
         c.stage = <unsigned char *> malloc(c.stage_rows * record_size)
         c.blocks = <fr_index_row *> calloc(c.stage_rows // FR_BLOCK_ROWS + 2, sizeof(fr_index_row))
         c.zone_rows = <unsigned char *> malloc((c.stage_rows // FR_BLOCK_ROWS + 1) * FR_ZONE_SIZE(k))

@@ -1,6 +1,6 @@
 """Zones: 1024 records summed up in one row of fastrec/format.h."""
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "fastrec/format.h" nogil:
     size_t FR_ZONE_SIZE(size_t k) noexcept
@@ -17,11 +17,20 @@ cdef extern from "fastrec/zone.h" nogil:
         uint32_t fields                            # k
         const fr_zone_field *field
         uint64_t *row                              # the zone in the making
+        bint turns                                 # say when an integer changes
     void fr_zone_clear(fr_zone *z) noexcept
     void fr_zone_add(fr_zone *z, const unsigned char *records, size_t count, size_t stride,
                      size_t weight_at) noexcept
     void fr_zone_add_times(fr_zone *z, const unsigned char *records, size_t count, size_t stride,
                            size_t until_at) noexcept
     void fr_zone_tell_silence(fr_zone *z) noexcept
+
+cdef extern from "fastrec/runs.h" nogil:
+    ctypedef struct fr_summed:
+        pass
+    ctypedef struct fr_run:
+        pass
+    size_t fr_runs(const fr_summed *zones, size_t count, int64_t place, bint floating, fr_run *runs,
+                   unsigned char *known) noexcept
 
 cdef bytearray as_fields(zone_fields)

@@ -10,5 +10,14 @@ def zone_of(
     until_at: int | None = None,
 ) -> bytes: ...
 def read_zones(
-    fd: int, offset: int, k: int, columns: Buffer, base: int, first: int, out: Buffer, whole: Buffer
+    fd: int,
+    offset: int,
+    k: int,
+    columns: Buffer,
+    turns: Buffer,
+    base: int,
+    first: int,
+    out: Buffer,
+    whole: Buffer,
 ) -> None: ...
+def told_runs(zones: Buffer, place: int, floating: bool, runs: Buffer, known: Buffer) -> int: ...

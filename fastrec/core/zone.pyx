@@ -44,7 +44,7 @@ def zone_of(const unsigned char[::1] records not None, size_t stride, zone_field
     """The zone of some records, as the bytes of its row with a crc of 0 (FORMAT.md, zones).
 
     `weight_at` and `until_at` are where they say how often, and until when, they were seen; None: their times
-    are not looked at. ValueError if any of this lies outside of a record.
+    are not looked at, so it has no silence and no turns. ValueError if any of this lies outside of a record.
     """
     cdef size_t k = len(zone_fields)
     cdef fr_zone zone
@@ -53,6 +53,7 @@ def zone_of(const unsigned char[::1] records not None, size_t stride, zone_field
     zone.fields = k
     zone.field = <fr_zone_field *> <char *> fields
     zone.row = <uint64_t *> <char *> row
+    zone.turns = until_at is not None and not weight_at
     for i in range(k):
         if zone.field[i].size > stride or zone.field[i].offset > stride - zone.field[i].size:
             raise ValueError(f"field {i} lies outside of {stride} bytes")
@@ -67,25 +68,30 @@ def zone_of(const unsigned char[::1] records not None, size_t stride, zone_field
     return bytes(row)
 
 
-def read_zones(int fd, uint64_t offset, size_t k, const int64_t[::1] columns not None, unsigned int base,
-               uint64_t first, uint64_t[:, ::1] out not None, uint8_t[::1] whole not None):
+def read_zones(int fd, uint64_t offset, size_t k, const int64_t[::1] columns not None,
+               const uint8_t[::1] turns not None, unsigned int base, uint64_t first,
+               uint64_t[:, ::1] out not None, uint8_t[::1] whole not None):
     """Zone rows of a file, as many as `whole` has room for, reduced to some of their `k` fields.
 
     The first one is at `offset`, and has the number `first`, with which and with `base` its checksum begins.
-    Into a row of `out`: polls, then min, max, sum and nan of each of `columns`, then the last 8 bytes of the
-    row. `whole` is 1 where the checksum matches, 0 where it does not, or the file ends.
+    Into a row of `out`: polls, then min, max, sum, nan and turn of each of `columns`, then the last 8 bytes
+    of the row. Of the columns that have `turns` nan is 0, of others turn. `whole` is 1 where the checksum
+    matches, 0 where it does not, or the file ends.
     """
     cdef size_t size = FR_ZONE_SIZE(k), count = whole.shape[0], m = columns.shape[0], done, i, j, n
+    cdef uint64_t last
     cdef size_t at_once = max(1, PIECE // size)
     cdef ssize_t got
     cdef unsigned char *data
     cdef uint64_t *row
     cdef uint32_t *sums
-    if <size_t> out.shape[0] < count or <size_t> out.shape[1] != 2 + 4 * m:
+    if <size_t> out.shape[0] < count or <size_t> out.shape[1] != 2 + 5 * m:
         raise ValueError(f"{out.shape[0]} x {out.shape[1]} words for {count} zones of {m} fields")
     for i in range(m):
         if columns[i] < 0 or <size_t> columns[i] >= k:
             raise ValueError(f"no field {columns[i]} of {k}")
+    if <size_t> turns.shape[0] != m:
+        raise ValueError(f"{turns.shape[0]} columns, not {m}, may have turns")
     if not count:
         return
     memset(&whole[0], 0, count)
@@ -116,10 +122,34 @@ def read_zones(int fd, uint64_t offset, size_t k, const int64_t[::1] columns not
                         out[done + i, 1 + j] = row[1 + columns[j]]
                         out[done + i, 1 + m + j] = row[1 + k + columns[j]]
                         out[done + i, 1 + 2 * m + j] = row[1 + 2 * k + columns[j]]
-                        out[done + i, 1 + 3 * m + j] = row[1 + 3 * k + columns[j]]
-                    out[done + i, 1 + 4 * m] = row[1 + 4 * k]
+                        last = row[1 + 3 * k + columns[j]]
+                        out[done + i, 1 + 3 * m + j] = 0 if turns[j] else last
+                        out[done + i, 1 + 4 * m + j] = last if turns[j] else 0
+                    out[done + i, 1 + 5 * m] = row[1 + 4 * k]
             done += n
     finally:
         free(data)
     if done < count:
-        memset(&out[done, 0], 0, (count - done) * (2 + 4 * m) * 8)
+        memset(&out[done, 0], 0, (count - done) * (2 + 5 * m) * 8)
+
+
+def told_runs(const uint64_t[:, ::1] zones not None, int64_t place, bint floating,
+              int64_t[:, ::1] runs not None, uint8_t[::1] known not None):
+    """The states that zones tell, run by run: how many runs there are.
+
+    `zones` is what `read_zones` reads of one column; the first begins at `place`. Into a row of `runs`, which
+    has two for each zone: place of the first record, place behind the last, the state, and the first one's
+    stamp in ns, or -2**63 where no zone tells it. A run goes on from zone to zone. `known` is 1 where a zone
+    tells its states, else 0.
+    """
+    cdef size_t count = zones.shape[0], found
+    if (<size_t> zones.shape[1] * sizeof(uint64_t) != sizeof(fr_summed)
+            or <size_t> runs.shape[1] * sizeof(int64_t) != sizeof(fr_run)
+            or <size_t> runs.shape[0] < 2 * count or <size_t> known.shape[0] != count):
+        raise ValueError(f"{count} zones of {zones.shape[1]} words, {runs.shape[0]} runs of {runs.shape[1]}")
+    if not count:
+        return 0
+    with nogil:
+        found = fr_runs(<const fr_summed *> &zones[0, 0], count, place, floating, <fr_run *> &runs[0, 0],
+                        &known[0])
+    return found

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrec.core.index import prove, search
+from fastrec.core.index import pick, prove, search
 from fastrec.recording import committed, layout
 from fastrec.recording.committed import Since
 from fastrec.recording.outline import Outline
@@ -103,7 +103,10 @@ _MANY = 512
 """Index rows beyond which the whole index is read, for what comes next."""
 
 _FEW = 4
-"""Ranges that are searched one by one; to read a whole index takes as long."""
+"""Ranges that are always searched for by themselves."""
+
+_WORTH = 32
+"""Index rows that are read with all others in the time in which one is searched for."""
 
 
 def blocks_near(
@@ -129,28 +132,27 @@ def blocks_near(
             at = int(end["first_seq"]) - begin
             if at <= starts[0] and stops[0] <= at + int(end["rows"]):
                 return _joined(outline, [end.reshape(1)])
-    if len(starts) > _FEW:
+    if len(starts) > max(_FEW, outline.read.index // _WORTH):
         return None
-    parts: list[np.ndarray] = []
-    reached = 0
+    rows, at = np.empty(_MANY, layout.INDEX_DTYPE), np.empty(_MANY, np.int64)
     with io.FileIO(files.open("index", sparse=True)) as file:
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-            low = _first_behind(files, file.fileno(), outline, "first_seq", begin + start)
-            high = _first_behind(files, file.fileno(), outline, "first_seq", begin + stop - 1)
-            if not low or not high or high - low > _MANY:
-                return None
-            low = max(low - 1, reached)  # where the range before ends in the same block
-            reached = max(high, reached)
-            if low < high:
-                rows = _read(file.fileno(), low, high)
-                if len(rows) < high - low or not _true(files, outline, rows, low):
-                    return None
-                parts.append(rows)
-    blocks = _joined(outline, parts)
-    # Where the header of `records` counts too many, there are numbers that no block has.
-    first, last = blocks.of(starts, stops)
-    there = blocks.at + blocks.index["rows"]
-    return blocks if (starts < there[first]).all() and (stops <= there[last - 1]).all() else None
+        count = pick(
+            file.fileno(),
+            layout.header_size(layout.INDEX_DTYPE),
+            outline.read.index,
+            files.base,
+            begin,
+            outline.read.rows,
+            committed.NUMBER_LIMIT,
+            starts,
+            stops,
+            rows.view(np.uint8),
+            at,
+        )
+    if count is None:
+        return None
+    rows, at = rows[:count], at[:count]
+    return Blocks(rows, at, int(at[-1]) + int(rows["rows"][-1]))
 
 
 def all_blocks(files: SegmentFiles, outline: Outline) -> Blocks | None:

@@ -107,7 +107,7 @@ def zone_dtype(k: int) -> np.dtype:
     """Dtype of a zone row over ``k`` numeric scalars: ``16 + 32 * k`` bytes.
 
     ``min``, ``max`` and ``sum`` are 8-byte patterns: view column ``j`` as the `Field.kind` of numeric field
-    ``j``.
+    ``j``. ``nan`` is of an integer its turn.
     """
     columns = [(name, "<u8", (k,)) for name in ("min", "max", "sum", "nan")]
     return np.dtype([("polls", "<u8"), *columns, ("silence_us", "<u4"), ("crc", "<u4")])

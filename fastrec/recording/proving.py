@@ -10,7 +10,7 @@ from fastrec.recording.committed import steady
 from fastrec.recording.holds import impossible
 from fastrec.recording.report import Report
 from fastrec.recording.segment import Segment
-from fastrec.recording.zones import same_zone, summarise
+from fastrec.recording.zones import same_zone, summarise, told
 
 __all__ = ["check_segment"]
 
@@ -121,6 +121,6 @@ def _check_zones(report: Report, segment: Segment, good: np.ndarray) -> None:
                     # They are never made durable: a loss of power leaves this behind, and they are made anew.
                     report.notes.append(f"{segment.path('zones')}: row {zone} is zeros")
             elif fine[zone]:
-                made = summarise(segment.rows(zone * block, (zone + 1) * block), numeric)[0]
+                made = told(summarise(segment.rows(zone * block, (zone + 1) * block), numeric), numeric)[0]
                 if not same_zone(one, made, [field.kind for field in numeric]):
                     report.problems.append(f"{segment.path('zones')}: row {zone} does not sum up its records")

@@ -25,7 +25,7 @@ from fastrec.recording.committed import Since
 from fastrec.recording.outline import outline_of
 from fastrec.recording.stock import SegmentFiles, Stock
 from fastrec.recording.texts import StoredTexts
-from fastrec.recording.zones import summarise
+from fastrec.recording.zones import summarise, told, told_dtype
 from fastrec.schema.texts import LOST, Text
 
 __all__ = ["Segment"]
@@ -383,7 +383,7 @@ class Segment(SegmentFiles):
         fields, block = [self.stock.schema.numeric[one] for one in columns], layout.BLOCK_ROWS
         for zone in np.flatnonzero(~whole).tolist():
             at = (first + zone) * block
-            zones[zone] = summarise(self.rows(at, at + block), fields)[0]
+            zones[zone] = told(summarise(self.rows(at, at + block), fields), fields)[0]
         return zones
 
     def silences(self, first: int, last: int) -> np.ndarray:
@@ -397,4 +397,4 @@ class Segment(SegmentFiles):
         try:
             return self.stored_zones(first, last, columns)
         except OSError:
-            return np.zeros(last - first, layout.zone_dtype(len(columns))), np.zeros(last - first, bool)
+            return np.zeros(last - first, told_dtype(len(columns))), np.zeros(last - first, bool)

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastrec.core.zone import read_zones
 from fastrec.recording import layout, opening
+from fastrec.recording.zones import told_dtype
 from fastrec.schema import Schema
 
 __all__ = ["SegmentFiles", "Stock", "segment_numbers"]
@@ -179,18 +180,25 @@ class SegmentFiles:
     def stored_zones(
         self, first: int, last: int, columns: Sequence[int] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Zone rows ``first ... last - 1`` as the file has them, and which of them are there and whole.
+        """What zone rows ``first ... last - 1`` tell, by the file; and which of them are there and whole.
 
         Parameters
         ----------
         first, last : int
         columns : sequence of int, optional
             Numeric fields to which the rows are reduced; their ``crc`` is still that of the file.
+
+        Returns
+        -------
+        zones : ndarray of told_dtype(len(columns))
+        whole : ndarray of bool
         """
         dtype = self.zone_dtype
-        k = len(self.stock.schema.numeric)
+        numeric = self.stock.schema.numeric
+        k = len(numeric)
         chosen = np.arange(k) if columns is None else np.array(columns, np.int64)
-        words = np.empty((last - first, 2 + 4 * len(chosen)), np.uint64)
+        turns = np.array([numeric[one].kind != "f8" for one in chosen.tolist()], np.uint8)
+        words = np.empty((last - first, 2 + 5 * len(chosen)), np.uint64)
         whole = np.zeros(last - first, np.uint8)
         try:
             descriptor = self.open("zones")
@@ -201,5 +209,5 @@ class SegmentFiles:
             with io.FileIO(descriptor) as file:
                 layout.check_header(file.read(len(header)), header, self.where("zones"))
                 at = len(header) + first * dtype.itemsize
-                read_zones(descriptor, at, k, chosen, self.base, first, words, whole)
-        return words.view(layout.zone_dtype(len(chosen)))[:, 0], whole.astype(bool)
+                read_zones(descriptor, at, k, chosen, turns, self.base, first, words, whole)
+        return words.view(told_dtype(len(chosen)))[:, 0], whole.astype(bool)

@@ -12,7 +12,7 @@ from fastrec.schema import Field
 from fastrec.schema.forms import payload_offset
 from fastrec.schema.loads import Load, load
 
-__all__ = ["same_zone", "summarise", "zone_fields"]
+__all__ = ["same_zone", "summarise", "told", "told_dtype", "zone_fields"]
 
 
 def zone_fields(numeric: Sequence[Field], begin: int) -> list[Load]:
@@ -48,17 +48,37 @@ def summarise(rows: np.ndarray, numeric: Sequence[Field]) -> np.ndarray:
     return np.frombuffer(b"".join(zones), zone_dtype(len(numeric))).copy()
 
 
+def told_dtype(k: int) -> np.dtype:
+    """Dtype of what a zone tells of ``k`` numeric scalars: a `zone_dtype` in which integers have a ``turn``
+    beside a ``nan`` of 0, and floats a ``nan`` beside a ``turn`` of 0.
+    """
+    columns = [(name, "<u8", (k,)) for name in ("min", "max", "sum", "nan", "turn")]
+    return np.dtype([("polls", "<u8"), *columns, ("silence_us", "<u4"), ("crc", "<u4")])
+
+
+def told(zones: np.ndarray, numeric: Sequence[Field]) -> np.ndarray:
+    """What zone rows tell: ndarray of told_dtype(k), from one of zone_dtype(k)."""
+    found = np.zeros(len(zones), told_dtype(len(numeric)))
+    for name in zones.dtype.names:
+        found[name] = zones[name]
+    whole = np.array([field.kind != "f8" for field in numeric], bool)
+    found["turn"][:, whole], found["nan"][:, whole] = zones["nan"][:, whole], 0
+    return found
+
+
 def same_zone(stored: np.void, made: np.void, kinds: Sequence[str | None]) -> bool:
     """Whether a zone row as it is stored sums up the records from which another was made.
 
     Parameters
     ----------
     stored, made : void
-        Of `layout.zone_dtype`.
+        Of `layout.told_dtype`.
     kinds : sequence of (str or None)
         Of the numeric fields.
     """
     if stored["polls"] != made["polls"] or not np.array_equal(stored["nan"], made["nan"]):
+        return False
+    if ((stored["turn"] != 0) & (stored["turn"] != made["turn"])).any():
         return False
     if stored["silence_us"] not in (0, made["silence_us"]):
         return False

@@ -9,7 +9,7 @@ from itertools import chain
 
 import numpy as np
 
-from fastrec.records.chunks import ZONE, ArrayChunk, Chunk
+from fastrec.records.chunks import ArrayChunk, Chunk
 from fastrec.records.copying import as_bytes
 from fastrec.records.parts import made_of
 from fastrec.records.ranges import ahead
@@ -174,32 +174,6 @@ class Column:
     def states(self, values: np.ndarray) -> np.ndarray:
         """One value for all that its labels call the same: the first that there was."""
         return values if self.field.labels is None else self.field.labels.states(values, self._seen)
-
-    def of_zones(self, zones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which zones have one value throughout, by their smallest and largest; and that value.
-
-        Parameters
-        ----------
-        zones : ndarray of zone_dtype(1), shape (z,)
-            Of this field.
-
-        Returns
-        -------
-        steady : ndarray of bool, shape (z,)
-        values : ndarray, shape (z,)
-            Like those of `values`; of zones that are not steady any value.
-        """
-        least, most, nan = (np.ascontiguousarray(zones[name][:, 0]) for name in ("min", "max", "nan"))
-        kind = "<" + self.field.kind
-        steady = (least.view(kind) == most.view(kind)) & (nan == 0)
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = least.view(kind).astype(self.field.dtype)
-        if self.field.kind == "f8":
-            all_nan = nan == zones["polls"]
-            values[all_nan] = np.nan
-            steady |= all_nan
-        # A record is at least one poll: what has fewer than records was made up.
-        return steady & (zones["polls"] >= ZONE), values
 
 
 class Columns:

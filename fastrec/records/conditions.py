@@ -15,8 +15,8 @@ from fastrec.records.columns import Columns
 from fastrec.records.copying import join_rows
 from fastrec.records.looking import met
 from fastrec.records.parts import Met, Part, each, made_of
-from fastrec.records.pruning import Pruning
-from fastrec.records.ranges import Stretch, ahead, divided, one_range, zone_behind
+from fastrec.records.pruning import Pruning, Verdict
+from fastrec.records.ranges import Stretch, ahead, divided, zone_behind
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field
 
@@ -46,8 +46,11 @@ class _Found(NamedTuple):
     rows: np.ndarray | None = None
 
 
-_FIRST = 256 * ZONE
-"""Rows among which a few are looked for first."""
+_FIRST = 64 * ZONE
+"""Rows that are read first where a few are wanted."""
+
+_JUDGED = 2_048 * ZONE
+"""Rows of which zones are asked first then."""
 
 _LONG = 1_024
 """Rows side by side, on average, that are kept as spans; fewer are picked one by one."""
@@ -80,13 +83,13 @@ class Meeting:
             if found is None:
                 return None
             number, span, shift = found
-            begin = shift + place
+            first = number, span._replace(start=shift + place)
             if few:
                 # Of a few that are wanted the next may be near; the more was looked at in vain, the farther.
-                stop = zone_behind(span, begin + max(_FIRST, 3 * place))
-                return self._spans([(number, Span(span.chunk, begin, stop))]), stop - shift
+                spans, stop = self._nearest(*first, max(_FIRST, 3 * place))
+                return spans, stop - shift
             behind = enumerate(rows.spans[number + 1 :], number + 1)
-            return self._spans(chain([(number, Span(span.chunk, begin, span.stop))], behind)), count
+            return self._spans(chain([first], behind)), count
 
         return Rows(search=search)
 
@@ -97,23 +100,43 @@ class Meeting:
             for number, span in asked
             for stretch in divided(span, zoned=self._pruning.useful)
         )
-        spans: list[Span] = []
-        with closing(ahead(begun)) as some:
-            for (_, span), stretches in groupby(some, key=lambda one: one[:2]):
-                spans += _picked(span, [one for *_, found in stretches for one in found if len(one.starts)])
-        return spans
+        return _spans(begun)
+
+    def _nearest(self, number: int, span: Span, most: int) -> tuple[list[Span], int]:
+        """What meets it of the first rows of a span, so many read at most; and where these end."""
+        changed = [places[number] for places in self._changes]
+        far = max(most, _JUDGED) if self._pruning.useful else most
+        near = span._replace(stop=zone_behind(span, span.start + far))
+        stretch = next(divided(near, zoned=self._pruning.useful))
+        verdict = self._verdict(span.chunk, stretch, changed)
+        doubtful = np.flatnonzero(verdict.may & ~verdict.must)[max(1, most // ZONE) :]
+        if len(doubtful):
+            count = int(doubtful[0])
+            stretch, verdict = stretch.first(count), Verdict(verdict.may[:count], verdict.must[:count])
+        begun = ((number, span, self._told(span.chunk, stretch, known, changed)) for known in [verdict])
+        return _spans(begun), stretch.stop
 
     def _begun(self, span: Span, stretch: Stretch, changed: list[np.ndarray]) -> Iterator[_Found]:
         """Ranges of rows of a stretch that meet it, in any order; reading has begun."""
-        chunk, starts = span.chunk, stretch.starts
+        return self._told(span.chunk, stretch, self._verdict(span.chunk, stretch, changed), changed)
+
+    def _verdict(self, chunk: Chunk, stretch: Stretch, changed: list[np.ndarray]) -> Verdict:
+        """What the zones of a stretch say."""
         if not stretch.zones:
-            return self._read(chunk, *one_range(stretch.start, stretch.stop), changed)
+            return Verdict(np.empty(0, bool), np.empty(0, bool))
+        starts = stretch.starts
         touched = [
             np.searchsorted(places, starts) < np.searchsorted(places, starts + ZONE) for places in changed
         ]
-        may, must = self._pruning.verdict(chunk.zones(*stretch.zones, self._pruning.columns), touched)
-        told = _Found(starts[must], starts[must] + ZONE)
-        return chain([told], self._read(chunk, *stretch.untold(may & ~must), changed))
+        return self._pruning.verdict(chunk.zones(*stretch.zones, self._pruning.columns), touched)
+
+    def _told(
+        self, chunk: Chunk, stretch: Stretch, verdict: Verdict, changed: list[np.ndarray]
+    ) -> Iterator[_Found]:
+        """As of `_begun`, where the zones say so."""
+        starts = stretch.starts[verdict.must]
+        ranges = stretch.untold(verdict.may & ~verdict.must)
+        return chain([_Found(starts, starts + ZONE)], self._read(chunk, *ranges, changed))
 
     def _read(
         self, chunk: Chunk, starts: np.ndarray, stops: np.ndarray, changed: list[np.ndarray]
@@ -141,6 +164,15 @@ class Meeting:
         seen |= new
         same += [one for one in new if chunk.text(one) in texts]
         return np.sort(np.array(same, np.uint64))
+
+
+def _spans(begun: Iterator[tuple[int, Span, Iterator[_Found]]]) -> list[Span]:
+    """What meets a condition of stretches of some spans, each with its number."""
+    spans: list[Span] = []
+    with closing(ahead(begun)) as some:
+        for (_, span), stretches in groupby(some, key=lambda one: one[:2]):
+            spans += _picked(span, [one for *_, found in stretches for one in found if len(one.starts)])
+    return spans
 
 
 def _picked(span: Span, found: list[_Found]) -> list[Span]:

@@ -55,6 +55,11 @@ class Stretch(NamedTuple):
         """Where its zones begin: ndarray of int64."""
         return np.arange(self.begin, self.end, ZONE)
 
+    def first(self, count: int) -> Stretch:
+        """It up to the end of so many of its zones, fewer than it has."""
+        end = self.begin + count * ZONE
+        return Stretch(self.start, end, self.begin, end, (self.zones[0], self.zones[0] + count))
+
     def untold(self, doubtful: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where ranges begin and end of the rows that no zone tells of: of doubtful zones, and of no zone.
 
@@ -63,11 +68,13 @@ class Stretch(NamedTuple):
         doubtful : ndarray of bool
             For each of its zones.
         """
-        edges = np.concatenate([[self.start], self.starts, [self.end, self.stop]])
-        first, last = stretches(np.concatenate([[True], doubtful, [True]]))
-        starts, stops = edges[first], edges[last]
+        which = np.flatnonzero(doubtful)
+        starts = np.concatenate([[self.start], self.begin + which * ZONE, [self.end]])
+        stops = np.concatenate([[self.begin], self.begin + (which + 1) * ZONE, [self.stop]])
         filled = starts < stops  # there may be none before the zones, or behind them
-        return starts[filled], stops[filled]
+        starts, stops = starts[filled], stops[filled]
+        apart = starts[1:] != stops[:-1]
+        return starts[np.append(True, apart)[: len(starts)]], stops[np.append(apart, True)[: len(stops)]]
 
 
 def divided(span: Span, *, zoned: bool) -> Iterator[Stretch]:
@@ -134,17 +141,17 @@ def seldom(
     watched: tuple[int, int, int],
     starts: np.ndarray,
     stops: np.ndarray,
-    steady: np.ndarray | None = None,
+    known: np.ndarray | None = None,
 ) -> bool:
     """Whether some bytes seem to change at few rows of some ranges, at one of eight or less.
 
     Parameters
     ----------
-    steady : ndarray of bool, optional
-        For each zone among which the ranges are, whether it has one state. Where three of four have one, runs
-        in the others are long; else a few rows are looked at.
+    known : ndarray of bool, optional
+        For each zone among which the ranges are, whether it tells its states, of which it has two at most.
+        Where three of four do, runs in the others are long; else a few rows are looked at.
     """
-    if steady is not None and 4 * np.count_nonzero(steady) > 3 * len(steady):
+    if known is not None and 4 * np.count_nonzero(known) > 3 * len(known):
         return True
     if (stops - starts).sum() < _ASKED * ZONE:
         return False

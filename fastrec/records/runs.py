@@ -1,7 +1,7 @@
 """Where a state begins, and where time passes unseen: the places at which questions about states look.
 
-Only rows among which something may change are read. Of the others a zone says that one state lasts through
-it, or the index or a zone that no time passes in it that is long enough to matter. Bytes are compared first,
+Only rows among which something may change are read. Of the others a zone says which states they have, or the
+index or a zone that no time passes in it that is long enough to matter. Bytes are compared first,
 by a kernel without the GIL; what they mean is asked of the few rows at which they differ.
 """
 
@@ -19,7 +19,7 @@ from fastrec.records.columns import Column
 from fastrec.records.parts import Picked, Times, made_of
 from fastrec.records.ranges import Stretch, ahead, divided, one_range, seldom, stretches
 from fastrec.records.rows import Span
-from fastrec.records.states import equal
+from fastrec.records.told import UNSEEN, told
 
 __all__ = ["Runs", "runs", "silences", "stamps_at"]
 
@@ -27,9 +27,6 @@ _LONGEST = 2**63 - 1
 
 _UNTOLD = 2**32 - 1
 """A silence in us for which a zone has no room."""
-
-_UNSEEN = -(2**63)
-"""A stamp that no row has but by damage; then it is read once more."""
 
 
 class Runs(NamedTuple):
@@ -44,7 +41,7 @@ class Runs(NamedTuple):
     values : ndarray, shape (n, *shape)
         The states.
     stamps : ndarray of int64, shape (n,)
-        What `stamps_at` has seen of their stamps, ns; `_UNSEEN` where a zone alone was asked.
+        What `stamps_at` has seen of their stamps, ns; `UNSEEN` where a zone alone was asked.
     """
 
     start: int
@@ -58,7 +55,7 @@ def stamps_at(chunk: Chunk, run: Runs, places: np.ndarray) -> np.ndarray:
     """Stamps of some rows, increasing places among those of a run; those that were read are known."""
     at = np.minimum(np.searchsorted(run.places, places), len(run.places) - 1)
     found = run.stamps[at]
-    unseen = (run.places[at] != places) | (found == _UNSEEN)
+    unseen = (run.places[at] != places) | (found == UNSEEN)
     if unseen.any():
         found[unseen] = chunk.at(places[unseen], "mono_ns")
     return found
@@ -91,23 +88,18 @@ def runs(spans: Iterable[Span], column: Column) -> Iterator[tuple[int, Runs]]:
 
 
 def _begun(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[Runs]:
-    """The runs of a stretch, of which reading has begun: of zones with one state by the zone alone."""
+    """The runs of a stretch, of which reading has begun: by the zones alone where these tell them."""
     if not stretch.zones:
         return _read(chunk, column, *one_range(stretch.start, stretch.stop), few=False)
-    steady, values = column.of_zones(chunk.zones(*stretch.zones, [column.zone]))
-    starts = stretch.starts
-    # A zone that goes on with the state of the steady one before opens nothing.
-    opens = steady.copy()
-    opens[1:] &= ~(steady[:-1] & equal(values[:-1], values[1:]))
-    places = starts[opens]
-    told = Runs(stretch.start, stretch.stop, places, values[opens], np.full(len(places), _UNSEEN))
-    ranges = stretch.untold(~steady)
-    return _joined(told, _read(chunk, column, *ranges, few=seldom(chunk, column.part, *ranges, steady)))
+    zones = told(chunk.zones(*stretch.zones, [column.zone]), column, stretch.begin)
+    runs = Runs(stretch.start, stretch.stop, zones.places, zones.values, zones.stamps)
+    ranges = stretch.untold(~zones.known)
+    return _joined(runs, _read(chunk, column, *ranges, few=seldom(chunk, column.part, *ranges, zones.known)))
 
 
-def _joined(told: Runs, read: Iterator[Runs]) -> Iterator[Runs]:
+def _joined(known: Runs, read: Iterator[Runs]) -> Iterator[Runs]:
     """The runs of which zones tell, and between them those that were read."""
-    start, stop, places, values, stamps = told
+    start, stop, places, values, stamps = known
     done = 0
     for found in read:
         until = int(np.searchsorted(places, found.stop))

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrec.records.chunks import ZONE, Chunk
+from fastrec.records.chunks import Chunk
 from fastrec.records.columns import Column
 from fastrec.records.parts import Picked, made_of
 from fastrec.records.ranges import Stretch, ahead, divided, one_range, seldom
 from fastrec.records.rows import Span
 from fastrec.records.runs import runs
+from fastrec.records.told import told
 
 __all__ = ["tallies"]
 
@@ -47,13 +48,13 @@ def tallies(spans: Iterable[Span], column: Column) -> Iterator[tuple[np.ndarray,
 
 
 def _begun(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[_Tally]:
-    """Those of a stretch, of which reading has begun: of zones with one state by the zone alone."""
-    told, ranges, steady = [], one_range(stretch.start, stretch.stop), None
+    """Those of a stretch, of which reading has begun: by the zones alone where these tell them."""
+    by_zones, ranges, known = [], one_range(stretch.start, stretch.stop), None
     if stretch.zones:
-        steady, values = column.of_zones(chunk.zones(*stretch.zones, [column.zone]))
-        places, ranges = stretch.starts[steady], stretch.untold(~steady)
-        told = [_Tally(places, values[steady], np.full(len(places), ZONE))]
-    if seldom(chunk, column.part, *ranges, steady):
+        zones = told(chunk.zones(*stretch.zones, [column.zone]), column, stretch.begin)
+        by_zones = [_Tally(zones.places, zones.values, zones.stops - zones.places)]
+        known, ranges = zones.known, stretch.untold(~zones.known)
+    if seldom(chunk, column.part, *ranges, known):
         changed = chunk.changed(*ranges, column.part, few=True)
         found = made_of(changed, lambda some: _lengths(some, *ranges, column.values(chunk, some.array)))
     else:
@@ -61,7 +62,7 @@ def _begun(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[_Tally]:
         found = made_of(
             tallied, lambda some: _Tally(some.places, column.values(chunk, some.array), some.records)
         )
-    return chain(told, found)
+    return chain(by_zones, found)
 
 
 def _lengths(some: Picked, starts: np.ndarray, stops: np.ndarray, values: np.ndarray) -> _Tally:

@@ -82,7 +82,9 @@ def test_many_searches_are_as_many_answers(tmp_path: Path, monkeypatch: pytest.M
     luck = random.Random(5)
     one = made(tmp_path / "r", luck, commits=80)
     searches = []
-    monkeypatch.setattr(blocks, "search", lambda *a, real=blocks.search: searches.append(a) or real(*a))
+    for name in ("search", "pick"):
+        real = getattr(blocks, name)
+        monkeypatch.setattr(blocks, name, lambda *a, real=real: searches.append(a) or real(*a))
     whole = one.segment()
     for _ in range(200):
         start = luck.randrange(len(one.rows))
@@ -98,7 +100,7 @@ def test_what_was_found_last_is_not_searched_for_again(
     """Nor is a row read again: who looks once often looks beside it next."""
     one = made(tmp_path / "r", random.Random(9), **kind, commits=80)
     searches, read = [], []
-    monkeypatch.setattr(blocks, "search", lambda *a, real=blocks.search: searches.append(a) or real(*a))
+    monkeypatch.setattr(blocks, "pick", lambda *a, real=blocks.pick: searches.append(a) or real(*a))
     monkeypatch.setattr(
         Segment, "_array", lambda *a, real=Segment._array, **k: read.append(a) or real(*a, **k)
     )

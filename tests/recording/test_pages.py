@@ -21,7 +21,7 @@ _ROWS = 400_000  # of 48 bytes: 19 MB
 _BLOCK = 12 + 2  # pages of a block, and those at its ends
 
 RUNS = 4
-"""States, in runs of equal length: three changes, each in a block of its own."""
+"""States, in runs of equal length: three changes, each in a zone of its own, which tells it."""
 
 
 def recorded(path: Path, stamps: np.ndarray) -> Path:
@@ -74,8 +74,15 @@ def resident(run: Path) -> int:
 QUESTIONS: dict[str, tuple[Callable[[Records], object], int]] = {
     "at": (lambda r: r.at(317_000_000).to_numpy()["bytes"].tolist() == [317_000], 2),
     "window": (lambda r: len(r.between(200_000_000, 201_000_000)) == 1000, 3),
-    "transitions": (lambda r: len(r.transitions("mode")) == RUNS - 1, RUNS),
-    "durations": (lambda r: len(r.durations("mode")) == RUNS, RUNS),
+    "transitions": (lambda r: len(r.transitions("mode")) == RUNS - 1, 1),
+    "counts": (
+        lambda r: (
+            sorted(r.counts("mode")["records"])
+            == [_ROWS // RUNS - 500, *[_ROWS // RUNS] * 2, _ROWS // RUNS + 500]
+        ),
+        1,
+    ),
+    "durations": (lambda r: len(r.durations("mode")) == RUNS, 1),
     "first failure": (lambda r: r.where("hr < 0")[0]["bytes"] == 300_000, 2),
     "mean": (lambda r: r.describe("bytes")["mean"][0] == (_ROWS - 1) / 2, 1),
 }
@@ -83,9 +90,9 @@ QUESTIONS: dict[str, tuple[Callable[[Records], object], int]] = {
 
 
 SLOW: dict[str, tuple[Callable[[Records], object], int]] = {
-    "intervals": (lambda r: len(r.intervals("mode")) == RUNS, RUNS),
-    "durations": (lambda r: len(r.durations("mode", "3ms")) == RUNS, RUNS),
-    "a silence": (lambda r: len(r.intervals("mode", "2ms")) == RUNS + 1, RUNS + 1),
+    "intervals": (lambda r: len(r.intervals("mode")) == RUNS, 1),
+    "durations": (lambda r: len(r.durations("mode", "3ms")) == RUNS, 1),
+    "a silence": (lambda r: len(r.intervals("mode", "2ms")) == RUNS + 1, 2),
     "resample": (lambda r: r.resample("100s", "mode")["known"].sum() == r.end - r.start, RUNS + 1),
 }
 """Of records 1 ms apart, so that a zone takes far longer than the silence at which an interval breaks."""

@@ -15,6 +15,7 @@ import pytest
 from recording import samples, writer
 from recording.samples import START_NS, status
 
+import fastrec as fr
 from fastrec.core import below
 from fastrec.recording import layout, opening, reader
 
@@ -144,6 +145,28 @@ def test_what_retention_takes_meanwhile_is_no_damage(
     assert not first.path("records").exists()
     assert report.problems == []
     assert any("it is retired" in note for note in report.notes)
+
+
+def test_turns_need_not_be_told(tmp_path: Path) -> None:
+    """A writer may tell none: then the records are read. One that is wrong is found."""
+    schema = fr.Schema.from_dtype(np.dtype([("mode", "<i4"), ("level", "<f8")]), name="S")
+    states = np.zeros(2048, schema.dtype)
+    states["mode"][300:] = 7
+    states["mode"][1500:] = -2
+    with fr.Recorder(tmp_path / "r") as rec:
+        rec.add("c", schema=schema).extend(states, np.arange(2048) * 1_000)
+    path = tmp_path / "r/channels/c/zones.000000.npy"
+    run, dtype = fr.open(tmp_path / "r"), layout.zone_dtype(2)
+    base = layout.place(bytes.fromhex(run.uuid), "c", 0)
+    due = run["c"].transitions("mode").tolist()
+    assert [one[0] for one in due] == [300, 1500] and run.verify().problems == []
+    turns = np.load(path)["nan"][:, 0].tolist()
+    assert turns == [2**63 + 300_000, 2**63 + 2**62 + 1_500_000]
+    for told, problems in ((0, 0), (turns[1] + 1, 1)):
+        reseal(path, dtype, 1, base, nan=np.array([told, 0], np.uint64))
+        run = fr.open(tmp_path / "r")
+        assert len(run.verify().problems) == problems
+        assert told or run["c"].transitions("mode").tolist() == due
 
 
 def test_a_live_recording(tmp_path: Path) -> None:

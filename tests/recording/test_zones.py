@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from everything import everything, payloads, scalars
 from programs import build, run, seeded
-from recording.writer import silence_us
+from recording.writer import silence_us, turn
 
 import fastrec as fr
 from fastrec.core.zone import zone_of
@@ -69,7 +69,10 @@ def test_every_kind_of_scalar(store: str) -> None:
             got = {name: one[name][column : column + 1].view(pattern)[0] for name in ("min", "max", "sum")}
             assert got["min"] == min(v for v, _ in known)
             assert got["max"] == max(v for v, _ in known)
-            assert one["nan"][column] == sum(weights) - sum(w for _, w in known)
+            whole = pattern != "<f8" and store == "every"
+            stamps = part["mono_ns"].tolist()
+            nan = turn(values, stamps) if whole else sum(weights) - sum(w for _, w in known)
+            assert one["nan"][column] == nan
             total = sum(v * w for v, w in known)
             if pattern == "<f8":
                 assert math.isclose(got["sum"], total, rel_tol=1e-12, abs_tol=1e-9)
@@ -199,6 +202,41 @@ def test_the_test_of_the_bytes_can_fail(tmp_path: Path, before: str, after: str)
     flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
     include = seeded(tmp_path, "zone.h", before, after)
     assert run(build(tmp_path, "zone_bits.c", *flags, include=include)).returncode != 0
+
+
+TURNS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
+
+
+def test_the_turn_of_every_kind_of_integer(tmp_path: Path) -> None:
+    """By pieces of any size; and the runs of states that zones tell by it, unless it was made up."""
+    done = run(build(tmp_path, "zone_turns.c", *TURNS), "4000")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    turns, runs = map(int, done.stdout.split())
+    assert turns > 1_000 and runs > 2_000
+
+
+@pytest.mark.parametrize(
+    ("header", "before", "after"),
+    [
+        ("zone.h", "held == most ? FR_TURN_FALLS : 0", "held == least ? FR_TURN_FALLS : 0"),
+        ("zone.h", "told & FR_TURN_FALLS ? low : high", "told & FR_TURN_FALLS ? high : low"),
+        ("zone.h", "if (told || fr_zone_alike(", "if (fr_zone_alike("),
+        ("zone.h", "(begun && low != high && !told)", "(begun && low != high)"),
+        ("zone.h", "    *turn = 0;\n", ""),
+        ("zone.h", " && most - least < FR_TURN_WIDTH", ""),
+        ("zone.h", "if (stamp <= FR_TURN_STAMP && ", "if ("),
+        ("zone.h", "if (v != (TYPE)value)", "if (v == (TYPE)value)"),
+        ("runs.h", "largest * width == above && ", ""),
+        ("runs.h", " && largest > 0 && largest < FR_BLOCK_ROWS", ""),
+        ("runs.h", " || z->polls != FR_BLOCK_ROWS", ""),
+        ("runs.h", "last->stop == next.place", "1"),
+        ("runs.h", ": last->state == next.state", ": 0"),
+        ("runs.h", "z->turn & FR_TURN_FALLS ? largest : ", "z->turn & FR_TURN_FALLS ? 1 : "),
+    ],
+)
+def test_the_test_of_turns_can_fail(tmp_path: Path, header: str, before: str, after: str) -> None:
+    include = seeded(tmp_path, header, before, after)
+    assert run(build(tmp_path, "zone_turns.c", *TURNS, include=include), "4000").returncode != 0
 
 
 @pytest.mark.parametrize("store", ["every", "changes"])

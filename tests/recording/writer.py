@@ -64,6 +64,14 @@ def silence_us(times: Sequence[tuple[int, ...]]) -> int:
     return min(max(1, -(-longest // 1000)), 2**32 - 1)
 
 
+def turn(values: Sequence[int], stamps: Sequence[int]) -> int:
+    """Of whole numbers and the times of their records, as a zone tells it."""
+    changes = [place for place in range(1, len(values)) if values[place] != values[place - 1]]
+    if len(changes) != 1 or abs(values[0] - values[-1]) >= 2**54 or not 0 <= stamps[changes[0]] < 2**62:
+        return 0
+    return 2**63 + 2**62 * (values[0] > values[-1]) + stamps[changes[0]]
+
+
 def append(path: Path, data: bytes) -> None:
     with path.open("ab") as file:
         file.write(data)
@@ -284,6 +292,7 @@ class Segment:
         rows = self.stored[self.zone_rows * 1024 : (self.zone_rows + 1) * 1024]
         holds = self.channel.store == "changes"
         weights = [struct.unpack_from("<Q", row, 16)[0] if holds else 1 for row in rows]
+        stamps = [struct.unpack_from("<q", row)[0] for row in rows]
         columns: list[tuple[bytes, bytes, bytes, bytes]] = []
         for offset, code, kind in self.channel.numeric:
             if callable(code):
@@ -295,12 +304,13 @@ class Segment:
                 (v, w) for v, w in zip(values, weights, strict=True) if not (kind == "f8" and math.isnan(v))
             ]
             total = sum(v * w for v, w in known)
+            nan = sum(weights) - sum(w for _, w in known)
             columns.append(
                 (
                     struct.pack(pack, min([v for v, _ in known], default=math.inf)),
                     struct.pack(pack, max([v for v, _ in known], default=-math.inf)),
                     struct.pack("<d", total) if kind == "f8" else struct.pack("<Q", total % 2**64),
-                    struct.pack("<Q", sum(weights) - sum(w for _, w in known)),
+                    struct.pack("<Q", nan if kind == "f8" else 0 if holds else turn(values, stamps)),
                 )
             )
         body = struct.pack("<Q", sum(weights)) + b"".join(

@@ -16,7 +16,7 @@ from waiting import until
 import fastrec as fr
 from fastrec.errors import CorruptionError
 from fastrec.recording import reader
-from fastrec.recording.zones import summarise
+from fastrec.recording.zones import summarise, told
 from fastrec.records import ArrayChunk, Records, conditions
 from fastrec.records.parts import Part
 from fastrec.records.pruning import Pruning
@@ -109,7 +109,8 @@ class Zoned(ArrayChunk):
 
     def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
         begin, end = self.zone_starts.start + 1024 * low, self.zone_starts.start + 1024 * high
-        return summarise(self._array[begin:end], [SCHEMA.numeric[column] for column in columns])
+        fields = [SCHEMA.numeric[column] for column in columns]
+        return told(summarise(self._array[begin:end], fields), fields)
 
 
 @pytest.fixture(scope="module", params=["every", "changes"])
@@ -364,6 +365,7 @@ def test_a_few_are_looked_for_near_the_beginning(monkeypatch: pytest.MonkeyPatch
     rows = np.zeros(64 * 1024 + begin, SCHEMA.record("every"))
     rows["count"] = np.arange(len(rows))
     monkeypatch.setattr(conditions, "_FIRST", 2 * 1024)
+    monkeypatch.setattr(conditions, "_JUDGED", 0)
     records = Records("plant", SCHEMA, [Asked(rows, 0, begin)], gaps=gaps(), clock=None)
     for wanted in (1_500, 5 * 1_024, 30 * 1_024, 60 * 1_024):
         asked.clear()
@@ -383,6 +385,31 @@ def test_a_few_are_looked_for_near_the_beginning(monkeypatch: pytest.MonkeyPatch
     assert asked == []
     assert both[0]["count"] == 201 and asked and all(high <= 2 for _, high in asked)
     assert len(both) == 59_799
+
+
+@pytest.mark.parametrize("begin", [0, 300])
+def test_no_more_is_read_for_a_few(monkeypatch: pytest.MonkeyPatch, begin: int) -> None:
+    """Zones are asked far ahead. Of those that may have such a row two are read, then three times as many as
+    lie behind; between them those that have none are passed over.
+    """
+    read = []
+
+    class Read(Zoned):
+        def parts(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
+            ranges = list(zip(starts.tolist(), stops.tolist(), strict=True))
+            read.append([zone for zone in range(64) if any(a <= begin + 1024 * zone < b for a, b in ranges)])
+            return super().parts(starts, stops)
+
+    rows = np.zeros(64 * 1024 + begin, SCHEMA.record("every"))
+    rows["noise"][begin::2048] = 3  # every other zone may have what is asked for; the last but one has it
+    rows["noise"][begin + 62 * 1024 + 5] = 2
+    monkeypatch.setattr(conditions, "_FIRST", 2 * 1024)
+    records = Records("plant", SCHEMA, [Read(rows, 0, begin)], gaps=gaps(), clock=None)
+    found = records.where("noise in (1, 2)")
+    assert found[:1].seq.tolist() == [begin + 62 * 1024 + 5]
+    assert [zone for some in read for zone in some] == list(range(0, 64, 2))
+    assert len(read[0]) == 2 and len(read) < 6
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("lost", [False, True])

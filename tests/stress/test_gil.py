@@ -50,7 +50,7 @@ def test_held_for_five_seconds(tmp_path: Path) -> None:
 
 
 def costs_nothing(missed: dict[bool, list[int]]) -> bool:
-    """Whether the best run with the GIL held is as good as the best without it, but for half as much again and a
-    thousandth of the slots: by so much do runs differ that are alike.
+    """Whether the best run with the GIL held is as good as the best without it, but for half as much again
+    and a thousandth of the slots: by so much do runs differ that are alike.
     """
     return min(missed[True]) <= 1.5 * min(missed[False]) + SECONDS * 100_000 / 1000

@@ -70,6 +70,12 @@ typedef struct fr_clock_row {
 /* A zone is: polls, then min[k], max[k], sum[k], nan[k] as 8-byte patterns, silence_us u4, crc u4. */
 #define FR_ZONE_SIZE(k) (16 + 32 * (size_t)(k))
 
+/* The turn of an integer stands where a float has its nan: that it changes once, and when; else 0. */
+#define FR_TURN_TOLD (1ULL << 63)
+#define FR_TURN_FALLS (1ULL << 62)        /* from the largest to the smallest */
+#define FR_TURN_STAMP (FR_TURN_FALLS - 1) /* mono_ns of the first record behind the change */
+#define FR_TURN_WIDTH (1ULL << 54)        /* largest less smallest is below: 1024 times that is no 2^64 */
+
 #ifdef __cplusplus
 static_assert(sizeof(fr_gap) == 40 && sizeof(fr_gap_row) == 48, "gap row");
 static_assert(sizeof(fr_index_row) == 64 && sizeof(fr_clock_row) == 48, "index and clock rows");

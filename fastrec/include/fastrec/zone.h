@@ -1,5 +1,6 @@
-/* zone.h: what 1024 records say together: per numeric field the smallest, the largest, the sum, the NaNs;
- * under holds each record weighs as many polls as it stands for. And for how long there was none, at most. */
+/* zone.h: what 1024 records say together: per numeric field the smallest, the largest, the sum, the NaNs, and
+ * of an integer that changes once when; under holds each record weighs as many polls as it stands for, and no
+ * change is told. And for how long there was no record, at most. */
 #ifndef FASTREC_ZONE_H
 #define FASTREC_ZONE_H
 
@@ -26,6 +27,7 @@ typedef struct fr_zone {
     uint32_t fields; /* k */
     const fr_zone_field *field;
     uint64_t *row;    /* polls, min[k], max[k], sum[k], nan[k], silence_us and crc */
+    int turns;        /* 1: say when an integer changes; each record weighs 1 and begins with its stamp */
     uint64_t timed;   /* records of which the times were looked at */
     int64_t seen;     /* when the last of them was, last */
     uint64_t silence; /* ns, the longest between two of them */
@@ -249,13 +251,62 @@ static inline uint32_t fr_zone_run(const fr_zone_field *f, uint32_t k)
     return n == 4 ? 4 : n >= 2 ? 2 : 1;
 }
 
+/* How many of `count` records from the first on have a value. */
+static inline size_t fr_zone_alike(const fr_zone_field *f, const unsigned char *p, size_t count,
+                                   size_t stride, uint64_t value)
+{
+    size_t n = 0;
+#define FR_ZONE_ALIKE(TYPE)                                                                                  \
+    for (p += f->offset; n < count; n++, p += stride) {                                                      \
+        TYPE v;                                                                                              \
+        memcpy(&v, p, sizeof v);                                                                             \
+        if (v != (TYPE)value)                                                                                \
+            break;                                                                                           \
+    }                                                                                                        \
+    return n
+    switch (f->swapped || f->width ? 0 : f->size) {
+    case 1: FR_ZONE_ALIKE(uint8_t);
+    case 2: FR_ZONE_ALIKE(uint16_t);
+    case 4: FR_ZONE_ALIKE(uint32_t);
+    case 8: FR_ZONE_ALIKE(uint64_t);
+    }
+#undef FR_ZONE_ALIKE
+    while (n < count && fr_zone_load(f, p + n * stride) == value)
+        n++;
+    return n;
+}
+
+/* Integer `i` took in `count` records: where it changes, if it does once. Before, `low` and `high` were its
+ * ends, unless there was no record. */
+static inline void fr_zone_add_turn(fr_zone *z, uint32_t i, int begun, uint64_t low, uint64_t high,
+                                    const unsigned char *records, size_t count, size_t stride)
+{
+    const fr_zone_field *f = &z->field[i];
+    uint64_t least = z->row[1 + i], most = z->row[1 + z->fields + i], *turn = &z->row[1 + 3 * z->fields + i];
+    uint64_t told = *turn, held, stamp;
+    size_t n;
+    if (least == most || (begun && low != high && !told))
+        return; /* it is steady, or has changed more than once */
+    held = !begun ? fr_zone_load(f, records) : told & FR_TURN_FALLS ? low : high;
+    n = fr_zone_alike(f, records, count, stride, held);
+    if (n == count)
+        return;
+    *turn = 0;
+    records += n * stride, count -= n;
+    if (told || fr_zone_alike(f, records, count, stride, fr_zone_load(f, records)) < count)
+        return;
+    memcpy(&stamp, records, 8);
+    if (stamp <= FR_TURN_STAMP && most - least < FR_TURN_WIDTH)
+        *turn = FR_TURN_TOLD | (held == most ? FR_TURN_FALLS : 0) | stamp;
+}
+
 /* Add `count` records of `stride` bytes; `weight_at` is where their `polls` stand (0: each weighs 1). */
 static inline void fr_zone_add(fr_zone *z, const unsigned char *records, size_t count, size_t stride,
                                size_t weight_at)
 {
-    uint32_t k = z->fields, i, n;
-    uint64_t *row = z->row;
-    int at_once = !weight_at && FR_ZONE_SIDE_BY_SIDE();
+    uint32_t k = z->fields, i, j, n;
+    uint64_t *row = z->row, low[4], high[4];
+    int at_once = !weight_at && FR_ZONE_SIDE_BY_SIDE(), begun = row[0] != 0;
     if (weight_at) {
         size_t at;
         for (at = 0; at < count; at++) {
@@ -268,6 +319,7 @@ static inline void fr_zone_add(fr_zone *z, const unsigned char *records, size_t 
     }
     for (i = 0; i < k; i += n) {
         n = at_once ? fr_zone_run(&z->field[i], k - i) : 1;
+        memcpy(low, &row[1 + i], n * 8), memcpy(high, &row[1 + k + i], n * 8);
         if (n == 4)
             fr_zone_add_ints(&z->field[i], 4, records, count, stride, &row[1 + i], &row[1 + k + i],
                              &row[1 + 2 * k + i]);
@@ -277,6 +329,9 @@ static inline void fr_zone_add(fr_zone *z, const unsigned char *records, size_t 
         else
             fr_zone_add_field(&z->field[i], records, count, stride, weight_at, &row[1 + i], &row[1 + k + i],
                               &row[1 + 2 * k + i], &row[1 + 3 * k + i]);
+        for (j = 0; z->turns && j < n; j++)
+            if (z->field[i + j].kind != 'f')
+                fr_zone_add_turn(z, i + j, begun, low[j], high[j], records, count, stride);
     }
 }
 
