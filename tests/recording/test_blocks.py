@@ -63,12 +63,16 @@ def test_the_blocks_of_some_rows(tmp_path: Path, kind: dict[str, str], brief: bo
                 assert (some["first_seq"] == at + one.begin).all()
 
 
-def test_of_a_few_rows_no_more_is_read(tmp_path: Path, kind: dict[str, str], no_index: None) -> None:
-    """One range, or two: the blocks from the first to the last row of each, and no other."""
+def test_of_a_few_rows_no_more_is_read(
+    tmp_path: Path, kind: dict[str, str], no_index: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few ranges, or few among many blocks: those from the first to the last row of each, and no other."""
     luck = random.Random(str(kind))
     one = made(tmp_path / "r", luck, **kind, commits=60)
-    for _ in range(100):
-        starts, stops = one.ranges(luck, 2)
+    for turn in range(100):
+        if turn == 50:
+            monkeypatch.setattr(blocks, "_WORTH", 4)
+        starts, stops = one.ranges(luck, luck.choice((1, 2, 4)) if turn < 50 else 15)
         near = one.segment().near(starts, stops)
         due = {block for pair in zip(starts, stops, strict=True) for block in touched(one, *pair)}
         there = zip(near.at.tolist(), (near.at + near.index["rows"]).tolist(), strict=True)
