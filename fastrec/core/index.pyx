@@ -257,7 +257,7 @@ cdef int pick_first(Picking *p, uint64_t start, fr_index_row *row) noexcept nogi
         if error:
             return error
         at = row.first_seq - p.begin
-        if at < low_at or at > high_at or row.rows > high_at - at:
+        if at < low_at or at > high_at:
             return NOT_WHOLE
         if start < at:
             high, high_at = p.next, at

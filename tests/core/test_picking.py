@@ -126,6 +126,13 @@ def test_damage_is_never_taken_for_an_answer(tmp_path: Path) -> None:
     assert told > 50
 
 
+def test_no_block_lies_in_another(tmp_path: Path) -> None:
+    index = Index(tmp_path / "index", [100] * 10, 7)
+    for at, found in ((100, True), (99, False), (50, False), (101, True), (120, True), (121, False)):
+        index.write(index.data[:64] + with_sums(packed(7 + at, 100, 1, 2), 1) + index.data[128:])
+        assert (index.pick([5, 120], [6, 121]) is not None) == found
+
+
 def test_what_is_not_in_the_segment_is_not_found(tmp_path: Path) -> None:
     index = Index(tmp_path / "index", [BLOCK, BLOCK, 5], 7)
     for start, stop in ((-1, 3), (3, 3), (4, 3), (0, 2 * BLOCK + 6), (2 * BLOCK + 5, 2 * BLOCK + 6)):
