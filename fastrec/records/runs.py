@@ -19,7 +19,7 @@ from fastrec.records.columns import Column
 from fastrec.records.parts import Picked, Times, made_of
 from fastrec.records.ranges import Stretch, ahead, divided, one_range, seldom, stretches
 from fastrec.records.rows import Span
-from fastrec.records.told import UNSEEN, told
+from fastrec.records.zone_runs import UNSEEN, zone_runs
 
 __all__ = ["Runs", "runs", "silences", "stamps_at"]
 
@@ -91,15 +91,15 @@ def _begun(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[Runs]:
     """The runs of a stretch, of which reading has begun: by the zones alone where these tell them."""
     if not stretch.zones:
         return _read(chunk, column, *one_range(stretch.start, stretch.stop), few=False)
-    zones = told(chunk.zones(*stretch.zones, [column.zone]), column, stretch.begin)
-    runs = Runs(stretch.start, stretch.stop, zones.places, zones.values, zones.stamps)
+    zones = zone_runs(chunk.zones(*stretch.zones, [column.zone]), column, stretch.begin)
+    told = Runs(stretch.start, stretch.stop, zones.places, zones.values, zones.stamps)
     ranges = stretch.untold(~zones.known)
-    return _joined(runs, _read(chunk, column, *ranges, few=seldom(chunk, column.part, *ranges, zones.known)))
+    return _joined(told, _read(chunk, column, *ranges, few=seldom(chunk, column.part, *ranges, zones.known)))
 
 
-def _joined(known: Runs, read: Iterator[Runs]) -> Iterator[Runs]:
+def _joined(told: Runs, read: Iterator[Runs]) -> Iterator[Runs]:
     """The runs of which zones tell, and between them those that were read."""
-    start, stop, places, values, stamps = known
+    start, stop, places, values, stamps = told
     done = 0
     for found in read:
         until = int(np.searchsorted(places, found.stop))

@@ -15,7 +15,7 @@ from fastrec.records.parts import Picked, made_of
 from fastrec.records.ranges import Stretch, ahead, divided, one_range, seldom
 from fastrec.records.rows import Span
 from fastrec.records.runs import runs
-from fastrec.records.told import told
+from fastrec.records.zone_runs import zone_runs
 
 __all__ = ["tallies"]
 
@@ -51,7 +51,7 @@ def _begun(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[_Tally]:
     """Those of a stretch, of which reading has begun: by the zones alone where these tell them."""
     by_zones, ranges, known = [], one_range(stretch.start, stretch.stop), None
     if stretch.zones:
-        zones = told(chunk.zones(*stretch.zones, [column.zone]), column, stretch.begin)
+        zones = zone_runs(chunk.zones(*stretch.zones, [column.zone]), column, stretch.begin)
         by_zones = [_Tally(zones.places, zones.values, zones.stops - zones.places)]
         known, ranges = zones.known, stretch.untold(~zones.known)
     if seldom(chunk, column.part, *ranges, known):

@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrec.core.zone import told_runs
+from fastrec.core import zone
 from fastrec.records.columns import Column
 
-__all__ = ["UNSEEN", "Told", "told"]
+__all__ = ["UNSEEN", "ZoneRuns", "zone_runs"]
 
 UNSEEN = -(2**63)
 """A stamp that no row has but by damage; then it is read once more."""
 
 
-class Told(NamedTuple):
+class ZoneRuns(NamedTuple):
     """The states of zones that lie one behind the other, as far as they are known.
 
     Attributes
@@ -38,7 +38,7 @@ class Told(NamedTuple):
     stamps: np.ndarray
 
 
-def told(zones: np.ndarray, column: Column, place: int) -> Told:
+def zone_runs(zones: np.ndarray, column: Column, place: int) -> ZoneRuns:
     """What some zones tell of a column.
 
     Parameters
@@ -52,8 +52,8 @@ def told(zones: np.ndarray, column: Column, place: int) -> Told:
     field, count = column.field, len(zones)
     words = np.ascontiguousarray(zones).view(np.uint64).reshape(count, -1)
     known, runs = np.empty(count, bool), np.empty((2 * count, 4), np.int64)
-    found = runs[: told_runs(words, place, field.kind == "f8", runs, known.view(np.uint8))]
+    found = runs[: zone.zone_runs(words, place, field.kind == "f8", runs, known.view(np.uint8))]
     places, stops, patterns, stamps = found.T.copy()
     with np.errstate(over="ignore", invalid="ignore"):
         values = patterns.view("<" + field.kind).astype(field.dtype)
-    return Told(known, places, stops, values, stamps)
+    return ZoneRuns(known, places, stops, values, stamps)

@@ -1,0 +1,139 @@
+"""Zone rows of a file, reduced to some fields, against NumPy; from one thread or two."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+import pytest
+
+from fastrec.core.zone import read_zones, zone_runs
+
+BASE, HEAD, FIRST = 4711, 192, 5
+HALVED = 1 << 19
+"""Bytes from which on two threads read."""
+
+
+def rows_of(k: int, count: int) -> np.ndarray:
+    """Rows of random words, sealed: ndarray of uint64, shape (count, 2 + 4 * k)."""
+    rows = np.random.default_rng(k).integers(0, 2**64, (count, 2 + 4 * k), np.uint64)
+    data = rows.view(np.uint32)
+    for number, row in enumerate(data):
+        seed = google_crc32c.extend(BASE, (FIRST + number).to_bytes(8, "little"))
+        row[-1] = google_crc32c.extend(seed, row[:-1].tobytes())
+    return rows
+
+
+def reduced(rows: np.ndarray, k: int, columns: list[int], turns: list[int]) -> np.ndarray:
+    parts = [rows[:, 1 + k * n : 1 + k * (n + 1)][:, columns] for n in range(4)]
+    whole = np.array(turns, bool)
+    parts[3:] = [np.where(whole, 0, parts[3]), np.where(whole, parts[3], 0)]
+    return np.concatenate([rows[:, :1], *parts, rows[:, -1:]], axis=1, dtype=np.uint64)
+
+
+def read(
+    path: Path, k: int, count: int, columns: list[int], turns: list[int], first: int = FIRST
+) -> tuple[np.ndarray, np.ndarray]:
+    out, whole = np.full((count, 2 + 5 * len(columns)), 7, np.uint64), np.full(count, 9, np.uint8)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        chosen = np.array(columns, np.int64), np.array(turns, np.uint8)
+        read_zones(descriptor, HEAD + (first - FIRST) * (16 + 32 * k), k, *chosen, BASE, first, out, whole)
+    finally:
+        os.close(descriptor)
+    return out, whole
+
+
+def counts(k: int) -> list[int]:
+    many = -(-HALVED // (16 + 32 * k))
+    return [1, 2, 100, many - 1, many, many + 1, 2 * many + 1]
+
+
+@pytest.mark.parametrize("k", [1, 6, 40])
+def test_some_fields_of_any_number_of_zones(tmp_path: Path, k: int) -> None:
+    rows = rows_of(k, counts(k)[-1])
+    path = tmp_path / "zones"
+    path.write_bytes(bytes(HEAD) + rows.tobytes())
+    for count in counts(k):
+        for columns in ([], [0], [k - 1], [*range(k)]):
+            turns = [column % 2 for column in columns]
+            out, whole = read(path, k, count, columns, turns)
+            assert whole.all() and np.array_equal(out, reduced(rows[:count], k, columns, turns))
+    skipped = len(rows) // 3
+    out, whole = read(path, k, len(rows) - skipped, [0], [1], FIRST + skipped)
+    assert whole.all() and np.array_equal(out, reduced(rows[skipped:], k, [0], [1]))
+
+
+def test_each_row_proves_itself(tmp_path: Path) -> None:
+    """Damaged ones are told, wherever they lie; the others are as they were."""
+    k, path = 6, tmp_path / "zones"
+    for count in counts(k):
+        rows = rows_of(k, count)
+        harmed = sorted({0, count // 2 - 1, count // 2, count - 1} & set(range(count)))
+        data = bytearray(rows.tobytes())
+        for number in harmed:
+            data[number * 208 + (number * 7) % 208] ^= 4
+        path.write_bytes(bytes(HEAD) + data)
+        out, whole = read(path, k, count, [3], [0])
+        assert np.flatnonzero(whole == 0).tolist() == harmed
+        assert np.array_equal(out[whole == 1], reduced(rows, k, [3], [0])[whole == 1])
+        path.write_bytes(bytes(HEAD) + np.roll(rows, 1, axis=0).tobytes())  # each in another's place
+        assert not read(path, k, count, [3], [0])[1].any() or count == 1
+
+
+def test_a_file_that_ends_before(tmp_path: Path) -> None:
+    """What is not there is zeros, and not whole; be it all that the other thread reads, and more."""
+    k, path = 6, tmp_path / "zones"
+    count = counts(k)[-1]
+    rows = rows_of(k, count)
+    for size in (0, 207, 208, 208 * (count // 2) - 1, 208 * (count // 2) + 300, 208 * count - 1):
+        path.write_bytes(bytes(HEAD) + rows.tobytes()[:size])
+        out, whole = read(path, k, count, [1], [1])
+        there = size // 208
+        assert whole.tolist() == [1] * there + [0] * (count - there)
+        assert np.array_equal(out[:there], reduced(rows[:there], k, [1], [1])) and not out[there:].any()
+
+
+def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    before = threading.active_count(), len(os.listdir("/proc/self/task"))
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for count in counts(1):
+        out, whole = np.empty((count, 7), np.uint64), np.empty(count, np.uint8)
+        with pytest.raises(OSError) as caught:
+            read_zones(folder, 0, 1, np.zeros(1, np.int64), np.zeros(1, np.uint8), BASE, 0, out, whole)
+        assert caught.value.errno == errno.EISDIR
+    os.close(folder)
+    assert (threading.active_count(), len(os.listdir("/proc/self/task"))) == before
+
+
+def test_wrong_arguments_are_refused() -> None:
+    def given(
+        columns: list[int], turns: int = 1, rows: int = 3, words: int = 7, whole: int = 3
+    ) -> tuple[object, ...]:
+        out = np.empty((rows, words), np.uint64)
+        return np.array(columns), np.zeros(turns, np.uint8), BASE, 0, out, np.empty(whole, np.uint8)
+
+    for wrong, said in (
+        (given([6]), "no field 6 of 6"),
+        (given([-1]), "no field -1 of 6"),
+        (given([0], turns=2), "2 columns, not 1"),
+        (given([0], words=6), "3 x 6 words for 3 zones of 1 fields"),
+        (given([0], whole=4), "3 x 7 words for 4 zones"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            read_zones(-1, 0, 6, *wrong)
+    read_zones(-1, 0, 6, *given([0], whole=0))  # there is nothing to read
+
+
+def test_runs_need_room() -> None:
+    zones = np.zeros((3, 7), np.uint64)
+    for rows, width, runs, known in ((3, 6, 6, 3), (3, 7, 5, 3), (3, 7, 6, 2)):
+        room = np.zeros((runs, 4), np.int64), np.zeros(known, np.uint8)
+        with pytest.raises(ValueError, match=f"3 zones of {width} words, {runs} runs of 4"):
+            zone_runs(zones[:rows, :width].copy(), 0, False, *room)
+    assert zone_runs(zones[:0], 0, False, np.zeros((0, 4), np.int64), np.zeros(0, np.uint8)) == 0
+    assert zone_runs(zones, 0, False, np.zeros((6, 4), np.int64), np.zeros(3, np.uint8)) == 0
