@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -108,6 +110,33 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         assert caught.value.errno == errno.EISDIR
     os.close(folder)
     assert (threading.active_count(), len(os.listdir("/proc/self/task"))) == before
+
+
+ALONE = """
+import os, resource, sys, threading
+import numpy as np
+from fastrec.core.zone import read_zones
+
+count = int(sys.argv[2])
+out, whole = np.zeros((count, 7), np.uint64), np.zeros(count, np.uint8)
+file = os.open(sys.argv[1], os.O_RDONLY)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (2 << 20), resource.RLIM_INFINITY))
+try:
+    threading.Thread(target=print).start()
+except RuntimeError:
+    read_zones(file, 192, 6, np.zeros(1, np.int64), np.zeros(1, np.uint8), 4711, 5, out, whole)
+    print(whole.sum(), out[:, 0].sum())
+"""
+
+
+def test_where_no_thread_can_be_had(tmp_path: Path) -> None:
+    count = counts(6)[-1]
+    rows = rows_of(6, count)
+    (tmp_path / "zones").write_bytes(bytes(HEAD) + rows.tobytes())
+    command = [sys.executable, "-c", ALONE, tmp_path / "zones", str(count)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == [str(count), str(rows[:, 0].sum())]
 
 
 def test_wrong_arguments_are_refused() -> None:
