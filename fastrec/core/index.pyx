@@ -12,20 +12,37 @@ cdef enum:
     GUESSES = 3                                    # before a row is looked for by bisection
 
 
-cdef bint are_whole(uint32_t base, const unsigned char *rows, Py_ssize_t count) noexcept nogil:
-    """Whether each row matches its checksum."""
+cdef bint are_whole(uint32_t base, uint64_t first, const unsigned char *rows,
+                    Py_ssize_t count) noexcept nogil:
+    """Whether each row matches its checksum; the first has this number."""
     cdef uint32_t sums[PIECE]
     cdef fr_index_row r
-    cdef Py_ssize_t first = 0, n, i
-    while first < count:
-        n = count - first if count - first < PIECE else PIECE
-        fr_crc32c_rows(base, first, rows + first * INDEX_ROW, INDEX_ROW, n, sums)
+    cdef Py_ssize_t done = 0, n, i
+    while done < count:
+        n = count - done if count - done < PIECE else PIECE
+        fr_crc32c_rows(base, first + done, rows + done * INDEX_ROW, INDEX_ROW, n, sums)
         for i in range(n):
-            memcpy(&r, rows + (first + i) * INDEX_ROW, INDEX_ROW)
+            memcpy(&r, rows + (done + i) * INDEX_ROW, INDEX_ROW)
             if r.crc != sums[i]:
                 return False
-        first += n
+        done += n
     return True
+
+
+cdef int read_rows(int fd, uint64_t offset, uint32_t base, uint64_t first, unsigned char *rows,
+                   Py_ssize_t count) noexcept nogil:
+    """So many rows from one on: 0, an errno, or NOT_WHOLE."""
+    cdef Py_ssize_t size = count * INDEX_ROW, done = 0
+    cdef ssize_t got
+    while done < size:
+        got = pread(fd, rows + done, size - done, offset + first * INDEX_ROW + done)
+        if got == 0:
+            return NOT_WHOLE
+        if got > 0:
+            done += got
+        elif errno != EINTR:
+            return errno
+    return 0 if are_whole(base, first, rows, count) else NOT_WHOLE
 
 
 cdef Py_ssize_t surveyed(const unsigned char *rows, Py_ssize_t count, Before before, uint64_t most,
@@ -105,28 +122,21 @@ def prove(int fd, uint64_t offset, unsigned int base, uint64_t most, uint64_t nu
     OSError
         They cannot be read.
     """
-    cdef Py_ssize_t count = at.shape[0], size = count * INDEX_ROW, done = 0
-    cdef ssize_t got
+    cdef Py_ssize_t count = at.shape[0]
     cdef Before before
-    cdef int rule
-    cdef bint found
-    if index.shape[0] != size:
+    cdef int rule, error
+    cdef bint found = False
+    if index.shape[0] != count * INDEX_ROW:
         raise ValueError(f"{index.shape[0]} bytes are not {count} rows")
-    while done < size:
-        with nogil:
-            got = pread(fd, &index[done], size - done, offset + done)
-        if got == 0:
-            return False
-        if got > 0:
-            done += got
-        elif errno != EINTR:
-            raise OSError(errno, strerror(errno).decode())
     if not count:
         return True
     memset(&before, 0, sizeof(before))
     with nogil:
-        found = are_whole(base, &index[0], count)
-        found = found and surveyed(&index[0], count, before, most, numbers, &at[0], &rule) == count
+        error = read_rows(fd, offset, base, 0, &index[0], count)
+        if not error:
+            found = surveyed(&index[0], count, before, most, numbers, &at[0], &rule) == count
+    if error > 0:
+        raise OSError(error, strerror(error).decode())
     return found
 
 
@@ -154,6 +164,17 @@ def search(int fd, uint64_t offset, uint64_t count, unsigned int base, size_t me
     if error:
         raise OSError(error, strerror(error).decode())
     return low
+
+
+cdef struct Picking:
+    int fd
+    uint64_t offset, count, begin, most, numbers
+    uint32_t base
+    uint64_t next                                  # the index row behind those that were found
+    Before before
+    unsigned char *index
+    int64_t *at
+    Py_ssize_t room, found
 
 
 def pick(int fd, uint64_t offset, uint64_t count, unsigned int base, uint64_t begin, uint64_t most,
@@ -211,35 +232,28 @@ def pick(int fd, uint64_t offset, uint64_t count, unsigned int base, uint64_t be
     return p.found
 
 
-cdef struct Picking:
-    int fd
-    uint64_t offset, count, begin, most, numbers
-    uint32_t base
-    uint64_t next                                  # the index row behind those that were found
-    Before before
-    unsigned char *index
-    int64_t *at
-    Py_ssize_t room, found
-
-
 cdef int pick_range(Picking *p, uint64_t start, uint64_t stop) noexcept nogil:
     """Find the blocks of one range: 0, an errno, or NOT_WHOLE."""
+    cdef unsigned char rows[PIECE * INDEX_ROW]
     cdef fr_index_row row
-    cdef int error
+    cdef uint64_t count, i
+    cdef int error = 0
     memset(&row, 0, sizeof(row))
     if start >= p.before.row:
         error = pick_first(p, start, &row)
-        if error:
-            return error
-        p.before.row, p.before.end = row.first_seq - p.begin, row.first_seq
-        p.before.gap_rows, p.before.string_bytes = row.gap_rows, row.string_bytes
-        error = keep(p, &row)
-    else:
-        error = 0
-    while p.before.row < stop and not error:
-        error = read_row(p.fd, p.offset, p.base, p.next, &row) if p.next < p.count else NOT_WHOLE
         if not error:
+            p.before.row = row.first_seq - p.begin
             error = keep(p, &row)
+    while p.before.row < stop and not error:
+        # No block has more: so the rest has so many of them at least.
+        count = min((stop - p.before.row - 1) // FR_BLOCK_ROWS + 1, PIECE)
+        if count > p.count - p.next:
+            return NOT_WHOLE
+        error = read_rows(p.fd, p.offset, p.base, p.next, rows, count)
+        for i in range(count):
+            if not error:
+                memcpy(&row, rows + i * INDEX_ROW, INDEX_ROW)
+                error = keep(p, &row)
     return error
 
 

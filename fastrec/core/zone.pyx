@@ -21,7 +21,7 @@ cdef extern from "fastrec/os.h" nogil:
 
 cdef enum:
     PIECE = 65536    # bytes that are read at once: memory that stays in the caches
-    MANY = 1 << 19   # bytes of which half are read before a thread that helps has begun
+    MANY = 1 << 19   # bytes from which on a thread that helps is worth its beginning
 
 
 cdef bytearray as_fields(zone_fields):
@@ -52,7 +52,8 @@ def zone_of(const unsigned char[::1] records not None, size_t stride, zone_field
     """The zone of some records, as the bytes of its row with a crc of 0 (FORMAT.md, zones).
 
     `weight_at` and `until_at` are where they say how often, and until when, they were seen; None: their times
-    are not looked at, so it has no silence and no turns. ValueError if any of this lies outside of a record.
+    are not looked at, so no silence is told. Turns are told of records that have times, and no weight.
+    ValueError if any of this lies outside of a record.
     """
     cdef size_t k = len(zone_fields)
     cdef fr_zone zone
@@ -88,7 +89,7 @@ def read_zones(int fd, uint64_t offset, size_t k, const int64_t[::1] columns not
     """
     cdef size_t size = FR_ZONE_SIZE(k), count = whole.shape[0], m = columns.shape[0], i
     cdef size_t words = 2 + 5 * m, half = count // 2 if count * size >= MANY else count
-    cdef size_t room = max(1, PIECE // size) * (size + sizeof(uint32_t))
+    cdef size_t room = (max(1, PIECE // size) * (size + sizeof(uint32_t)) + 7) // 8 * 8
     cdef Zones here, there
     cdef fr_thread thread
     cdef bint helped
@@ -102,7 +103,7 @@ def read_zones(int fd, uint64_t offset, size_t k, const int64_t[::1] columns not
         raise ValueError(f"{turns.shape[0]} columns, not {m}, may have turns")
     if not count:
         return
-    data = <unsigned char *> malloc(2 * room)
+    data = <unsigned char *> malloc(2 * room if half < count else room)
     if data == NULL:
         raise MemoryError
     memset(&here, 0, sizeof(here))
@@ -114,11 +115,11 @@ def read_zones(int fd, uint64_t offset, size_t k, const int64_t[::1] columns not
     there.offset, there.first, there.data = offset + half * size, first + half, data + room
     there.out, there.whole = here.out + half * words, here.whole + half
     with nogil:
-        helped = there.count and fr_thread_start(&thread, b"fr-zones", read_part, &there) == 0
+        helped = there.count > 0 and fr_thread_start(&thread, b"fr-zones", read_part, &there) == 0
         read_part(&here)
         if helped:
             fr_thread_join(&thread, FR_NEVER)
-        else:
+        elif there.count > 0:
             read_part(&there)
     free(data)
     if here.error or there.error:

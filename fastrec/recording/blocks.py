@@ -132,7 +132,8 @@ def blocks_near(
             at = int(end["first_seq"]) - begin
             if at <= starts[0] and stops[0] <= at + int(end["rows"]):
                 return _joined(outline, [end.reshape(1)])
-    if len(starts) > max(_FEW, outline.read.index // _WORTH):
+    many = (stops - starts).sum() > _MANY * layout.BLOCK_ROWS
+    if many or len(starts) > max(_FEW, outline.read.index // _WORTH):
         return None
     rows, at = np.empty(_MANY, layout.INDEX_DTYPE), np.empty(_MANY, np.int64)
     with io.FileIO(files.open("index", sparse=True)) as file:

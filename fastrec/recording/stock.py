@@ -200,14 +200,14 @@ class SegmentFiles:
         turns = np.array([numeric[one].kind != "f8" for one in chosen.tolist()], np.uint8)
         words = np.empty((last - first, 2 + 5 * len(chosen)), np.uint64)
         whole = np.zeros(last - first, np.uint8)
+        header = layout.npy_header(dtype)
         try:
-            descriptor = self.open("zones")
+            file = io.FileIO(self.open("zones"))
         except FileNotFoundError:
             words[:] = 0
         else:
-            header = layout.npy_header(dtype)
-            with io.FileIO(descriptor) as file:
+            with file:
                 layout.check_header(file.read(len(header)), header, self.where("zones"))
                 at = len(header) + first * dtype.itemsize
-                read_zones(descriptor, at, k, chosen, turns, self.base, first, words, whole)
+                read_zones(file.fileno(), at, k, chosen, turns, self.base, first, words, whole)
         return words.view(told_dtype(len(chosen)))[:, 0], whole.astype(bool)

@@ -148,7 +148,7 @@ class Chunk(Protocol):
 
     def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
         """The zones that begin at ``zone_starts[low:high]``, of some of the numeric fields of the schema:
-        ndarray of zone_dtype(len(columns)), whose ``crc`` means nothing.
+        ndarray of told_dtype(len(columns)), whose ``crc`` means nothing.
         """
         raise IndexError(f"zones {low} to {high} of a chunk that has none")
 

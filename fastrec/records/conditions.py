@@ -16,7 +16,7 @@ from fastrec.records.copying import join_rows
 from fastrec.records.looking import met
 from fastrec.records.parts import Met, Part, each, made_of
 from fastrec.records.pruning import Pruning, Verdict
-from fastrec.records.ranges import Stretch, ahead, divided, zone_behind
+from fastrec.records.ranges import Stretch, ahead, divided, joined, one_range, zone_behind
 from fastrec.records.rows import Rows, Span
 from fastrec.schema import Field
 
@@ -100,40 +100,46 @@ class Meeting:
             for number, span in asked
             for stretch in divided(span, zoned=self._pruning.useful)
         )
-        return _spans(begun)
+        return _spans_of(begun)
 
     def _nearest(self, number: int, span: Span, most: int) -> tuple[list[Span], int]:
-        """What meets it of the first rows of a span, so many read at most; and where these end."""
+        """What meets it of the first rows of a span, so many read at most; and where these rows end."""
         changed = [places[number] for places in self._changes]
-        far = max(most, _JUDGED) if self._pruning.useful else most
-        near = span._replace(stop=zone_behind(span, span.start + far))
-        stretch = next(divided(near, zoned=self._pruning.useful))
+        zoned = self._pruning.useful and bool(span.chunk.zone_starts)
+        stop = zone_behind(span, span.start + (max(most, _JUDGED) if zoned else most))
+        stretch = next(divided(span._replace(stop=stop), zoned=zoned))
         verdict = self._verdict(span.chunk, stretch, changed)
-        doubtful = np.flatnonzero(verdict.may & ~verdict.must)[max(1, most // ZONE) :]
-        if len(doubtful):
-            count = int(doubtful[0])
-            stretch, verdict = stretch.first(count), Verdict(verdict.may[:count], verdict.must[:count])
-        begun = ((number, span, self._told(span.chunk, stretch, known, changed)) for known in [verdict])
-        return _spans(begun), stretch.stop
+        if verdict is not None:
+            doubtful = np.flatnonzero(verdict.may & ~verdict.must)[max(1, most // ZONE) :]
+            if len(doubtful):
+                stretch, verdict = stretch.first(int(doubtful[0])), verdict.first(int(doubtful[0]))
+
+        def begun() -> Iterator[tuple[int, Span, Iterator[_Found]]]:
+            # When it is asked for: an error keeps this frame, and none of what has begun to read.
+            yield number, span, self._ranges(span.chunk, stretch, verdict, changed)
+
+        return _spans_of(begun()), stretch.stop
 
     def _begun(self, span: Span, stretch: Stretch, changed: list[np.ndarray]) -> Iterator[_Found]:
         """Ranges of rows of a stretch that meet it, in any order; reading has begun."""
-        return self._told(span.chunk, stretch, self._verdict(span.chunk, stretch, changed), changed)
+        return self._ranges(span.chunk, stretch, self._verdict(span.chunk, stretch, changed), changed)
 
-    def _verdict(self, chunk: Chunk, stretch: Stretch, changed: list[np.ndarray]) -> Verdict:
-        """What the zones of a stretch say."""
+    def _verdict(self, chunk: Chunk, stretch: Stretch, changed: list[np.ndarray]) -> Verdict | None:
+        """What the zones of a stretch say; None: it has none."""
         if not stretch.zones:
-            return Verdict(np.empty(0, bool), np.empty(0, bool))
+            return None
         starts = stretch.starts
         touched = [
             np.searchsorted(places, starts) < np.searchsorted(places, starts + ZONE) for places in changed
         ]
         return self._pruning.verdict(chunk.zones(*stretch.zones, self._pruning.columns), touched)
 
-    def _told(
-        self, chunk: Chunk, stretch: Stretch, verdict: Verdict, changed: list[np.ndarray]
+    def _ranges(
+        self, chunk: Chunk, stretch: Stretch, verdict: Verdict | None, changed: list[np.ndarray]
     ) -> Iterator[_Found]:
-        """As of `_begun`, where the zones say so."""
+        """As of `_begun`, by what the zones say."""
+        if verdict is None:
+            return self._read(chunk, *one_range(stretch.start, stretch.stop), changed)
         starts = stretch.starts[verdict.must]
         ranges = stretch.untold(verdict.may & ~verdict.must)
         return chain([_Found(starts, starts + ZONE)], self._read(chunk, *ranges, changed))
@@ -166,7 +172,7 @@ class Meeting:
         return np.sort(np.array(same, np.uint64))
 
 
-def _spans(begun: Iterator[tuple[int, Span, Iterator[_Found]]]) -> list[Span]:
+def _spans_of(begun: Iterator[tuple[int, Span, Iterator[_Found]]]) -> list[Span]:
     """What meets a condition of stretches of some spans, each with its number."""
     spans: list[Span] = []
     with closing(ahead(begun)) as some:
@@ -223,5 +229,4 @@ def _joined(found: Sequence[_Found]) -> _Ranges:
     if any(one.stamps is None for one in found):  # what zones tell comes before what was read
         order = np.argsort(starts, kind="stable")
         starts, stops = starts[order], stops[order]
-    apart = starts[1:] != stops[:-1]
-    return starts[np.append(True, apart)[: len(starts)]], stops[np.append(apart, True)[: len(stops)]]
+    return joined(starts, stops)

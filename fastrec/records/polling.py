@@ -152,7 +152,7 @@ def add_zones(
         Of the chunk; its stamps never fall.
     start : int
         Where in the chunk the first zone begins.
-    zones : ndarray of zone_dtype(len(columns))
+    zones : ndarray of told_dtype(len(columns))
         One behind the other.
 
     Returns

@@ -23,6 +23,10 @@ class Verdict(NamedTuple):
     may: np.ndarray
     must: np.ndarray
 
+    def first(self, count: int) -> Verdict:
+        """Of so many zones."""
+        return Verdict(self.may[:count], self.must[:count])
+
 
 class _Between(NamedTuple):
     """Of each zone the smallest and the largest number, NaN aside; and how much of it is NaN."""
@@ -81,7 +85,7 @@ class Pruning:
 
         Parameters
         ----------
-        zones : ndarray of zone_dtype(k), shape (z,)
+        zones : ndarray of told_dtype(k), shape (z,)
             Of the `columns`.
         changed : sequence of ndarray of bool, shape (z,)
             Whether any record is one with which a field changed, for each that the condition asks for.

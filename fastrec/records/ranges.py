@@ -16,6 +16,7 @@ __all__ = [
     "ahead",
     "divided",
     "inside",
+    "joined",
     "one_range",
     "seldom",
     "stretches",
@@ -56,7 +57,7 @@ class Stretch(NamedTuple):
         return np.arange(self.begin, self.end, ZONE)
 
     def first(self, count: int) -> Stretch:
-        """It up to the end of so many of its zones, fewer than it has."""
+        """The part of it that ends behind so many of its zones, which are fewer than all."""
         end = self.begin + count * ZONE
         return Stretch(self.start, end, self.begin, end, (self.zones[0], self.zones[0] + count))
 
@@ -72,9 +73,7 @@ class Stretch(NamedTuple):
         starts = np.concatenate([[self.start], self.begin + which * ZONE, [self.end]])
         stops = np.concatenate([[self.begin], self.begin + (which + 1) * ZONE, [self.stop]])
         filled = starts < stops  # there may be none before the zones, or behind them
-        starts, stops = starts[filled], stops[filled]
-        apart = starts[1:] != stops[:-1]
-        return starts[np.append(True, apart)[: len(starts)]], stops[np.append(apart, True)[: len(stops)]]
+        return joined(starts[filled], stops[filled])
 
 
 def divided(span: Span, *, zoned: bool) -> Iterator[Stretch]:
@@ -120,6 +119,12 @@ def _handed_out(first: T | None, made: Iterator[T]) -> Generator[T, None, None]:
 def one_range(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
     """The only range of rows, as `Chunk.parts` takes ranges."""
     return np.array([start]), np.array([stop])
+
+
+def joined(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ranges in order, of which those that touch are one."""
+    apart = starts[1:] != stops[:-1]
+    return starts[np.append(True, apart)[: len(starts)]], stops[np.append(apart, True)[: len(stops)]]
 
 
 def inside(zones: range, span: Span) -> tuple[int, int]:

@@ -114,6 +114,7 @@ def test_starved_thread(told: dict) -> None:
     assert gaps == [gap(1, 3, 3, 0, 10_000, 30_000), gap(2, 3, 3, 0, 50_000, 70_000)]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("header", "before", "after", "scenario"),
     [
@@ -165,6 +166,7 @@ def test_threads_that_ended_left_nothing(tmp_path: Path, cycles: int) -> None:
     assert left["mappings"] < 20 and left["resident"] < 2 << 20
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("cycles", [500, *OFTEN[1:]])
 @pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
 def test_clean_under_sanitizers(tmp_path: Path, sanitizer: str, cycles: int) -> None:
@@ -175,6 +177,7 @@ def test_clean_under_sanitizers(tmp_path: Path, sanitizer: str, cycles: int) -> 
     assert " wrong=0" in done.stdout
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("header", "before", "after"),
     [

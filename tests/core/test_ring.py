@@ -62,6 +62,7 @@ def test_ten_million_records_raced(tmp_path: Path, writer: str) -> None:
     stress(build(tmp_path, "ring_stress.c", *SANITIZERS["thread"]), 10_000_000, 1000, writer)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
 def test_stress_sanitized(tmp_path: Path, sanitizer: str) -> None:
     program = build(tmp_path, "ring_stress.c", *SANITIZERS[sanitizer])
@@ -69,6 +70,7 @@ def test_stress_sanitized(tmp_path: Path, sanitizer: str) -> None:
         stress(program, 200_000, 1000, writer)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -88,12 +90,14 @@ def test_a_plain_access_is_seen(
         assert any("ThreadSanitizer: data race" in result.stderr for result in results), writer
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("flags", [[], ["-O3"], *SANITIZERS.values()], ids=["O2", "O3", *SANITIZERS])
 def test_every_size_is_copied_whole(tmp_path: Path, flags: list[str]) -> None:
     result = run(build(tmp_path, "copies.c", *flags))
     assert result.stdout == "wrong 0\n", result.stderr
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("header", "before", "after"),
     [

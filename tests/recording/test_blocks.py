@@ -134,6 +134,18 @@ def test_many_ranges_and_wide_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert ("blocks" in vars(part)) == (rows[-1] - rows[0] >= many)
 
 
+def test_of_more_than_are_found_none_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large the blocks, such a range has more: the whole index is read at once."""
+    one = made(tmp_path / "r", random.Random(6), commits=200, most=1024)
+    found = []
+    monkeypatch.setattr(blocks, "pick", lambda *a, real=blocks.pick: found.append(a) or real(*a))
+    monkeypatch.setattr(blocks, "_MANY", 3)
+    assert one.segment().rows(0, 3 * 1024 + 1).tobytes() == b"".join(one.rows[: 3 * 1024 + 1])
+    assert found == []
+    assert one.segment().rows(7, 8).tobytes() == one.rows[7]
+    assert len(found) == 1
+
+
 def test_the_block_of_a_time(tmp_path: Path, kind: dict[str, str]) -> None:
     """The first index row that reaches it; none is named where times fall."""
     luck = random.Random(str(kind))

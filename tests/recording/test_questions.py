@@ -543,7 +543,7 @@ def test_a_steady_zone_is_not_read(tmp_path: Path, middle: list[list[int]], busy
 
 
 def test_a_damaged_block_in_which_a_state_may_change_is_named(tmp_path: Path) -> None:
-    segment = three(tmp_path / "r", [[5], [5, 6], [6]])
+    segment = three(tmp_path / "r", [[5], [5, 6, 5], [6]])
     flip(segment, 1_024 + 100)
     records = reader.open(tmp_path / "r")["status"]
     for ask in (records.transitions, records.intervals, records.durations, records.counts):

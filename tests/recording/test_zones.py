@@ -182,6 +182,7 @@ def test_integers_side_by_side(store: str) -> None:
                 check(one, column, field.kind, rows[field.name].tolist(), weights)
 
 
+@pytest.mark.once
 def test_no_byte_beyond_a_bit_field_is_read(tmp_path: Path) -> None:
     """All that there can be, signed or not, in either byte order, at the end of the memory."""
     flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
@@ -190,6 +191,7 @@ def test_no_byte_beyond_a_bit_field_is_read(tmp_path: Path) -> None:
     assert int(done.stdout) > 8_000
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -207,6 +209,7 @@ def test_the_test_of_the_bytes_can_fail(tmp_path: Path, before: str, after: str)
 TURNS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
 
 
+@pytest.mark.once
 def test_the_turn_of_every_kind_of_integer(tmp_path: Path) -> None:
     """By pieces of any size; and the runs of states that zones tell by it, unless it was made up."""
     done = run(build(tmp_path, "zone_turns.c", *TURNS), "4000")
@@ -215,6 +218,7 @@ def test_the_turn_of_every_kind_of_integer(tmp_path: Path) -> None:
     assert turns > 1_000 and runs > 2_000
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("header", "before", "after"),
     [
@@ -229,7 +233,7 @@ def test_the_turn_of_every_kind_of_integer(tmp_path: Path) -> None:
         ("runs.h", "largest * width == above && ", ""),
         ("runs.h", " && largest > 0 && largest < FR_BLOCK_ROWS", ""),
         ("runs.h", " || z->polls != FR_BLOCK_ROWS", ""),
-        ("runs.h", "last->stop == next.place", "1"),
+        ("runs.h", "runs[n - 1].stop == next.place", "1"),
         ("runs.h", ": last->state == next.state", ": 0"),
         ("runs.h", "z->turn & FR_TURN_FALLS ? largest : ", "z->turn & FR_TURN_FALLS ? 1 : "),
     ],
@@ -280,6 +284,16 @@ def test_what_lies_outside_of_a_record_is_refused() -> None:
     for size in (0, 7):
         with pytest.raises(ValueError, match=f"{size} bytes"):
             zone_of(records, size, [])
+
+
+def test_less_than_a_record_is_none() -> None:
+    """Nothing is read of it, wherever in a record the field would lie."""
+    for count in (0, 8):
+        empty = np.frombuffer(
+            zone_of(bytes(count), 2**40, [(2**32 - 16, "i", 4, False, 0, 0)], 0, 0), zone_dtype(1)
+        )
+        assert empty[["polls", "sum", "nan"]].tolist() == [(0, [0], [0])]
+        assert (empty["min"].view("<i8") > empty["max"].view("<i8")).all()
 
 
 def test_nothing_but_nan() -> None:

@@ -412,6 +412,25 @@ def test_no_more_is_read_for_a_few(monkeypatch: pytest.MonkeyPatch, begin: int) 
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("text", ["noise == 1", "noise + 0 == 1"])
+def test_no_more_is_read_of_what_has_no_zones(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Four times as many rows each time, be the condition one that zones could judge, or not."""
+    read = []
+
+    class Read(ArrayChunk):
+        def rows(self, start: int, stop: int) -> np.ndarray:
+            read.append((start, stop))
+            return super().rows(start, stop)
+
+    rows = np.zeros(100 * 1024, SCHEMA.record("every"))
+    rows["noise"][[10, 30 * 1024]] = 1
+    monkeypatch.setattr(conditions, "_FIRST", 2 * 1024)
+    records = Records("plant", SCHEMA, [Read(rows)], gaps=gaps(), clock=None)
+    found = records.where(text)
+    assert found[0]["noise"] == 1 and max(stop for _, stop in read) == 2 * 1024
+    assert found[:2].seq.tolist() == [10, 30 * 1024] and max(stop for _, stop in read) == 32 * 1024
+
+
 @pytest.mark.parametrize("lost", [False, True])
 def test_so_many_chunks_are_searched(lost: bool) -> None:
     """A loss lies before one of two records: whether there is another behind them is asked only then."""

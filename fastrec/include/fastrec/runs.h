@@ -51,8 +51,8 @@ static inline int fr_summed_steady(const fr_summed *z, int floating, uint64_t *s
 /* Put a run behind the `n` that there are, or lengthen the last: their number. */
 static inline size_t fr_run_add(fr_run *runs, size_t n, fr_run next, int floating)
 {
-    fr_run *last = &runs[n - 1];
-    if (n && last->stop == next.place) {
+    if (n && runs[n - 1].stop == next.place) {
+        fr_run *last = &runs[n - 1];
         double one = fr_double_of(last->state), other = fr_double_of(next.state);
         if (floating ? one == other || (one != one && other != other) : last->state == next.state) {
             last->stop = next.stop;

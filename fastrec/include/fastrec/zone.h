@@ -307,6 +307,8 @@ static inline void fr_zone_add(fr_zone *z, const unsigned char *records, size_t 
     uint32_t k = z->fields, i, j, n;
     uint64_t *row = z->row, low[4], high[4];
     int at_once = !weight_at && FR_ZONE_SIDE_BY_SIDE(), begun = row[0] != 0;
+    if (!count)
+        return;
     if (weight_at) {
         size_t at;
         for (at = 0; at < count; at++) {
