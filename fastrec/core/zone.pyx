@@ -12,16 +12,8 @@ from fastrec.core.crc32c cimport fr_crc32c_rows
 cdef extern from "<unistd.h>" nogil:
     ssize_t pread(int fd, void *data, size_t size, off_t offset)
 
-cdef extern from "fastrec/os.h" nogil:
-    const int64_t FR_NEVER
-    ctypedef struct fr_thread:
-        pass
-    int fr_thread_start(fr_thread *t, const char *name, void (*body)(void *) noexcept, void *arg) noexcept
-    int fr_thread_join(fr_thread *t, int64_t deadline) noexcept
-
 cdef enum:
-    PIECE = 65536    # bytes that are read at once: memory that stays in the caches
-    MANY = 1 << 19   # bytes from which on a thread that helps is worth its beginning
+    PIECE = 65536  # bytes that are read at once: memory that stays in the caches
 
 
 cdef bytearray as_fields(zone_fields):
@@ -85,16 +77,16 @@ def read_zones(int fd, uint64_t offset, size_t k, const int64_t[::1] columns not
     The first one is at `offset`, and has the number `first`, with which and with `base` its checksum begins.
     Into a row of `out`: polls, then min, max, sum, nan and turn of each of `columns`, then the last 8 bytes
     of the row. Of the columns that have `turns` nan is 0, of others turn. `whole` is 1 where the checksum
-    matches, 0 where it does not, or the file ends. Where they are many, another thread reads half of them.
+    matches, 0 where it does not, or the file ends.
     """
-    cdef size_t size = FR_ZONE_SIZE(k), count = whole.shape[0], m = columns.shape[0], i
-    cdef size_t words = 2 + 5 * m, half = count // 2 if count * size >= MANY else count
-    cdef size_t room = (max(1, PIECE // size) * (size + sizeof(uint32_t)) + 7) // 8 * 8
-    cdef Zones here, there
-    cdef fr_thread thread
-    cdef bint helped
+    cdef size_t size = FR_ZONE_SIZE(k), count = whole.shape[0], m = columns.shape[0], done, i, j, n
+    cdef uint64_t last
+    cdef size_t at_once = max(1, PIECE // size)
+    cdef ssize_t got
     cdef unsigned char *data
-    if <size_t> out.shape[0] < count or <size_t> out.shape[1] != words:
+    cdef uint64_t *row
+    cdef uint32_t *sums
+    if <size_t> out.shape[0] < count or <size_t> out.shape[1] != 2 + 5 * m:
         raise ValueError(f"{out.shape[0]} x {out.shape[1]} words for {count} zones of {m} fields")
     for i in range(m):
         if columns[i] < 0 or <size_t> columns[i] >= k:
@@ -103,80 +95,43 @@ def read_zones(int fd, uint64_t offset, size_t k, const int64_t[::1] columns not
         raise ValueError(f"{turns.shape[0]} columns, not {m}, may have turns")
     if not count:
         return
-    data = <unsigned char *> malloc(2 * room if half < count else room)
+    memset(&whole[0], 0, count)
+    data = <unsigned char *> malloc(at_once * (size + sizeof(uint32_t)))
     if data == NULL:
         raise MemoryError
-    memset(&here, 0, sizeof(here))
-    here.fd, here.offset, here.k, here.m, here.base, here.first = fd, offset, k, m, base, first
-    here.columns, here.turns = &columns[0] if m else NULL, &turns[0] if m else NULL
-    here.out, here.whole, here.data = &out[0, 0], &whole[0], data
-    there = here
-    here.count, there.count = half, count - half
-    there.offset, there.first, there.data = offset + half * size, first + half, data + room
-    there.out, there.whole = here.out + half * words, here.whole + half
-    with nogil:
-        helped = there.count > 0 and fr_thread_start(&thread, b"fr-zones", read_part, &there) == 0
-        read_part(&here)
-        if helped:
-            fr_thread_join(&thread, FR_NEVER)
-        elif there.count > 0:
-            read_part(&there)
-    free(data)
-    if here.error or there.error:
-        raise OSError(here.error or there.error, strerror(here.error or there.error).decode())
-
-
-cdef struct Zones:
-    int fd
-    uint64_t offset, first
-    uint32_t base
-    size_t k, m, count
-    const int64_t *columns
-    const uint8_t *turns
-    uint64_t *out
-    uint8_t *whole
-    unsigned char *data                            # for what is read at once
-    int error
-
-
-cdef void read_part(void *arg) noexcept nogil:
-    """As of `read_zones`."""
-    cdef Zones *z = <Zones *> arg
-    cdef size_t size = FR_ZONE_SIZE(z.k), words = 2 + 5 * z.m, at_once = max(1, PIECE // size), done = 0, i, n
-    cdef uint32_t *sums = <uint32_t *> (z.data + at_once * size)
-    cdef ssize_t got
-    memset(z.whole, 0, z.count)
-    while done < z.count:
-        got = pread(z.fd, z.data, min(at_once, z.count - done) * size, z.offset + done * size)
-        if got < 0 and errno == EINTR:
-            continue
-        if got < 0:
-            z.error = errno
-            return
-        n = <size_t> got // size
-        if n == 0:
-            break
-        fr_crc32c_rows(z.base, z.first + done, z.data, size, n, sums)
-        for i in range(n):
-            z.whole[done + i] = memcmp(&sums[i], z.data + (i + 1) * size - 4, 4) == 0
-            reduce(z, <const uint64_t *> (z.data + i * size), z.out + (done + i) * words)
-        done += n
-    memset(z.out + done * words, 0, (z.count - done) * words * sizeof(uint64_t))
-
-
-cdef inline void reduce(const Zones *z, const uint64_t *row, uint64_t *out) noexcept nogil:
-    """One zone row, as of `read_zones`."""
-    cdef size_t k = z.k, m = z.m, j
-    cdef uint64_t last
-    out[0] = row[0]
-    for j in range(m):
-        out[1 + j] = row[1 + z.columns[j]]
-        out[1 + m + j] = row[1 + k + z.columns[j]]
-        out[1 + 2 * m + j] = row[1 + 2 * k + z.columns[j]]
-        last = row[1 + 3 * k + z.columns[j]]
-        out[1 + 3 * m + j] = 0 if z.turns[j] else last
-        out[1 + 4 * m + j] = last if z.turns[j] else 0
-    out[1 + 5 * m] = row[1 + 4 * k]
+    sums = <uint32_t *> (data + at_once * size)
+    try:
+        done = 0
+        while done < count:
+            n = min(at_once, count - done)
+            with nogil:
+                got = pread(fd, data, n * size, offset + done * size)
+            if got < 0 and errno == EINTR:
+                continue
+            if got < 0:
+                raise OSError(errno, strerror(errno).decode())
+            n = <size_t> got // size
+            if n == 0:
+                break
+            with nogil:
+                fr_crc32c_rows(base, first + done, data, size, n, sums)
+                for i in range(n):
+                    row = <uint64_t *> (data + i * size)
+                    whole[done + i] = memcmp(&sums[i], data + (i + 1) * size - 4, 4) == 0
+                    out[done + i, 0] = row[0]
+                    for j in range(m):
+                        out[done + i, 1 + j] = row[1 + columns[j]]
+                        out[done + i, 1 + m + j] = row[1 + k + columns[j]]
+                        out[done + i, 1 + 2 * m + j] = row[1 + 2 * k + columns[j]]
+                        last = row[1 + 3 * k + columns[j]]
+                        out[done + i, 1 + 3 * m + j] = 0 if turns[j] else last
+                        out[done + i, 1 + 4 * m + j] = last if turns[j] else 0
+                    out[done + i, 1 + 5 * m] = row[1 + 4 * k]
+            done += n
+    finally:
+        free(data)
+    if done < count:
+        memset(&out[done, 0], 0, (count - done) * (2 + 5 * m) * 8)
 
 
 def zone_runs(const uint64_t[:, ::1] zones not None, int64_t place, bint floating,

@@ -1,12 +1,9 @@
-"""Zone rows of a file, reduced to some fields, against NumPy; from one thread or two."""
+"""Zone rows of a file, reduced to some fields, against NumPy."""
 
 from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import google_crc32c
@@ -16,8 +13,8 @@ import pytest
 from fastrec.core.zone import read_zones, zone_runs
 
 BASE, HEAD, FIRST = 4711, 192, 5
-HALVED = 1 << 19
-"""Bytes from which on two threads read."""
+PIECE = 1 << 16
+"""Bytes that are read at once."""
 
 
 def rows_of(k: int, count: int) -> np.ndarray:
@@ -51,8 +48,8 @@ def read(
 
 
 def counts(k: int) -> list[int]:
-    many = -(-HALVED // (16 + 32 * k))
-    return [1, 2, 100, many - 1, many, many + 1, 2 * many + 1]
+    many = PIECE // (16 + 32 * k)
+    return [1, 2, many - 1, many, many + 1, 2 * many, 7 * many + 1]
 
 
 @pytest.mark.parametrize("k", [1, 6, 40])
@@ -88,7 +85,7 @@ def test_each_row_proves_itself(tmp_path: Path) -> None:
 
 
 def test_a_file_that_ends_before(tmp_path: Path) -> None:
-    """What is not there is zeros, and not whole; be it all that the other thread reads, and more."""
+    """What is not there is zeros, and not whole."""
     k, path = 6, tmp_path / "zones"
     count = counts(k)[-1]
     rows = rows_of(k, count)
@@ -101,7 +98,6 @@ def test_a_file_that_ends_before(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    before = threading.active_count(), len(os.listdir("/proc/self/task"))
     folder = os.open(tmp_path, os.O_RDONLY)
     for count in counts(1):
         out, whole = np.empty((count, 7), np.uint64), np.empty(count, np.uint8)
@@ -109,34 +105,6 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
             read_zones(folder, 0, 1, np.zeros(1, np.int64), np.zeros(1, np.uint8), BASE, 0, out, whole)
         assert caught.value.errno == errno.EISDIR
     os.close(folder)
-    assert (threading.active_count(), len(os.listdir("/proc/self/task"))) == before
-
-
-ALONE = """
-import os, resource, sys, threading
-import numpy as np
-from fastrec.core.zone import read_zones
-
-count = int(sys.argv[2])
-out, whole = np.zeros((count, 7), np.uint64), np.zeros(count, np.uint8)
-file = os.open(sys.argv[1], os.O_RDONLY)
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + (2 << 20), resource.RLIM_INFINITY))
-try:
-    threading.Thread(target=print).start()
-except RuntimeError:
-    read_zones(file, 192, 6, np.zeros(1, np.int64), np.zeros(1, np.uint8), 4711, 5, out, whole)
-    print(whole.sum(), out[:, 0].sum())
-"""
-
-
-def test_where_no_thread_can_be_had(tmp_path: Path) -> None:
-    count = counts(6)[-1]
-    rows = rows_of(6, count)
-    (tmp_path / "zones").write_bytes(bytes(HEAD) + rows.tobytes())
-    command = [sys.executable, "-c", ALONE, tmp_path / "zones", str(count)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.split() == [str(count), str(rows[:, 0].sum())]
 
 
 def test_wrong_arguments_are_refused() -> None:
