@@ -3,6 +3,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "fastrec/format.h" nogil:
+    enum:
+        FR_BLOCK_ROWS
     size_t FR_ZONE_SIZE(size_t k) noexcept
 
 cdef extern from "fastrec/zone.h" nogil:
@@ -27,10 +29,10 @@ cdef extern from "fastrec/zone.h" nogil:
 
 cdef extern from "fastrec/runs.h" nogil:
     ctypedef struct fr_summed:
-        pass
+        uint64_t polls, least, most, sum, nan, turn
     ctypedef struct fr_run:
         pass
-    size_t fr_runs(const fr_summed *zones, size_t count, int64_t place, bint floating, fr_run *runs,
-                   unsigned char *known) noexcept
+    size_t fr_runs_of(const fr_summed *z, int64_t place, bint floating, fr_run *runs, size_t n,
+                      unsigned char *known) noexcept
 
 cdef bytearray as_fields(zone_fields)

@@ -20,4 +20,16 @@ def read_zones(
     out: Buffer,
     whole: Buffer,
 ) -> None: ...
+def read_runs(
+    fd: int,
+    offset: int,
+    k: int,
+    column: int,
+    turns: bool,
+    base: int,
+    first: int,
+    place: int,
+    runs: Buffer,
+    known: Buffer,
+) -> int: ...
 def zone_runs(zones: Buffer, place: int, floating: bool, runs: Buffer, known: Buffer) -> int: ...

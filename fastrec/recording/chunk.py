@@ -215,6 +215,15 @@ class SegmentChunk(Chunk):
     def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
         return self.segment.zones(self._first_zone + low, self._first_zone + high, columns)
 
+    def zone_runs(
+        self, low: int, high: int, column: int, place: int, *, floating: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        first = self._first_zone
+        try:
+            return self.segment.stored_runs(first + low, first + high, column, place)
+        except OSError:  # none of it is needed, whatever became of the file
+            return np.zeros(high - low, bool), np.empty((0, 4), np.int64)
+
     def silences(self, low: int, high: int) -> np.ndarray:
         return self.segment.silences(self._first_zone + low, self._first_zone + high)
 

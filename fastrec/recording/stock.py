@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastrec.core.zone import read_zones
+from fastrec.core.zone import read_runs, read_zones
 from fastrec.recording import layout, opening
 from fastrec.recording.zones import told_dtype
 from fastrec.schema import Schema
@@ -193,21 +193,47 @@ class SegmentFiles:
         zones : ndarray of told_dtype(len(columns))
         whole : ndarray of bool
         """
-        dtype = self.zone_dtype
         numeric = self.stock.schema.numeric
         k = len(numeric)
         chosen = np.arange(k) if columns is None else np.array(columns, np.int64)
         turns = np.array([numeric[one].kind != "f8" for one in chosen.tolist()], np.uint8)
         words = np.empty((last - first, 2 + 5 * len(chosen)), np.uint64)
         whole = np.zeros(last - first, np.uint8)
-        header = layout.npy_header(dtype)
         try:
-            file = io.FileIO(self.open("zones"))
+            file = self._open_zones()
         except FileNotFoundError:
             words[:] = 0
         else:
             with file:
-                layout.check_header(file.read(len(header)), header, self.where("zones"))
-                at = len(header) + first * dtype.itemsize
+                at = self._zone_at(first)
                 read_zones(file.fileno(), at, k, chosen, turns, self.base, first, words, whole)
         return words.view(told_dtype(len(chosen)))[:, 0], whole.astype(bool)
+
+    def stored_runs(self, first: int, last: int, column: int, place: int) -> tuple[np.ndarray, np.ndarray]:
+        """The states that zone rows ``first ... last - 1`` tell, by the file; see `Chunk.zone_runs`. What is
+        not there, or not whole, tells none.
+        """
+        numeric = self.stock.schema.numeric
+        known = np.zeros(last - first, np.uint8)
+        runs = np.empty((2 * len(known), 4), np.int64)
+        with self._open_zones() as file:
+            at, turns = self._zone_at(first), numeric[column].kind != "f8"
+            given = file.fileno(), at, len(numeric), column, turns, self.base, first, place
+            found = read_runs(*given, runs, known)
+        return known.view(bool), runs[:found]
+
+    def _open_zones(self) -> io.FileIO:
+        """Their file; CorruptionError if its header is not what it must be."""
+        header = layout.npy_header(self.zone_dtype)
+        file = io.FileIO(self.open("zones"))
+        try:
+            layout.check_header(file.read(len(header)), header, self.where("zones"))
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _zone_at(self, row: int) -> int:
+        """Where a row of it begins."""
+        dtype = self.zone_dtype
+        return layout.header_size(dtype) + row * dtype.itemsize

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from fastrec.core import zone
 from fastrec.core.condition import Condition
 from fastrec.records.copying import join_rows, picked
 from fastrec.records.looking import Tally, changes, met
@@ -151,6 +152,34 @@ class Chunk(Protocol):
         ndarray of told_dtype(len(columns)), whose ``crc`` means nothing.
         """
         raise IndexError(f"zones {low} to {high} of a chunk that has none")
+
+    def zone_runs(
+        self, low: int, high: int, column: int, place: int, *, floating: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The states that these zones tell of a numeric field, run by run.
+
+        Parameters
+        ----------
+        low, high : int
+            As of `zones`.
+        column : int
+            Of the numeric fields of the schema.
+        place : int
+            Where the first zone begins.
+        floating : bool
+            Whether the field is of floats.
+
+        Returns
+        -------
+        known : ndarray of bool, shape (high - low,)
+            Which zones tell theirs.
+        runs : ndarray of int64, shape (n, 4)
+            As of `fastrec.core.zone.zone_runs`.
+        """
+        words = self.zones(low, high, [column]).view(np.uint64).reshape(high - low, -1)
+        known, runs = np.empty(len(words), np.uint8), np.empty((2 * len(words), 4), np.int64)
+        found = zone.zone_runs(words, place, floating, runs, known)
+        return known.view(bool), runs[:found]
 
     def silences(self, low: int, high: int) -> np.ndarray:
         """The longest time between two records of each of these zones, us, of uint32, as a zone tells it: 0

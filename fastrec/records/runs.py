@@ -91,7 +91,7 @@ def _begun(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[Runs]:
     """The runs of a stretch, of which reading has begun: by the zones alone where these tell them."""
     if not stretch.zones:
         return _read(chunk, column, *one_range(stretch.start, stretch.stop), few=False)
-    zones = zone_runs(chunk.zones(*stretch.zones, [column.zone]), column, stretch.begin)
+    zones = zone_runs(chunk, stretch, column)
     told = Runs(stretch.start, stretch.stop, zones.places, zones.values, zones.stamps)
     ranges = stretch.untold(~zones.known)
     return _joined(told, _read(chunk, column, *ranges, few=seldom(chunk, column.part, *ranges, zones.known)))

@@ -51,7 +51,7 @@ def _begun(chunk: Chunk, column: Column, stretch: Stretch) -> Iterator[_Tally]:
     """Those of a stretch, of which reading has begun: by the zones alone where these tell them."""
     by_zones, ranges, known = [], one_range(stretch.start, stretch.stop), None
     if stretch.zones:
-        zones = zone_runs(chunk.zones(*stretch.zones, [column.zone]), column, stretch.begin)
+        zones = zone_runs(chunk, stretch, column)
         by_zones = [_Tally(zones.places, zones.values, zones.stops - zones.places)]
         known, ranges = zones.known, stretch.untold(~zones.known)
     if seldom(chunk, column.part, *ranges, known):

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrec.core import zone
+from fastrec.records.chunks import Chunk
 from fastrec.records.columns import Column
+from fastrec.records.ranges import Stretch
 
 __all__ = ["UNSEEN", "ZoneRuns", "zone_runs"]
 
@@ -38,22 +39,11 @@ class ZoneRuns(NamedTuple):
     stamps: np.ndarray
 
 
-def zone_runs(zones: np.ndarray, column: Column, place: int) -> ZoneRuns:
-    """What some zones tell of a column.
-
-    Parameters
-    ----------
-    zones : ndarray of told_dtype(1), shape (z,)
-        Of the field of the column.
-    column : Column
-    place : int
-        Where the first begins.
-    """
-    field, count = column.field, len(zones)
-    words = np.ascontiguousarray(zones).view(np.uint64).reshape(count, -1)
-    known, runs = np.empty(count, bool), np.empty((2 * count, 4), np.int64)
-    found = runs[: zone.zone_runs(words, place, field.kind == "f8", runs, known.view(np.uint8))]
-    places, stops, patterns, stamps = found.T.copy()
+def zone_runs(chunk: Chunk, stretch: Stretch, column: Column) -> ZoneRuns:
+    """What the zones of a stretch, which has some, tell of a column that they sum up."""
+    field = column.field
+    known, runs = chunk.zone_runs(*stretch.zones, column.zone, stretch.begin, floating=field.kind == "f8")
+    places, stops, patterns, stamps = runs.T.copy()
     with np.errstate(over="ignore", invalid="ignore"):
         values = patterns.view("<" + field.kind).astype(field.dtype)
     return ZoneRuns(known, places, stops, values, stamps)

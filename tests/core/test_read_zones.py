@@ -10,7 +10,7 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from fastrec.core.zone import read_zones, zone_runs
+from fastrec.core.zone import read_runs, read_zones, zone_runs
 
 BASE, HEAD, FIRST = 4711, 192, 5
 PIECE = 1 << 16
@@ -126,11 +126,71 @@ def test_wrong_arguments_are_refused() -> None:
     read_zones(-1, 0, 6, *given([0], whole=0))  # there is nothing to read
 
 
+@pytest.mark.parametrize("floating", [False, True])
+def test_runs_are_those_of_the_rows_that_are_whole(tmp_path: Path, floating: bool) -> None:
+    """Steady zones, some that turn, noise, and damaged ones, in pieces."""
+    k, column, chance = 6, 4, np.random.default_rng(floating)
+    count = counts(k)[-1]
+    rows = chance.integers(0, 2**64, (count, 2 + 4 * k), np.uint64)
+    polls, least, most, sums, last = (rows[:, place] for place in (0, *range(1 + column, 2 + 4 * k - 1, k)))
+    polls[:] = 1024
+    kind = chance.integers(0, 4, count)
+    calm = kind > 0
+    least[calm] = np.where(chance.random(count) < 0.7, 7, 9)[calm]
+    most[calm], last[calm] = least[calm], 0
+    turns = kind == 1
+    most[turns] += np.uint64(5)
+    before = chance.integers(1, 1024, count).astype(np.uint64)
+    sums[turns] = (1024 * least + 5 * before)[turns]
+    last[turns] = (1 << 63) + np.arange(count, dtype=np.uint64)[turns]
+    if floating:
+        for ends in (least, most):
+            ends[calm] = ends[calm].astype(np.float64).view(np.uint64)
+    data = rows.view(np.uint32)
+    for number, row in enumerate(data):
+        seed = google_crc32c.extend(BASE, (FIRST + number).to_bytes(8, "little"))
+        row[-1] = google_crc32c.extend(seed, row[:-1].tobytes())
+    rows[kind == 3, 0] ^= np.uint64(chance.integers(0, 2**62)) * (chance.random((kind == 3).sum()) < 0.1)
+    (tmp_path / "zones").write_bytes(bytes(HEAD) + rows.tobytes())
+    words, whole = read(tmp_path / "zones", k, count, [column], [not floating])
+    words[whole == 0] = 0
+    due, known_due = np.empty((2 * count, 4), np.int64), np.empty(count, np.uint8)
+    found_due = zone_runs(words, 3, floating, due, known_due)
+    found, known = np.empty((2 * count, 4), np.int64), np.empty(count, np.uint8)
+    descriptor = os.open(tmp_path / "zones", os.O_RDONLY)
+    given = descriptor, HEAD, k, column, not floating, BASE, FIRST, 3
+    assert read_runs(*given, found, known) == found_due > 100
+    assert np.array_equal(found[:found_due], due[:found_due]) and np.array_equal(known, known_due)
+    assert 0 < (whole == 0).sum() < count and 0 < known.sum() < count
+    assert (found[:found_due, 3] > 0).any() != floating  # with a stamp: behind a turn
+    os.truncate(tmp_path / "zones", HEAD + 208 * 50 + 7)
+    assert read_runs(*given, found, known) < found_due and not known[50:].any()
+    assert np.array_equal(known[:50], known_due[:50])
+    os.close(descriptor)
+
+
+def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
+    room = np.empty((6, 4), np.int64), np.empty(3, np.uint8)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(IsADirectoryError):
+        read_runs(folder, 0, 6, 0, True, BASE, 0, 0, *room)
+    os.close(folder)
+    with pytest.raises(ValueError, match="no field 6 of 6"):
+        read_runs(-1, 0, 6, 6, True, BASE, 0, 0, *room)
+    with pytest.raises(ValueError, match="5 runs of 4 words for 3 zones"):
+        read_runs(-1, 0, 6, 0, True, BASE, 0, 0, room[0][:5], room[1])
+    assert read_runs(-1, 0, 6, 0, True, BASE, 0, 0, room[0], room[1][:0]) == 0
+
+
 def test_runs_need_room() -> None:
     zones = np.zeros((3, 7), np.uint64)
-    for rows, width, runs, known in ((3, 6, 6, 3), (3, 7, 5, 3), (3, 7, 6, 2)):
+    for rows, width, runs, known, said in (
+        (3, 6, 6, 3, "3 zones of 6 words, 3 to be known"),
+        (3, 7, 6, 2, "3 zones of 7 words, 2 to be known"),
+        (3, 7, 5, 3, "5 runs of 4 words for 3 zones"),
+    ):
         room = np.zeros((runs, 4), np.int64), np.zeros(known, np.uint8)
-        with pytest.raises(ValueError, match=f"3 zones of {width} words, {runs} runs of 4"):
+        with pytest.raises(ValueError, match=said):
             zone_runs(zones[:rows, :width].copy(), 0, False, *room)
     assert zone_runs(zones[:0], 0, False, np.zeros((0, 4), np.int64), np.zeros(0, np.uint8)) == 0
     assert zone_runs(zones, 0, False, np.zeros((6, 4), np.int64), np.zeros(3, np.uint8)) == 0

@@ -63,33 +63,28 @@ static inline size_t fr_run_add(fr_run *runs, size_t n, fr_run next, int floatin
     return n + 1;
 }
 
-/* The runs of `count` zones, of which the first begins at `place`, two at most of each; and of which zones
- * they are. Their number. */
-static inline size_t fr_runs(const fr_summed *zones, size_t count, int64_t place, int floating, fr_run *runs,
-                             unsigned char *known)
+/* Put the runs of a zone, which begins at `place`, behind the `n` that there are, two at most: their number.
+ * `known` is set to whether it tells them. */
+static inline size_t fr_runs_of(const fr_summed *z, int64_t place, int floating, fr_run *runs, size_t n,
+                                unsigned char *known)
 {
-    size_t n = 0, i;
-    for (i = 0; i < count; i++, place += FR_BLOCK_ROWS) {
-        const fr_summed *z = &zones[i];
-        fr_run run = {place, place + FR_BLOCK_ROWS, 0, FR_RUN_UNSEEN};
-        uint64_t before;
-        known[i] = 0;
-        if (z->polls < FR_BLOCK_ROWS) /* a record is at least one poll: it was made up */
-            continue;
-        if (fr_summed_steady(z, floating, &run.state)) {
-            n = fr_run_add(runs, n, run, floating);
-        } else if (!floating && fr_summed_turns(z, &before)) {
-            fr_run behind = {place + (int64_t)before, run.stop, z->most, (int64_t)(z->turn & FR_TURN_STAMP)};
-            run.stop = behind.place;
-            if (z->turn & FR_TURN_FALLS)
-                run.state = z->most, behind.state = z->least;
-            n = fr_run_add(runs, fr_run_add(runs, n, run, floating), behind, floating);
-        } else {
-            continue;
-        }
-        known[i] = 1;
+    fr_run run = {place, place + FR_BLOCK_ROWS, 0, FR_RUN_UNSEEN}, behind;
+    uint64_t before;
+    *known = 0;
+    if (z->polls < FR_BLOCK_ROWS) /* a record is at least one poll: it was made up */
+        return n;
+    if (fr_summed_steady(z, floating, &run.state)) {
+        *known = 1;
+        return fr_run_add(runs, n, run, floating);
     }
-    return n;
+    if (floating || !fr_summed_turns(z, &before))
+        return n;
+    *known = 1;
+    behind = (fr_run){place + (int64_t)before, run.stop, z->most, (int64_t)(z->turn & FR_TURN_STAMP)};
+    run.stop = behind.place;
+    if (z->turn & FR_TURN_FALLS)
+        run.state = z->most, behind.state = z->least;
+    return fr_run_add(runs, fr_run_add(runs, n, run, floating), behind, floating);
 }
 
 #endif
