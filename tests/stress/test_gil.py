@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import statistics
 import threading
 import time
 from pathlib import Path
@@ -11,8 +12,8 @@ import fastrec as fr
 
 HOLD = ctypes.PyDLL(None).usleep  # a foreign call that does not give the GIL up
 SECONDS = 5
-PAIRS = 8
-"""Runs of either kind, at most: what else the machine does falls on either."""
+LEAST, MOST = 3, 8
+"""Runs of either kind: what else the machine does falls on either, in some minutes more than in others."""
 
 
 def record(path: Path, *, held: bool) -> tuple[fr.Recorder, int]:
@@ -36,7 +37,7 @@ def record(path: Path, *, held: bool) -> tuple[fr.Recorder, int]:
 def test_held_for_five_seconds(tmp_path: Path) -> None:
     """At 100 kHz nothing is overwritten, dropped or lost to the disk; no more is missed than without."""
     missed: dict[bool, list[int]] = {True: [], False: []}
-    for number in range(2 * PAIRS):
+    for number in range(2 * MOST):
         held = number % 2 == 0
         path = tmp_path / f"{number}.fastrec"
         stats, lost = record(path, held=held)
@@ -44,13 +45,14 @@ def test_held_for_five_seconds(tmp_path: Path) -> None:
         assert stats.slots == stats.recorded + stats.missed > SECONDS * 100_000
         assert stats.written == stats.durable == stats.recorded == len(fr.open(path)["cpu"])
         missed[held].append(lost)
-        if not held and costs_nothing(missed):
+        if len(missed[False]) >= LEAST and not held and costs_nothing(missed):
             return
     assert costs_nothing(missed), missed
 
 
 def costs_nothing(missed: dict[bool, list[int]]) -> bool:
-    """Whether the best run with the GIL held is as good as the best without it, but for half as much again
+    """Whether a run with the GIL held is, by the median, as good as one without, but for half as much again
     and a thousandth of the slots: by so much do runs differ that are alike.
     """
-    return min(missed[True]) <= 1.5 * min(missed[False]) + SECONDS * 100_000 / 1000
+    held, free = (statistics.median(missed[one]) for one in (True, False))
+    return held <= 1.5 * free + SECONDS * 100_000 / 1000
