@@ -220,7 +220,7 @@ class SegmentChunk(Chunk):
     ) -> tuple[np.ndarray, np.ndarray]:
         first = self._first_zone
         try:
-            return self.segment.stored_runs(first + low, first + high, column, place)
+            return self.segment.stored_runs(first + low, first + high, column, place, floating=floating)
         except OSError:  # none of it is needed, whatever became of the file
             return np.zeros(high - low, bool), np.empty((0, 4), np.int64)
 

@@ -209,17 +209,23 @@ class SegmentFiles:
                 read_zones(file.fileno(), at, k, chosen, turns, self.base, first, words, whole)
         return words.view(told_dtype(len(chosen)))[:, 0], whole.astype(bool)
 
-    def stored_runs(self, first: int, last: int, column: int, place: int) -> tuple[np.ndarray, np.ndarray]:
-        """The states that zone rows ``first ... last - 1`` tell, by the file; see `Chunk.zone_runs`. What is
-        not there, or not whole, tells none.
+    def stored_runs(
+        self, first: int, last: int, column: int, place: int, *, floating: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The states that zone rows ``first ... last - 1`` tell, by the file; see `Chunk.zone_runs`. A row
+        that is not there, or not whole, tells none.
+
+        Raises
+        ------
+        OSError
+            There is no file, or none that can be read.
         """
-        numeric = self.stock.schema.numeric
         known = np.zeros(last - first, np.uint8)
         runs = np.empty((2 * len(known), 4), np.int64)
+        k = len(self.stock.schema.numeric)
         with self._open_zones() as file:
-            at, turns = self._zone_at(first), numeric[column].kind != "f8"
-            given = file.fileno(), at, len(numeric), column, turns, self.base, first, place
-            found = read_runs(*given, runs, known)
+            rows = file.fileno(), self._zone_at(first), k, column, not floating, self.base, first
+            found = read_runs(*rows, place, runs, known)
         return known.view(bool), runs[:found]
 
     def _open_zones(self) -> io.FileIO:
