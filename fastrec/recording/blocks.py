@@ -131,7 +131,7 @@ def blocks_near(
         for end in (outline.first, outline.last):
             at = int(end["first_seq"]) - begin
             if at <= starts[0] and stops[0] <= at + int(end["rows"]):
-                return _joined(outline, [end.reshape(1)])
+                return _blocks(outline, end.reshape(1))
     many = (stops - starts).sum() > _MANY * layout.BLOCK_ROWS
     if many or len(starts) > max(_FEW, outline.read.index // _WORTH):
         return None
@@ -191,8 +191,9 @@ def block_behind(
     ((start, stop), blocks) or None
         Both are behind the last row if no block is; None: not all that was read is whole.
     """
+    header, at = layout.header_size(layout.INDEX_DTYPE), layout.INDEX_DTYPE.fields["t_max"][1]
     with io.FileIO(files.open("index", sparse=True)) as file:
-        row = _first_behind(files, file.fileno(), outline, "t_max", time_ns - 1)
+        row = search(file.fileno(), header, outline.read.index, files.base, at, time_ns - 1)
         if row is None:
             return None
         if row == outline.read.index:
@@ -205,20 +206,13 @@ def block_behind(
     found = rows[row - low]
     start = int(found["first_seq"] - outline.first["first_seq"])
     # Losses that were committed alone have the time of the block before, and the place of the next.
-    return (start, start + int(found["rows"])), _joined(outline, [rows])
+    return (start, start + int(found["rows"])), _blocks(outline, rows)
 
 
-def _joined(outline: Outline, parts: list[np.ndarray]) -> Blocks:
-    index = parts[0] if len(parts) == 1 else np.concatenate(parts)
+def _blocks(outline: Outline, index: np.ndarray) -> Blocks:
+    """Those of successive index rows."""
     at = (index["first_seq"] - outline.first["first_seq"]).astype(np.int64)
     return Blocks(index, at, int(at[-1]) + int(index["rows"][-1]))
-
-
-def _first_behind(files: SegmentFiles, file: int, outline: Outline, member: str, value: int) -> int | None:
-    """The first index row of a complete segment of which a member is above a value; None: damaged."""
-    at = layout.INDEX_DTYPE.fields[member][1]
-    header = layout.header_size(layout.INDEX_DTYPE)
-    return search(file, header, outline.read.index, files.base, at, value)
 
 
 def _read(file: int, low: int, high: int) -> np.ndarray:

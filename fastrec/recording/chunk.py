@@ -215,10 +215,8 @@ class SegmentChunk(Chunk):
     def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
         return self.segment.zones(self._first_zone + low, self._first_zone + high, columns)
 
-    def zone_runs(
-        self, low: int, high: int, column: int, place: int, *, floating: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        first = self._first_zone
+    def zone_runs(self, low: int, high: int, column: int, *, floating: bool) -> tuple[np.ndarray, np.ndarray]:
+        first, place = self._first_zone, self.zone_starts[low]
         try:
             return self.segment.stored_runs(first + low, first + high, column, place, floating=floating)
         except OSError:  # none of it is needed, whatever became of the file

@@ -200,12 +200,11 @@ class SegmentFiles:
         words = np.empty((last - first, 2 + 5 * len(chosen)), np.uint64)
         whole = np.zeros(last - first, np.uint8)
         try:
-            file = self._open_zones()
+            file, at = self._open_zones(first)
         except FileNotFoundError:
             words[:] = 0
         else:
             with file:
-                at = self._zone_at(first)
                 read_zones(file.fileno(), at, k, chosen, turns, self.base, first, words, whole)
         return words.view(told_dtype(len(chosen)))[:, 0], whole.astype(bool)
 
@@ -223,23 +222,20 @@ class SegmentFiles:
         known = np.zeros(last - first, np.uint8)
         runs = np.empty((2 * len(known), 4), np.int64)
         k = len(self.stock.schema.numeric)
-        with self._open_zones() as file:
-            rows = file.fileno(), self._zone_at(first), k, column, not floating, self.base, first
-            found = read_runs(*rows, place, runs, known)
+        file, at = self._open_zones(first)
+        with file:
+            turns = not floating
+            found = read_runs(file.fileno(), at, k, column, turns, self.base, first, place, runs, known)
         return known.view(bool), runs[:found]
 
-    def _open_zones(self) -> io.FileIO:
-        """Their file; CorruptionError if its header is not what it must be."""
-        header = layout.npy_header(self.zone_dtype)
+    def _open_zones(self, row: int) -> tuple[io.FileIO, int]:
+        """Their file, and where a row begins in it; CorruptionError if its header is not what it must be."""
+        dtype = self.zone_dtype
+        header = layout.npy_header(dtype)
         file = io.FileIO(self.open("zones"))
         try:
             layout.check_header(file.read(len(header)), header, self.where("zones"))
         except BaseException:
             file.close()
             raise
-        return file
-
-    def _zone_at(self, row: int) -> int:
-        """Where a row of it begins."""
-        dtype = self.zone_dtype
-        return layout.header_size(dtype) + row * dtype.itemsize
+        return file, len(header) + row * dtype.itemsize

@@ -153,9 +153,7 @@ class Chunk(Protocol):
         """
         raise IndexError(f"zones {low} to {high} of a chunk that has none")
 
-    def zone_runs(
-        self, low: int, high: int, column: int, place: int, *, floating: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def zone_runs(self, low: int, high: int, column: int, *, floating: bool) -> tuple[np.ndarray, np.ndarray]:
         """The states that these zones tell of a numeric field, run by run.
 
         Parameters
@@ -164,8 +162,6 @@ class Chunk(Protocol):
             As of `zones`.
         column : int
             Of the numeric fields of the schema.
-        place : int
-            Where the first zone begins.
         floating : bool
             Whether the field is of floats.
 
@@ -178,7 +174,7 @@ class Chunk(Protocol):
         """
         words = self.zones(low, high, [column]).view(np.uint64).reshape(high - low, -1)
         known, runs = np.empty(len(words), np.uint8), np.empty((2 * len(words), 4), np.int64)
-        found = zone.zone_runs(words, place, floating, runs, known)
+        found = zone.zone_runs(words, self.zone_starts[low], floating, runs, known)
         return known.view(bool), runs[:found]
 
     def silences(self, low: int, high: int) -> np.ndarray:

@@ -42,7 +42,7 @@ class ZoneRuns(NamedTuple):
 def zone_runs(chunk: Chunk, stretch: Stretch, column: Column) -> ZoneRuns:
     """What the zones of a stretch, which has some, tell of a column that they sum up."""
     field = column.field
-    known, runs = chunk.zone_runs(*stretch.zones, column.zone, stretch.begin, floating=field.kind == "f8")
+    known, runs = chunk.zone_runs(*stretch.zones, column.zone, floating=field.kind == "f8")
     places, stops, patterns, stamps = runs.T.copy()
     with np.errstate(over="ignore", invalid="ignore"):
         values = patterns.view("<" + field.kind).astype(field.dtype)

@@ -89,7 +89,7 @@ int main(int argc, char **argv)
     unsigned char *rows = malloc(ROWS * STRIDE);
     for (round = 0; round < rounds; round++) {
         fr_zone_field f = some_field();
-        uint64_t row[FR_ZONE_SIZE(1) / 8], states[2 * ZONES];
+        uint64_t row[FR_ZONE_SIZE(1) / 8], state;
         fr_zone zone = {.fields = 1, .field = &f, .row = row, .turns = 1};
         fr_summed sums[ZONES];
         fr_run runs[2 * ZONES], due[2 * ZONES];
@@ -126,13 +126,13 @@ int main(int argc, char **argv)
                 edges[1] = at + place, edges[2] = at + FR_BLOCK_ROWS;
             for (i = 0; i < 1U + !!turn; i++) {
                 int64_t stamp = FR_RUN_UNSEEN;
-                states[0] = i ? fr_zone_load(&f, p + place * STRIDE) : first;
+                state = i ? fr_zone_load(&f, p + place * STRIDE) : first;
                 if (i)
                     memcpy(&stamp, p + place * STRIDE, 8);
-                if (wanted && due[wanted - 1].stop == edges[i] && due[wanted - 1].state == states[0])
+                if (wanted && due[wanted - 1].stop == edges[i] && due[wanted - 1].state == state)
                     due[wanted - 1].stop = edges[i + 1];
                 else
-                    due[wanted++] = (fr_run){edges[i], edges[i + 1], states[0], stamp};
+                    due[wanted++] = (fr_run){edges[i], edges[i + 1], state, stamp};
             }
         }
         for (z = 0, count = 0; z < ZONES; z++)

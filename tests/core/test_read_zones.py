@@ -17,13 +17,17 @@ PIECE = 1 << 16
 """Bytes that are read at once."""
 
 
+def seal(rows: np.ndarray) -> None:
+    """Put the checksums into rows of uint64."""
+    for number, row in enumerate(rows.view(np.uint32)):
+        seed = google_crc32c.extend(BASE, (FIRST + number).to_bytes(8, "little"))
+        row[-1] = google_crc32c.extend(seed, row[:-1].tobytes())
+
+
 def rows_of(k: int, count: int) -> np.ndarray:
     """Rows of random words, sealed: ndarray of uint64, shape (count, 2 + 4 * k)."""
     rows = np.random.default_rng(k).integers(0, 2**64, (count, 2 + 4 * k), np.uint64)
-    data = rows.view(np.uint32)
-    for number, row in enumerate(data):
-        seed = google_crc32c.extend(BASE, (FIRST + number).to_bytes(8, "little"))
-        row[-1] = google_crc32c.extend(seed, row[:-1].tobytes())
+    seal(rows)
     return rows
 
 
@@ -146,10 +150,7 @@ def test_runs_are_those_of_the_rows_that_are_whole(tmp_path: Path, floating: boo
     if floating:
         for ends in (least, most):
             ends[calm] = ends[calm].astype(np.float64).view(np.uint64)
-    data = rows.view(np.uint32)
-    for number, row in enumerate(data):
-        seed = google_crc32c.extend(BASE, (FIRST + number).to_bytes(8, "little"))
-        row[-1] = google_crc32c.extend(seed, row[:-1].tobytes())
+    seal(rows)
     rows[kind == 3, 0] ^= np.uint64(chance.integers(0, 2**62)) * (chance.random((kind == 3).sum()) < 0.1)
     (tmp_path / "zones").write_bytes(bytes(HEAD) + rows.tobytes())
     words, whole = read(tmp_path / "zones", k, count, [column], [not floating])

@@ -22,6 +22,8 @@ from fastrec.recording.layout import zone_dtype
 from fastrec.recording.zones import summarise, zone_fields
 from fastrec.schema import Schema
 
+SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
+
 
 class Mixed(ctypes.Structure):
     _fields_ = [
@@ -185,8 +187,7 @@ def test_integers_side_by_side(store: str) -> None:
 @pytest.mark.once
 def test_no_byte_beyond_a_bit_field_is_read(tmp_path: Path) -> None:
     """All that there can be, signed or not, in either byte order, at the end of the memory."""
-    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
-    done = run(build(tmp_path, "zone_bits.c", *flags))
+    done = run(build(tmp_path, "zone_bits.c", *SANITIZED))
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     assert int(done.stdout) > 8_000
 
@@ -201,18 +202,14 @@ def test_no_byte_beyond_a_bit_field_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_the_test_of_the_bytes_can_fail(tmp_path: Path, before: str, after: str) -> None:
-    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
     include = seeded(tmp_path, "zone.h", before, after)
-    assert run(build(tmp_path, "zone_bits.c", *flags, include=include)).returncode != 0
-
-
-TURNS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
+    assert run(build(tmp_path, "zone_bits.c", *SANITIZED, include=include)).returncode != 0
 
 
 @pytest.mark.once
 def test_the_turn_of_every_kind_of_integer(tmp_path: Path) -> None:
     """By pieces of any size; and the runs of states that zones tell by it, unless it was made up."""
-    done = run(build(tmp_path, "zone_turns.c", *TURNS), "4000")
+    done = run(build(tmp_path, "zone_turns.c", *SANITIZED), "4000")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     turns, runs = map(int, done.stdout.split())
     assert turns > 1_000 and runs > 2_000
@@ -240,7 +237,7 @@ def test_the_turn_of_every_kind_of_integer(tmp_path: Path) -> None:
 )
 def test_the_test_of_turns_can_fail(tmp_path: Path, header: str, before: str, after: str) -> None:
     include = seeded(tmp_path, header, before, after)
-    assert run(build(tmp_path, "zone_turns.c", *TURNS, include=include), "4000").returncode != 0
+    assert run(build(tmp_path, "zone_turns.c", *SANITIZED, include=include), "4000").returncode != 0
 
 
 @pytest.mark.parametrize("store", ["every", "changes"])
