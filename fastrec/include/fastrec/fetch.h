@@ -132,7 +132,7 @@ static inline void fr_fetch_begin(fr_fetch *f, uint32_t helpers)
 {
     f->owner = getpid();
     while (f->helpers < helpers && f->helpers < FR_FETCH_HELPERS
-           && !fr_thread_start(&f->helper[f->helpers], "fr-fetch", fr_fetch_help, f))
+           && !fr_thread_start(&f->helper[f->helpers], "fr-fetch", fr_fetch_help, f, FR_STACK_SMALL))
         f->helpers++;
 }
 

@@ -156,9 +156,15 @@ static inline void *fr_thread_main(void *arg)
     return NULL;
 }
 
-/* A thread that takes no signals: they belong to Python's main thread. */
-static inline int fr_thread_start(fr_thread *t, const char *name, void (*body)(void *), void *arg)
+/* Bytes of stack that are enough for what calls nothing but our own. */
+#define FR_STACK_SMALL ((size_t)1 << 20)
+
+/* A thread that takes no signals: they belong to Python's main thread. `stack` is 0 for the system's own
+ * size. */
+static inline int fr_thread_start(fr_thread *t, const char *name, void (*body)(void *), void *arg,
+                                  size_t stack)
 {
+    pthread_attr_t how;
     sigset_t all, old;
     int error;
     t->name = name;
@@ -167,9 +173,12 @@ static inline int fr_thread_start(fr_thread *t, const char *name, void (*body)(v
     t->body = body;
     t->arg = arg;
     sigfillset(&all);
+    pthread_attr_init(&how);
+    error = stack ? pthread_attr_setstacksize(&how, stack) : 0;
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    error = pthread_create(&t->id, NULL, fr_thread_main, t);
+    error = error ? error : pthread_create(&t->id, &how, fr_thread_main, t);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&how);
     return -error;
 }
 

@@ -527,7 +527,7 @@ static inline void fr_poller_run(void *arg)
 
 static inline int fr_poller_start(fr_poller *p, const char *name)
 {
-    return fr_thread_start(&p->thread, name, fr_poller_run, p);
+    return fr_thread_start(&p->thread, name, fr_poller_run, p, 0);
 }
 
 /* Be the polling thread, on the calling one, until STOP: for getters that need what only it has. */

@@ -279,12 +279,12 @@ static inline int fr_spooler_start(fr_spooler *s)
 {
     int error;
     pthread_mutex_init(&s->lock, NULL);
-    error = fr_thread_start(&s->spooling, "fastrec-spool", fr_spooling_run, s);
+    error = fr_thread_start(&s->spooling, "fastrec-spool", fr_spooling_run, s, 0);
     if (error)
         return error;
     s->threads = 1;
     if (s->durability == FR_DURABLE_TIMED)
-        error = fr_thread_start(&s->syncing, "fastrec-sync", fr_syncing_run, s);
+        error = fr_thread_start(&s->syncing, "fastrec-sync", fr_syncing_run, s, 0);
     if (!error) {
         s->threads += s->durability == FR_DURABLE_TIMED;
         return 0;
