@@ -19,11 +19,13 @@ class Fetch:
         memory: Buffer,
         helpers: int,
         *,
+        part: tuple[int, int] | None = None,
         changes: tuple[int, int, int] | None = None,
         states: tuple[int, int, int] | None = None,
         condition: Condition | None = None,
         firsts: Buffer | None = None,
         stops: Buffer | None = None,
+        brief: tuple[int, int] | None = None,
     ) -> Self: ...
     def take(self) -> tuple[int, int]: ...
     @property

@@ -29,9 +29,12 @@ cdef class Fetch:
         Batch i has the blocks ``cuts[i] ... cuts[i + 1] - 1``.
     memory : buffer
         Of as many bytes as the largest batch has, or of a multiple of that: so many batches are read ahead.
-        For rows that are looked for 8 more for each, for states 16; it begins at a multiple of 8 then.
+        For rows that are looked for 8 more for each, for states 16; it begins at a multiple of 8 then. For a
+        part of all rows, of as many as it has in all batches: all are read ahead.
     helpers : int
         Threads that read ahead.
+    part : (offset, size), optional
+        Bytes of a row: of all rows these alone, those of a row behind those of the one before.
     changes : (offset, size, mask), optional
         Bytes of a row, as `fastrec.core.scan.changes` takes them: of each block its first row is kept, and
         those at which they are not as in the row before.
@@ -41,22 +44,25 @@ cdef class Fetch:
     condition : Condition, optional
         That is `alone`: those rows are kept that meet it.
     firsts, stops : buffers of int64
-        With one of these three: of each block the rows from which on, and up to which, this is so.
+        With one of these four: of each block the rows from which on, and up to which, this is so.
+    brief : (offset, many), optional
+        With a condition: where so many rows of a block meet it, or more, 8 bytes of each are kept alone.
     """
 
     def __cinit__(self, int fd, uint64_t offset, size_t width, unsigned int base,
                   const int64_t[::1] at not None, const int64_t[::1] rows not None,
                   const uint32_t[::1] crcs not None, const int64_t[::1] cuts not None,
-                  unsigned char[::1] memory not None, unsigned int helpers, *, changes=None, states=None,
-                  Condition condition=None, const int64_t[::1] firsts=None, const int64_t[::1] stops=None):
+                  unsigned char[::1] memory not None, unsigned int helpers, *, part=None, changes=None,
+                  states=None, Condition condition=None, const int64_t[::1] firsts=None,
+                  const int64_t[::1] stops=None, brief=None):
         cdef Py_ssize_t count = at.shape[0], batches = cuts.shape[0] - 1, batch, i
-        cdef uint64_t total, slots, most = 0, room = memory.shape[0]
+        cdef uint64_t total, slots, most = 0, whole = 0, room = memory.shape[0]
         cdef size_t beside
         cdef fr_fetch_block *block
         if rows.shape[0] != count or crcs.shape[0] != count or width == 0:
             raise ValueError(f"{count} blocks, {rows.shape[0]} counts, {crcs.shape[0]} checksums, of {width}")
-        beside = self.look_for(width, changes, states, condition)
-        if beside and (firsts is None or stops is None or not firsts.shape[0] == stops.shape[0] == count):
+        beside = self.look_for(width, part, changes, states, condition, brief)
+        if self.f.look.kind and (firsts is None or stops is None or not firsts.shape[0] == stops.shape[0] == count):
             raise ValueError(f"{count} blocks, but not as many rows from which, and up to which, to look")
         if batches < 1 or cuts[0] != 0 or cuts[batches] != count or count == 0:
             raise ValueError(f"{batches} batches of {count} blocks")
@@ -70,26 +76,34 @@ cdef class Fetch:
                 if at[i] < 0 or not 0 <= rows[i] <= UINT32_MAX:
                     raise ValueError(f"block {i} has {rows[i]} rows from {at[i]} on")
                 block[i].row, block[i].rows, block[i].crc, block[i].place = at[i], rows[i], crcs[i], total
-                if beside:
+                if self.f.look.kind:
                     if not 0 <= firsts[i] <= stops[i] <= rows[i]:
                         raise ValueError(f"rows {firsts[i]} to {stops[i]} of the {rows[i]} of block {i}")
                     block[i].first, block[i].stop = firsts[i], stops[i]
+                    if self.f.look.kind == FR_LOOK_PART:
+                        block[i].place = whole
+                        whole += stops[i] - firsts[i]
                 total += rows[i]
                 most = max(most, <uint64_t> rows[i])
             self.slot = max(self.slot, total)
         if self.f.look.kind == FR_LOOK_STATES and most > FR_LOOK_ROWS:
             raise ValueError(f"a block of {most} rows")
-        slots = room // (width + beside) // max(1, self.slot) if width <= room else 0
-        if slots == 0:
-            raise ValueError(f"{self.slot} rows of {width} bytes do not fit in {room}")
-        self.slots = min(slots, batches)
+        if self.f.look.kind == FR_LOOK_PART:
+            if room % self.f.look.part.size or room // self.f.look.part.size != whole:
+                raise ValueError(f"{self.f.look.part.size} bytes of {whole} rows for {room}")
+            self.slot, self.slots = 0, batches
+        else:
+            slots = room // (width + beside) // max(1, self.slot) if width <= room else 0
+            if slots == 0:
+                raise ValueError(f"{self.slot} rows of {width} bytes do not fit in {room}")
+            self.slots = min(slots, batches)
         for batch in range(batches):
             for i in range(cuts[batch], cuts[batch + 1]):
                 block[i].place += batch % self.slots * self.slot
         self.cuts, self.memory = cuts, memory
         self.f.fd, self.f.offset, self.f.width, self.f.base = fd, offset, width, base
         self.f.block, self.f.count = block, count
-        self.f.to = &memory[0]
+        self.f.to = &memory[0] if room else NULL
         if beside:
             if <size_t> self.f.to % sizeof(int64_t):
                 raise ValueError("the memory does not begin at a multiple of 8")
@@ -98,30 +112,44 @@ cdef class Fetch:
             if self.f.look.kind == FR_LOOK_STATES:
                 self.f.tally = <uint64_t *> self.f.pick + self.slots * self.slot
             self.f.to += self.slots * self.slot * beside
+        if self.f.look.kind:
             self.make_lookers(1 + min(helpers, FR_FETCH_HELPERS), most * width)
         self.f.limit = cuts[self.slots]
         fr_fetch_begin(&self.f, helpers)
 
-    cdef size_t look_for(self, size_t width, changes, states, Condition condition) except? 0:
+    cdef size_t look_for(self, size_t width, part, changes, states, Condition condition,
+                         brief) except? 1:
         """Which rows are kept; for how many bytes there has to be room beside each of them."""
-        if (changes is not None) + (states is not None) + (condition is not None) > 1:
-            raise ValueError("only one of changes, states and a condition can be looked for")
+        cdef fr_look *look = &self.f.look
+        if (part is not None) + (changes is not None) + (states is not None) + (condition is not None) > 1:
+            raise ValueError("only one of part, changes, states and a condition can be looked for")
         if condition is not None:
             if not condition.alone or condition.reach > width:
                 raise ValueError(f"a condition that asks for more than a record of {width} bytes has")
             self.keep = condition
-            self.f.look.kind, self.f.look.condition = FR_LOOK_MEETING, &condition.c
-            self.f.look.depth = condition.depth
+            look.kind, look.condition, look.depth = FR_LOOK_MEETING, &condition.c, condition.depth
+            if brief is not None:
+                self.f.stamp, self.f.many = brief
+                if width < sizeof(uint64_t) or self.f.stamp > width - sizeof(uint64_t):
+                    raise ValueError(f"{sizeof(uint64_t)} bytes at {self.f.stamp} of {width}")
             return sizeof(int64_t)
-        if changes is None and states is None:
+        if part is not None:
+            begin, size = part
+            look.part.mask, look.kind, most = 0, FR_LOOK_PART, width
+        elif changes is not None:
+            begin, size, look.part.mask = changes
+            look.kind, most = FR_LOOK_CHANGES, 8 if look.part.mask else width
+        elif states is not None:
+            begin, size, look.part.mask = states
+            look.kind, most = FR_LOOK_STATES, 8
+        else:
             return 0
-        begin, size, self.f.look.part.mask = changes or states
-        most = 8 if self.f.look.part.mask or states else width
         if not 0 < size <= most or not 0 <= begin <= width - size:
             raise ValueError(f"{size} bytes at {begin} of {width}")
-        self.f.look.part.offset, self.f.look.part.size = begin, size
-        self.f.look.kind = FR_LOOK_STATES if changes is None else FR_LOOK_CHANGES
-        return sizeof(int64_t) + (sizeof(uint64_t) if changes is None else 0)
+        look.part.offset, look.part.size = begin, size
+        if look.kind == FR_LOOK_PART:
+            return 0
+        return sizeof(int64_t) + (sizeof(uint64_t) if look.kind == FR_LOOK_STATES else 0)
 
     cdef int make_lookers(self, uint32_t count, size_t room) except -1:
         cdef uint64_t multiplier = int.from_bytes(os.urandom(8), "little") | 1
@@ -146,7 +174,7 @@ cdef class Fetch:
         Returns
         -------
         row : int
-            Of the memory at which its blocks begin, one behind the other.
+            Of the memory at which its blocks begin, one behind the other; of a part of them always 0.
         wrong : int
             The first of all blocks that does not match its checksum; -1: those of the batch do.
 
@@ -179,9 +207,9 @@ cdef class Fetch:
 
     @property
     def kept(self):
-        """How many rows were kept of the batch that was taken last, which was whole."""
+        """How many rows were kept of those of the batch that was taken last, which was whole."""
         cdef uint64_t total = 0, i
-        if self.f.look.kind and self.taken:
+        if self.f.pick != NULL and self.taken:
             for i in range(self.cuts[self.taken - 1], self.cuts[self.taken]):
                 total += self.f.block[i].kept
         return total
@@ -189,7 +217,7 @@ cdef class Fetch:
     def gather(self, int64_t[::1] places not None, unsigned char[::1] to not None, size_t offset,
                size_t size):
         """These, in order: which rows of the file they are, and `size` of their bytes, from `offset` on.
-        ValueError unless just these have room.
+        ValueError unless just these have room, and there are these bytes of them.
         """
         cdef uint64_t kept = self.kept, i, j, width = self.f.width, done = 0
         cdef fr_fetch_block *block
@@ -202,14 +230,16 @@ cdef class Fetch:
             return
         for i in range(self.cuts[self.taken - 1], self.cuts[self.taken]):
             block = &self.f.block[i]
-            row = self.f.to + block.place * width + offset
+            row = self.f.to + block.place * width
+            if block.brief:
+                if offset != self.f.stamp or size != sizeof(uint64_t):
+                    raise ValueError(f"of block {i} there are 8 bytes at {self.f.stamp} of each row alone")
+                memcpy(&to[done * sizeof(uint64_t)], row, block.kept * sizeof(uint64_t))
+            else:
+                fr_fetch_column(&to[done * size], row + offset, block.kept, width, size)
             for j in range(block.kept):
-                places[done] = block.row + self.f.pick[block.place + j]
-                if size == sizeof(uint64_t):  # no call then
-                    memcpy(&to[done * sizeof(uint64_t)], row + j * width, sizeof(uint64_t))
-                else:
-                    memcpy(&to[done * size], row + j * width, size)
-                done += 1
+                places[done + j] = block.row + self.f.pick[block.place + j]
+            done += block.kept
 
     def counts(self, int64_t[::1] out not None):
         """With `states`: how many rows of its block have the state of each. ValueError as of `gather`."""

@@ -14,9 +14,10 @@ import numpy as np
 
 from fastrec.core.condition import Condition
 from fastrec.recording import layout
+from fastrec.recording.batches import ALONE
 from fastrec.recording.blocks import Blocks
 from fastrec.recording.committed import steady, told_stamps
-from fastrec.recording.fetching import ALONE, changed, fetched, meeting, tallied
+from fastrec.recording.fetching import changed, copied, fetched, meeting, tallied
 from fastrec.recording.segment import Segment
 from fastrec.records import Chunk
 from fastrec.records.copying import picked
@@ -144,6 +145,12 @@ class SegmentChunk(Chunk):
         if (stop - start) * self.segment.stock.dtype.itemsize <= ALONE:
             return iter([self.rows(start, stop)])
         return super().pieces(start, stop)
+
+    def copy(self, start: int, stop: int, offset: int, into: np.ndarray) -> None:
+        if (stop - start) * self.segment.stock.dtype.itemsize <= ALONE:
+            super().copy(start, stop, offset, into)
+        else:
+            copied(self.segment, self.start + start, self.start + stop, offset, into)
 
     def changed(
         self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int], *, few: bool

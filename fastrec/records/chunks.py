@@ -16,18 +16,21 @@ import numpy as np
 
 from fastrec.core import zone
 from fastrec.core.condition import Condition
-from fastrec.records.copying import join_rows, picked
+from fastrec.records.copying import as_bytes, join_rows, part_of, picked
 from fastrec.records.looking import Tally, changes, met
 from fastrec.records.parts import Met, Part, Picked, Tallied, Times, made_of
 from fastrec.schema.texts import LOST, Text
 
-__all__ = ["BLOCK", "ZONE", "ArrayChunk", "Chunk", "Selection", "in_order"]
+__all__ = ["BLOCK", "STAMP", "ZONE", "ArrayChunk", "Chunk", "Selection", "in_order"]
 
 BLOCK = 65_536
 """Rows that a query looks at in one go: enough for NumPy's loops, few enough for the processor's caches."""
 
 ZONE = 1_024
 """Rows that a zone sums up."""
+
+STAMP = 0, 8
+"""Where in a row its stamp is: offset and size."""
 
 
 def in_order(pieces: Iterable[np.ndarray]) -> bool:
@@ -138,9 +141,20 @@ class Chunk(Protocol):
             parts.append(picked(part.array, part.within(places[low:high]), name))
         return join_rows(parts) if name is None else np.concatenate(parts)
 
-    def column(self, start: int, stop: int, name: str) -> Iterator[np.ndarray]:
-        """One of the recorder's columns of the rows ``start ... stop - 1``, in pieces."""
-        return made_of(self.pieces(start, stop), lambda rows: rows[name])
+    def copy(self, start: int, stop: int, offset: int, into: np.ndarray) -> None:
+        """Copy some bytes of each of the rows ``start ... stop - 1``, checked.
+
+        Parameters
+        ----------
+        offset : int
+            Of the bytes in a row.
+        into : ndarray of void, shape (stop - start,)
+            Contiguous; its itemsize says how many bytes.
+        """
+        place = 0
+        for rows in self.pieces(start, stop):
+            into[place : place + len(rows)] = part_of(rows, offset, into.itemsize)
+            place += len(rows)
 
     def pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """The rows ``start ... stop - 1`` as `parts` has them: pieces that may all have the same memory."""
@@ -191,14 +205,16 @@ class Chunk(Protocol):
         """Text of an id as its rows hold it; None for 0 (NULL), LOST for what could not be read or kept."""
         return LOST if identifier else None
 
-    def numbers(self, start: int, stop: int) -> np.ndarray:
-        """Numbers of the rows ``start ... stop - 1``, u8, strictly increasing."""
+    def numbers(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Numbers of the rows ``start ... stop - 1``, u8, strictly increasing; into an array, if there is
+        one.
+        """
         # Not arange(first, last): NumPy counts its length in floats, and numbers go up to 2**64.
-        return np.arange(start, stop, dtype=np.uint64) + np.uint64(self.first_seq)
+        return self.numbers_at(np.arange(start, stop), out)
 
-    def numbers_at(self, places: np.ndarray) -> np.ndarray:
-        """Numbers of the rows at some places, u8."""
-        return places.astype(np.uint64) + np.uint64(self.first_seq)
+    def numbers_at(self, places: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Numbers of the rows at some places, u8; into an array, if there is one."""
+        return np.add(places.view(np.uint64), np.uint64(self.first_seq), out=out)
 
     def polls(self, start: int, stop: int) -> int:
         """For how many polls the rows ``start ... stop - 1`` stand, of a chunk of holds."""
@@ -317,13 +333,15 @@ class Selection(Chunk):
         rows.flags.writeable = False
         return rows
 
-    def column(self, start: int, stop: int, name: str) -> Iterator[np.ndarray]:
-        if name == "mono_ns" and self._stamps is not None:
-            return iter([self._stamps[start:stop]])
-        if self._rows is not None:
-            return super().column(start, stop, name)
-        blocks = (slice(low, min(low + BLOCK, stop)) for low in range(start, stop, BLOCK))
-        return (self._chunk.at(self._places[block], name) for block in blocks)
+    def copy(self, start: int, stop: int, offset: int, into: np.ndarray) -> None:
+        known = self._stamps
+        if (offset, into.itemsize) != STAMP or (known is None and self._rows is not None):
+            super().copy(start, stop, offset, into)
+            return
+        for low in range(start, stop, BLOCK):
+            some = slice(low, min(low + BLOCK, stop))
+            stamps = self._chunk.at(self._places[some], "mono_ns") if known is None else known[some]
+            into[low - start : some.stop - start] = as_bytes(stamps)
 
     def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
         if name == "mono_ns" and self._stamps is not None:
@@ -333,12 +351,12 @@ class Selection(Chunk):
     def text(self, identifier: int) -> Text:
         return self._chunk.text(identifier)
 
-    def numbers(self, start: int, stop: int) -> np.ndarray:
+    def numbers(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         # Only chunks of consecutive numbers are ever wrapped.
-        return self._chunk.numbers_at(self._places[start:stop])
+        return self._chunk.numbers_at(self._places[start:stop], out)
 
-    def numbers_at(self, places: np.ndarray) -> np.ndarray:
-        return self._chunk.numbers_at(self._places[places])
+    def numbers_at(self, places: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        return self._chunk.numbers_at(self._places[places], out)
 
     @property
     def ordered(self) -> bool:

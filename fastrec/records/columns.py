@@ -10,7 +10,7 @@ from itertools import chain
 import numpy as np
 
 from fastrec.records.chunks import ArrayChunk, Chunk
-from fastrec.records.copying import as_bytes
+from fastrec.records.copying import as_bytes, bytes_of_rows
 from fastrec.records.parts import made_of
 from fastrec.records.ranges import ahead
 from fastrec.records.rows import Rows, Span
@@ -32,9 +32,6 @@ __all__ = [
     "recorder_columns",
     "spare",
 ]
-
-_Read = Callable[[Span], Iterator[np.ndarray]]
-"""From some rows to the values of a column in them, in pieces."""
 
 _CACHE_BYTES = 64 << 20
 
@@ -224,14 +221,7 @@ class Columns:
         """Raw values of a leaf, a struct or one of the recorder's columns: contiguous, read-only."""
         column = self._kept.pop(name, None)
         if column is None:
-            nothing = self.nothing().rows()
-            if name in self._own:
-                column = self._gather(nothing[name], lambda span: span.column(name))
-            else:
-                column = self._gather(
-                    self.schema.column(nothing, name),
-                    lambda span: made_of(span.pieces(), lambda rows: self.schema.column(rows, name)),
-                )
+            column = self._column(name)
             column.flags.writeable = False
         self._kept[name] = column
         kept = sum(one.nbytes for one in tuple(self._kept.values()))  # others may ask meanwhile
@@ -245,20 +235,35 @@ class Columns:
         if not field.text:
             return readable(field, self.raw(name))
         column = self.column(name, texts := Texts())
-        codes = self._gather(
-            np.empty(0, np.int64),
-            lambda span: made_of(span.pieces(), lambda rows: column.values(span.chunk, rows)),
-        )
+        codes = self._gather(np.empty(0, np.int64), lambda span, rows: column.values(span.chunk, rows))
         return texts.texts(codes)
 
-    def _gather(self, nothing: np.ndarray, read: _Read) -> np.ndarray:
-        """The values of all rows, where `nothing` is what no rows have."""
+    def _column(self, name: str) -> np.ndarray:
+        """Raw values, as of `raw`."""
+
+        def values(rows: np.ndarray) -> np.ndarray:
+            return rows[name] if name in self._own else self.schema.column(rows, name)
+
+        row = np.zeros(1, self._dtype)
+        one = values(row)
+        if not (np.may_share_memory(row, one) and one.flags.c_contiguous):
+            return self._gather(one[:0], lambda _, rows: values(rows))  # it is computed, or lies in pieces
+        whole = np.empty((len(self._rows), *one.shape[1:]), one.dtype)
+        self._rows.copy(one.ctypes.data - row.ctypes.data, bytes_of_rows(whole))
+        return whole
+
+    def _gather(self, nothing: np.ndarray, values: Callable[[Span, np.ndarray], np.ndarray]) -> np.ndarray:
+        """What is made of all rows, where `nothing` is what is made of none."""
         whole = np.empty((len(self._rows), *nothing.shape[1:]), nothing.dtype)
         struct = nothing.dtype.names is not None
         into = as_bytes(whole) if struct else whole
         place = 0
+
+        def read(span: Span) -> Iterator[np.ndarray]:
+            return made_of(span.pieces(), lambda rows: values(span, rows))
+
         with closing(ahead(map(read, self._rows.spans))) as found:
-            for values in chain.from_iterable(found):
-                into[place : place + len(values)] = as_bytes(values) if struct else values
-                place += len(values)
+            for some in chain.from_iterable(found):
+                into[place : place + len(some)] = as_bytes(some) if struct else some
+                place += len(some)
         return whole

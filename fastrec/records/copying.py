@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["as_bytes", "copy_of", "join_rows", "picked"]
+__all__ = ["as_bytes", "bytes_of_rows", "copy_of", "join_rows", "part_of", "picked"]
 
 
 def as_bytes(rows: np.ndarray) -> np.ndarray:
@@ -16,6 +17,17 @@ def as_bytes(rows: np.ndarray) -> np.ndarray:
     a union one member survives. Bytes are copied as they are.
     """
     return rows.view(np.dtype((np.void, rows.dtype.itemsize)))
+
+
+def bytes_of_rows(array: np.ndarray) -> np.ndarray:
+    """The memory of a contiguous array of any shape, what belongs to a row as plain bytes: shape (n,)."""
+    size = array.dtype.itemsize * math.prod(array.shape[1:])
+    return array.reshape(-1).view(np.uint8).reshape(len(array), size).view(np.dtype((np.void, size)))[:, 0]
+
+
+def part_of(rows: np.ndarray, offset: int, size: int) -> np.ndarray:
+    """These bytes of each row, as plain bytes: a view."""
+    return as_bytes(rows).getfield(np.dtype((np.void, size)), offset)
 
 
 def copy_of(rows: np.ndarray, place: int) -> np.void:

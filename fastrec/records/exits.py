@@ -16,7 +16,7 @@ from fastrec.durations import format_duration
 from fastrec.errors import FastrecError, FormatError, RecordingError, SchemaError
 from fastrec.records.chunks import BLOCK
 from fastrec.records.columns import Columns, column_names
-from fastrec.records.copying import join_rows
+from fastrec.records.copying import as_bytes
 from fastrec.records.rows import Rows
 from fastrec.schema import Schema
 from fastrec.schema.forms import Store
@@ -137,8 +137,9 @@ class Exits:
             Of the record dtype, contiguous. The ids of texts mean what they meant in their segment; see
             `decode`.
         """
-        parts = [span.rows() for span in self._rows.spans]
-        return join_rows(parts) if parts else self._columns.nothing().rows().copy()
+        whole = np.empty(len(self._rows), self._columns.nothing().rows().dtype)
+        self._rows.copy(0, as_bytes(whole))
+        return whole
 
     def to_pandas(self, *, raw: bool = False) -> pandas.DataFrame:
         """All records as a pandas DataFrame. It needs pandas, and no pyarrow.

@@ -220,13 +220,10 @@ class _Polls(Chunk):
     def text(self, identifier: int) -> Text:
         return self._span.chunk.text(identifier)
 
-    def numbers(self, start: int, stop: int) -> np.ndarray:
-        return super().numbers(start, stop) if self.consecutive else self.numbers_at(np.arange(start, stop))
-
-    def numbers_at(self, places: np.ndarray) -> np.ndarray:
+    def numbers_at(self, places: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         if self.consecutive:
-            return super().numbers_at(places)
-        found = places.astype(np.uint64) + np.uint64(self._more)
+            return super().numbers_at(places, out)
+        found = np.add(places.view(np.uint64), np.uint64(self._more), out=out)
         blocks = np.searchsorted(self._ends, places, "right")
         for number in np.unique(blocks).tolist():
             some = blocks == number

@@ -136,8 +136,10 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
     @property
     def seq(self) -> np.ndarray:
         """Number of each record: ndarray of uint64, shape (n,)."""
-        parts = [span.numbers() for span in self._rows.spans]
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
+        numbers = np.empty(len(self._rows), np.uint64)
+        for span, within in self._rows.each():
+            span.numbers(numbers[within])
+        return numbers
 
     @property
     def spans(self) -> tuple[Span, ...]:

@@ -32,13 +32,9 @@ class Span(NamedTuple):
         """The rows in pieces; see `Chunk.pieces`."""
         return self.chunk.pieces(self.start, self.stop)
 
-    def column(self, name: str) -> Iterator[np.ndarray]:
-        """One of the recorder's columns of the rows, in pieces."""
-        return self.chunk.column(self.start, self.stop, name)
-
-    def numbers(self) -> np.ndarray:
-        """Their numbers, u8."""
-        return self.chunk.numbers(self.start, self.stop)
+    def numbers(self, out: np.ndarray | None = None) -> np.ndarray:
+        """Their numbers, u8; into an array, if there is one."""
+        return self.chunk.numbers(self.start, self.stop, out)
 
     def stamp(self, place: int) -> int:
         """Stamp of the row at a place in the chunk, ns."""
@@ -154,6 +150,17 @@ class Rows:
     def spans(self) -> Sequence[Span]:
         """All of them."""
         return self._upto(_FOREVER).spans
+
+    def each(self) -> Iterator[tuple[Span, slice]]:
+        """The spans, and which of all rows each has."""
+        known = self._upto(_FOREVER)
+        for span, end in zip(known.spans, known.ends, strict=True):
+            yield span, slice(end - (span.stop - span.start), end)
+
+    def copy(self, offset: int, into: np.ndarray) -> None:
+        """Copy some bytes of each of them; see `Chunk.copy`."""
+        for span, within in self.each():
+            span.chunk.copy(span.start, span.stop, offset, into[within])
 
     def __len__(self) -> int:
         return self.reach(_FOREVER)

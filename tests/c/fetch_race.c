@@ -13,7 +13,16 @@ static ssize_t some_pread(int fd, void *to, size_t size, off_t offset);
 #define pread some_pread
 #include "fastrec/fetch.h"
 
-enum { MOST = 40, ROWS = 24, WIDTH = 24, WATCHED = 23, FILE_ROWS = 400, HEAD = 128, BASE = 12345 };
+enum {
+    MOST = 40,
+    ROWS = 24,
+    WIDTH = 24,
+    WATCHED = 23,
+    FILE_ROWS = 400,
+    HEAD = 128,
+    BASE = 12345,
+    GUARD = 0xA5
+};
 
 static unsigned char file[HEAD + FILE_ROWS * WIDTH];
 static size_t file_size;        /* reads end there */
@@ -108,9 +117,24 @@ static void look_kept(const fr_fetch *f, const fr_fetch_block *b)
         if (f->tally)
             CHECK(f->tally[b->place + kept] == same);
         CHECK(f->pick[b->place + kept] == (int64_t)i);
-        CHECK(!memcmp(f->to + (b->place + kept++) * WIDTH, rows + i * WIDTH, WIDTH));
+        if (b->brief)
+            CHECK(!memcmp(f->to + b->place * WIDTH + kept * 8, rows + i * WIDTH + f->stamp, 8));
+        else
+            CHECK(!memcmp(f->to + (b->place + kept) * WIDTH, rows + i * WIDTH, WIDTH));
+        kept++;
     }
     CHECK(b->kept == kept);
+    CHECK(b->brief == (f->many && kept >= f->many));
+}
+
+/* A part of all rows that are asked for. */
+static void look_part(const fr_fetch *f, const fr_fetch_block *b)
+{
+    const fr_part part = f->look.part;
+    const unsigned char *from = file + HEAD + (b->row + b->first) * WIDTH + part.offset;
+    uint64_t i;
+    for (i = 0; i < b->stop - b->first; i++)
+        CHECK(!memcmp(f->to + (b->place + i) * part.size, from + i * WIDTH, part.size));
 }
 
 static void look(const fr_fetch *f, uint64_t first, uint64_t stop, uint64_t harmed)
@@ -121,7 +145,9 @@ static void look(const fr_fetch *f, uint64_t first, uint64_t stop, uint64_t harm
         CHECK(state == due);
         if (due == FR_FETCH_ERROR)
             CHECK(fr_load_relaxed(&f->error) == EIO);
-        if (due == FR_FETCH_WHOLE && f->look.kind)
+        if (due == FR_FETCH_WHOLE && f->look.kind == FR_LOOK_PART)
+            look_part(f, b);
+        else if (due == FR_FETCH_WHOLE && f->look.kind)
             look_kept(f, b);
         else if (!f->look.kind && (due == FR_FETCH_WHOLE || due == FR_FETCH_DAMAGED))
             CHECK(!memcmp(f->to + b->place * WIDTH, file + HEAD + b->row * WIDTH, b->rows * WIDTH));
@@ -155,18 +181,31 @@ static uint64_t once(uint64_t *seed)
             rows += b->rows;
         }
     slots = 1 + chance(seed, 3);
-    for (i = 0; i < batches; i++)
-        for (j = cuts[i]; j < cuts[i + 1]; j++)
-            blocks[j].place += i % slots * slot;
     file_size = chance(seed, 4) ? sizeof file : HEAD + chance(seed, FILE_ROWS * WIDTH);
     bad = chance(seed, 4) ? -1 : (off_t)(HEAD + chance(seed, FILE_ROWS * WIDTH));
     f.fd = 7, f.offset = HEAD, f.width = WIDTH, f.base = BASE;
-    f.block = blocks, f.count = count, f.to = malloc(slots * slot * WIDTH);
-    f.look.kind = (fr_look_kind)(chance(seed, 2) * (1 + chance(seed, 3)));
+    f.block = blocks, f.count = count;
+    f.look.kind = (fr_look_kind)(chance(seed, 2) * (1 + chance(seed, 4)));
+    f.look.part.offset = WATCHED, f.look.part.size = 1;
+    if (f.look.kind == FR_LOOK_PART) {
+        f.look.part.size = chance(seed, 3) ? 1 + chance(seed, WIDTH) : WIDTH;
+        f.look.part.offset = chance(seed, WIDTH - f.look.part.size + 1);
+        for (i = rows = 0; i < count; rows += blocks[i].stop - blocks[i].first, i++)
+            blocks[i].place = rows;
+        f.to = malloc(rows * f.look.part.size + 1);
+        f.to[rows * f.look.part.size] = GUARD;
+        slots = batches, slot = 0; /* all are read ahead, and none is written over */
+    } else {
+        for (i = 0; i < batches; i++)
+            for (j = cuts[i]; j < cuts[i + 1]; j++)
+                blocks[j].place += i % slots * slot;
+        f.to = malloc(slots * slot * WIDTH);
+    }
     if (f.look.kind) {
-        f.look.part.offset = WATCHED, f.look.part.size = 1;
         f.look.part.mask = f.look.kind == FR_LOOK_STATES ? 0x3F : 1; /* more than few states, at times */
         f.look.condition = &odd, f.look.depth = 1;
+        f.stamp = chance(seed, WIDTH - 7);
+        f.many = f.look.kind == FR_LOOK_MEETING ? chance(seed, 4) * 3 : 0;
         f.pick = malloc(slots * slot * sizeof *f.pick);
         f.tally = f.look.kind == FR_LOOK_STATES ? malloc(slots * slot * sizeof *f.tally) : NULL;
         f.looker = calloc(FR_FETCH_HELPERS + 1, sizeof *f.looker);
@@ -186,6 +225,8 @@ static uint64_t once(uint64_t *seed)
     }
     fr_fetch_end(&f);
     fr_fetch_end(&f);
+    if (f.look.kind == FR_LOOK_PART)
+        CHECK(f.to[rows * f.look.part.size] == GUARD);
     for (i = 0; f.looker && i <= FR_FETCH_HELPERS; i++)
         fr_looker_free(&f.looker[i]);
     free(f.to), free(f.pick), free(f.tally), free(f.looker);

@@ -119,7 +119,7 @@ def fetching(what: Task, memory: np.ndarray, helpers: int, /, **other: Any) -> I
             "memory": memory[: len(memory) - GUARD],
             "helpers": helpers,
         } | other
-        if given.keys() & {"changes", "states", "condition"}:
+        if given.keys() & {"part", "changes", "states", "condition"}:
             whole = {"firsts": column([0] * len(what.rows), np.int64), "stops": column(what.rows, np.int64)}
             given = whole | given
         fetch = Fetch(**given)
@@ -315,6 +315,95 @@ def test_rows_that_meet_a_condition(tmp_path: Path, helpers: int) -> None:
                     fetch.counts(np.empty(fetch.kept, np.int64))
 
 
+@pytest.mark.parametrize("many", [1, 3, 100])
+@pytest.mark.parametrize("helpers", HELPERS)
+def test_of_many_rows_that_meet_a_condition_8_bytes_are_kept(tmp_path: Path, helpers: int, many: int) -> None:
+    """Of a block of which so many do; and there are no others of them."""
+    steps, fields = [("masked", 0, 0, 0, 0, 1, 1)], [(0, "u", 1, False, 0, 0)]
+    odd = Condition(steps=steps, fields=fields, patterns=np.empty(0, np.uint64), data=b"")
+    luck = random.Random(many)
+    seen = set()
+    for _ in range(20):
+        what = task(tmp_path / "file", luck)
+        what.width = luck.choice((8, 12, 40))
+        what.path.write_bytes(luck.randbytes(what.offset + 500 * what.width))
+        spans, asked = spanned(what, luck)
+        stamp = luck.choice([0, what.width - 8])
+        with fetching(what, what.places(2), helpers, condition=odd, brief=(stamp, many), **asked) as fetch:
+            for low, high in what.batches:
+                assert fetch.take()[1] == -1
+                met = [
+                    [what.at[one] + row for row in range(*spans[one]) if watched(what, one, (0, 1, 1))[row]]
+                    for one in range(low, high)
+                ]
+                due = [place for some in met for place in some]
+                places, stamps = np.empty(len(due), np.int64), np.empty(8 * len(due), np.uint8)
+                fetch.gather(places, stamps, stamp, 8)
+                rows = np.frombuffer(rows_of(what, due), np.uint8).reshape(-1, what.width)
+                assert places.tolist() == due
+                assert stamps.tobytes() == rows[:, stamp : stamp + 8].tobytes()
+                brief = any(len(some) >= many for some in met)
+                seen.add(brief)
+                for offset, size in ((0, what.width), (stamp, 7), (1 if stamp == 0 else 0, 8)):
+                    if not 0 < offset + size <= what.width or (offset, size) == (stamp, 8) or not due:
+                        continue
+                    other = np.empty(size * len(due), np.uint8)
+                    if brief:
+                        with pytest.raises(ValueError, match=f"8 bytes at {stamp} of each row alone"):
+                            fetch.gather(places, other, offset, size)
+                    else:
+                        fetch.gather(places, other, offset, size)
+                        assert other.tobytes() == rows[:, offset : offset + size].tobytes()
+    assert seen == ({True, False} if many < 100 else {False})
+
+
+@pytest.mark.parametrize("helpers", HELPERS)
+def test_a_part_of_all_rows(tmp_path: Path, helpers: int) -> None:
+    """Those that are asked for of each block, one behind the other from the first batch to the last."""
+    luck = random.Random(helpers)
+    for _ in range(60):
+        what = task(tmp_path / "file", luck)
+        size = luck.choice([1, 2, 4, 8, what.width, luck.randint(1, what.width)])
+        size = min(size, what.width)
+        offset = luck.randint(0, what.width - size)
+        spans, asked = spanned(what, luck)
+        due = []
+        for low, high in what.batches:
+            rows = [what.at[one] + row for one in range(low, high) for row in range(*spans[one])]
+            due.append(np.frombuffer(rows_of(what, rows), np.uint8).reshape(-1, what.width))
+        parts = [rows[:, offset : offset + size].tobytes() for rows in due]
+        memory = what._filled(sum(map(len, parts)))
+        with fetching(what, memory, helpers, part=(offset, size), **asked) as fetch:
+            for batch, part in enumerate(parts):
+                assert fetch.take() == (0, -1)
+                begin = sum(map(len, parts[:batch]))
+                assert memory[begin : begin + len(part)].tobytes() == part
+            assert fetch.kept == 0
+        for room in (len(memory) - GUARD - size, len(memory) - GUARD - 1, len(memory) - GUARD + size):
+            given = asked | {"part": (offset, size)}
+            with (
+                pytest.raises(ValueError, match=f"{size} bytes of"),
+                fetching(what, what._filled(max(0, room)), helpers, **given),
+            ):
+                pass
+
+
+@pytest.mark.parametrize("helpers", HELPERS)
+def test_a_part_of_what_is_damaged(tmp_path: Path, helpers: int) -> None:
+    """Is named, whether the rows are copied or read where they stay."""
+    luck = random.Random(helpers)
+    for size, offset in ((3, 0), (None, 0)):
+        what = task(tmp_path / "file", luck)
+        what.damaged = {len(what.rows) - 1}
+        size = size or what.width
+        what.width = max(what.width, size)
+        what.path.write_bytes(luck.randbytes(what.offset + 500 * what.width))
+        memory = what._filled(sum(what.rows) * size)
+        with fetching(what, memory, helpers, part=(offset, size)) as fetch:
+            found = [fetch.take()[1] for _ in what.batches]
+        assert found == [-1] * (len(found) - 1) + [len(what.rows) - 1]
+
+
 @pytest.mark.parametrize("slots", [1, 2, 3])
 def test_helpers_begin_before_the_first_is_taken(tmp_path: Path, slots: int) -> None:
     """With as many batches as there is room for, and with no other."""
@@ -442,8 +531,8 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, helpers: int) -> None:
 STATES = {"states": (0, 8, 0), "firsts": [0, 0, 0], "stops": [2, 2, 3]}
 
 
-def condition(kind: str = "field", offset: int = 0) -> Condition:
-    steps, fields = [(kind, 0, 0, 0, 0, 0, 0)], [(offset, "u", 8, False, 0, 0)]
+def condition(kind: str = "field", offset: int = 0, size: int = 8) -> Condition:
+    steps, fields = [(kind, 0, 0, 0, 0, 0, 0)], [(offset, "u", size, False, 0, 0)]
     return Condition(steps=steps, fields=fields, patterns=np.empty(0, np.uint64), data=b"")
 
 
@@ -504,6 +593,16 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception]]] = {
     "a condition beyond": ({"condition": condition(offset=1)}, ValueError),
     "a condition on texts": ({"condition": condition("text")}, ValueError),
     "a condition on truths": ({"condition": condition("given")}, ValueError),
+    "a part of no bytes": ({"part": (0, 0)}, ValueError),
+    "a part beyond": ({"part": (1, 8)}, ValueError),
+    "a part before": ({"part": (-1, 8)}, ValueError),
+    "a part that is none": ({"part": 8}, TypeError),
+    "a part in memory of another size": ({"part": (0, 8), "memory": 7 * 8 - 1}, ValueError),
+    "a part, and states": ({"part": (0, 8), "states": (0, 8, 0)}, ValueError),
+    "a part of rows beyond": ({"part": (0, 8), "memory": 56, "stops": [2, 3, 3]}, ValueError),
+    "stamps beyond": ({"condition": condition(), "brief": (1, 3)}, ValueError),
+    "stamps before": ({"condition": condition(), "brief": (-1, 3)}, OverflowError),
+    "stamps of narrow rows": ({"condition": condition(size=1), "brief": (0, 3), "width": 7}, ValueError),
     "no condition": ({"condition": "x"}, TypeError),
     "no integer": ({"fd": "3"}, TypeError),
     "no array": ({"at": None}, TypeError),

@@ -34,7 +34,7 @@ import fastrec as fr
 from fastrec.core.condition import RELATIONS, Condition
 from fastrec.errors import CorruptionError, SchemaError
 from fastrec.recording import chunk as chunk_module
-from fastrec.recording import fetching, layout, opening, reader
+from fastrec.recording import batches, fetching, layout, opening, reader
 from fastrec.records import Chunk, Records, chunks, locating, ranges, resampling, rows, runs, tallies
 from fastrec.records.columns import Texts
 from fastrec.records.copying import as_bytes
@@ -85,7 +85,7 @@ def little(monkeypatch: pytest.MonkeyPatch, chance: random.Random) -> None:
     """Few zones and few rows at a time, so that what goes on from one time to the next is looked at."""
     monkeypatch.setattr(ranges, "ZONES", chance.choice([1, 2, 8_192]))
     block = chance.choice([700, 1_024, 1_500, 65_536])
-    for module in (fetching, chunks, rows):
+    for module in (batches, chunks, rows):
         monkeypatch.setattr(module, "BLOCK", block)
     monkeypatch.setattr(fetching, "_MANY", chance.choice([1, 50, 16_384]))
     few = chance.choice([False, True])
@@ -352,7 +352,7 @@ def test_silences_are_found_by_the_index(
     folder.session()
     channel = samples.status_channel(folder)
     if little_at_once:
-        monkeypatch.setattr(fetching, "BLOCK", 3)
+        monkeypatch.setattr(batches, "BLOCK", 3)
     for number in range(60):
         segment, first, stamps = channel.segment(), 200 * number, [1_000]
         steps = [0, 1, 9, 10, 11, 30, -1, -40, 2**63 - 2_000, -(2**63)] if number % 3 else [0, 1, 9, 10, 11]

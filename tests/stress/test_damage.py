@@ -19,7 +19,7 @@ from recording import samples, writer
 from recording.samples import PERIOD, START_NS
 
 import fastrec as fr
-from fastrec.recording import channel, committed, fetching, layout, lines, texts
+from fastrec.recording import batches, channel, committed, layout, lines, texts
 from fastrec.recording import verify as verifying
 from fastrec.recording.committed import Since
 from fastrec.recording.segment import Segment
@@ -551,7 +551,7 @@ def test_damaged_zones_cost_nothing(tmp_path: Path, name: str, share: int | None
 def _unchecked_rows(patch: pytest.MonkeyPatch) -> None:
     damaged = Segment._damaged
     patch.setattr(Segment, "_damaged", lambda *asked: (np.empty(0, np.int64), *damaged(*asked)[1:]))
-    patch.setattr(fetching._Reading, "take", lambda reading: reading._fetch.take()[0])
+    patch.setattr(batches.Reading, "take", lambda reading: reading._fetch.take()[0])
 
 
 def _believed_rows(patch: pytest.MonkeyPatch) -> None:

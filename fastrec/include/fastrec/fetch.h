@@ -21,9 +21,10 @@ typedef struct fr_fetch_block {
     uint64_t row;   /* of the file */
     uint64_t rows;  /* how many */
     uint64_t place; /* row of the memory */
-    uint64_t kept;  /* of its rows, where not all are */
-    uint32_t first; /* then from which row on, and up to which, it is looked at */
+    uint64_t kept;  /* of its rows, where some are looked for */
+    uint32_t first; /* where it is looked at, from which row on, and up to which */
     uint32_t stop;
+    uint32_t brief; /* of those that are kept there are their stamps alone */
     uint32_t crc;
     uint32_t state; /* FR_FETCH_...; atomic */
 } fr_fetch_block;
@@ -39,6 +40,8 @@ typedef struct fr_fetch {
     uint64_t count;
     unsigned char *to;
     fr_look look;
+    uint64_t many;     /* rows of a block, looked for, of which stamps alone are kept; 0: however many */
+    size_t stamp;      /* where these are in a row */
     int64_t *pick;     /* if it looks: which rows of a block are kept, from its place on */
     uint64_t *tally;   /* and how many have their state */
     fr_looker *looker; /* of each who reads */
@@ -53,30 +56,72 @@ typedef struct fr_fetch {
     fr_thread helper[FR_FETCH_HELPERS];
 } fr_fetch;
 
+/* Some bytes of `count` rows, a row's behind those of the one before. */
+static inline void fr_fetch_column(unsigned char *to, const unsigned char *from, size_t count, size_t stride,
+                                   size_t size)
+{
+    size_t i;
+#define FR_EACH(SIZE)                                                                                        \
+    for (i = 0; i < count; i++)                                                                              \
+        memcpy(to + i * (SIZE), from + i * stride, SIZE);                                                    \
+    return
+    if (size == stride) {
+        memcpy(to, from, count * size);
+        return;
+    }
+    switch (size) { /* of these sizes no function is called */
+    case 1: FR_EACH(1);
+    case 2: FR_EACH(2);
+    case 4: FR_EACH(4);
+    case 8: FR_EACH(8);
+    default: FR_EACH(size);
+    }
+#undef FR_EACH
+}
+
+/* Some bytes of the rows that were picked. */
+static inline void fr_fetch_picked(unsigned char *to, const unsigned char *from, const int64_t *pick,
+                                   uint64_t count, size_t stride, size_t size)
+{
+    size_t at;
+    uint64_t i;
+    for (i = 0; i < count; i++, to += size) {
+        const unsigned char *row = from + (uint64_t)pick[i] * stride;
+        if (size % 8 || size > FR_FETCH_WORDS)
+            memcpy(to, row, size);
+        else /* of a few words, sooner than a function is called for them */
+            for (at = 0; at < size; at += 8)
+                memcpy(to + at, row + at, 8);
+    }
+}
+
 /* Keep of a block what is looked for. */
 static inline void fr_fetch_look(fr_fetch *f, fr_fetch_block *b, fr_looker *looker)
 {
+    const size_t width = f->width, size = f->look.part.size;
+    unsigned char *to = f->to + b->place * width;
     int64_t *pick = f->pick + b->place;
-    const unsigned char *row;
-    unsigned char *to = f->to + b->place * f->width;
-    size_t at;
-    uint64_t i;
-    b->kept = fr_look_at(&f->look, looker, f->width, b->first, b->stop, pick,
-                         f->tally ? f->tally + b->place : NULL);
-    for (i = 0; i < b->kept; i++, to += f->width) {
-        row = looker->rows + (uint64_t)pick[i] * f->width;
-        if (f->width % 8 || f->width > FR_FETCH_WORDS)
-            memcpy(to, row, f->width);
-        else /* of a few words, sooner than a function is called for them */
-            for (at = 0; at < f->width; at += 8)
-                memcpy(to + at, row + at, 8);
+    if (f->look.kind == FR_LOOK_PART) {
+        fr_fetch_column(f->to + b->place * size, looker->rows + b->first * width + f->look.part.offset,
+                        b->stop - b->first, width, size);
+        return;
     }
+    b->kept =
+        fr_look_at(&f->look, looker, width, b->first, b->stop, pick, f->tally ? f->tally + b->place : NULL);
+    b->brief = f->many && b->kept >= f->many;
+    if (b->brief)
+        fr_fetch_picked(to, looker->rows + f->stamp, pick, b->kept, width, sizeof(uint64_t));
+    else
+        fr_fetch_picked(to, looker->rows, pick, b->kept, width, width);
 }
 
 /* Read and prove one block. */
 static inline void fr_fetch_read(fr_fetch *f, fr_fetch_block *b, fr_looker *looker)
 {
-    unsigned char *to = looker ? looker->rows : f->to + b->place * f->width;
+    /* Where all of all rows is kept there is no need to copy it. */
+    const int whole = f->look.part.size == f->width && b->first == 0 && b->stop == b->rows;
+    const int copied = looker && !(f->look.kind == FR_LOOK_PART && whole);
+    unsigned char *to = copied ? looker->rows : f->to + b->place * f->width;
     const uint64_t size = b->rows * f->width;
     uint64_t done = 0;
     uint32_t state = FR_FETCH_DUE;
@@ -94,7 +139,7 @@ static inline void fr_fetch_read(fr_fetch *f, fr_fetch_block *b, fr_looker *look
     if (state == FR_FETCH_DUE)
         state = fr_crc32c(fr_crc32c(f->base, &b->row, sizeof b->row), to, size) == b->crc ? FR_FETCH_WHOLE
                                                                                           : FR_FETCH_DAMAGED;
-    if (state == FR_FETCH_WHOLE && looker && b->first < b->stop)
+    if (state == FR_FETCH_WHOLE && copied && b->first < b->stop)
         fr_fetch_look(f, b, looker);
     __atomic_store_n(&b->state, state, __ATOMIC_RELEASE);
 }

@@ -13,6 +13,7 @@
 
 typedef enum fr_look_kind {
     FR_LOOK_NOT,     /* all rows are kept */
+    FR_LOOK_PART,    /* of all rows some bytes are kept */
     FR_LOOK_CHANGES, /* the first, and those that are not as the one before */
     FR_LOOK_STATES,  /* the first that has a state, and how many have it */
     FR_LOOK_MEETING  /* those that meet a condition, which asks to be given nothing */
@@ -20,7 +21,7 @@ typedef enum fr_look_kind {
 
 typedef struct fr_look {
     fr_look_kind kind;
-    fr_part part;                  /* the bytes that change, or are a state; of this at most 8 */
+    fr_part part;                  /* the bytes that are kept, change, or are a state; of this at most 8 */
     const fr_condition *condition; /* of as many slots as `depth` says */
     size_t depth;
 } fr_look;
