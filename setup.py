@@ -33,4 +33,7 @@ extensions = [
     for source in sorted(Path("fastrec/core").glob("*.pyx"))
 ]
 
-setup(ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES))
+setup(
+    ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES),
+    options={"build_ext": {"parallel": len(os.sched_getaffinity(0))}},
+)

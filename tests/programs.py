@@ -7,7 +7,10 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 import fastrec
 
@@ -45,6 +48,16 @@ def seeded(folder: Path, header: str, before: str, after: str, include: Path = I
     assert text.count(before) == 1, f"{header} has {text.count(before)} times {before!r}"
     path.write_text(text.replace(before, after))
     return copy
+
+
+def some_now(bugs: Sequence[tuple], every: int = 3) -> list:
+    """Seeded bugs of one kind, as a test takes them: every third is tried each time, the others when the long
+    runs are.
+    """
+    return [
+        bug if number % every == 0 else pytest.param(*bug, marks=pytest.mark.stress)
+        for number, bug in enumerate(bugs)
+    ]
 
 
 def run(program: Path, *arguments: object, timeout: float = 600) -> subprocess.CompletedProcess[str]:

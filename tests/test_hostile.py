@@ -24,6 +24,8 @@ from programs import build
 import fastrec as fr
 from fastrec.cli import main
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 STATUS = np.dtype([("mode", "<i4"), ("count", "<u4"), ("level", "<f8")])
 
 

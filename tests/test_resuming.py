@@ -29,6 +29,8 @@ from fastrec.recording.writing.journals import Lines
 from fastrec.recording.writing.resuming import Moment
 from fastrec.schema.gaps import Cause
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 STATUS = np.dtype([("count", "<u8"), ("level", "<f8")])
 SHARED = Path("/dev/shm")
 HOUR = 3_600_000_000_000

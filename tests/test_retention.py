@@ -20,6 +20,8 @@ from fastrec.recording.writing import journals, writer
 from fastrec.recording.writing.remains import remains
 from fastrec.schema.gaps import Cause
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 STATUS = np.dtype([("count", "<u8"), ("pad", "V56")])
 ROW = 72
 SEGMENT = 1024 * ROW

@@ -25,6 +25,8 @@ import fastrec as fr
 from fastrec import lifetimes
 from fastrec.core.ring import Ring as CoreRing
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -25,6 +25,8 @@ from waiting import until
 import fastrec as fr
 from fastrec.schema.gaps import Cause
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 STATUS = np.dtype([("gain", "<i4"), ("thread", "<i4"), ("count", "<u8")])
 
 

@@ -16,6 +16,8 @@ from benchmarks import bench_holds, bench_pacing, bench_poll, bench_push, harnes
 from benchmarks.harness import Bench, BenchmarkError, Case, Claim, Contestant, Timed, WrongAnswerError
 from benchmarks.payloads import FORMS, Feed, compare_stamps, statuses
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 ROOT = Path(__file__).parents[2]
 ROW_KEYS = {"case", "who", "unit", "runs", "median"}
 

@@ -15,6 +15,8 @@ import fastrec as fr
 from fastrec.cli import demo as verb
 from fastrec.cli import main
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 
 def demo(capsys: pytest.CaptureFixture[str], path: Path, *arguments: str) -> dict:
     assert main(["demo", "--json", "-o", str(path), *arguments]) == 0

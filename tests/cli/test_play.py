@@ -20,6 +20,8 @@ import fastrec as fr
 from fastrec.cli import main
 from fastrec.cli.output import plural
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 Run = Callable[..., str]
 
 CHILD = [sys.executable, "-m", "fastrec", "play"]

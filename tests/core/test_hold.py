@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import build, run, seeded
+from programs import build, run, seeded, some_now
 
 from fastrec.records import ArrayChunk, Records
 from fastrec.schema import Schema
 from fastrec.schema.gaps import GAP_DTYPE, Cause
+
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
 
 NEW, SAME = 0, 2**31 - 1
 PERIOD = 10_000
@@ -371,43 +373,49 @@ def test_what_a_channel_says_of_its_polls(program: Path) -> None:
 
 @pytest.mark.parametrize(
     ("header", "before", "after"),
-    [
-        ("hold.h", "return h->open && fr_hold_equal(", "return fr_hold_equal("),
-        ("hold.h", "return stamp < h->due && fr_hold", "return stamp < h->due || fr_hold"),
-        ("hold.h", "    told->polls = 0;\n    h->due = 0;", "    told->polls = 0;"),
-        ("hold.h", "h->due = h->told + h->heartbeat;", "h->due = INT64_MAX;"),
-        ("hold.h", "        h->told = told->until_ns;", "        h->told = told->mono_ns;"),
-        ("hold.h", "        h->told = stamp;", "        ;"),
-        ("hold.h", "r->account.held -= told->polls;", ""),
-        ("hold.h", "r->account.dropped += told->polls;", "r->account.dropped++;"),
-        ("hold.h", "FR_GAP_DROPPED, 0, told->polls,", "FR_GAP_DROPPED, 0, 1,"),
-        ("hold.h", "        h->open = 0;", ""),
-        ("hold.h", "    told->polls = 0;\n", ""),
-        ("hold.h", "h->open = fr_ring_room(r, 1) != 0;", "h->open = 1;"),
-        ("hold.h", "    h->record->polls = 0;", ""),
-        ("hold.h", "fr_ring_flush_gap(r); /*", "/*"),
-        ("hold.h", "c->mono_ns = c->until_ns = stamp;", "c->until_ns = stamp;"),
-        ("hold.h", "        c->max_gap_ns = 0;", ""),
-        ("hold.h", "stamp - c->until_ns > c->max_gap_ns", "c->max_gap_ns == 0"),
-        ("hold.h", "    c->until_ns = stamp;\n    c->polls++;", "    c->polls++;"),
-        ("hold.h", "r->account.held++;", "r->account.held += 0;"),
-        ("hold.h", "if (stamp >= h->due)", "if (stamp > h->due)"),
-        ("hold.h", "return stamp < h->due", "return stamp <= h->due"),
-        ("hold.h", "    if (h->open)\n        fr_hold_lengthen", "    if (1)\n        fr_hold_lengthen"),
-        ("poll.h", "c->hold ? c->hold->texts : c->text_count", "0"),
-        ("poll.h", "c->ring.account.texts_lost += fr_poll_follow(c, h->texts, c->text_count);", ""),
-        ("poll.h", "r->account.texts_lost += texts_lost;", "r->account.texts_lost += 0 * texts_lost;"),
-        ("poll.h", "    if (!same)\n        fr_hold_put(h, &c->ring);", ""),
-        ("poll.h", "    if (!h->record->polls) {", "    if (!same) {"),
-        ("poll.h", "        if (c->hold)\n            fr_hold_put(c->hold, r);", ""),
-        ("poll.h", "    if (c->hold)\n        fr_hold_put(c->hold, &c->ring);\n    c->ring", "    c->ring"),
-        ("poll.h", "    if (c->hold)\n        fr_hold_put(c->hold, &c->ring);\n    fr_", "    fr_"),
-        (
-            "ring.h",
-            "fr_ring_publish_one(r, &r->account.held)",
-            "fr_ring_publish_one(r, &r->account.recorded)",
-        ),
-    ],
+    some_now(
+        [
+            ("hold.h", "return h->open && fr_hold_equal(", "return fr_hold_equal("),
+            ("hold.h", "return stamp < h->due && fr_hold", "return stamp < h->due || fr_hold"),
+            ("hold.h", "    told->polls = 0;\n    h->due = 0;", "    told->polls = 0;"),
+            ("hold.h", "h->due = h->told + h->heartbeat;", "h->due = INT64_MAX;"),
+            ("hold.h", "        h->told = told->until_ns;", "        h->told = told->mono_ns;"),
+            ("hold.h", "        h->told = stamp;", "        ;"),
+            ("hold.h", "r->account.held -= told->polls;", ""),
+            ("hold.h", "r->account.dropped += told->polls;", "r->account.dropped++;"),
+            ("hold.h", "FR_GAP_DROPPED, 0, told->polls,", "FR_GAP_DROPPED, 0, 1,"),
+            ("hold.h", "        h->open = 0;", ""),
+            ("hold.h", "    told->polls = 0;\n", ""),
+            ("hold.h", "h->open = fr_ring_room(r, 1) != 0;", "h->open = 1;"),
+            ("hold.h", "    h->record->polls = 0;", ""),
+            ("hold.h", "fr_ring_flush_gap(r); /*", "/*"),
+            ("hold.h", "c->mono_ns = c->until_ns = stamp;", "c->until_ns = stamp;"),
+            ("hold.h", "        c->max_gap_ns = 0;", ""),
+            ("hold.h", "stamp - c->until_ns > c->max_gap_ns", "c->max_gap_ns == 0"),
+            ("hold.h", "    c->until_ns = stamp;\n    c->polls++;", "    c->polls++;"),
+            ("hold.h", "r->account.held++;", "r->account.held += 0;"),
+            ("hold.h", "if (stamp >= h->due)", "if (stamp > h->due)"),
+            ("hold.h", "return stamp < h->due", "return stamp <= h->due"),
+            ("hold.h", "    if (h->open)\n        fr_hold_lengthen", "    if (1)\n        fr_hold_lengthen"),
+            ("poll.h", "c->hold ? c->hold->texts : c->text_count", "0"),
+            ("poll.h", "c->ring.account.texts_lost += fr_poll_follow(c, h->texts, c->text_count);", ""),
+            ("poll.h", "r->account.texts_lost += texts_lost;", "r->account.texts_lost += 0 * texts_lost;"),
+            ("poll.h", "    if (!same)\n        fr_hold_put(h, &c->ring);", ""),
+            ("poll.h", "    if (!h->record->polls) {", "    if (!same) {"),
+            ("poll.h", "        if (c->hold)\n            fr_hold_put(c->hold, r);", ""),
+            (
+                "poll.h",
+                "    if (c->hold)\n        fr_hold_put(c->hold, &c->ring);\n    c->ring",
+                "    c->ring",
+            ),
+            ("poll.h", "    if (c->hold)\n        fr_hold_put(c->hold, &c->ring);\n    fr_", "    fr_"),
+            (
+                "ring.h",
+                "fr_ring_publish_one(r, &r->account.held)",
+                "fr_ring_publish_one(r, &r->account.recorded)",
+            ),
+        ]
+    ),
 )
 def test_a_seeded_bug_shows(tmp_path: Path, header: str, before: str, after: str) -> None:
     program = build(tmp_path, "hold_account.c", "-O0", include=seeded(tmp_path, header, before, after))

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from programs import build, run, seeded
+from programs import build, run, seeded, some_now
 
 Account = dict[str, int]
 
@@ -117,34 +117,36 @@ def test_starved_thread(told: dict) -> None:
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("header", "before", "after", "scenario"),
-    [
-        ("poll.h", "fr_poll_miss(c, overrun, now, 0);", "fr_grid_skip(g, overrun);", "blocked"),
-        (
-            "poll.h",
-            "fr_poll_finish(p->channels[i], now, p->paused ? FR_MISSED_PAUSED : 0);",
-            "(void)now;",
-            "stuck",
-        ),
-        ("poll.h", "p->paused ? 0 : FR_MISSED_PAUSED", "0", "paused"),
-        ("poll.h", "p->paused ? 0 : FR_MISSED_PAUSED", "FR_MISSED_PAUSED", "pausedlate"),
-        (
-            "poll.h",
-            "fr_poll_miss(c, overdue, now, code);",
-            "fr_grid_skip(&c->grid, overdue + 0 * code);",
-            "paused",
-        ),
-        ("poll.h", "p->paused ? FR_MISSED_PAUSED : 0", "0", "pausedtotheend"),
-        ("poll.h", "|| p->paused) {", ") {", "paused"),
-        ("poll.h", "p->running = 0;", "", "halted"),
-        ("poll.h", "a->failed++;", "", "failing"),
-        ("ring.h", "|| g->code != code ||", "||", "failing"),
-        ("poll.h", "code = ENODATA;", "code = FR_POLL_SAME;", "nothing"),
-        ("poll.h", "g->rest = forward % g->den;", "", "grid"),
-        ("poll.h", "(unsigned __int128)g->num * slots + g->rest;", "g->num * slots + g->rest;", "grids"),
-        ("poll.h", "late < g->num + g->rest ? 0", "late <= g->num + g->rest ? 0", "grids"),
-        ("poll.h", "(late - g->rest) / g->num)", "late / g->num)", "grids"),
-        ("histogram.h", "if (here > times)", "if (0)", "histogram"),
-    ],
+    some_now(
+        [
+            ("poll.h", "fr_poll_miss(c, overrun, now, 0);", "fr_grid_skip(g, overrun);", "blocked"),
+            (
+                "poll.h",
+                "fr_poll_finish(p->channels[i], now, p->paused ? FR_MISSED_PAUSED : 0);",
+                "(void)now;",
+                "stuck",
+            ),
+            ("poll.h", "p->paused ? 0 : FR_MISSED_PAUSED", "0", "paused"),
+            ("poll.h", "p->paused ? 0 : FR_MISSED_PAUSED", "FR_MISSED_PAUSED", "pausedlate"),
+            (
+                "poll.h",
+                "fr_poll_miss(c, overdue, now, code);",
+                "fr_grid_skip(&c->grid, overdue + 0 * code);",
+                "paused",
+            ),
+            ("poll.h", "p->paused ? FR_MISSED_PAUSED : 0", "0", "pausedtotheend"),
+            ("poll.h", "|| p->paused) {", ") {", "paused"),
+            ("poll.h", "p->running = 0;", "", "halted"),
+            ("poll.h", "a->failed++;", "", "failing"),
+            ("ring.h", "|| g->code != code ||", "||", "failing"),
+            ("poll.h", "code = ENODATA;", "code = FR_POLL_SAME;", "nothing"),
+            ("poll.h", "g->rest = forward % g->den;", "", "grid"),
+            ("poll.h", "(unsigned __int128)g->num * slots + g->rest;", "g->num * slots + g->rest;", "grids"),
+            ("poll.h", "late < g->num + g->rest ? 0", "late <= g->num + g->rest ? 0", "grids"),
+            ("poll.h", "(late - g->rest) / g->num)", "late / g->num)", "grids"),
+            ("histogram.h", "if (here > times)", "if (0)", "histogram"),
+        ]
+    ),
 )
 def test_a_seeded_bug_shows(
     tmp_path: Path, told: dict, header: str, before: str, after: str, scenario: str

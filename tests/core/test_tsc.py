@@ -15,6 +15,8 @@ import pytest
 from programs import INCLUDE, build, run, seeded
 from waiting import until
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 SEEDS, READS = 30, 100_000
 BESIDE = 200_000
 # What the bound may be, in ns, where no rate turns by more than 1000 ppm: 120 that are always in it, what a

@@ -19,6 +19,8 @@ from fastrec.recording.chunk import SegmentChunk
 from fastrec.recording.opening import GoneError
 from fastrec.recording.segment import Segment
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 KINDS = [("every", "steady"), ("every", "falling"), ("changes", "steady"), ("changes", "falling")]
 LEAST, MOST = -(2**63), 2**63 - 1
 

@@ -12,6 +12,8 @@ from waiting import until
 
 import fastrec as fr
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 RECORDS = 6_000_000
 RUN = 20_000  # records of one state
 ROOM = 64 << 20  # of what is the process's own, beside what it had before the question

@@ -20,11 +20,13 @@ from waiting import until
 
 import fastrec as fr
 from fastrec.errors import CorruptionError
-from fastrec.recording import batches, chunk, fetching, opening
+from fastrec.recording import batches, chunk, opening
 from fastrec.recording.fetching import fetched
 from fastrec.recording.opening import GoneError
 from fastrec.records import Chunk, Records, columns, conditions
 from fastrec.records.parts import Part
+
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
 
 
 @pytest.fixture(autouse=True)

@@ -33,8 +33,8 @@ from recording.writer import Folder, Segment
 import fastrec as fr
 from fastrec.core.condition import RELATIONS, Condition
 from fastrec.errors import CorruptionError, SchemaError
-from fastrec.recording import chunk as chunk_module
 from fastrec.recording import batches, fetching, layout, opening, reader
+from fastrec.recording import chunk as chunk_module
 from fastrec.records import Chunk, Records, chunks, locating, ranges, resampling, rows, runs, tallies
 from fastrec.records.columns import Texts
 from fastrec.records.copying import as_bytes

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from everything import everything, payloads, scalars
-from programs import build, run, seeded
+from programs import build, run, seeded, some_now
 from recording.writer import silence_us, turn
 
 import fastrec as fr
@@ -218,22 +218,24 @@ def test_the_turn_of_every_kind_of_integer(tmp_path: Path) -> None:
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("header", "before", "after"),
-    [
-        ("zone.h", "held == most ? FR_TURN_FALLS : 0", "held == least ? FR_TURN_FALLS : 0"),
-        ("zone.h", "told & FR_TURN_FALLS ? low : high", "told & FR_TURN_FALLS ? high : low"),
-        ("zone.h", "if (told || fr_zone_alike(", "if (fr_zone_alike("),
-        ("zone.h", "(begun && low != high && !told)", "(begun && low != high)"),
-        ("zone.h", "    *turn = 0;\n", ""),
-        ("zone.h", " && most - least < FR_TURN_WIDTH", ""),
-        ("zone.h", "if (stamp <= FR_TURN_STAMP && ", "if ("),
-        ("zone.h", "if (v != (TYPE)value)", "if (v == (TYPE)value)"),
-        ("runs.h", "largest * width == above && ", ""),
-        ("runs.h", " && largest > 0 && largest < FR_BLOCK_ROWS", ""),
-        ("runs.h", " || z->polls != FR_BLOCK_ROWS", ""),
-        ("runs.h", "runs[n - 1].stop == next.place", "1"),
-        ("runs.h", ": last->state == next.state", ": 0"),
-        ("runs.h", "z->turn & FR_TURN_FALLS ? largest : ", "z->turn & FR_TURN_FALLS ? 1 : "),
-    ],
+    some_now(
+        [
+            ("zone.h", "held == most ? FR_TURN_FALLS : 0", "held == least ? FR_TURN_FALLS : 0"),
+            ("zone.h", "told & FR_TURN_FALLS ? low : high", "told & FR_TURN_FALLS ? high : low"),
+            ("zone.h", "if (told || fr_zone_alike(", "if (fr_zone_alike("),
+            ("zone.h", "(begun && low != high && !told)", "(begun && low != high)"),
+            ("zone.h", "    *turn = 0;\n", ""),
+            ("zone.h", " && most - least < FR_TURN_WIDTH", ""),
+            ("zone.h", "if (stamp <= FR_TURN_STAMP && ", "if ("),
+            ("zone.h", "if (v != (TYPE)value)", "if (v == (TYPE)value)"),
+            ("runs.h", "largest * width == above && ", ""),
+            ("runs.h", " && largest > 0 && largest < FR_BLOCK_ROWS", ""),
+            ("runs.h", " || z->polls != FR_BLOCK_ROWS", ""),
+            ("runs.h", "runs[n - 1].stop == next.place", "1"),
+            ("runs.h", ": last->state == next.state", ": 0"),
+            ("runs.h", "z->turn & FR_TURN_FALLS ? largest : ", "z->turn & FR_TURN_FALLS ? 1 : "),
+        ]
+    ),
 )
 def test_the_test_of_turns_can_fail(tmp_path: Path, header: str, before: str, after: str) -> None:
     include = seeded(tmp_path, header, before, after)

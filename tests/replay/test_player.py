@@ -20,6 +20,8 @@ from fastrec.recording import Recording
 from fastrec.records import ArrayChunk, Records
 from fastrec.schema.gaps import GAP_DTYPE
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 S = 1_000_000_000
 FAST = np.dtype([("count", "<u4"), ("mode", "<i4")])
 SLOW = np.dtype([("angle", "<f8")])

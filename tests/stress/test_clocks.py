@@ -26,6 +26,8 @@ from waiting import until
 import fastrec as fr
 from fastrec.schema.gaps import Cause
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 MS, S = 10**6, 10**9
 HOUR = 3600 * S
 REGULAR = 10 * S

@@ -26,6 +26,8 @@ from fastrec.recording.segment import Segment
 from fastrec.records import Records
 from fastrec.schema.gaps import GAP_DTYPE, Cause
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 SECTORS = (64, 512)
 STATUS, HELD = "channels/status/", "channels/held/"
 BESIDE = ("recording.json", "sessions.jsonl", "clocks.npy", "marks.jsonl", "stats.jsonl")

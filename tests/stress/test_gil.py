@@ -8,7 +8,11 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 import fastrec as fr
+
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
 
 HOLD = ctypes.PyDLL(None).usleep  # a foreign call that does not give the GIL up
 SECONDS = 5

@@ -24,6 +24,8 @@ from fastrec.errors import SchemaError
 from fastrec.recording import layout
 from fastrec.schema import Schema
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 TIB = 1 << 40
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\n\u202e\u2066\u2028\x00\x7f"
 SECRET = b"of nobody's business"

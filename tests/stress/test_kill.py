@@ -12,6 +12,8 @@ from victims import check_killed, take_away, victims
 
 import fastrec as fr
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 
 def trials(tmp_path: Path, disk: Path, count: int) -> None:
     library = build(tmp_path, "getters.c", "-shared", "-fPIC")

@@ -25,6 +25,8 @@ from victims import check_powerless, take_away, victims
 
 import fastrec as fr
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 NO_LOG_FLUSH = struct.pack("I", 2)
 

@@ -30,6 +30,8 @@ from fastrec.recording.writing import fresh
 from fastrec.recording.writing.rings import Left
 from fastrec.schema.gaps import Cause
 
+pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
+
 STATUS = Path("channels/status")
 WIDTH, BEGIN = 32, 192
 INDEX = layout.header_size(layout.INDEX_DTYPE)
