@@ -10,12 +10,12 @@ import numpy as np
 
 from fastrec.core.condition import Condition
 from fastrec.core.fetch import Fetch
+from fastrec.core.plan import batched
 from fastrec.errors import CorruptionError
 from fastrec.recording.blocks import Blocks
 from fastrec.recording.segment import Segment
 from fastrec.records.chunks import BLOCK, STAMP
 from fastrec.records.looking import FEW
-from fastrec.records.parts import each
 
 __all__ = ["ALONE", "Look", "Plan", "Reading", "plan_of"]
 
@@ -53,61 +53,64 @@ class Plan(NamedTuple):
     ----------
     near : Blocks
         Among which they are.
-    low : ndarray of int64
-        Of each range that was asked for the block in which it begins.
     blocks : ndarray of int64, shape (b,)
         Those that have rows, by their places in `near`.
-    rows, at : ndarray of int64, shape (b,)
-        How many each has, and where it begins if they lie one behind the other.
+    rows, counts, at : ndarray of int64, shape (b,)
+        Row of the segment at which each begins, how many it has, and where it begins if they lie one behind
+        the other.
+    firsts, stops : ndarray of int64, shape (b,)
+        From which row of each on, and up to which, the first of the ranges goes that have rows of it.
+    crcs : ndarray of uint32, shape (b,)
+    begins : ndarray of int64
+        Of each range that was asked for, in which of the blocks it begins.
     cuts : ndarray of int64
         Which of them begin a batch, and their number.
     """
 
     near: Blocks
-    low: np.ndarray
     blocks: np.ndarray
     rows: np.ndarray
+    counts: np.ndarray
     at: np.ndarray
+    firsts: np.ndarray
+    stops: np.ndarray
+    crcs: np.ndarray
+    begins: np.ndarray
     cuts: np.ndarray
 
     @property
     def borders(self) -> np.ndarray:
         """Where batches begin, and the last one ends."""
-        return np.append(self.at, self.at[-1] + self.rows[-1])[self.cuts]
+        return np.append(self.at, self.at[-1] + self.counts[-1])[self.cuts]
 
 
 def plan_of(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Plan:
     """Batches of up to `BLOCK` rows."""
     near = segment.near(starts, stops)
     low, high = near.of(starts, stops)
-    # A range may end in the block in which the next one begins.
-    begins = np.maximum(low, np.append(0, high[:-1]))
-    blocks = each(begins, np.maximum(high, begins))
-    blocks = blocks[near.index["rows"][blocks] > 0]
-    rows = near.index["rows"][blocks].astype(np.int64)
-    at = np.cumsum(rows) - rows
-    batch = at // max(1, min(BLOCK, _BATCH // segment.stock.dtype.itemsize))
-    cuts = np.concatenate([[0], np.flatnonzero(np.diff(batch)) + 1, [len(blocks)]])
-    return Plan(near, low, blocks, rows, at, cuts)
+    room = int((high - low).sum())
+    blocks, crcs = np.empty((6, room), np.int64), np.empty(room, np.uint32)
+    begins, cuts = np.empty(len(starts), np.int64), np.empty(room + 1, np.int64)
+    most = max(1, min(BLOCK, _BATCH // segment.stock.dtype.itemsize))
+    given = near.index.view(np.uint8), near.at, starts, stops, low, high, most
+    count, batches = batched(*given, blocks, crcs, begins, cuts)
+    return Plan(near, *blocks[:, :count], crcs[:count], begins, cuts[: batches + 1])
 
 
 class Look(NamedTuple):
-    """What is looked for in each block, from which row on, and up to which.
+    """What is looked for in each block.
 
     Attributes
     ----------
     what : "part", "changes", "states" or "condition"
         See `Fetch`, as for the others.
     of : (offset, size), (offset, size, mask) or Condition
-    firsts, stops : ndarray of int64
     into : ndarray of void, optional
         Where a part goes; else memory that is used again.
     """
 
     what: str
     of: tuple[int, int] | tuple[int, int, int] | Condition
-    firsts: np.ndarray
-    stops: np.ndarray
     into: np.ndarray | None = None
 
     @property
@@ -115,10 +118,9 @@ class Look(NamedTuple):
         """Bytes beside each row."""
         return 2 * _WORD if self.what == "states" else _WORD
 
-    @property
-    def given(self) -> dict[str, Any]:
+    def given(self, plan: Plan) -> dict[str, Any]:
         """As `Fetch` takes it."""
-        given = {self.what: self.of, "firsts": self.firsts, "stops": self.stops}
+        given = {self.what: self.of, "firsts": plan.firsts, "stops": plan.stops}
         return given | {"brief": (STAMP[0], FEW + 1)} if self.what == "condition" else given
 
 
@@ -140,10 +142,9 @@ class Reading:
             raise
 
     def _begin(self, segment: Segment, plan: Plan, look: Look | None) -> None:
-        near, blocks, width = plan.near, plan.blocks, segment.stock.dtype.itemsize
-        size, whole = int(plan.rows.sum()), look is not None and look.into is not None
-        room = width + (look.room if look else 0)
-        sparse = 2 * size < int(near.at[blocks[-1]] - near.at[blocks[0]])
+        width, whole = segment.stock.dtype.itemsize, look is not None and look.into is not None
+        size, room = int(plan.at[-1] + plan.counts[-1]), width + (look.room if look else 0)
+        sparse = 2 * size < int(plan.rows[-1] - plan.rows[0])
         self._file = io.FileIO(_opened(segment, sparse=sparse or (whole and size * width <= _WINDOW)))
         if whole:
             memory = look.into.view(np.uint8)
@@ -155,13 +156,13 @@ class Reading:
             len(segment.stock.header),
             width,
             segment.base,
-            near.at[blocks],
             plan.rows,
-            near.index["crc_rows"][blocks],
+            plan.counts,
+            plan.crcs,
             plan.cuts,
             memory,
             _helpers(size * width),
-            **(look.given if look else {}),
+            **(look.given(plan) if look else {}),
         )
 
     @property

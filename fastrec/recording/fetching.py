@@ -46,8 +46,7 @@ def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator
         The file is gone.
     """
     plan = plan_of(segment, starts, stops)
-    first = np.searchsorted(plan.blocks, plan.low)
-    shift = plan.at[first] - plan.near.at[plan.blocks[first]]
+    shift = (plan.at - plan.rows)[plan.begins]
     return _parts(Reading(segment, plan), plan, starts + shift, stops + shift, shift)
 
 
@@ -76,11 +75,8 @@ def _looking(
     ends.
     """
     plan = plan_of(segment, starts, stops)
-    at = plan.near.at[plan.blocks]
-    which = np.searchsorted(stops, at, "right")
-    first, stop = np.maximum(starts[which], at), np.minimum(stops[which], at + plan.rows)
-    reading = Reading(segment, plan, Look(what, of, first - at, stop - at, into))
-    return reading, stop[plan.cuts[1:] - 1].tolist()
+    reading = Reading(segment, plan, Look(what, of, into))
+    return reading, (plan.rows + plan.stops)[plan.cuts[1:] - 1].tolist()
 
 
 def copied(segment: Segment, start: int, stop: int, offset: int, into: np.ndarray) -> None:

@@ -288,6 +288,7 @@ def read_rows(data: bytes, dtype: np.dtype, base: int, where: str) -> tuple[np.n
 
 _SEAL = b',"crc":"'
 _SEALED = re.compile(rb'\{.*(,"crc":"([0-9a-f]{8})"\})', re.DOTALL)
+_READER = json.JSONDecoder(parse_constant=lambda name: _refuse(name))  # to make one takes longer than to read
 
 
 def seal_json(members: Mapping[str, Any], seed: int) -> bytes:
@@ -332,13 +333,12 @@ def check_json(line: bytes, seed: int, where: object = "a line of JSON") -> dict
         It matches, but what it covers is no JSON object.
     """
     line = line.removesuffix(b"\n")
-    sealed = _SEALED.fullmatch(line)
-    if sealed is None:
+    if (sealed := _SEALED.fullmatch(line)) is None:
         raise CorruptionError(f"{where}: not a whole object with a checksum at its end")
     if crc32c(line[: sealed.start(1)], seed) != int(sealed[2], 16):
         raise CorruptionError(f"{where}: does not match its checksum")
     try:
-        members = json.loads(line.decode("ascii"), parse_constant=_refuse)
+        members = _READER.decode(line.decode("ascii"))
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{where}: is sealed, but is no JSON: {error}") from error
     except MemoryError as error:
@@ -350,8 +350,7 @@ def check_json(line: bytes, seed: int, where: object = "a line of JSON") -> dict
 def line_number(line: bytes, base: int, numbers: Iterable[int]) -> int | None:
     """As which of some numbers a line was sealed in the file whose `place` is `base`; None: as none."""
     line = line.removesuffix(b"\n")
-    sealed = _SEALED.fullmatch(line)
-    if sealed is None:
+    if (sealed := _SEALED.fullmatch(line)) is None:
         return None
     body, crc = line[: sealed.start(1)], int(sealed[2], 16)
     return next((one for one in numbers if crc32c(body, seed_at(base, one)) == crc), None)

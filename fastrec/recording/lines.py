@@ -99,7 +99,7 @@ def read_lines(
 def _read_line(line: bytes, base: int, number: int, path: Path) -> dict[str, Any] | RecordingError:
     where = f"{path}: line {number}"
     try:
-        return opening.of_few_levels(layout.check_json(line, layout.seed_at(base, number), where), where)
+        return opening.read_line(line, layout.seed_at(base, number), where)
     except (CorruptionError, FormatError) as error:
         error.__cause__ = None
         return error.with_traceback(None)  # with it, the frames would be kept for every line

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import io
 import os
 import struct
 import threading
@@ -34,11 +33,11 @@ __all__ = [
     "identity",
     "is_live",
     "is_of",
-    "of_few_levels",
     "open_file",
     "open_folder",
     "read_bytes",
     "read_json",
+    "read_line",
     "refusal",
     "staying",
     "subfolders",
@@ -255,8 +254,15 @@ def read_json(root: Path, *parts: str, seed: int) -> dict[str, Any]:
     CorruptionError
         It does not match its checksum.
     """
-    where = Where(root, parts)
-    return of_few_levels(layout.check_json(read_bytes(root, *parts), seed, where), where)
+    return read_line(read_bytes(root, *parts), seed, Where(root, parts))
+
+
+def read_line(line: bytes, seed: int, where: object) -> dict[str, Any]:
+    """Members of a sealed object; errors as of `layout.check_json`, and where it is nested too deep."""
+    members = layout.check_json(line, seed, where)
+    if line.count(b"{") + line.count(b"[") > MOST_LEVELS:  # as a rule it has not even so many
+        _check_levels(members, where)
+    return members
 
 
 def is_of(root: Path, uuid: str) -> bool:
@@ -267,8 +273,8 @@ def is_of(root: Path, uuid: str) -> bool:
         return False
 
 
-def of_few_levels(members: dict[str, Any], where: object) -> dict[str, Any]:
-    """The members, if they are nested no deeper than `MOST_LEVELS`; else FormatError."""
+def _check_levels(members: dict[str, Any], where: object) -> None:
+    """FormatError if they are nested deeper than `MOST_LEVELS`."""
     level: list[Any] = [members]
     for _ in range(MOST_LEVELS):
         level = [
@@ -278,20 +284,23 @@ def of_few_levels(members: dict[str, Any], where: object) -> dict[str, Any]:
             if isinstance(inner, dict | list)
         ]
         if not level:
-            return members
+            return
     raise FormatError(f"{where}: is nested deeper than {MOST_LEVELS} levels")
 
 
 def read_bytes(root: Path, *parts: str) -> bytes:
     """A small file as it is; `FileNotFoundError` and `FormatError` as for `read_json`."""
-    with io.FileIO(open_file(root, *parts)) as file:
-        size = os.fstat(file.fileno()).st_size
+    descriptor = open_file(root, *parts)
+    try:
+        size = os.fstat(descriptor).st_size
         if size > JSON_LIMIT:
             raise FormatError(
                 f"{root.joinpath(*parts)}: {size:,} bytes; more than {JSON_LIMIT:,} are not read"
             )
         # A bound of its own, because the file may grow between the two calls.
-        return file.read(size) or b""
+        return os.pread(descriptor, size, 0)
+    finally:
+        os.close(descriptor)
 
 
 def is_live(root: Path) -> bool:

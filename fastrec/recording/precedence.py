@@ -60,6 +60,8 @@ def settle(segments: list[Segment]) -> tuple[list[list[Piece]], list[np.ndarray]
     pieces : list of list of Piece
     gaps : list of ndarray of GAP_DTYPE
     """
+    if not any(len(segment.gaps) for segment in segments) and _apart(segments):
+        return [pieces_of(segment) for segment in segments], [segment.gaps for segment in segments]
     pieces: list[list[Piece]] = []
     gaps: list[np.ndarray] = []
     later = _Later()
@@ -69,6 +71,17 @@ def settle(segments: list[Segment]) -> tuple[list[list[Piece]], list[np.ndarray]
         gaps.append(_counting(segment, later))
         later.take([(number, number + stop - start) for start, stop, number in own] + spans, segment)
     return pieces[::-1], gaps[::-1]
+
+
+def _apart(segments: list[Segment]) -> bool:
+    """Whether each begins at the end of the one before, or behind it."""
+    reached = 0
+    for segment in segments:
+        if segment.first is not None:
+            if int(segment.first["first_seq"]) < reached:
+                return False
+            reached = segment.end
+    return True
 
 
 class _Later:

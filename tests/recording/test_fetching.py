@@ -21,9 +21,12 @@ from waiting import until
 import fastrec as fr
 from fastrec.errors import CorruptionError
 from fastrec.recording import batches, chunk, opening
+from fastrec.recording.chunk import SegmentChunk
 from fastrec.recording.fetching import fetched
 from fastrec.recording.opening import GoneError
 from fastrec.records import Chunk, Records, columns, conditions
+from fastrec.records.chunks import Selection
+from fastrec.records.copying import picked
 from fastrec.records.parts import Part
 
 pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
@@ -100,6 +103,54 @@ def test_ranges_are_those_of_the_file(tmp_path: Path, store: str, way: tuple[int
             found = told(one, fetched(one.segment(brief=luck.random() < 0.8), starts, stops), way[1])
             ranges = list(zip(starts.tolist(), stops.tolist(), strict=True))
             assert joined(found, ranges) == [(*pair, b"".join(one.rows[slice(*pair)])) for pair in ranges]
+
+
+@pytest.mark.parametrize("alone", [0, 1 << 20])
+@pytest.mark.parametrize("store", ["every", "changes"])
+def test_copies_are_those_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, alone: int, way: tuple[int, int]
+) -> None:
+    """Of whole rows and of some of their bytes, wherever the rows begin and end; and nothing beside them."""
+    monkeypatch.setattr(chunk, "ALONE", alone)
+    luck = random.Random(str((store, alone, way)))
+    one = made(tmp_path / "r", luck, store=store, commits=40)
+    width, before = len(one.rows[0]), one.segment()
+    for turn in range(60):
+        segment = one.segment(brief=luck.random() < 0.8) if turn % 2 else before
+        start, stop = sorted(luck.sample(range(len(one.rows) + 1), 2))
+        begin = luck.randint(0, start)
+        size = luck.choice([1, 2, 4, 8, width, luck.randint(1, width)])
+        offset = luck.randint(0, width - size)
+        rows = SegmentChunk(segment, begin, stop, 0)
+        room = np.full(stop - start + 2, b"\xa5" * size, f"V{size}")
+        rows.copy(start - begin, stop - begin, offset, room[1:-1])
+        due = [row[offset : offset + size] for row in one.rows[start:stop]]
+        guard = b"\xa5" * size
+        assert room.tobytes() == guard + b"".join(due) + guard
+
+
+def test_copies_of_rows_that_were_picked(tmp_path: Path, way: tuple[int, int]) -> None:
+    """Their stamps may be known, or they themselves; none of them is read again then."""
+    luck = random.Random(str(way))
+    one = made(tmp_path / "r", luck, commits=40)
+    rows, stamps = np.frombuffer(b"".join(one.rows), one.segment().stock.dtype), np.array(one.stamps)
+    for _ in range(20):
+        places = np.sort(luck.sample(range(len(rows)), luck.randint(1, len(rows))))
+        parts = (0, 8), (0, rows.itemsize), (8, 4)
+        for known in ({}, {"stamps": stamps[places]}, {"rows": picked(rows, places, None)}):
+            found = Selection(SegmentChunk(one.segment(), 0, len(rows), 0), places, **known)
+            start, stop = sorted(luck.sample(range(len(places) + 1), 2))
+            for offset, size in parts:
+                into = np.empty(stop - start, f"V{size}")
+                found.copy(start, stop, offset, into)
+                due = [one.rows[place][offset : offset + size] for place in places[start:stop]]
+                assert into.tobytes() == b"".join(due)
+    one.path("records").unlink()
+    known = {"stamps": stamps[places]}, {"rows": picked(rows, places, None)}
+    for given, size in zip(known, (8, rows.itemsize), strict=True):
+        found = Selection(SegmentChunk(one.segment(brief=True), 0, len(rows), 0), places, **given)
+        found.copy(0, len(places), 0, into := np.empty(len(places), f"V{size}"))
+        assert into.tobytes() == b"".join(one.rows[place][:size] for place in places)
 
 
 def test_blocks_that_are_between_are_not_read(tmp_path: Path, way: tuple[int, int]) -> None:
