@@ -24,7 +24,7 @@ from fastrec.recording import batches, chunk, opening
 from fastrec.recording.chunk import SegmentChunk
 from fastrec.recording.fetching import fetched
 from fastrec.recording.opening import GoneError
-from fastrec.records import Chunk, Records, columns, conditions
+from fastrec.records import Chunk, Records, chunks, columns, conditions
 from fastrec.records.chunks import Selection
 from fastrec.records.copying import picked
 from fastrec.records.parts import Part
@@ -129,8 +129,12 @@ def test_copies_are_those_of_the_file(
         assert room.tobytes() == guard + b"".join(due) + guard
 
 
-def test_copies_of_rows_that_were_picked(tmp_path: Path, way: tuple[int, int]) -> None:
+@pytest.mark.parametrize("block", [7, 65_536])
+def test_copies_of_rows_that_were_picked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, way: tuple[int, int]
+) -> None:
     """Their stamps may be known, or they themselves; none of them is read again then."""
+    monkeypatch.setattr(chunks, "BLOCK", block)
     luck = random.Random(str(way))
     one = made(tmp_path / "r", luck, commits=40)
     rows, stamps = np.frombuffer(b"".join(one.rows), one.segment().stock.dtype), np.array(one.stamps)
@@ -147,10 +151,23 @@ def test_copies_of_rows_that_were_picked(tmp_path: Path, way: tuple[int, int]) -
                 assert into.tobytes() == b"".join(due)
     one.path("records").unlink()
     known = {"stamps": stamps[places]}, {"rows": picked(rows, places, None)}
-    for given, size in zip(known, (8, rows.itemsize), strict=True):
+    for given, size in zip((*known, known[1]), (8, 8, rows.itemsize), strict=True):
         found = Selection(SegmentChunk(one.segment(brief=True), 0, len(rows), 0), places, **given)
         found.copy(0, len(places), 0, into := np.empty(len(places), f"V{size}"))
         assert into.tobytes() == b"".join(one.rows[place][:size] for place in places)
+
+
+@pytest.mark.parametrize("count", [63, 64, 65])
+def test_a_few_rows_of_a_block_are_kept_whole(tmp_path: Path, count: int) -> None:
+    """As many as are handed out whole; of more there are their stamps."""
+    rows = np.zeros(3_000, [("state", "<i4"), ("rest", "S28")])
+    rows["state"][1_500 : 1_500 + count] = 1
+    rows["rest"] = b"x"
+    with fr.Recorder(tmp_path / "r") as recorder:
+        recorder.add("c", schema=fr.Schema.from_dtype(rows.dtype, name="S")).extend(rows, np.arange(3_000))
+    found = fr.open(tmp_path / "r")["c"].where("state == 1")
+    assert found["mono_ns"].tolist() == [*range(1_500, 1_500 + count)]
+    assert found["rest"].tolist() == [b"x"] * count
 
 
 def test_blocks_that_are_between_are_not_read(tmp_path: Path, way: tuple[int, int]) -> None:

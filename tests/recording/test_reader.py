@@ -625,6 +625,18 @@ def test_where_two_segments_hold_a_number_the_later_counts(tmp_path: Path) -> No
     assert run.verify().ok
 
 
+def test_a_later_segment_replaces_where_nothing_was_lost(tmp_path: Path) -> None:
+    """Whatever comes behind it, and however far the one before had come."""
+    folder = writer.Folder(tmp_path / "r")
+    channel = samples.status_channel(folder)
+    for first, count in ((0, 6), (4, 4), (8, 3), (9, 1)):
+        channel.segment().commit(first, [status(seq) for seq in range(first, first + count)])
+    records = reader.open(folder.root)["status"]
+    assert numbers(records) == [*range(11)]
+    assert [len(span.rows()) for span in records.spans] == [4, 4, 1, 1, 1]
+    assert_true(records)
+
+
 def test_a_later_segment_that_begins_with_a_loss_replaces_too(tmp_path: Path) -> None:
     folder, channel = samples.small(tmp_path / "r")
     fresh = channel.segment()
