@@ -62,7 +62,8 @@ cdef class Fetch:
         if rows.shape[0] != count or crcs.shape[0] != count or width == 0:
             raise ValueError(f"{count} blocks, {rows.shape[0]} counts, {crcs.shape[0]} checksums, of {width}")
         beside = self.look_for(width, part, changes, states, condition, brief)
-        if self.f.look.kind and (firsts is None or stops is None or not firsts.shape[0] == stops.shape[0] == count):
+        if self.f.look.kind and (firsts is None or stops is None
+                                 or not firsts.shape[0] == stops.shape[0] == count):
             raise ValueError(f"{count} blocks, but not as many rows from which, and up to which, to look")
         if batches < 1 or cuts[0] != 0 or cuts[batches] != count or count == 0:
             raise ValueError(f"{batches} batches of {count} blocks")
