@@ -2,7 +2,7 @@
 
 import os
 
-from libc.stdint cimport UINT32_MAX, int64_t, uint32_t, uint64_t
+from libc.stdint cimport SIZE_MAX, UINT32_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, strerror
 
@@ -46,7 +46,8 @@ cdef class Fetch:
     firsts, stops : buffers of int64
         With one of these four: of each block the rows from which on, and up to which, this is so.
     brief : (offset, many), optional
-        With a condition: where so many rows of a block meet it, or more, 8 bytes of each are kept alone.
+        With a condition: where so many rows of a block meet it, or more, 8 bytes of each are kept alone; 0:
+        never.
     """
 
     def __cinit__(self, int fd, uint64_t offset, size_t width, unsigned int base,
@@ -89,6 +90,8 @@ cdef class Fetch:
             self.slot = max(self.slot, total)
         if self.f.look.kind == FR_LOOK_STATES and most > FR_LOOK_ROWS:
             raise ValueError(f"a block of {most} rows")
+        if self.f.look.kind and most and width > SIZE_MAX // most:
+            raise ValueError(f"{most} rows of {width} bytes")
         if self.f.look.kind == FR_LOOK_PART:
             if room % self.f.look.part.size or room // self.f.look.part.size != whole:
                 raise ValueError(f"{self.f.look.part.size} bytes of {whole} rows for {room}")
@@ -124,6 +127,8 @@ cdef class Fetch:
         cdef fr_look *look = &self.f.look
         if (part is not None) + (changes is not None) + (states is not None) + (condition is not None) > 1:
             raise ValueError("only one of part, changes, states and a condition can be looked for")
+        if brief is not None and condition is None:
+            raise ValueError("brief without a condition")
         if condition is not None:
             if not condition.alone or condition.reach > width:
                 raise ValueError(f"a condition that asks for more than a record of {width} bytes has")

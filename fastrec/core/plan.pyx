@@ -1,6 +1,7 @@
 """Which blocks have the rows of some ranges, and in which batches they are read."""
 
 from libc.stdint cimport int64_t, uint32_t
+from libc.string cimport memcpy
 
 from fastrec.core.index cimport INDEX_ROW, fr_index_row
 
@@ -23,7 +24,7 @@ def batched(const unsigned char[::1] index not None, const int64_t[::1] at not N
     at : buffer of int64
         Row of the segment at which the block of each begins.
     starts, stops : buffers of int64
-        Ranges of rows, increasing.
+        Ranges of rows, increasing, none of them empty.
     low, high : buffers of int64
         Of each range, the index rows ``low ... high - 1`` whose blocks have its rows.
     most : int
@@ -46,34 +47,39 @@ def batched(const unsigned char[::1] index not None, const int64_t[::1] at not N
     """
     cdef Py_ssize_t ranges = starts.shape[0], count = 0, batches = 0, room = crcs.shape[0], r
     cdef int64_t done = -1, rows = 0, batch = -1, b
-    cdef const fr_index_row *row = <const fr_index_row *> &index[0] if index.shape[0] else NULL
+    cdef fr_index_row row
     if not stops.shape[0] == low.shape[0] == high.shape[0] == begins.shape[0] == ranges or most < 1:
         raise ValueError(f"{ranges} ranges, {low.shape[0]} times blocks, {most} rows at most")
     if index.shape[0] != at.shape[0] * INDEX_ROW or blocks.shape[0] != COLUMNS or blocks.shape[1] != room:
         raise ValueError(f"{index.shape[0]} bytes of {at.shape[0]} index rows, room for {room}")
     for r in range(ranges):
-        if not 0 <= low[r] <= high[r] <= at.shape[0]:
-            raise ValueError(f"index rows {low[r]} to {high[r]} of {at.shape[0]}")
-        # In the one that was found last, if it is in it that the range before ends.
+        if not 0 <= low[r] <= high[r] <= at.shape[0] or not 0 <= starts[r] < stops[r]:
+            raise ValueError(f"rows {starts[r]} to {stops[r]} in index rows {low[r]} to {high[r]}")
+        # In the block that was found last, if the range before ends in it.
         begins[r] = count - (low[r] <= done)
         for b in range(max(low[r], done + 1), high[r]):
-            if not row[b].rows:  # losses alone
+            memcpy(&row, &index[b * INDEX_ROW], INDEX_ROW)
+            if not row.rows:  # losses alone
                 continue
-            if count == room or batches + 1 >= cuts.shape[0]:
-                raise ValueError(f"more than {count} blocks in {batches} batches")
+            if count == room or at[b] < 0:
+                raise ValueError(f"block {count} of {room} begins with row {at[b]}")
             if rows // most != batch:
+                if batches + 1 >= cuts.shape[0]:
+                    raise ValueError(f"more than {batches} batches")
                 batch = rows // most
                 cuts[batches] = count
                 batches += 1
-            blocks[BLOCK, count], blocks[ROW, count], blocks[ROWS, count] = b, at[b], row[b].rows
+            blocks[BLOCK, count], blocks[ROW, count], blocks[ROWS, count] = b, at[b], row.rows
             blocks[PLACE, count] = rows
             blocks[FIRST, count] = max(0, starts[r] - at[b])
-            blocks[STOP, count] = min(<int64_t> row[b].rows, stops[r] - at[b])
-            crcs[count] = row[b].crc_rows
-            rows += row[b].rows
+            blocks[STOP, count] = min(<int64_t> row.rows, stops[r] - at[b])
+            crcs[count] = row.crc_rows
+            rows += row.rows
             count += 1
             done = b
-    if not batches:
-        raise ValueError("no block has rows")
+        if begins[r] == count:
+            raise ValueError(f"no block has row {starts[r]}")
+    if not ranges:
+        raise ValueError("no ranges")
     cuts[batches] = count
     return count, batches

@@ -55,13 +55,13 @@ class Plan(NamedTuple):
         Among which they are.
     blocks : ndarray of int64, shape (b,)
         Those that have rows, by their places in `near`.
-    rows, counts, at : ndarray of int64, shape (b,)
-        Row of the segment at which each begins, how many it has, and where it begins if they lie one behind
-        the other.
+    begins, counts, places : ndarray of int64, shape (b,)
+        Row of the segment at which each begins, how many it has, and at which row it begins if they lie one
+        behind the other.
     firsts, stops : ndarray of int64, shape (b,)
         From which row of each on, and up to which, the first of the ranges goes that have rows of it.
     crcs : ndarray of uint32, shape (b,)
-    begins : ndarray of int64
+    found : ndarray of int64
         Of each range that was asked for, in which of the blocks it begins.
     cuts : ndarray of int64
         Which of them begin a batch, and their number.
@@ -69,19 +69,24 @@ class Plan(NamedTuple):
 
     near: Blocks
     blocks: np.ndarray
-    rows: np.ndarray
+    begins: np.ndarray
     counts: np.ndarray
-    at: np.ndarray
+    places: np.ndarray
     firsts: np.ndarray
     stops: np.ndarray
     crcs: np.ndarray
-    begins: np.ndarray
+    found: np.ndarray
     cuts: np.ndarray
 
     @property
+    def size(self) -> int:
+        """How many rows all of them have."""
+        return int(self.places[-1] + self.counts[-1])
+
+    @property
     def borders(self) -> np.ndarray:
-        """Where batches begin, and the last one ends."""
-        return np.append(self.at, self.at[-1] + self.counts[-1])[self.cuts]
+        """Where batches begin, and the last one ends, if they lie one behind the other."""
+        return np.append(self.places, self.size)[self.cuts]
 
 
 def plan_of(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Plan:
@@ -90,11 +95,11 @@ def plan_of(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Plan:
     low, high = near.of(starts, stops)
     room = int((high - low).sum())
     blocks, crcs = np.empty((6, room), np.int64), np.empty(room, np.uint32)
-    begins, cuts = np.empty(len(starts), np.int64), np.empty(room + 1, np.int64)
+    found, cuts = np.empty(len(starts), np.int64), np.empty(room + 1, np.int64)
     most = max(1, min(BLOCK, _BATCH // segment.stock.dtype.itemsize))
     given = near.index.view(np.uint8), near.at, starts, stops, low, high, most
-    count, batches = batched(*given, blocks, crcs, begins, cuts)
-    return Plan(near, *blocks[:, :count], crcs[:count], begins, cuts[: batches + 1])
+    count, batches = batched(*given, blocks, crcs, found, cuts)
+    return Plan(near, *blocks[:, :count], crcs[:count], found, cuts[: batches + 1])
 
 
 class Look(NamedTuple):
@@ -106,7 +111,7 @@ class Look(NamedTuple):
         See `Fetch`, as for the others.
     of : (offset, size), (offset, size, mask) or Condition
     into : ndarray of void, optional
-        Where a part goes; else memory that is used again.
+        With a part, where it goes.
     """
 
     what: str
@@ -115,7 +120,7 @@ class Look(NamedTuple):
 
     @property
     def room(self) -> int:
-        """Bytes beside each row."""
+        """Bytes beside each row that is kept."""
         return 2 * _WORD if self.what == "states" else _WORD
 
     def given(self, plan: Plan) -> dict[str, Any]:
@@ -142,26 +147,25 @@ class Reading:
             raise
 
     def _begin(self, segment: Segment, plan: Plan, look: Look | None) -> None:
-        width, whole = segment.stock.dtype.itemsize, look is not None and look.into is not None
-        size, room = int(plan.at[-1] + plan.counts[-1]), width + (look.room if look else 0)
-        sparse = 2 * size < int(plan.rows[-1] - plan.rows[0])
-        self._file = io.FileIO(_opened(segment, sparse=sparse or (whole and size * width <= _WINDOW)))
-        if whole:
-            memory = look.into.view(np.uint8)
-        else:
-            most = int(np.diff(plan.borders).max()) * room  # of wide records one block alone may be 64 MB
-            memory = self._memory = _memory(max(1, min(_AHEAD, len(plan.cuts) - 1, _KEPT // most)) * most)
+        width, into = segment.stock.dtype.itemsize, look.into if look else None
+        sparse = 2 * plan.size < int(plan.begins[-1] - plan.begins[0])
+        sparse |= into is not None and plan.size * width <= _WINDOW and plan.size < segment.length
+        self._file = io.FileIO(_opened(segment, sparse=sparse))
+        if into is None:
+            most = int(np.diff(plan.borders).max()) * (width + (look.room if look else 0))
+            # Of wide records one block alone may be 64 MB.
+            self._memory = _memory(max(1, min(_AHEAD, len(plan.cuts) - 1, _KEPT // most)) * most)
         self._fetch = Fetch(
             self._file.fileno(),
             len(segment.stock.header),
             width,
             segment.base,
-            plan.rows,
+            plan.begins,
             plan.counts,
             plan.crcs,
             plan.cuts,
-            memory,
-            _helpers(size * width),
+            self._memory if into is None else into.view(np.uint8),
+            _helpers(plan.size * width),
             **(look.given(plan) if look else {}),
         )
 
@@ -196,9 +200,8 @@ class Reading:
 
     def stamps(self) -> tuple[np.ndarray, np.ndarray]:
         """Which they are, and when they were recorded, ns."""
-        dtype, offset = self._segment.stock.dtype.fields["mono_ns"]
-        places, stamps = np.empty(self.kept, np.int64), np.empty(self.kept, dtype)
-        self._fetch.gather(places, stamps.view(np.uint8), offset, dtype.itemsize)
+        places, stamps = np.empty(self.kept, np.int64), np.empty(self.kept, np.int64)
+        self._fetch.gather(places, stamps.view(np.uint8), *STAMP)
         return places, stamps
 
     def counts(self) -> np.ndarray:

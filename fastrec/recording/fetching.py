@@ -16,6 +16,7 @@ from fastrec.recording.segment import Segment
 from fastrec.records.copying import join_rows
 from fastrec.records.looking import FEW
 from fastrec.records.parts import Met, Part, Picked, Tallied, each
+from fastrec.records.ranges import one_range
 
 __all__ = ["changed", "copied", "fetched", "meeting", "tallied"]
 
@@ -46,7 +47,7 @@ def fetched(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Iterator
         The file is gone.
     """
     plan = plan_of(segment, starts, stops)
-    shift = (plan.at - plan.rows)[plan.begins]
+    shift = (plan.places - plan.begins)[plan.found]
     return _parts(Reading(segment, plan), plan, starts + shift, stops + shift, shift)
 
 
@@ -76,7 +77,7 @@ def _looking(
     """
     plan = plan_of(segment, starts, stops)
     reading = Reading(segment, plan, Look(what, of, into))
-    return reading, (plan.rows + plan.stops)[plan.cuts[1:] - 1].tolist()
+    return reading, (plan.begins + plan.stops)[plan.cuts[1:] - 1].tolist()
 
 
 def copied(segment: Segment, start: int, stop: int, offset: int, into: np.ndarray) -> None:
@@ -91,10 +92,9 @@ def copied(segment: Segment, start: int, stop: int, offset: int, into: np.ndarra
     into : ndarray of void, shape (stop - start,)
         Contiguous.
     """
-    ranges = np.array([start]), np.array([stop])
-    reading, batches = _looking(segment, *ranges, "part", (offset, into.itemsize), into)
+    reading, stops = _looking(segment, *one_range(start, stop), "part", (offset, into.itemsize), into)
     with reading:
-        for _ in batches:
+        for _ in stops:
             reading.take()
 
 

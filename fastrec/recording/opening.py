@@ -260,7 +260,7 @@ def read_json(root: Path, *parts: str, seed: int) -> dict[str, Any]:
 def read_line(line: bytes, seed: int, where: object) -> dict[str, Any]:
     """Members of a sealed object; errors as of `layout.check_json`, and where it is nested too deep."""
     members = layout.check_json(line, seed, where)
-    if line.count(b"{") + line.count(b"[") > MOST_LEVELS:  # as a rule it has not even so many
+    if line.count(b"{") + line.count(b"[") > MOST_LEVELS:  # it goes no deeper than it has brackets
         _check_levels(members, where)
     return members
 
@@ -298,7 +298,7 @@ def read_bytes(root: Path, *parts: str) -> bytes:
                 f"{root.joinpath(*parts)}: {size:,} bytes; more than {JSON_LIMIT:,} are not read"
             )
         # A bound of its own, because the file may grow between the two calls.
-        return os.pread(descriptor, size, 0)
+        return os.read(descriptor, size)
     finally:
         os.close(descriptor)
 

@@ -74,7 +74,9 @@ def settle(segments: list[Segment]) -> tuple[list[list[Piece]], list[np.ndarray]
 
 
 def _apart(segments: list[Segment]) -> bool:
-    """Whether each begins at the end of the one before, or behind it."""
+    """Whether each begins at the end of the one before, or behind it: then no record is in two. Which losses
+    are told twice is asked only where there are some.
+    """
     reached = 0
     for segment in segments:
         if segment.first is not None:

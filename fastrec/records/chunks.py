@@ -16,7 +16,8 @@ import numpy as np
 
 from fastrec.core import zone
 from fastrec.core.condition import Condition
-from fastrec.records.copying import as_bytes, join_rows, part_of, picked
+from fastrec.errors import CorruptionError
+from fastrec.records.copying import as_bytes, as_unsigned, join_rows, part_of, picked
 from fastrec.records.looking import Tally, changes, met
 from fastrec.records.parts import Met, Part, Picked, Tallied, Times, made_of
 from fastrec.schema.texts import LOST, Text
@@ -155,6 +156,8 @@ class Chunk(Protocol):
         for rows in self.pieces(start, stop):
             into[place : place + len(rows)] = part_of(rows, offset, into.itemsize)
             place += len(rows)
+        if place < len(into):  # never what the memory held before
+            raise CorruptionError(f"of {len(into):,} records only {place:,} can be read")
 
     def pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """The rows ``start ... stop - 1`` as `parts` has them: pieces that may all have the same memory."""
@@ -214,7 +217,7 @@ class Chunk(Protocol):
 
     def numbers_at(self, places: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Numbers of the rows at some places, u8; into an array, if there is one."""
-        return np.add(places.view(np.uint64), np.uint64(self.first_seq), out=out)
+        return np.add(as_unsigned(places), np.uint64(self.first_seq), out=out)
 
     def polls(self, start: int, stop: int) -> int:
         """For how many polls the rows ``start ... stop - 1`` stand, of a chunk of holds."""

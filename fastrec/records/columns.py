@@ -9,6 +9,7 @@ from itertools import chain
 
 import numpy as np
 
+from fastrec.errors import CorruptionError
 from fastrec.records.chunks import ArrayChunk, Chunk
 from fastrec.records.copying import as_bytes, bytes_of_rows
 from fastrec.records.parts import made_of
@@ -244,7 +245,7 @@ class Columns:
         def values(rows: np.ndarray) -> np.ndarray:
             return rows[name] if name in self._own else self.schema.column(rows, name)
 
-        row = np.zeros(1, self._dtype)
+        row = np.zeros(1, self._dtype)  # where in it the values are, they are in every row
         one = values(row)
         if not (np.may_share_memory(row, one) and one.flags.c_contiguous):
             return self._gather(one[:0], lambda _, rows: values(rows))  # it is computed, or lies in pieces
@@ -266,4 +267,6 @@ class Columns:
             for some in chain.from_iterable(found):
                 into[place : place + len(some)] = as_bytes(some) if struct else some
                 place += len(some)
+        if place < len(whole):
+            raise CorruptionError(f"of {len(whole):,} records only {place:,} can be read")
         return whole

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["as_bytes", "bytes_of_rows", "copy_of", "join_rows", "part_of", "picked"]
+__all__ = ["as_bytes", "as_unsigned", "bytes_of_rows", "copy_of", "join_rows", "part_of", "picked"]
 
 
 def as_bytes(rows: np.ndarray) -> np.ndarray:
@@ -17,6 +17,11 @@ def as_bytes(rows: np.ndarray) -> np.ndarray:
     a union one member survives. Bytes are copied as they are.
     """
     return rows.view(np.dtype((np.void, rows.dtype.itemsize)))
+
+
+def as_unsigned(places: np.ndarray) -> np.ndarray:
+    """Places as numbers are, u8, without a copy."""
+    return np.asarray(places, np.int64).view(np.uint64)
 
 
 def bytes_of_rows(array: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastrec.errors import CorruptionError, SchemaError
 from fastrec.records.chunks import BLOCK, Chunk
+from fastrec.records.copying import as_unsigned
 from fastrec.records.rows import Rows, Span
 from fastrec.records.windows import elapsed
 from fastrec.schema import Schema
@@ -223,7 +224,7 @@ class _Polls(Chunk):
     def numbers_at(self, places: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         if self.consecutive:
             return super().numbers_at(places, out)
-        found = np.add(places.view(np.uint64), np.uint64(self._more), out=out)
+        found = np.add(as_unsigned(places), np.uint64(self._more), out=out)
         blocks = np.searchsorted(self._ends, places, "right")
         for number in np.unique(blocks).tolist():
             some = blocks == number

@@ -528,6 +528,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, helpers: int) -> None:
     os.close(barred)
 
 
+NOTHING = {"firsts": [0, 0, 0], "stops": [0, 0, 0]}
 STATES = {"states": (0, 8, 0), "firsts": [0, 0, 0], "stops": [2, 2, 3]}
 
 
@@ -600,6 +601,11 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception]]] = {
     "a part in memory of another size": ({"part": (0, 8), "memory": 7 * 8 - 1}, ValueError),
     "a part, and states": ({"part": (0, 8), "states": (0, 8, 0)}, ValueError),
     "a part of rows beyond": ({"part": (0, 8), "memory": 56, "stops": [2, 3, 3]}, ValueError),
+    "a part of rows that are too wide": (
+        {"part": (0, 8), "width": 2**33, "rows": [2**31, 1, 0], "memory": 0} | NOTHING,
+        ValueError,
+    ),
+    "stamps without a condition": ({"changes": (0, 8, 0), "brief": (0, 3)}, ValueError),
     "stamps beyond": ({"condition": condition(), "brief": (1, 3)}, ValueError),
     "stamps before": ({"condition": condition(), "brief": (-1, 3)}, OverflowError),
     "stamps of narrow rows": ({"condition": condition(size=1), "brief": (0, 3), "width": 7}, ValueError),

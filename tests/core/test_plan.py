@@ -98,6 +98,15 @@ def test_a_range_that_begins_where_another_ended_in_the_same_block() -> None:
     assert task.found()[2] == [0, 1, 1]
 
 
+def test_there_need_be_room_for_what_is_written_alone() -> None:
+    task = Task([4, 4, 4], [(0, 12)], 8)
+    given = task.arguments() | {"cuts": np.zeros(3, np.int64)}
+    assert batched(*given.values()) == (3, 2)
+    assert given["cuts"].tolist() == [0, 2, 3]
+    with pytest.raises(ValueError, match="more than 1 batches"):
+        batched(*(given | {"cuts": np.zeros(2, np.int64)}).values())
+
+
 SMALL = Task([3, 0, 5], [(0, 2), (4, 8)], 4)
 
 WRONG: dict[str, dict[str, Any]] = {
@@ -120,6 +129,10 @@ WRONG: dict[str, dict[str, Any]] = {
     "blocks beyond": {"high": np.array([1, 4], np.int64)},
     "blocks that end first": {"low": np.array([2, 2], np.int64)},
     "blocks without rows": {"low": np.array([1, 1], np.int64), "high": np.array([2, 2], np.int64)},
+    "a range without a block": {"low": np.array([0, 1], np.int64), "high": np.array([1, 2], np.int64)},
+    "a block before the first row": {"at": np.array([0, 3, -1], np.int64)},
+    "an empty range": {"stops": np.array([0, 8], np.int64)},
+    "a range before the first row": {"starts": np.array([-1, 4], np.int64)},
 }
 
 

@@ -28,6 +28,7 @@ from fastrec.records import Chunk, Records, chunks, columns, conditions
 from fastrec.records.chunks import Selection
 from fastrec.records.copying import picked
 from fastrec.records.parts import Part
+from fastrec.schema.gaps import Cause
 
 pytestmark = pytest.mark.once  # a long way through code that is the same wherever the package lies
 
@@ -155,6 +156,37 @@ def test_copies_of_rows_that_were_picked(
         found = Selection(SegmentChunk(one.segment(brief=True), 0, len(rows), 0), places, **given)
         found.copy(0, len(places), 0, into := np.empty(len(places), f"V{size}"))
         assert into.tobytes() == b"".join(one.rows[place][:size] for place in places)
+
+
+@pytest.mark.parametrize("alone", [0, 1 << 20])
+def test_nothing_is_made_up_where_an_index_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: int
+) -> None:
+    """Losses alone that are to be where no record is: what is found is right, or refused."""
+    monkeypatch.setattr(chunk, "ALONE", alone)
+    luck = random.Random(alone)
+    refused = right = 0
+    for turn in range(3):
+        one = made(tmp_path / f"{turn}", luck, times="steady", commits=40)
+        for row, (_, rows, *_) in enumerate(one.index):
+            if rows or not 1 < row < len(one.index) - 1:
+                continue
+            with one.lying(row, first_seq=one.begin + len(one.rows) + luck.choice([1, 5_000])):
+                begin = one.index[row - 1][2]
+                due = b"".join(
+                    data for data, stamp in zip(one.rows, one.stamps, strict=True) if stamp >= begin
+                )
+                records = fr.open(tmp_path / f"{turn}")["status"]
+                try:
+                    found = records.between(begin, one.stamps[-1] + 1).to_numpy().tobytes()
+                except fr.FastrecError:
+                    refused += 1
+                    continue
+                # The index may have been read as far as it is true: what lies behind is lost, and said so.
+                lost = int(records.gaps["count"][records.gaps["cause"] == Cause.DISK].sum())
+                assert due.startswith(found) and (found == due or lost >= len(one.rows) - len(records) > 0)
+                right += 1
+    assert refused + right > 10
 
 
 @pytest.mark.parametrize("count", [63, 64, 65])

@@ -16,6 +16,16 @@ def test_rows_that_lie_together_are_no_selection():
     assert len(Rows([nothing])) == 0
 
 
+@pytest.mark.parametrize("dtype", ["<i8", "<i4", "<u8", ">i8", "u1"])
+def test_places_are_whole_numbers_of_any_size(dtype: str):
+    chunk = ArrayChunk(sample(20), 2**64 - 30)
+    places = np.array([1, 2, 7], dtype)
+    due = [2**64 - 30 + place for place in (1, 2, 7)]
+    assert chunk.numbers_at(places).tolist() == due
+    assert chunk.numbers_at(np.repeat(places, 2)[::2]).tolist() == due
+    assert chunk.numbers_at(places, out := np.zeros(3, np.uint64)) is out and out.tolist() == due
+
+
 def test_selections_do_not_nest():
     chunk = ArrayChunk(sample(20))
     outer = Selection(Selection(chunk, np.arange(0, 20, 3)), np.array([1, 3]))

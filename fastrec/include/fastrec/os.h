@@ -156,7 +156,8 @@ static inline void *fr_thread_main(void *arg)
     return NULL;
 }
 
-/* Bytes of stack that are enough for what calls nothing but our own. */
+/* Bytes of stack for a thread that calls our own code, which takes a few thousand of them at a time, and the
+ * system: what a library keeps for each thread comes out of it, too. */
 #define FR_STACK_SMALL ((size_t)1 << 20)
 
 /* A thread that takes no signals: they belong to Python's main thread. `stack` is 0 for the system's own
