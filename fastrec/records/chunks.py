@@ -16,8 +16,7 @@ import numpy as np
 
 from fastrec.core import zone
 from fastrec.core.condition import Condition
-from fastrec.errors import CorruptionError
-from fastrec.records.copying import as_bytes, as_unsigned, join_rows, part_of, picked
+from fastrec.records.copying import as_bytes, as_unsigned, filled, join_rows, part_of, picked
 from fastrec.records.looking import Tally, changes, met
 from fastrec.records.parts import Met, Part, Picked, Tallied, Times, made_of
 from fastrec.schema.texts import LOST, Text
@@ -156,8 +155,7 @@ class Chunk(Protocol):
         for rows in self.pieces(start, stop):
             into[place : place + len(rows)] = part_of(rows, offset, into.itemsize)
             place += len(rows)
-        if place < len(into):  # never what the memory held before
-            raise CorruptionError(f"of {len(into):,} records only {place:,} can be read")
+        filled(into, place)
 
     def pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """The rows ``start ... stop - 1`` as `parts` has them: pieces that may all have the same memory."""

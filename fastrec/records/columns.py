@@ -9,9 +9,8 @@ from itertools import chain
 
 import numpy as np
 
-from fastrec.errors import CorruptionError
 from fastrec.records.chunks import ArrayChunk, Chunk
-from fastrec.records.copying import as_bytes, bytes_of_rows
+from fastrec.records.copying import as_bytes, bytes_of_rows, filled
 from fastrec.records.parts import made_of
 from fastrec.records.ranges import ahead
 from fastrec.records.rows import Rows, Span
@@ -267,6 +266,4 @@ class Columns:
             for some in chain.from_iterable(found):
                 into[place : place + len(some)] = as_bytes(some) if struct else some
                 place += len(some)
-        if place < len(whole):
-            raise CorruptionError(f"of {len(whole):,} records only {place:,} can be read")
-        return whole
+        return filled(whole, place)

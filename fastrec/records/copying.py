@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["as_bytes", "as_unsigned", "bytes_of_rows", "copy_of", "join_rows", "part_of", "picked"]
+from fastrec.errors import CorruptionError
+
+__all__ = ["as_bytes", "as_unsigned", "bytes_of_rows", "copy_of", "filled", "join_rows", "part_of", "picked"]
 
 
 def as_bytes(rows: np.ndarray) -> np.ndarray:
@@ -28,6 +30,13 @@ def bytes_of_rows(array: np.ndarray) -> np.ndarray:
     """The memory of a contiguous array of any shape, what belongs to a row as plain bytes: shape (n,)."""
     size = array.dtype.itemsize * math.prod(array.shape[1:])
     return array.reshape(-1).view(np.uint8).reshape(len(array), size).view(np.dtype((np.void, size)))[:, 0]
+
+
+def filled(into: np.ndarray, place: int) -> np.ndarray:
+    """The array, if rows have come up to its end; else CorruptionError: what its memory held before is none."""
+    if place < len(into):
+        raise CorruptionError(f"of {len(into):,} records only {place:,} can be read")
+    return into
 
 
 def part_of(rows: np.ndarray, offset: int, size: int) -> np.ndarray:
