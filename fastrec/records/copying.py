@@ -33,7 +33,7 @@ def bytes_of_rows(array: np.ndarray) -> np.ndarray:
 
 
 def filled(into: np.ndarray, place: int) -> np.ndarray:
-    """The array, if rows have come up to its end; else CorruptionError: what its memory held before is none."""
+    """The array, if rows have come up to its end; else CorruptionError: its memory held something before."""
     if place < len(into):
         raise CorruptionError(f"of {len(into):,} records only {place:,} can be read")
     return into
