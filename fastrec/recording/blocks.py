@@ -203,10 +203,10 @@ def block_behind(
         rows = _read(file.fileno(), low, high)
     if len(rows) < high - low or not _true(files, outline, rows, low):
         return None
-    found = rows[row - low]
-    start = int(found["first_seq"] - outline.first["first_seq"])
+    blocks = _blocks(outline, rows)
+    start = int(blocks.at[row - low])
     # Losses that were committed alone have the time of the block before, and the place of the next.
-    return (start, start + int(found["rows"])), _blocks(outline, rows)
+    return (start, start + int(rows["rows"][row - low])), blocks
 
 
 def _blocks(outline: Outline, index: np.ndarray) -> Blocks:

@@ -1,6 +1,6 @@
 /* fetch.h: blocks of a file into memory, each compared with its checksum, in batches that one thread looks at
- * while others read ahead. Of each block all rows, or those alone that are looked for: by who has read it,
- * while it lies in the caches of that processor.
+ * while others read ahead. Of each block all rows, some bytes of all, or those alone that are looked for: by
+ * who has read it, while it lies in the caches of that processor.
  *
  * Read, not mapped: the pages of a mapping cost more to get than the bytes to copy, what was copied lies in
  * the caches when it is looked at, and a file that becomes shorter is an error, no signal. */
