@@ -126,12 +126,12 @@ def blocks_near(
     Blocks or None
         None: they are many, or not all that was read is whole and goes on from one to the next.
     """
-    begin = int(outline.first["first_seq"])
+    begin = outline.first.first_seq
     if len(starts) == 1:
-        for end in (outline.first, outline.last):
-            at = int(end["first_seq"]) - begin
-            if at <= starts[0] and stops[0] <= at + int(end["rows"]):
-                return _blocks(outline, end.reshape(1))
+        for place, end in enumerate((outline.first, outline.last)):
+            at = end.first_seq - begin
+            if at <= starts[0] and stops[0] <= at + end.rows:
+                return _blocks(outline, outline.rows[place : place + 1])
     many = (stops - starts).sum() > _MANY * layout.BLOCK_ROWS
     if many or len(starts) > max(_FEW, outline.read.index // _WORTH):
         return None
@@ -169,7 +169,7 @@ def all_blocks(files: SegmentFiles, outline: Outline) -> Blocks | None:
             return None
     read = committed.reached(rows, int(at[-1]) + int(rows["rows"][-1]), committed.Since())
     # Each goes on with the number before, as there are as many rows as numbers, and no two have the same.
-    whole = read == outline.read and rows["first_seq"][0] == outline.first["first_seq"]
+    whole = read == outline.read and rows["first_seq"][0] == outline.first.first_seq
     return Blocks(rows, at, read.rows) if whole else None
 
 
@@ -217,7 +217,7 @@ def _blocks(outline: Outline, index: np.ndarray) -> Blocks:
 
 def _places(outline: Outline, index: np.ndarray) -> np.ndarray:
     """Rows of the segment at which their blocks begin, by their numbers."""
-    return (index["first_seq"] - outline.first["first_seq"]).astype(np.int64)
+    return (index["first_seq"] - np.uint64(outline.first.first_seq)).astype(np.int64)
 
 
 def _read(file: int, low: int, high: int) -> np.ndarray:
@@ -231,7 +231,7 @@ def _true(files: SegmentFiles, outline: Outline, rows: np.ndarray, low: int) -> 
     if not layout.whole_rows(rows, files.base, low).all():
         return False
     one = rows[0]
-    row = int(one["first_seq"]) - int(outline.first["first_seq"])
+    row = int(one["first_seq"]) - outline.first.first_seq
     if not 0 <= row <= outline.read.rows:
         return False
     since = Since(low, row, int(one["gap_rows"]), int(one["string_bytes"]), int(one["first_seq"]))

@@ -91,6 +91,9 @@ def period_of(rate: object) -> int | None:
         raise FormatError(f"a rate of {rate} Hz has no period") from error
 
 
+_WRITER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)  # to make one takes as long as to write
+
+
 @lru_cache(maxsize=64)
 def _recorded(text: str) -> Schema:
     """A schema of the recording; of many channels, and of many recordings, it is the same."""
@@ -139,8 +142,7 @@ class Channel:
         if self.members.get("name") != name:
             raise FormatError(f"{self.where}: describes channel {self.members.get('name')!r:.80}")
         try:
-            text = json.dumps(self.members.get("schema"), separators=(",", ":"), ensure_ascii=False)
-            recorded = _recorded(text)
+            recorded = _recorded(_WRITER.encode(self.members.get("schema")))
         except SchemaError as error:
             raise FormatError(f"{self.where}: {error}") from error
         if self.members.get("digest") != recorded.digest:

@@ -19,6 +19,7 @@ from fastrec.recording.blocks import Blocks
 from fastrec.recording.committed import steady, told_stamps
 from fastrec.recording.fetching import changed, copied, fetched, meeting, tallied
 from fastrec.recording.segment import Segment
+from fastrec.recording.zones import told_dtype
 from fastrec.records import Chunk
 from fastrec.records.copying import picked
 from fastrec.records.parts import Met, Part, Picked, Tallied, Times, made_of
@@ -102,6 +103,9 @@ class SegmentChunk(Chunk):
     def find(self, time_ns: int) -> int:
         if not -_FOREVER < time_ns < _FOREVER:
             return 0 if time_ns < 0 else len(self)
+        begin = self.segment.stamp(self.start)
+        if begin is not None and time_ns <= begin:
+            return 0
         found = self.segment.block_behind(time_ns)
         if found is None:
             block = int(np.searchsorted(self._blocks["t_max"], time_ns, "left"))
@@ -263,6 +267,33 @@ class EvolvedChunk(Chunk):
 
     def times(self, start: int, stop: int) -> Times:
         return self._chunk.times(start, stop)
+
+    @property
+    def zone_starts(self) -> range:
+        return range(0) if self._conversion.numeric is None else self._chunk.zone_starts
+
+    def zones(self, low: int, high: int, columns: Sequence[int]) -> np.ndarray:
+        before = [self._conversion.numeric[one] for one in columns]
+        known = [place for place, one in enumerate(before) if one is not None]
+        found = self._chunk.zones(low, high, [before[place] for place in known])
+        if len(known) == len(columns):
+            return found
+        zones = np.zeros(len(found), told_dtype(len(columns)))  # a field that is new is zero
+        for name in found.dtype.names:
+            if found[name].ndim == 1:
+                zones[name] = found[name]
+            else:
+                zones[name][:, known] = found[name]
+        return zones
+
+    def zone_runs(self, low: int, high: int, column: int, *, floating: bool) -> tuple[np.ndarray, np.ndarray]:
+        before = self._conversion.numeric[column]
+        if before is None:
+            return super().zone_runs(low, high, column, floating=floating)
+        return self._chunk.zone_runs(low, high, before, floating=floating)
+
+    def silences(self, low: int, high: int) -> np.ndarray:
+        return self._chunk.silences(low, high)
 
     def text(self, identifier: int) -> Text:
         return self._chunk.text(identifier)

@@ -1,15 +1,15 @@
-"""What ``closed.json`` says, which a clean stop writes last."""
+"""What ``closed.json`` says, which a clean stop writes last, and what the statistics say until then."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastrec.recording import layout, opening
 from fastrec.recording.committed import NUMBER_LIMIT
 
-__all__ = ["all_retired", "published", "read_closed", "totals"]
+__all__ = ["all_retired", "published", "read_closed", "stats_of", "totals"]
 
 
 def read_closed(root: Path, uuid: bytes) -> dict[str, Any]:
@@ -21,6 +21,18 @@ def totals(closed: Mapping[str, Any] | None) -> dict[str, Any]:
     """Its totals by channel; empty where it says nothing that makes sense."""
     channels = (closed or {}).get("channels")
     return channels if isinstance(channels, dict) else {}
+
+
+def stats_of(lines: Iterable[object], closed: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """Counters by channel: the final ones if it is closed, else the last of the lines of ``stats.jsonl``."""
+    found: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        if isinstance(line, dict) and isinstance(line.get("channel"), str):
+            found[line["channel"]] = {key: value for key, value in line.items() if key != "channel"}
+    for name, total in totals(closed).items():
+        if isinstance(total, dict) and isinstance(total.get("stats"), dict):
+            found[name] = dict(total["stats"])
+    return found
 
 
 def published(closed: Mapping[str, Any] | None, name: str) -> int | None:

@@ -19,10 +19,12 @@ __all__ = [
     "NUMBER_LIMIT",
     "SLICE",
     "Index",
+    "IndexRow",
     "Since",
     "reached",
     "read_gaps",
     "read_index",
+    "row_of",
     "sensible_gaps",
     "steady",
     "told_stamps",
@@ -34,6 +36,32 @@ NUMBER_LIMIT = 1 << 62
 
 SLICE = 16_384
 """Rows read at once: a sparse file of any size costs no more memory than that."""
+
+
+class IndexRow(NamedTuple):
+    """A row of an index as Python's integers, which are asked for one by one much quicker than NumPy's.
+
+    Attributes
+    ----------
+    first_seq, t_min ... : int
+        As of `layout.INDEX_DTYPE`.
+    """
+
+    first_seq: int
+    t_min: int
+    t_max: int
+    durable_seq: int
+    gap_rows: int
+    string_bytes: int
+    rows: int
+    crc_rows: int
+    flags: int
+    crc: int
+
+
+def row_of(row: np.void) -> IndexRow:
+    """A row of INDEX_DTYPE."""
+    return IndexRow._make(row.item())
 
 
 class Since(NamedTuple):

@@ -85,7 +85,7 @@ def _end_of(channel: Channel, state: str, closed: Mapping[str, Any] | None) -> E
         if len(filled):
             latest = int(segment.index["t_max"][filled[-1]])
             time = latest if time is None else max(time, latest)
-        first = int(segment.first["first_seq"])
+        first = segment.first.first_seq
         begin = first if begin is None else min(begin, first)
         if time is not None and begin == 0:
             break

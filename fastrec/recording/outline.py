@@ -9,17 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrec.core.outline import ends
 from fastrec.recording import layout, opening
-from fastrec.recording.committed import NUMBER_LIMIT, Since, told_stamps
+from fastrec.recording.committed import IndexRow, Since
 from fastrec.recording.stock import SegmentFiles
 
 __all__ = ["Outline", "outline_of"]
-
-
-_KINDS = "records", "index", "gaps", "strings"
-
-_INDEX, _GAPS = layout.npy_header(layout.INDEX_DTYPE), layout.header_size(layout.GAP_ROW_DTYPE)
 
 
 class Outline(NamedTuple):
@@ -27,29 +21,35 @@ class Outline(NamedTuple):
 
     Attributes
     ----------
-    first, last : ndarray of INDEX_DTYPE, shape ()
-        Its rows.
+    rows : ndarray of INDEX_DTYPE, shape (2,)
+        The first and the last.
+    first, last : IndexRow
+        The same.
     read : Since
         All that is committed.
     """
 
-    first: np.ndarray
-    last: np.ndarray
+    rows: np.ndarray
+    first: IndexRow
+    last: IndexRow
     read: Since
 
     @property
     def steady(self) -> bool:
         """No stamp of the segment is smaller than one before it. False: it may be all the same."""
-        return bool(self.last["flags"] & layout.INDEX_STEADY)
+        return bool(self.last.flags & layout.INDEX_STEADY)
 
     def stamp(self, row: int, store: str) -> int | None:
-        """Stamp of a row of the segment, ns, if it begins or ends one of the two blocks; None: not told."""
+        """Stamp of a row of the segment, ns, if it begins or ends one of the two blocks, by the rule of
+        `told_stamps`; None: not told.
+        """
         for end in (self.first, self.last):
-            at = int(end["first_seq"]) - int(self.first["first_seq"])
-            if at <= row < at + int(end["rows"]):
-                stamp, known = told_stamps(end, at, row, store)
-                if known:
-                    return int(stamp)
+            at = row - (end.first_seq - self.first.first_seq)
+            if 0 <= at < end.rows and not end.flags & layout.INDEX_DECREASING:
+                if at == end.rows - 1 and store == "every":
+                    return end.t_max
+                if at == 0:
+                    return end.t_min
         return None
 
     def contradicted(self, index: np.ndarray, at: np.ndarray, begin: int) -> int | None:
@@ -65,33 +65,23 @@ class Outline(NamedTuple):
         """
         index, at = index[: self.read.index], at[: self.read.index]  # a live writer may have gone on
         ahead = index["first_seq"].astype(np.int64) - at
-        apart = (index["rows"] > 0) & (ahead != int(self.first["first_seq"]) - begin)
+        apart = (index["rows"] > 0) & (ahead != self.first.first_seq - begin)
         return int(np.argmax(apart)) if apart.any() else None
 
 
 def outline_of(files: SegmentFiles) -> Outline | None:
-    """What a segment commits, if its files are as complete as the headers say; None: its index tells."""
+    """What a segment commits, if its files are as complete as they say; None: its index tells."""
+    stock = files.stock
     try:
-        with opening.open_folder(files.stock.root, files.stock.folder) as folder:
-            found = ends(
-                folder,
-                *(layout.segment_file(kind, files.number).encode() for kind in _KINDS),
-                files.stock.header,
-                _INDEX,
-                layout.COUNT_OFFSET,
-                layout.COUNT_DIGITS,
-                files.stock.dtype.itemsize,
-                _GAPS,
-                layout.GAP_ROW_DTYPE.itemsize,
-                files.base,
-                layout.MAX_ROWS,
-                NUMBER_LIMIT,
-            )
+        with opening.open_folder(stock.root, stock.folder) as folder:
+            found = stock.ends.of(folder, files.number, files.base)
     except OSError:
         return None  # who reads the index says what is wrong with the folder
     if found is None:
         return None
-    data, rows, count = found
-    first, last = np.frombuffer(data, layout.INDEX_DTYPE)
-    end = int(last["first_seq"]) + int(last["rows"])
-    return Outline(first, last, Since(rows, count, int(last["gap_rows"]), int(last["string_bytes"]), end))
+    data, index = found
+    both = np.frombuffer(data, layout.INDEX_DTYPE)
+    first, last = map(IndexRow._make, both.tolist())
+    end = last.first_seq + last.rows
+    read = Since(index, end - first.first_seq, last.gap_rows, last.string_bytes, end)
+    return Outline(both, first, last, read)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from fastrec.recording import layout
+from fastrec.recording.committed import IndexRow
 from fastrec.recording.segment import Segment
 from fastrec.schema.gaps import GAP_DTYPE, numbered
 
@@ -41,9 +42,9 @@ def spans_of_gaps(gaps: np.ndarray) -> list[Span]:
     return list(zip(own["seq"].tolist(), (own["seq"] + own["count"]).tolist(), strict=True))
 
 
-def begin_of(first: np.ndarray | None, gaps: np.ndarray) -> int | None:
+def begin_of(first: IndexRow | None, gaps: np.ndarray) -> int | None:
     """The lowest number that a segment tells of, by its first index row and its losses; None: of none."""
-    numbers = [] if first is None else [int(first["first_seq"])]
+    numbers = [] if first is None else [first.first_seq]
     return min([*numbers, *(start for start, _ in spans_of_gaps(gaps))], default=None)
 
 
@@ -80,7 +81,7 @@ def _apart(segments: list[Segment]) -> bool:
     reached = 0
     for segment in segments:
         if segment.first is not None:
-            if int(segment.first["first_seq"]) < reached:
+            if segment.first.first_seq < reached:
                 return False
             reached = segment.end
     return True
@@ -98,7 +99,7 @@ class _Later:
             return
         first = begin_of(segment.first, segment.gaps)
         last = max([segment.end, *(stop for _, stop in spans)])
-        hull = first, last, bool(segment.first["flags"] & layout.INDEX_AGAIN)
+        hull = first, last, bool(segment.first.flags & layout.INDEX_AGAIN)
         apart = []
         for one in self.hulls:
             if one[0] <= hull[1] and hull[0] <= one[1]:
@@ -125,7 +126,7 @@ def pieces_of(segment: Segment) -> list[Piece]:
     """The rows of a segment by themselves, cut where a number does not follow the one before."""
     if segment.first is None:
         return []
-    start, row = int(segment.first["first_seq"]), segment.begin
+    start, row = segment.first.first_seq, segment.begin
     if segment.length - row == segment.end - start > 0:
         return [(row, segment.length, start)]  # as many rows as numbers: each goes on with the next
     filled = np.flatnonzero(segment.index["rows"])

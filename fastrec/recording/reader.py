@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from fastrec.errors import CorruptionError, FormatError, RecordingError, SchemaE
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content
 from fastrec.recording.clocks import ClockEvent, clock_of, events_of, is_stamp, readings_of
-from fastrec.recording.closing import all_retired, published, read_closed, totals
+from fastrec.recording.closing import all_retired, published, read_closed, stats_of
 from fastrec.recording.ends import End, ends_of
 from fastrec.recording.gone import Gone, gone_channels, told_channels, undescribed
 from fastrec.recording.lines import read_lines
@@ -84,6 +85,11 @@ def open(
     where `schema` has the recorded layout.
     """
     return Recording(opening.absolute(path), schema, renamed)
+
+
+def _is_name(name: object) -> TypeGuard[str]:
+    """Whether a channel can be called so."""
+    return isinstance(name, str) and layout.CHANNEL_NAME.fullmatch(name) is not None
 
 
 class Recording(Mapping[str, Records]):
@@ -164,9 +170,7 @@ class Recording(Mapping[str, Records]):
     def __iter__(self) -> Iterator[str]:
         for name in opening.subfolders(self.path, "channels"):
             # A folder without one belongs to a recorder that died, or has not come further yet.
-            if layout.CHANNEL_NAME.fullmatch(name) and opening.has_file(
-                self.path, "channels", name, "channel.json"
-            ):
+            if _is_name(name) and opening.has_file(self.path, "channels", name, "channel.json"):
                 yield name
 
     def __len__(self) -> int:
@@ -174,11 +178,7 @@ class Recording(Mapping[str, Records]):
 
     def __contains__(self, name: object) -> bool:
         # Not by listing them: a question per channel of a recording of thousands would take for ever.
-        return (
-            isinstance(name, str)
-            and layout.CHANNEL_NAME.fullmatch(name) is not None
-            and opening.has_file(self.path, "channels", name, "channel.json")
-        )
+        return _is_name(name) and opening.has_file(self.path, "channels", name, "channel.json")
 
     def __getitem__(self, name: str) -> Records:
         """The channel's records, as committed by now.
@@ -225,11 +225,14 @@ class Recording(Mapping[str, Records]):
         return self.clock
 
     def _channel(self, name: str) -> Channel:
-        if name not in self._channels:
-            if name not in self:
-                raise KeyError(f"{self.path} has no channel {name!r}{suggest(str(name), list(self))}")
-            self._channels[name] = Channel(self.path, self._uuid, name, *self._given.get(name, ()))
-        return self._channels[name]
+        channel = self._channels.get(name)
+        with suppress(FileNotFoundError):
+            if channel is None and _is_name(name):
+                channel = Channel(self.path, self._uuid, name, *self._given.get(name, ()))
+                self._channels[name] = channel
+        if channel is None:
+            raise KeyError(f"{self.path} has no channel {name!r}{suggest(str(name), list(self))}")
+        return channel
 
     def contents(self) -> Iterator[tuple[str, Channel, Content]]:
         """Each channel and what is committed of it: for those who need more than its records."""
@@ -298,8 +301,8 @@ class Recording(Mapping[str, Records]):
             self._made[names] = seen, make()
         return self._made[names][1]
 
-    def _lines(self, name: str) -> list[tuple[int, dict[str, Any] | RecordingError]]:
-        return list(read_lines(self.path, name, base=layout.place(self._uuid)))
+    def _lines(self, name: str) -> Iterator[tuple[int, dict[str, Any] | RecordingError]]:
+        return read_lines(self.path, name, base=layout.place(self._uuid))
 
     @property
     def sessions(self) -> tuple[dict[str, Any], ...]:
@@ -322,14 +325,7 @@ class Recording(Mapping[str, Records]):
     @property
     def stats(self) -> dict[str, dict[str, Any]]:
         """The newest counters of every channel: the final ones if closed, else the last that were written."""
-        found: dict[str, dict[str, Any]] = {}
-        for _, line in read_lines(self.path, "stats.jsonl", base=layout.place(self._uuid)):
-            if isinstance(line, dict) and isinstance(line.get("channel"), str):
-                found[line["channel"]] = {key: value for key, value in line.items() if key != "channel"}
-        for name, total in totals(self.closed).items():
-            if isinstance(total, dict) and isinstance(total.get("stats"), dict):
-                found[name] = dict(total["stats"])
-        return found
+        return stats_of((line for _, line in self._lines("stats.jsonl")), self.closed)
 
     @property
     def readings(self) -> np.ndarray:

@@ -21,17 +21,19 @@ from fastrec.core.crc32c import block_checksums
 from fastrec.errors import CorruptionError, RecordingError
 from fastrec.recording import committed, layout, opening
 from fastrec.recording.blocks import Blocks, all_blocks, block_behind, blocks_near, blocks_of
-from fastrec.recording.committed import Since
+from fastrec.recording.committed import IndexRow, Since, row_of
 from fastrec.recording.outline import outline_of
 from fastrec.recording.stock import SegmentFiles, Stock
 from fastrec.recording.texts import StoredTexts
 from fastrec.recording.zones import summarise, told, told_dtype
-from fastrec.schema.texts import LOST, Text
+from fastrec.schema.gaps import GAP_DTYPE
+from fastrec.schema.texts import Text
 
 __all__ = ["Segment"]
 
-_UNREADABLE = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})  # all ones, in pointers of either width
 _WHOLE = Since()
+
+_NO_GAPS = np.empty(0, np.int64), np.empty(0, GAP_DTYPE)
 
 _FEW = 4 << 20
 """Bytes that are read by themselves, as long as the index is searched."""
@@ -89,7 +91,7 @@ class Segment(SegmentFiles):
         self.tail: list[str] = []
         self._since = since
         self.begin = since.rows
-        self.stored_texts = texts or StoredTexts(stock.root, self.parts("strings"), self.base)
+        self._texts = texts
         self._searches = 0
         self._lately: Blocks | None = None  # those that were found last, side by side
         self._map: weakref.ref[np.ndarray] | None = None
@@ -126,11 +128,11 @@ class Segment(SegmentFiles):
         return self.blocks.at
 
     @property
-    def first(self) -> np.ndarray | None:
+    def first(self) -> IndexRow | None:
         """The first index row; None: nothing is committed."""
         if self._outline:
             return self._outline.first
-        return self.index[0] if len(self.index) else None
+        return row_of(self.index[0]) if len(self.index) else None
 
     def stamp(self, row: int) -> int | None:
         """Stamp of a row, ns, if the ends of the index tell it; None: they do not."""
@@ -158,6 +160,8 @@ class Segment(SegmentFiles):
 
     def _read_gaps(self) -> tuple[np.ndarray, np.ndarray]:
         begin, total = self._since.gap_rows, self.read.gap_rows
+        if begin == total:
+            return _NO_GAPS
         numbers, gaps, problems = committed.read_gaps(
             self.stock.root, self.parts("gaps"), self.base, begin, total
         )
@@ -241,7 +245,11 @@ class Segment(SegmentFiles):
         """Rows at which the first block begins and ends that reaches a time, if the index can be searched for
         it; behind the last row if none does.
         """
-        if not self.steady or not self._searches_on():
+        if not self.steady:
+            return None
+        if time_ns > self._outline.last.t_max:  # that of the last block, or of one before it
+            return self.length, self.length
+        if not self._searches_on():
             return None
         with suppress(FileNotFoundError):
             if found := block_behind(self, self._outline, time_ns):
@@ -354,24 +362,15 @@ class Segment(SegmentFiles):
     # Texts and zones
 
     def text(self, identifier: int) -> Text:
-        """Text of an id in this segment; None for 0 (NULL), LOST for all ones (unreadable, or no room).
+        """Text of an id in this segment; see `StoredTexts.text`."""
+        return self.stored_texts.text(identifier, self.read.string_bytes)
 
-        Raises
-        ------
-        CorruptionError
-            Its line is damaged, or the segment has no such id.
-        """
-        if identifier == 0:
-            return None
-        if identifier in _UNREADABLE:
-            return LOST
-        texts = self.texts()
-        if not 0 < identifier <= len(texts):
-            raise CorruptionError(f"{self.path('strings')}: has no text {identifier}, only 1 to {len(texts)}")
-        text = texts[identifier - 1]
-        if isinstance(text, RecordingError):
-            raise text
-        return text
+    @property
+    def stored_texts(self) -> StoredTexts:
+        """Its texts, as far as they are read."""
+        if self._texts is None:
+            self._texts = StoredTexts(self.stock.root, self.parts("strings"), self.base)
+        return self._texts
 
     def texts(self) -> list[str | RecordingError]:
         """The committed texts in order of their ids; an error in the place of a damaged one."""

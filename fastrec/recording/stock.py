@@ -8,12 +8,15 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from fastrec.core.outline import Ends
 from fastrec.core.zone import read_runs, read_zones
 from fastrec.recording import layout, opening
+from fastrec.recording.committed import NUMBER_LIMIT
 from fastrec.recording.zones import told_dtype
 from fastrec.schema import Schema
 
@@ -66,7 +69,20 @@ class Stock:
                 return array[start - first : stop - first]
         return None
 
-    @property
+    @cached_property
+    def ends(self) -> Ends:
+        """Reads the ends of their indexes."""
+        return Ends(
+            layout.npy_header(layout.INDEX_DTYPE),
+            len(self.header),
+            self.dtype.itemsize,
+            layout.header_size(layout.GAP_ROW_DTYPE),
+            layout.GAP_ROW_DTYPE.itemsize,
+            layout.MAX_ROWS,
+            NUMBER_LIMIT,
+        )
+
+    @cached_property
     def folder(self) -> tuple[str, str]:
         """Names from the recording's folder down to that of the channel."""
         return "channels", self.name

@@ -73,7 +73,7 @@ class ChannelTail:
         self._final = False
         self._held: object = None
         filled = [one for one in content.segments if one.first is not None]
-        behind = [one for one in filled if self._all or int(one.first["first_seq"]) <= self._next]
+        behind = [one for one in filled if self._all or one.first.first_seq <= self._next]
         if behind:
             self._number = behind[-1].number
             if self._all:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from fastrec.errors import CorruptionError, RecordingError
 from fastrec.recording.lines import read_lines
+from fastrec.schema.texts import LOST, Text
 
 __all__ = ["StoredTexts"]
+
+_UNREADABLE = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})  # all ones, in pointers of either width
 
 
 class StoredTexts:
@@ -30,6 +33,28 @@ class StoredTexts:
         self._read = 0  # bytes
         self._whole = 0  # number after the last whole line
         self._texts: list[str | RecordingError] = []
+
+    def text(self, identifier: int, stop: int) -> Text:
+        """Text of an id among those in the first `stop` bytes; None for 0 (NULL), LOST for all ones
+        (unreadable, or no room).
+
+        Raises
+        ------
+        CorruptionError
+            Its line is damaged, or there is no such id.
+        """
+        if identifier == 0:
+            return None
+        if identifier in _UNREADABLE:
+            return LOST
+        texts = self.upto(stop)
+        if not 0 < identifier <= len(texts):
+            where = self._root.joinpath(*self._parts)
+            raise CorruptionError(f"{where}: has no text {identifier}, only 1 to {len(texts)}")
+        text = texts[identifier - 1]
+        if isinstance(text, RecordingError):
+            raise text
+        return text
 
     def upto(self, stop: int) -> list[str | RecordingError]:
         """The texts in the first `stop` bytes, or more; an error in the place of a damaged one."""

@@ -244,6 +244,11 @@ class Chunk(Protocol):
         def stamp(place: int) -> int:
             return int(self.rows(place, place + 1)["mono_ns"][0])
 
+        # Most chunks lie wholly inside or outside a window, and then need not be searched.
+        if not len(self) or time_ns <= self.t_first:
+            return 0
+        if time_ns > self.t_last:
+            return len(self)
         return bisect.bisect_left(range(len(self)), time_ns, key=stamp)
 
 

@@ -266,8 +266,5 @@ def _picked(span: Span, mask: Callable[[Span], np.ndarray]) -> Span:
 
 
 def _bisected(span: Span, begin: int, end: int) -> Span:
-    chunk = span.chunk
-    # Most chunks lie wholly inside or outside a window, and then need not be searched.
-    first = span.start if chunk.t_first >= begin else max(span.start, chunk.find(begin))
-    last = span.stop if chunk.t_last < end else min(span.stop, chunk.find(end))
-    return Span(chunk, first, max(first, last))
+    first, last = max(span.start, span.chunk.find(begin)), min(span.stop, span.chunk.find(end))
+    return Span(span.chunk, first, max(first, last))

@@ -52,6 +52,9 @@ class Conversion:
     ----------
     same : bool
         Whether the bytes are the same: rows are viewed and not copied.
+    numeric : tuple of (int or None), or None
+        Of each of the new schema's numeric fields which of the old one's has the same numbers; None: it is
+        new, and zero. None alone: one is made of several, or of part of another, and nothing is the same.
 
     Raises
     ------
@@ -79,6 +82,7 @@ class Conversion:
         self.same = old.size == new.size and not self._casts and _identity(source, old, new)
         start = new.payload_offset(store)
         self._runs, self._bits = _copies(source, start)
+        self.numeric = _numeric(source, found, old, new)
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
         """Return records of the new schema; read-only.
@@ -192,6 +196,32 @@ def _identity(source: np.ndarray, old: Schema, new: Schema) -> bool:
             row[_where(field)] = True
     there = np.flatnonzero(covered[0])
     return bool((covered[0] == covered[1]).all() and (source[there] == there).all())
+
+
+def _numeric(
+    source: np.ndarray, found: evolution.Pairs, old: Schema, new: Schema
+) -> tuple[int | None, ...] | None:
+    """As `Conversion.numeric`."""
+    places = {one.name: place for place, one in enumerate(old.numeric)}
+    same: list[int | None] = []
+    for field in new.numeric:
+        before = found.kept[field.name][0] if field.name in found.kept else None
+        if before is None:
+            if (source[_where(field)] != _NOBODY).any():
+                return None  # a member of a union, which shows the bytes of the others
+            same.append(None)
+        elif _alike(before, field):
+            same.append(places[before.name])
+        else:
+            return None
+    return tuple(same)
+
+
+def _alike(old: Field, new: Field) -> bool:
+    """Whether every number that an old field had is the same one of 8 bytes in the new field."""
+    if "b" in (old.dtype.kind, new.dtype.kind):
+        return old.dtype == new.dtype  # any byte but zero is true, and becomes 1 elsewhere
+    return old.kind is not None and (old.kind == "f8") == (new.kind == "f8")
 
 
 def _copies(source: np.ndarray, start: int) -> tuple[list[tuple[int, int, int]], list[_Bits]]:

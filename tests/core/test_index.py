@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastrec.core.index import prove, search, survey
-from fastrec.core.outline import ends
+from fastrec.core.outline import Ends
 
 ROW = struct.Struct("<QqqQQQIIII")
 BLOCK, LIMIT = 1024, 1 << 62
@@ -359,8 +359,15 @@ def test_an_index_that_cannot_be_proved(tmp_path: Path) -> None:
     os.close(folder)
 
 
-NAMES = (b"records", b"index", b"gaps", b"strings")
-HEADER = b"HEAD" + b"%8d" + b"TAIL"
+NUMBER = 7
+NAMES = {
+    "records": "records.000007.npy",
+    "index": "index.000007.npy",
+    "gaps": "gaps.000007.npy",
+    "strings": "strings.000007.jsonl",
+}
+COUNT = 24  # where the count stands in a header
+HEADER = b"H" * COUNT + b"%8d" + b"TAIL"
 WIDTH, GAPS = 24, 48
 
 
@@ -370,26 +377,27 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rows = [packed(70, 3, 0, 0), packed(73, 4, 1, 5), packed(77, 5, 2, 9)]
-        self.counts: list[object] = [12, 3]
-        self.sizes = {"records": 12 * WIDTH, "gaps": 8 + 2 * GAPS, "strings": 9}
+        self.count = 3
+        self.sizes = {"records": 8 + 12 * WIDTH, "gaps": 8 + 2 * GAPS, "strings": 9}
+
+    def path(self, kind: str) -> Path:
+        return self.folder / NAMES[kind]
 
     def write(self) -> Files:
-        for name, size in self.sizes.items():
-            path = self.folder / name
-            path.unlink(missing_ok=True)
-            head = HEADER % self.counts[0] if name == "records" else b""
-            path.write_bytes(head + bytes(size))
-        (self.folder / "index").unlink(missing_ok=True)
-        (self.folder / "index").write_bytes(HEADER % self.counts[1] + with_sums(b"".join(self.rows)))
+        for kind in NAMES:
+            self.path(kind).unlink(missing_ok=True)
+        for kind, size in self.sizes.items():
+            self.path(kind).write_bytes(bytes(size))
+        self.path("index").write_bytes(HEADER % self.count + with_sums(b"".join(self.rows)))
         return self
 
-    def ends(self, most: int = 1000, **other: int) -> tuple[bytes, int, int] | None:
+    def ends(self, number: int = NUMBER, base: int = BASE, **other: int) -> tuple[bytes, int] | None:
         descriptor = os.open(self.folder, os.O_RDONLY)
         before = len(os.listdir("/proc/self/fd"))
-        given = {"place": 4, "digits": 8, "width": WIDTH, "gap_header": 8, "gap_width": GAPS, "base": BASE}
+        given = {"header": 8, "width": WIDTH, "gap_header": 8, "gap_width": GAPS}
         try:
-            head = HEADER % 0
-            return ends(descriptor, *NAMES, head, head, **given | {"most": most, "numbers": LIMIT} | other)
+            one = Ends(HEADER % 0, **given | {"most": 1000, "numbers": LIMIT} | other)
+            return one.of(descriptor, number, base)
         finally:
             assert len(os.listdir("/proc/self/fd")) == before
             os.close(descriptor)
@@ -398,16 +406,25 @@ class Files:
 def test_the_ends_of_a_complete_segment(tmp_path: Path) -> None:
     files = Files(tmp_path).write()
     rows = with_sums(b"".join(files.rows))
-    assert files.ends() == (rows[:64] + rows[128:], 3, 12)
+    assert files.ends() == (rows[:64] + rows[128:], 3)
     assert files.ends(most=12) is not None and files.ends(most=11) is None
     assert files.ends(base=BASE + 1) is None and files.ends(numbers=81) is None
-    assert files.ends(numbers=83) is not None
-    files.rows, files.counts = [packed(5, 7)], [7, 1]
-    files.sizes = {"records": 7 * WIDTH}
-    for name in ("gaps", "strings"):
-        (tmp_path / name).unlink()
+    assert files.ends(numbers=83) is not None and files.ends(number=NUMBER + 1) is None
+    files.rows, files.count = [packed(5, 7)], 1
+    files.sizes = {"records": 8 + 7 * WIDTH}
     rows = with_sums(files.write().rows[0])
-    assert files.ends() == (rows + rows, 1, 7)
+    assert files.ends() == (rows + rows, 1)
+
+
+def test_records_have_room_for_as_many_as_are_told_and_no_more(tmp_path: Path) -> None:
+    files = Files(tmp_path).write()
+    whole = files.sizes["records"]
+    for size in (0, 7, 8, whole - 1, whole + WIDTH, 2 * whole):
+        os.truncate(files.path("records"), size)
+        assert files.ends() is None
+    for size in (whole, whole + WIDTH - 1):  # a part of a record is none
+        os.truncate(files.path("records"), size)
+        assert files.ends() is not None
 
 
 HARM = {
@@ -418,13 +435,14 @@ HARM = {
 }
 
 
-@pytest.mark.parametrize("name", HARM)
-def test_the_ends_of_a_segment_that_is_not_complete(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("kind", HARM)
+def test_the_ends_of_a_segment_that_is_not_complete(tmp_path: Path, kind: str) -> None:
     """Cut off anywhere, gone, a link, a folder, a FIFO."""
-    files, path = Files(tmp_path).write(), tmp_path / name
+    files = Files(tmp_path).write()
+    path = files.path(kind)
     whole = path.read_bytes()
     for where in range(len(whole)):
-        path.write_bytes(HARM[name](whole, where))
+        path.write_bytes(HARM[kind](whole, where))
         assert files.ends() is None
     path.write_bytes(whole)
     assert files.ends() is not None
@@ -438,23 +456,23 @@ def test_the_ends_of_a_segment_that_is_not_complete(tmp_path: Path, name: str) -
 
 
 @pytest.mark.parametrize(
-    "count", ["12", " 12", "012", "00000012", "12 ", "1 2", "", "x", "-2", "+12", "99999999", "0"]
+    "count", ["3", " 3", "03", "00000003", "3 ", "1 3", "", "x", "-3", "+3", "99999999", "0", "2", "4"]
 )
-def test_the_counts_of_headers(tmp_path: Path, count: str) -> None:
+def test_the_count_of_the_header(tmp_path: Path, count: str) -> None:
     files = Files(tmp_path).write()
-    for place, name in enumerate(("records", "index")):
-        data = bytearray((tmp_path / name).read_bytes())
-        right = str(files.counts[place])
-        told = count.replace("12", right)
-        data[4:12] = told.rjust(8).encode()
-        (tmp_path / name).write_bytes(data)
-        assert (files.ends() is not None) == (told.lstrip() == right)
-        for byte in (0, 3, 12, 15):
-            data[4:12] = right.rjust(8).encode()
-            data[byte] ^= 1
-            (tmp_path / name).write_bytes(data)
-            assert files.ends() is None
-        files.write()
+    path = files.path("index")
+    data = bytearray(path.read_bytes())
+    data[COUNT : COUNT + 8] = count.rjust(8).encode()
+    path.write_bytes(data)
+    assert (files.ends() is not None) == (count.lstrip() == "3")
+    for byte in (0, COUNT - 1, COUNT + 8, COUNT + 11):
+        data[COUNT : COUNT + 8] = b"       3"
+        data[byte] ^= 1
+        path.write_bytes(data)
+        assert files.ends() is None
+        data[byte] ^= 1
+    path.write_bytes(data)
+    assert files.ends() is not None
 
 
 def test_ends_that_claim_what_cannot_be(tmp_path: Path) -> None:
@@ -465,6 +483,7 @@ def test_ends_that_claim_what_cannot_be(tmp_path: Path) -> None:
         (0, packed(69, 3)),
         (0, packed(71, 3)),
         (0, packed(90, 3)),
+        (0, packed(70, 8)),
         (2, packed(77, 4, 2, 9)),
         (2, packed(77, 1025, 2, 9)),
         (2, packed(60, 5, 2, 9)),
@@ -480,9 +499,13 @@ def test_ends_that_claim_what_cannot_be(tmp_path: Path) -> None:
     assert files.write().ends() is not None
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"digits": 0}, {"digits": 19}, {"digits": 13}, {"place": 2**63}, {"width": 0}, {"gap_width": 0}]
-)
-def test_no_count_is_looked_for_where_none_can_be(tmp_path: Path, wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="digits at"):
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"gap_width": 0}])
+def test_rows_without_bytes(tmp_path: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="rows of"):
         Files(tmp_path).write().ends(**wrong)
+
+
+@pytest.mark.parametrize("size", [0, COUNT + 7, 1025])
+def test_headers_that_no_index_has(size: int) -> None:
+    with pytest.raises(ValueError, match=f"no header of {size} bytes"):
+        Ends(bytes(size), 8, WIDTH, 8, GAPS, 1000, LIMIT)

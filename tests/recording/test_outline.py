@@ -48,6 +48,36 @@ def test_no_row_between_the_ends_is_read(root: Path, monkeypatch: pytest.MonkeyP
     assert run["status"].gaps[["seq", "count", "cause"]].tolist() == [(2500, 100, 5)]
 
 
+def test_segments_outside_a_window_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many segments a window, or a time, is found by the ends of their indexes alone."""
+    root, made = tmp_path / "r", samples.status_channel
+
+    def steady(folder: writer.Folder) -> writer.Channel:
+        channel = made(folder)
+        channel.tells_steady = True
+        return channel
+
+    monkeypatch.setattr(samples, "status_channel", steady)
+    samples.large(root)
+    records = reader.open(root)["status"]
+    for path in (root / "channels" / "status").glob("*.00000[02].*"):
+        path.unlink()
+    first, last = (START_NS + seq * PERIOD for seq in (2600, 3999))
+    for time, seq in ((first, 2600), (first + 7 * PERIOD + 1, 2607), (last, 3999), (last + 1, 3999)):
+        assert records.at(time).seq.tolist() == [seq]
+    for begin, end, numbers in (
+        (first, last + 1, [*range(2600, 4000)]),
+        (first + 1, first + PERIOD, []),
+        (first + 1, first + PERIOD + 1, [2601]),
+        (last - PERIOD, last, [3998]),
+        (last, last + 1, [3999]),
+    ):
+        assert records.between(begin, end).seq.tolist() == numbers, (begin, end)
+    assert len(records) == 5900
+    with pytest.raises(RecordingError, match="is gone"):
+        records.at(first - PERIOD * 500).to_numpy()
+
+
 def test_the_same_as_by_the_whole_index(root: Path) -> None:
     run = reader.open(root)
     whole = {name: (channel, content) for name, channel, content in run.contents()}

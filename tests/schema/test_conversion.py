@@ -247,6 +247,26 @@ def test_a_member_that_is_new_in_a_union_shows_the_bytes_of_the_others() -> None
     new = made(spread(("kind", "u1", 0), ("i", "<i4", 4), ("f", "<f4", 4), ("u", "<u8", 4), size=12))
     got = converted(old, new, row)
     assert got["u"].tolist() == [int.from_bytes(np.float32(-1.5).tobytes(), "little")]
+    assert Conversion(old, new).numeric is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ({"a": "<u4", "b": "<i2"}, {"b": ">i8", "a": "<i8"}, (1, 0)),
+        ({"a": "<f4"}, {"new": "<f8", "a": ">f8", "text": "S4", "more": "u1"}, (None, 0, None)),
+        ({"a": "?"}, {"a": "?"}, (0,)),
+        ({"a": "?"}, {"a": "u1"}, None),
+        ({"a": "<i2"}, {"a": "<f4"}, None),
+        ({"a": "<i2", "b": "<i2"}, {"b": "<i2"}, (1,)),
+    ],
+)
+def test_which_numbers_are_the_same(
+    before: dict[str, str], after: dict[str, str], same: tuple[int | None, ...] | None
+) -> None:
+    old, new = (made(np.dtype([*one.items()])) for one in (before, after))
+    gone = {name: None for name in before if name not in after}
+    assert Conversion(old, new, gone).numeric == same
 
 
 def test_a_pointer_in_a_union_may_become_wider() -> None:

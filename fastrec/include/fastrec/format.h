@@ -1,8 +1,10 @@
-/* format.h: every row of a recording as a C struct (recording/FORMAT.md says what each means). */
+/* format.h: the names of a segment's files, and every row of a recording as a C struct (recording/FORMAT.md
+ * says what each means). */
 #ifndef FASTREC_FORMAT_H
 #define FASTREC_FORMAT_H
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include "crc32c.h"
 
@@ -12,6 +14,19 @@
 #define FR_NPY_COUNT_DIGITS 8
 #define FR_MAX_SEGMENT_ROWS 99999999u
 #define FR_MAX_SEGMENT 4294967294u /* at least six digits in the names */
+
+/* The files of a segment as they are created: one whose records file has its name has all the others. */
+enum { FR_STRINGS, FR_GAPS, FR_ZONES, FR_INDEX, FR_RECORDS, FR_FILES };
+
+static const char *const fr_file_stems[FR_FILES] = {"strings", "gaps", "zones", "index", "records"};
+static const char *const fr_file_ends[FR_FILES] = {"jsonl", "npy", "npy", "npy", "npy"};
+
+typedef char fr_file_name[40];
+
+static inline void fr_segment_name(fr_file_name name, int file, uint32_t number)
+{
+    snprintf(name, sizeof(fr_file_name), "%s.%06u.%s", fr_file_stems[file], number, fr_file_ends[file]);
+}
 
 /* Why something was lost. */
 enum {

@@ -6,12 +6,6 @@
 #include "os.h"
 #include "format.h"
 
-/* In the order of creation: a segment whose records file has its name has all the others. */
-enum { FR_STRINGS, FR_GAPS, FR_ZONES, FR_INDEX, FR_RECORDS, FR_FILES };
-
-static const char *const fr_file_stems[FR_FILES] = {"strings", "gaps", "zones", "index", "records"};
-static const char *const fr_file_ends[FR_FILES] = {"jsonl", "npy", "npy", "npy", "npy"};
-
 /* What every segment of a channel has in common. */
 typedef struct fr_file_kind {
     const char *header; /* with a row count of 0; empty for strings */
@@ -59,13 +53,6 @@ static inline uint64_t fr_segment_bytes(const fr_segment *s, const fr_file_kind 
     for (i = 0; i < FR_FILES; i++)
         bytes += kinds[i].header_size + s->rows[i] * kinds[i].row_size;
     return bytes;
-}
-
-typedef char fr_file_name[40];
-
-static inline void fr_segment_name(fr_file_name name, int file, uint32_t number)
-{
-    snprintf(name, sizeof(fr_file_name), "%s.%06u.%s", fr_file_stems[file], number, fr_file_ends[file]);
 }
 
 static inline void fr_segment_close(const fr_io *io, fr_segment *s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastrec.recording import layout
-from fastrec.recording.committed import NUMBER_LIMIT, sensible_gaps
+from fastrec.recording.committed import NUMBER_LIMIT, row_of, sensible_gaps
 from fastrec.recording.precedence import Span, begin_of, merged, spans_of_gaps
 from fastrec.recording.recovering.placing import Placing, Stretch
 from fastrec.recording.stock import Stock
@@ -51,7 +51,7 @@ class Survey:
         self.committed_gaps = int(self.blocks["gap_rows"].max(initial=0))
         self.string_bytes = int(self.blocks["string_bytes"].max(initial=0))
         self._drop_stale_gaps()
-        self.first = begin_of(self.blocks[0] if len(self.blocks) else None, self.gaps)
+        self.first = begin_of(row_of(self.blocks[0]) if len(self.blocks) else None, self.gaps)
 
     def open(self, kind: str) -> TornFile:
         """One of the segment's files; close it."""
