@@ -15,6 +15,7 @@ from moments import Known
 from recording.writer import CREATED_NS
 
 from fastrec.records import ArrayChunk, Records
+from fastrec.records.numbering import Numbering
 from fastrec.schema import Schema
 from fastrec.schema.gaps import OWN_NUMBERS, Cause
 from fastrec.schema.members import Bit, Member, Struct
@@ -59,6 +60,20 @@ def _schema() -> Schema:
 SCHEMA = _schema()
 
 
+def _chunk(array: np.ndarray, pieces: list[tuple[int, int, int]]) -> ArrayChunk:
+    """Rows of an array, where they begin and end and the number of the first, as one chunk."""
+    begin, _, first = pieces[0]
+    chunk = ArrayChunk(array[begin : pieces[-1][1]], first, text)
+    skips = [(begin, first)]
+    for start, _, number in pieces:
+        if number - skips[-1][1] != start - skips[-1][0]:
+            skips.append((start, number))
+    chunk.numbering = Numbering(
+        np.array([start - begin for start, _ in skips]), np.array([number for _, number in skips], np.uint64)
+    )
+    return chunk
+
+
 def text(identifier: int) -> str | None:
     return next(text for text, known in TEXTS.items() if identifier in known)
 
@@ -101,7 +116,8 @@ def sequences(
     array["url"] = [int(random.choice(TEXTS[one])) for one in states["url"]]
 
     cuts = sorted(draw(st.sets(st.integers(1, max(1, count - 1)), max_size=3))) if count > 1 else []
-    lost, pieces, number = [], [], draw(st.sampled_from([0, 5]))
+    lost, number = [], draw(st.sampled_from([0, 5]))
+    pieces: list[list[tuple[int, int, int]]] = []  # of each chunk where rows begin and end, and their number
     for start, stop in pairwise([0, *cuts, count]):
         kind = draw(st.sampled_from(["whole", "told", "untold", "own"])) if start else "whole"
         if kind == "told":
@@ -109,16 +125,18 @@ def sequences(
         elif kind == "own":
             lost.append((number, 4, Cause.OVERWRITTEN))
         number += {"own": 4, "untold": 2}.get(kind, 0)
-        pieces.append(ArrayChunk(array[start:stop], number, text))
+        if not pieces or draw(st.booleans()):
+            pieces.append([])
+        pieces[-1].append((start, stop, number))
         number += stop - start
     if count and draw(st.booleans()):
-        inside = int(pieces[-1].first_seq) + draw(st.integers(0, len(pieces[-1])))
-        lost.append((inside, 1, Cause.FAILED))
+        start, stop, first = pieces[-1][-1]
+        lost.append((first + draw(st.integers(0, stop - start)), 1, Cause.FAILED))
     assert int(Cause.OVERWRITTEN) in {int(cause) for cause in OWN_NUMBERS}
     records = Records(
         name,
         SCHEMA,
-        pieces,
+        [_chunk(array, some) for some in pieces],
         gaps=gaps(*lost),
         clock=Clock(np.array([(0, CREATED_NS)], CLOCK_PAIR_DTYPE)),
         period_ns=draw(st.sampled_from([None, 1])),

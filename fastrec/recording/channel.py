@@ -19,8 +19,8 @@ import numpy as np
 
 from fastrec.errors import CorruptionError, FormatError, SchemaError
 from fastrec.recording import layout, opening
-from fastrec.recording.chunk import EvolvedChunk, SegmentChunk
-from fastrec.recording.precedence import left_of, merged, settle, spans_of_gaps
+from fastrec.recording.chunk import EvolvedChunk, SegmentChunk, chunks_of
+from fastrec.recording.precedence import settle, spans_of_gaps
 from fastrec.recording.segment import Segment
 from fastrec.recording.stock import Stock, segment_numbers
 from fastrec.records import Chunk
@@ -215,12 +215,8 @@ class Channel:
         problems = [line for segment in segments for line in segment.problems]
         tail = [line for segment in segments for line in segment.tail]
         pieces, losses = settle(segments)
-        chunks = [
-            SegmentChunk(segment, *piece)
-            for segment, own in zip(segments, pieces, strict=True)
-            for piece in own
-        ]
-        chunks.sort(key=lambda chunk: chunk.first_seq)
+        placed = [(segment, piece) for segment, own in zip(segments, pieces, strict=True) for piece in own]
+        chunks = chunks_of(sorted(placed, key=lambda each: each[1][2]))
         lossy = [some for some in losses if len(some)]
         gaps = join(np.concatenate(lossy)) if lossy else np.empty(0, GAP_DTYPE)
         ends = [segment.end for segment in segments] + [stop for _, stop in spans_of_gaps(gaps)]
@@ -282,12 +278,11 @@ def holes(
     before_ns : callable
         Stamp of what was before them; asked for where something is missing.
     """
-    numbers = [(one.first_seq, one.first_seq + len(one)) for one in chunks] + spans_of_gaps(gaps)
-    if not left_of((begin, end), merged(numbers)):
+    own = gaps[numbered(gaps)]
+    if _all_there(begin, end, [*(one.spans for one in chunks), (own["seq"], own["seq"] + own["count"])]):
         return np.empty(0, GAP_DTYPE)
     spans: list[tuple[int, int, SegmentChunk | None, tuple[int, int]]]
-    spans = [(one.first_seq, one.first_seq + len(one), one, (0, 0)) for one in chunks]
-    own = gaps[numbered(gaps)]
+    spans = [(one.first_seq, one.end_seq, one, (0, 0)) for chunk in chunks for one in chunk.runs()]
     times = zip(own["t_first"].tolist(), own["t_last"].tolist(), strict=True)
     spans += [(*span, None, when) for span, when in zip(spans_of_gaps(gaps), times, strict=True)]
     spans.sort(key=lambda span: span[:2])
@@ -305,3 +300,11 @@ def holes(
             found.append((reached, start - reached, *cause, before, max(before, first)))
         reached = max(reached, stop)
     return np.array(found, GAP_DTYPE)
+
+
+def _all_there(begin: int, end: int, spans: list[tuple[np.ndarray, np.ndarray]]) -> bool:
+    """Whether spans of numbers, their begins and their ends, leave out none from `begin` up to `end`."""
+    starts, stops = (np.concatenate([np.empty(0, np.uint64), *side]) for side in zip(*spans, strict=True))
+    order = np.argsort(starts)
+    reached = np.maximum.accumulate(np.append(np.uint64(begin), stops[order]))
+    return bool((starts[order] <= reached[:-1]).all() and reached[-1] >= end)

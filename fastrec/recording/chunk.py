@@ -1,4 +1,4 @@
-"""A segment's rows with consecutive numbers, as a chunk of `Records` that finds times in the index.
+"""Rows of a segment, as a chunk of `Records` that finds times in the index.
 
 And the same rows as a newer schema has them: only rows that are looked at are converted.
 """
@@ -6,8 +6,9 @@ And the same rows as a newer schema has them: only rows that are looked at are c
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,17 @@ from fastrec.recording.batches import ALONE
 from fastrec.recording.blocks import Blocks
 from fastrec.recording.committed import steady, told_stamps
 from fastrec.recording.fetching import changed, copied, fetched, meeting, tallied
+from fastrec.recording.precedence import Piece
 from fastrec.recording.segment import Segment
 from fastrec.recording.zones import told_dtype
 from fastrec.records import Chunk
-from fastrec.records.copying import picked
+from fastrec.records.copying import as_unsigned, picked
+from fastrec.records.numbering import Numbering
 from fastrec.records.parts import Met, Part, Picked, Tallied, Times, made_of
 from fastrec.schema.conversion import Conversion
 from fastrec.schema.texts import Text
 
-__all__ = ["EvolvedChunk", "SegmentChunk"]
+__all__ = ["EvolvedChunk", "SegmentChunk", "chunks_of"]
 
 _FOREVER = 2**63
 
@@ -35,7 +38,7 @@ _WIDE = 1_024
 
 
 class SegmentChunk(Chunk):
-    """Rows of a segment with consecutive numbers.
+    """Rows of a segment, one behind the other.
 
     Parameters
     ----------
@@ -44,15 +47,46 @@ class SegmentChunk(Chunk):
         Rows of the segment.
     first_seq : int
         Number of row `start`.
+    numbering : Numbering, optional
+        Of the rows, where not each number follows the one before.
     """
 
     near = layout.BLOCK_ROWS // 16
 
-    def __init__(self, segment: Segment, start: int, stop: int, first_seq: int) -> None:
+    def __init__(
+        self, segment: Segment, start: int, stop: int, first_seq: int, numbering: Numbering | None = None
+    ) -> None:
         self.segment = segment
         self.start = start
         self.stop = stop
         self.first_seq = first_seq
+        if numbering is not None:
+            self.numbering = numbering
+
+    def cut(self, start: int, stop: int) -> SegmentChunk:
+        """Some of the rows by themselves."""
+        numbering = self.numbering.within(start, stop)
+        first = int(numbering.firsts[0])
+        return SegmentChunk(self.segment, self.start + start, self.start + stop, first, numbering)
+
+    def runs(self) -> list[SegmentChunk]:
+        """Each run of consecutive numbers by itself."""
+        return [self.cut(*rows) for rows in pairwise([*self.numbering.starts.tolist(), len(self)])]
+
+    def ended(self, number: int) -> SegmentChunk:
+        """Its runs of consecutive numbers that end before a number."""
+        starts, count = self.numbering.starts, int(np.count_nonzero(self.spans[1] <= np.uint64(number)))
+        return self.cut(0, len(self) if count == len(starts) else int(starts[count]))
+
+    @property
+    def spans(self) -> tuple[np.ndarray, np.ndarray]:
+        """Its numbers: with which each run of them begins, and that behind its last; u8."""
+        return self.numbering.spans(len(self))
+
+    @property
+    def end_seq(self) -> int:
+        """Number behind the last."""
+        return int(self.spans[1][-1])
 
     @cached_property
     def _found(self) -> tuple[np.ndarray, np.ndarray]:
@@ -142,16 +176,17 @@ class SegmentChunk(Chunk):
     def parts(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
         if not len(starts):
             return iter(())
+        if self._few(starts, stops):
+            return super().parts(starts, stops)
         found = fetched(self.segment, starts + self.start, stops + self.start)
         return made_of(found, lambda part: part.moved(-self.start))
 
-    def pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
-        if (stop - start) * self.segment.stock.dtype.itemsize <= ALONE:
-            return iter([self.rows(start, stop)])
-        return super().pieces(start, stop)
+    def _few(self, starts: Sequence[int] | np.ndarray, stops: Sequence[int] | np.ndarray) -> bool:
+        """Whether it is one range, so short that who asks reads it himself, and again, for it is kept."""
+        return len(starts) == 1 and (stops[0] - starts[0]) * self.segment.stock.dtype.itemsize <= ALONE
 
     def copy(self, start: int, stop: int, offset: int, into: np.ndarray) -> None:
-        if (stop - start) * self.segment.stock.dtype.itemsize <= ALONE:
+        if self._few([start], [stop]):
             super().copy(start, stop, offset, into)
         else:
             copied(self.segment, self.start + start, self.start + stop, offset, into)
@@ -184,12 +219,14 @@ class SegmentChunk(Chunk):
 
     def _looks(self, starts: np.ndarray, stops: np.ndarray) -> bool:
         """Whether who reads the blocks of some ranges can look at them: none has rows of two ranges."""
+        if not len(starts) or self._few(starts, stops):
+            return False
         first, last = (
             (self.start + starts) // layout.BLOCK_ROWS,
             (self.start + stops - 1) // layout.BLOCK_ROWS,
         )
         apart = (first[1:] > last[:-1]).all()
-        return bool(len(starts) and apart and self.segment.stock.dtype.itemsize <= _WIDE)
+        return bool(apart and self.segment.stock.dtype.itemsize <= _WIDE)
 
     def times(self, start: int, stop: int) -> Times:
         low, high = start + self.start, stop + self.start
@@ -237,6 +274,32 @@ class SegmentChunk(Chunk):
         return self.segment.silences(self._first_zone + low, self._first_zone + high)
 
 
+def chunks_of(pieces: Iterable[tuple[Segment, Piece]]) -> list[SegmentChunk]:
+    """Pieces of segments as chunks.
+
+    Parameters
+    ----------
+    pieces : iterable of (Segment, Piece)
+        In the order of their numbers. Those that lie side by side in a segment become one chunk.
+    """
+    found: list[tuple[Segment, list[Piece]]] = []
+    for segment, piece in pieces:
+        if found and found[-1][0] is segment and found[-1][1][-1][1] == piece[0]:
+            found[-1][1].append(piece)
+        else:
+            found.append((segment, [piece]))
+    return [_joined(segment, side) for segment, side in found]
+
+
+def _joined(segment: Segment, pieces: list[Piece]) -> SegmentChunk:
+    (start, _, number), stop = pieces[0], pieces[-1][1]
+    if len(pieces) == 1:
+        return SegmentChunk(segment, start, stop, number)
+    table = np.array(pieces, np.int64)
+    numbering = Numbering(table[:, 0] - start, as_unsigned(np.ascontiguousarray(table[:, 2])))
+    return SegmentChunk(segment, start, stop, number, numbering)
+
+
 class EvolvedChunk(Chunk):
     """Rows of a chunk under another schema; times, numbers and polls are asked of the chunk itself.
 
@@ -249,6 +312,7 @@ class EvolvedChunk(Chunk):
 
     def __init__(self, chunk: SegmentChunk, conversion: Conversion) -> None:
         self.first_seq = chunk.first_seq
+        self.numbering = chunk.numbering
         self._chunk = chunk
         self._conversion = conversion
 

@@ -61,7 +61,7 @@ def settle(segments: list[Segment]) -> tuple[list[list[Piece]], list[np.ndarray]
     pieces : list of list of Piece
     gaps : list of ndarray of GAP_DTYPE
     """
-    if not any(len(segment.gaps) for segment in segments) and _apart(segments):
+    if _apart(segments):
         return [pieces_of(segment) for segment in segments], [segment.gaps for segment in segments]
     pieces: list[list[Piece]] = []
     gaps: list[np.ndarray] = []
@@ -75,15 +75,24 @@ def settle(segments: list[Segment]) -> tuple[list[list[Piece]], list[np.ndarray]
 
 
 def _apart(segments: list[Segment]) -> bool:
-    """Whether each begins at the end of the one before, or behind it: then no record is in two. Which losses
-    are told twice is asked only where there are some.
+    """Whether each begins at the end of the one before, or behind it, and none says that it tells losses
+    again: then no record is in two, and no loss is told twice.
     """
     reached = 0
     for segment in segments:
-        if segment.first is not None:
-            if segment.first.first_seq < reached:
+        first = segment.first
+        if first is None:
+            if len(segment.gaps):
                 return False
-            reached = segment.end
+            continue
+        begin, end = first.first_seq, segment.end
+        if len(segment.gaps):
+            own = segment.gaps[numbered(segment.gaps)]
+            begin = min(begin, int(own["seq"].min(initial=begin)))
+            end = max(end, int((own["seq"] + own["count"]).max(initial=end)))
+        if begin < reached or first.flags & layout.INDEX_AGAIN:
+            return False
+        reached = end
     return True
 
 

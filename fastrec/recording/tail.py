@@ -13,7 +13,7 @@ import numpy as np
 
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content, holes
-from fastrec.recording.chunk import SegmentChunk
+from fastrec.recording.chunk import chunks_of
 from fastrec.recording.committed import NUMBER_LIMIT, Since
 from fastrec.recording.opening import GoneError
 from fastrec.recording.precedence import begin_of, pieces_of, spans_of_gaps
@@ -62,8 +62,8 @@ class ChannelTail:
         self._all = begin is None
         self._next = self._begin = content.end if begin is None else begin
         self._seen_gaps = {one.number: one.read.gap_rows for one in content.segments}
-        seen = [chunk.index_last for chunk in content.chunks if chunk.first_seq + len(chunk) <= self._next]
-        self._stamp = max([start_ns, *seen])
+        seen = [chunk.ended(self._next) for chunk in content.chunks]
+        self._stamp = max([start_ns, *(one.index_last for one in seen if len(one))])
         self._known = content.end  # numbers below it were seen, or counted
         self._segment: Segment | None = None  # as far as it was read
         self._number = -1
@@ -177,15 +177,13 @@ class ChannelTail:
             self._repeated = self._told
         number, row, kept = self._counting(part, ahead)
         committed = int(part.index["gap_rows"][kept - 1]) if kept else self._since.gap_rows
-        chunks = [
-            SegmentChunk(part, start, min(stop, row), number)
-            for start, stop, number in pieces_of(part)
-            if start < row
-        ]
+        chunks = chunks_of(
+            (part, (start, min(stop, row), number)) for start, stop, number in pieces_of(part) if start < row
+        )
         mine = (part.gap_numbers < committed) | (part.gaps["seq"] < number)
         told = part.gaps[mine]
         gaps = self._untold(told, part.gap_numbers[mine])
-        ends = [chunk.first_seq + len(chunk) for chunk in chunks] + [stop for _, stop in spans_of_gaps(gaps)]
+        ends = [chunk.end_seq for chunk in chunks] + [stop for _, stop in spans_of_gaps(gaps)]
         end = max([self._next, number, *ends])
         missing = holes(
             chunks,
@@ -195,7 +193,7 @@ class ChannelTail:
             retired=self._from_the_front,
             before_ns=lambda: self._stamp,
         )
-        fresh = [chunk for chunk in chunks if chunk.first_seq + len(chunk) > self._next]
+        fresh = [chunk for chunk in chunks if chunk.end_seq > self._next]
         held = part.hold() if fresh else None
         # From here on nothing can fail: what is handed out is told.
         first, self._next, self._known = self._next, end, max(self._known, part.end)

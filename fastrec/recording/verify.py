@@ -227,9 +227,9 @@ def _check_headers(report: Report, segment: Segment, wrong: list[str] | None, *,
 def _check_numbers(report: Report, channel: Channel, content: Content, total: int | None) -> None:
     """No number twice; no more of them than were published."""
     where = channel.where.parent
-    spans = [(chunk.first_seq, chunk.first_seq + len(chunk)) for chunk in content.chunks] + spans_of_gaps(
-        content.gaps
-    )
+    spans = spans_of_gaps(content.gaps)
+    for chunk in content.chunks:
+        spans += zip(*(side.tolist() for side in chunk.spans), strict=True)
     reached = 0
     for start, stop in sorted(spans):
         if start < reached:

@@ -72,19 +72,14 @@ class Breaks:
         found: list[np.ndarray] = []
         if self._silence_ns is not None:
             found.append(silences(chunk, start, stop, self._silence_ns, holds=self._holds))
-        seq = None
-        if not chunk.consecutive:
-            seq = chunk.numbers(start, stop)
-            left_out = _holes(seq[:-1], seq[1:], self._gaps, self._accounted)
-            found.append(np.flatnonzero(left_out) + start + 1)
+        skips = chunk.skips(start, stop)
+        if len(skips):
+            neighbours = chunk.numbers_at(skips - 1), chunk.numbers_at(skips)
+            found.append(skips[_holes(*neighbours, self._gaps, self._accounted)])
         if self._every_gap:
             ends = chunk.numbers_at(np.array([start, stop - 1]))
             low, high = np.searchsorted(self._gaps["seq"], ends, side="right")
-            nearby = self._gaps["seq"][low:high]
-            if seq is None:
-                found.append((nearby - ends[0]).astype(np.int64) + start)
-            else:
-                found.append(np.searchsorted(seq, nearby, side="left") + start)
+            found.append(chunk.places_of(self._gaps["seq"][low:high]))
         found = [some for some in found if len(some)]
         return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
 

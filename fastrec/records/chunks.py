@@ -10,14 +10,16 @@ from __future__ import annotations
 import bisect
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from fastrec.core import zone
 from fastrec.core.condition import Condition
-from fastrec.records.copying import as_bytes, as_unsigned, filled, join_rows, part_of, picked
+from fastrec.records.copying import as_bytes, filled, join_rows, part_of, picked
 from fastrec.records.looking import Tally, changes, met
+from fastrec.records.numbering import Numbering
 from fastrec.records.parts import Met, Part, Picked, Tallied, Times, made_of
 from fastrec.schema.texts import LOST, Text
 
@@ -47,15 +49,13 @@ class Chunk(Protocol):
     """Rows that live in one place, immutable, numbered upwards.
 
     Implementations derive from this class: a chunk whose numbers are consecutive need only say where it
-    begins and how rows and texts are read. `ordered` and `find` read rows; a chunk with an index of its times
-    overrides them.
+    begins and how rows and texts are read; another one has a `numbering` of its own. `ordered` and `find`
+    read rows; a chunk with an index of its times overrides them.
 
     Attributes
     ----------
     first_seq : int
         Number of its first record.
-    consecutive : bool
-        Whether each number follows the one before.
     zone_starts : range
         Rows at which its zones begin, `ZONE` rows each; it may have none.
     near : int
@@ -63,7 +63,6 @@ class Chunk(Protocol):
     """
 
     first_seq: int
-    consecutive = True
     zone_starts = range(0)
     near = 8_192
 
@@ -206,16 +205,28 @@ class Chunk(Protocol):
         """Text of an id as its rows hold it; None for 0 (NULL), LOST for what could not be read or kept."""
         return LOST if identifier else None
 
+    @cached_property
+    def numbering(self) -> Numbering:
+        """Which row has which number."""
+        return Numbering.consecutive(self.first_seq)
+
     def numbers(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         """Numbers of the rows ``start ... stop - 1``, u8, strictly increasing; into an array, if there is
         one.
         """
-        # Not arange(first, last): NumPy counts its length in floats, and numbers go up to 2**64.
-        return self.numbers_at(np.arange(start, stop), out)
+        return self.numbering.of(start, stop, out)
 
     def numbers_at(self, places: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Numbers of the rows at some places, u8; into an array, if there is one."""
-        return np.add(as_unsigned(places), np.uint64(self.first_seq), out=out)
+        return self.numbering.at(places, out)
+
+    def skips(self, start: int, stop: int) -> np.ndarray:
+        """Of the rows ``start + 1 ... stop - 1`` those whose number does not follow the one before."""
+        return self.numbering.skips(start, stop)
+
+    def places_of(self, numbers: np.ndarray) -> np.ndarray:
+        """Places of the first rows that have some numbers, u8, or higher ones; ``len``: none has."""
+        return self.numbering.rows(numbers, len(self))
 
     def polls(self, start: int, stop: int) -> int:
         """For how many polls the rows ``start ... stop - 1`` stand, of a chunk of holds."""
@@ -308,8 +319,6 @@ class Selection(Chunk):
         Copies of these rows, where they were at hand.
     """
 
-    consecutive = False
-
     def __init__(
         self,
         chunk: Chunk,
@@ -358,11 +367,17 @@ class Selection(Chunk):
         return self._chunk.text(identifier)
 
     def numbers(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
-        # Only chunks of consecutive numbers are ever wrapped.
         return self._chunk.numbers_at(self._places[start:stop], out)
 
     def numbers_at(self, places: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         return self._chunk.numbers_at(self._places[places], out)
+
+    def skips(self, start: int, stop: int) -> np.ndarray:
+        numbers = self.numbers(start, stop)
+        return np.flatnonzero(numbers[1:] - numbers[:-1] > 1) + start + 1
+
+    def places_of(self, numbers: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self._places, self._chunk.places_of(numbers))
 
     @property
     def ordered(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import accumulate
 from typing import Self
 
@@ -13,6 +14,7 @@ import numpy as np
 from fastrec.errors import CorruptionError, SchemaError
 from fastrec.records.chunks import BLOCK, Chunk
 from fastrec.records.copying import as_unsigned
+from fastrec.records.numbering import Numbering
 from fastrec.records.rows import Rows, Span
 from fastrec.records.windows import elapsed
 from fastrec.schema import Schema
@@ -96,8 +98,8 @@ class Expanding:
 
         Notes
         -----
-        Of each 65,536 holds one number is kept. What is asked of the records makes so many polls at a time as
-        it looks at; ``expand().chunks()`` hands them out a part at a time.
+        Of each 65,536 holds, and at each loss, one number is kept. What is asked of the records makes so many
+        polls at a time as it looks at; ``expand().chunks()`` hands them out a part at a time.
         """
         if self.store == "every":
             return self
@@ -147,7 +149,6 @@ class _Polls(Chunk):
             raise SchemaError(f"these holds stand for {sum(polls) + more} polls: more than can be numbered")
         self._ends = list(accumulate(polls))
         self.more = more + self._ends[-1] - (span.stop - span.start)
-        self.consecutive = span.chunk.consecutive
         self.first_seq = (int(span.chunk.numbers(span.start, span.start + 1)[0]) + more) % 2**64
 
     def __len__(self) -> int:
@@ -171,22 +172,29 @@ class _Polls(Chunk):
             self._kept = number, through.view(np.int64) + before
         return self._kept[1]
 
+    @cached_property
+    def numbering(self) -> Numbering:
+        span = self._span
+        holds = np.append(span.start, span.chunk.skips(span.start, span.stop))
+        begins = self._polls_before(holds - span.start)
+        more = self._more + begins - (holds - span.start)
+        return Numbering(begins, span.chunk.numbers_at(holds) + as_unsigned(more))
+
     def more_before(self, numbers: np.ndarray) -> np.ndarray:
         """By how much the polls before holds of some numbers, increasing, are more than the holds."""
         span = self._span
-        if self.consecutive:
-            first = span.chunk.numbers(span.start, span.start + 1)
-            places = np.where(numbers > first, numbers - first, np.uint64(0)).astype(np.int64)
-        else:
-            places = np.searchsorted(span.numbers(), numbers)
-        more = np.full(len(numbers), self._more)
-        for number in np.unique(places // BLOCK).tolist():
-            some = np.flatnonzero(places // BLOCK == number)
-            inside = places[some] % BLOCK
+        holds = np.clip(span.chunk.places_of(numbers), span.start, span.stop) - span.start
+        return as_unsigned(self._more + self._polls_before(holds) - holds)
+
+    def _polls_before(self, holds: np.ndarray) -> np.ndarray:
+        """How many polls there are before some holds, which count from the first: ndarray of int64."""
+        found = np.empty(len(holds), np.int64)
+        blocks = np.minimum(holds // BLOCK, len(self._ends) - 1)
+        for number in np.unique(blocks).tolist():
+            some = np.flatnonzero(blocks == number)
             before = self._ends[number - 1] if number else 0
-            polls = np.append(before, self._through(number))[inside]
-            more[some] += polls - places[some]
-        return more.astype(np.uint64)
+            found[some] = np.append(before, self._through(number))[holds[some] - number * BLOCK]
+        return found
 
     def _holds(self, start: int, stop: int) -> Iterator[tuple[Span, np.ndarray, np.ndarray]]:
         """The holds of some polls: which block, of each poll its hold there, and which of its polls it is."""
@@ -220,18 +228,6 @@ class _Polls(Chunk):
 
     def text(self, identifier: int) -> Text:
         return self._span.chunk.text(identifier)
-
-    def numbers_at(self, places: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        if self.consecutive:
-            return super().numbers_at(places, out)
-        found = np.add(as_unsigned(places), np.uint64(self._more), out=out)
-        blocks = np.searchsorted(self._ends, places, "right")
-        for number in np.unique(blocks).tolist():
-            some = blocks == number
-            block, which = self._block(number), np.searchsorted(self._through(number), places[some], "right")
-            hold = which + (block.start - self._span.start)
-            found[some] += block.numbers()[which] - hold.astype(np.uint64)
-        return found
 
     @property
     def ordered(self) -> bool:

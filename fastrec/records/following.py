@@ -201,7 +201,8 @@ class Follows:
     def _piece(self, piece: Piece) -> Self:
         other = copy.copy(self)
         other._clock, other._tail, other._asked = piece.clock, None, ()
-        spans = (Span(one, max(0, piece.first - one.first_seq), len(one)) for one in piece.chunks)
+        first = np.array([piece.first], np.uint64)
+        spans = (Span(one, int(one.places_of(first)[0]), len(one)) for one in piece.chunks)
         other._begin(Rows(spans), join(piece.gaps))
         for expression, wanted in self._asked:
             other = other.where(expression, **wanted)

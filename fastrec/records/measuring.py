@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -219,11 +220,15 @@ class Measuring:
         for span in self._rows.spans:
             low, high = inside(span.chunk.zone_starts, span)
             times = span.chunk.times(span.start, span.stop) if snaps and low < high else None
-            if times is not None and column.zone is not None:
-                for found in pieces(span, column):
-                    yield _snapped(span.chunk, found, edges, self._until)
-            else:
+            if times is None or column.zone is None:
                 yield from _cut(span, column, edges, self._until)
+                continue
+            for part, whole in _parted(span):
+                if whole:
+                    for found in pieces(part, column):
+                        yield _snapped(span.chunk, found, edges, self._until)
+                else:
+                    yield from _cut(part, column, edges, self._until)
 
 
 def _edges(first: int, latest: int, points: int) -> np.ndarray:
@@ -232,6 +237,21 @@ def _edges(first: int, latest: int, points: int) -> np.ndarray:
     steps = np.arange(points, dtype=np.uint64)
     passed = steps * np.uint64(whole % 2**64) + steps * np.uint64(rest) // np.uint64(points)
     return (passed + np.uint64(first % 2**64)).view(np.int64)
+
+
+def _parted(span: Span) -> Iterator[tuple[Span, bool]]:
+    """Some rows in parts, and whether no record is missing within a zone of a part, or before or behind its
+    zones: what lies on both sides of a loss may be far apart in time.
+    """
+    zones, skips = span.chunk.zone_starts, span.chunk.skips(span.start, span.stop)
+    low, high = inside(zones, span)
+    borders = np.unique([span.start, *zones[low:high], zones[high - 1] + ZONE, span.stop])
+    which = np.searchsorted(borders, skips, "right") - 1
+    broken = np.zeros(len(borders) - 1, bool)
+    broken[which[borders[which] < skips]] = True
+    cuts = np.flatnonzero(np.diff(broken)) + 1
+    for first, last in pairwise([0, *cuts.tolist(), len(broken)]):
+        yield Span(span.chunk, int(borders[first]), int(borders[last])), not broken[first]
 
 
 def _bucket(edges: np.ndarray, stamps: np.ndarray) -> np.ndarray:

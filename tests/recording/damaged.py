@@ -65,8 +65,8 @@ def by_number(root: Path, name: str) -> dict[int, bytes]:
     for chunk in Channel(root, bytes.fromhex(run.uuid), name).read().chunks:
         rows = chunk.rows(0, len(chunk))
         data, width = rows.tobytes(), rows.dtype.itemsize
-        for place in range(len(rows)):
-            found[chunk.first_seq + place] = data[place * width : (place + 1) * width]
+        for place, number in enumerate(chunk.numbers(0, len(chunk)).tolist()):
+            found[number] = data[place * width : (place + 1) * width]
     return found
 
 

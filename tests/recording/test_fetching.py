@@ -319,6 +319,7 @@ def test_reading_begins_before_somebody_looks(
     """And ends when nobody will: `nothing_left` looks."""
     one = made(tmp_path / "r", random.Random(14), commits=40)
     monkeypatch.setattr(batches, "_helpers", lambda _: 2)
+    monkeypatch.setattr("fastrec.recording.chunk.ALONE", 0)
     size, ask = len(one.rows), (np.array([0]), np.array([len(one.rows)]))
     chunk = one.chunk(0, size)
     some = chunk.changed(*ask, (0, 8, 0), few=True) if kept else chunk.parts(*ask)

@@ -392,7 +392,7 @@ def test_silences_are_found_by_zones(
     """Of records further apart than the index tells, those zones are read that have a silence, or a fall."""
     chance = random.Random(f"{store} {seed}")
     limit = 10_000_000 + [0, 1, 999, 2**43][seed]
-    jump = [0, 0, 500, 1_500][seed]  # where numbers are left out, another chunk begins
+    jump = [0, 0, 500, 1_500][seed]  # where numbers are left out
     folder, holds = Folder(tmp_path / "r"), store == "changes"
     folder.session()
     channel = samples.held_channel(folder) if holds else samples.status_channel(folder)
@@ -423,7 +423,7 @@ def test_silences_are_found_by_zones(
         size = min(size, min(border - row for border in borders if border > row))
         segment.commit(row + 9 * (row >= jump), rows[row : row + size])
         row += size
-    *_, one = reader.open(tmp_path / "r")._channel(channel.name).read().chunks
+    *_, one = reader.open(tmp_path / "r")._channel(channel.name).read().chunks[0].runs()
     read: list[tuple[int, int]] = []
     parts = type(one).parts
 

@@ -618,9 +618,10 @@ def test_where_two_segments_hold_a_number_the_later_counts(tmp_path: Path) -> No
     assert_true(records)
     assert records.gaps[["seq", "count", "cause"]].tolist() == [(5, 3, 1), (12, 1, 4), (30, 5, 3)]
     chunks = run._channel("status").read().chunks
-    assert [(chunk.first_seq, len(chunk)) for chunk in chunks] == [(0, 5), (8, 9), (17, 23)]
-    assert [chunk.t_first for chunk in chunks] == [START_NS + n * PERIOD for n in (0, 8, 17)]
-    assert [chunk.t_last for chunk in chunks] == [START_NS + n * PERIOD for n in (4, 16, 39)]
+    assert [(chunk.first_seq, len(chunk)) for chunk in chunks] == [(0, 14), (17, 23)]
+    assert [[side.tolist() for side in chunk.spans] for chunk in chunks] == [[[0, 8], [5, 17]], [[17], [40]]]
+    assert [chunk.t_first for chunk in chunks] == [START_NS + n * PERIOD for n in (0, 17)]
+    assert [chunk.t_last for chunk in chunks] == [START_NS + n * PERIOD for n in (16, 39)]
     assert run.problems == []
     assert run.verify().ok
 
@@ -1097,7 +1098,9 @@ def test_zones_of_a_chunk_that_begins_within_one(tmp_path: Path) -> None:
     segment.commit(0, [status(n) for n in range(100)])
     segment.commit(200, [status(n) for n in range(200, 200 + 924)])
     segment.commit(1124, [status(n) for n in range(1124, 1124 + 1024)])
-    chunks = reader.open(tmp_path / "r")._channel("status").read().chunks
+    (whole,) = reader.open(tmp_path / "r")._channel("status").read().chunks
+    assert list(whole.zone_starts) == [0, 1024] and whole.zones(0, 1, [0])["max"][0, 0] == 1123 * 7
+    chunks = whole.runs()
     assert [len(chunk) for chunk in chunks] == [100, 1948]
     assert not chunks[0].zone_starts
     assert list(chunks[1].zone_starts) == [924]

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -212,13 +213,9 @@ def _fill(excerpt: Excerpt, records: Records, gaps: np.ndarray) -> None:
 def _runs(records: Records) -> Iterator[tuple[Chunk, int, int]]:
     """Rows of consecutive numbers."""
     for span in records.spans:
-        if span.chunk.consecutive:
-            yield span
-            continue
-        numbers = span.numbers().astype(np.int64)
-        cuts = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 2, append=numbers[-1] + 2) != 1)
-        for low, high in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
-            yield span.chunk, span.start + low, span.start + high
+        cuts = [span.start, *span.chunk.skips(span.start, span.stop).tolist(), span.stop]
+        for start, stop in pairwise(cuts):
+            yield span.chunk, start, stop
 
 
 def _tell(excerpt: Excerpt, gaps: np.ndarray, last: int) -> np.ndarray:
