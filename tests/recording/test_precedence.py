@@ -82,6 +82,13 @@ def test_settled_at_one_glance(some: list[SimpleNamespace]) -> None:
         assert one.segment is not behind.segment or one.stop != behind.start
 
 
+def test_rows_that_do_not_count_part_those_beside_them() -> None:
+    segment = SimpleNamespace()
+    chunks = chunks_of([(segment, (0, 5, 0)), (segment, (7, 9, 7)), (segment, (9, 10, 30))])
+    assert [(one.first_seq, one.start, one.stop) for one in chunks] == [(0, 0, 5), (7, 7, 10)]
+    assert [one.numbers(0, len(one)).tolist() for one in chunks] == [[0, 1, 2, 3, 4], [7, 8, 30]]
+
+
 def test_what_lies_between_in_number_parts_what_lies_side_by_side() -> None:
     early, late = SimpleNamespace(), SimpleNamespace()
     chunks = chunks_of([(early, (0, 5, 0)), (late, (0, 5, 5)), (early, (5, 9, 10)), (early, (9, 10, 20))])
