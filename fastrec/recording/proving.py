@@ -11,8 +11,13 @@ from fastrec.recording.holds import impossible
 from fastrec.recording.report import Report
 from fastrec.recording.segment import Segment
 from fastrec.recording.zones import same_zone, summarise, told
+from fastrec.records.chunks import BLOCK
+from fastrec.schema import Field
 
 __all__ = ["check_segment"]
+
+_SAID = layout.INDEX_UNPROVEN | layout.INDEX_STEADY
+"""Flags of an index row that are not of its records alone."""
 
 
 def check_segment(report: Report, segment: Segment) -> int:
@@ -24,22 +29,58 @@ def check_segment(report: Report, segment: Segment) -> int:
     texts = segment.texts()
     report.problems += [str(text) for text in texts if isinstance(text, RecordingError)]
     lost, good = 0, np.ones(len(segment.index), bool)
-    for block in np.flatnonzero(segment.index["rows"]).tolist():
+    for blocks in _groups(segment):
         try:
-            wrong = bool(segment.damaged(block, block + 1))
+            wrong = segment.damaged(int(blocks[0]), int(blocks[-1]) + 1)
         except RecordingError as error:
             report.problems.append(str(error))
             return int(segment.index["rows"].sum())
-        if wrong:
-            good[block] = False
-            lost += int(segment.index["rows"][block])
-            report.problems.append(segment.describe(segment.blocks, block))
-        else:
-            _check_block(report, segment, block, len(texts))
+        good[wrong] = False
+        lost += int(segment.index["rows"][wrong].sum())
+        if not wrong and _are_so(segment, blocks, len(texts)):
+            continue
+        for block in blocks.tolist():
+            if good[block]:
+                _check_block(report, segment, block, len(texts))
+            else:
+                report.problems.append(segment.describe(segment.blocks, block))
     _check_index(report, segment)
     _note_unproven(report, segment)
     _check_zones(report, segment, good)
     return lost
+
+
+def _groups(segment: Segment) -> list[np.ndarray]:
+    """The blocks that have records, about `BLOCK` records together."""
+    filled = np.flatnonzero(segment.index["rows"])
+    if not len(filled):
+        return []
+    return np.split(filled, np.flatnonzero(np.diff((segment.at[filled] - segment.begin) // BLOCK)) + 1)
+
+
+def _are_so(segment: Segment, blocks: np.ndarray, texts: int) -> bool:
+    """Whether `_check_block` has nothing to say of any of some blocks, between which there are no records."""
+    index, at, stock = segment.index[blocks], segment.at[blocks], segment.stock
+    rows = segment.rows(int(at[0]), int(at[-1]) + int(index["rows"][-1]))
+    stamps, begins = rows["mono_ns"], at - at[0]
+    latest = rows["until_ns"] if stock.store == "changes" else stamps
+    falls = np.append(False, stamps[1:] < stamps[:-1])
+    falls[begins] = False
+    said = np.where(blocks == 0, _SAID | layout.INDEX_AGAIN, _SAID).astype(index["flags"].dtype)
+    told = np.logical_or.reduceat(falls, begins) * layout.INDEX_DECREASING
+    return bool(
+        (index["t_min"] == np.minimum.reduceat(stamps, begins)).all()
+        and (index["t_max"] == np.maximum.reduceat(latest, begins)).all()
+        and (index["flags"] & ~said == told).all()
+        and not (stock.store == "changes" and impossible(rows).any())
+        and not any(len(_unknown(text, rows, texts)) for text in stock.schema.texts)
+    )
+
+
+def _unknown(text: Field, rows: np.ndarray, texts: int) -> np.ndarray:
+    """Ids that no text of the segment has."""
+    ids = text.of(rows)
+    return ids[(ids > texts) & (ids != np.iinfo(ids.dtype).max)]
 
 
 def _check_index(report: Report, segment: Segment) -> None:
@@ -77,8 +118,7 @@ def _check_block(report: Report, segment: Segment, block: int, texts: int) -> No
             f"{where} says times {row['t_min']} to {row['t_max']}, which are not those of its records"
         )
     falls = bool((stamps[1:] < stamps[:-1]).any())
-    said = layout.INDEX_UNPROVEN | layout.INDEX_STEADY | (layout.INDEX_AGAIN if block == 0 else 0)
-    told = int(row["flags"]) & ~said
+    told = int(row["flags"]) & ~(_SAID | (layout.INDEX_AGAIN if block == 0 else 0))
     if told != falls * layout.INDEX_DECREASING:
         report.problems.append(f"{where} has flags {row['flags']}, which its records do not bear out")
     if segment.stock.store == "changes":
@@ -92,8 +132,7 @@ def _check_block(report: Report, segment: Segment, block: int, texts: int) -> No
                 " not before the next"
             )
     for text in segment.stock.schema.texts:
-        ids = text.of(rows)
-        unknown = ids[(ids > texts) & (ids != np.iinfo(ids.dtype).max)]
+        unknown = _unknown(text, rows, texts)
         if len(unknown):
             report.problems.append(
                 f"{segment.path('strings')}: has no text {unknown[0]}, to which {text.name!r} refers"
