@@ -82,6 +82,20 @@ def test_salvaged_records_are_a_note(tmp_path: Path) -> None:
     assert "records among" in note and "no checksum proved them" in note
 
 
+def test_a_fall_from_block_to_block_is_none_within_one(tmp_path: Path) -> None:
+    for flags in (0, layout.INDEX_DECREASING):
+        folder = writer.Folder(tmp_path / f"r{flags}")
+        folder.session()
+        channel = samples.status_channel(folder)
+        segment = channel.segment()
+        segment.commit(0, [status(n) for n in range(50, 60)])
+        segment.commit(10, [status(n) for n in range(10)])
+        folder.close({"status": channel})
+        reseal(segment.path("index"), layout.INDEX_DTYPE, 1, layout.place(writer.UUID, "status"), flags=flags)
+        problems = reader.open(folder.root).verify().problems
+        assert [line for line in problems if "bear out" in line] == problems and len(problems) == flags
+
+
 def test_zeros_after_a_loss_of_power_are_no_problem(tmp_path: Path) -> None:
     folder, channel = samples.small(tmp_path / "r")
     with channel.segments[0].path("index").open("ab") as file:
@@ -304,6 +318,7 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
     "t_min": (index_row(0, t_min=START_NS - 1), "which are not those of its records"),
     "t_max": (index_row(0, t_max=START_NS), "which are not those of its records"),
     "flags": (index_row(0, flags=1), "has flags 1, which its records do not bear out"),
+    "flags within": (index_row(1, flags=4), "row 1 has flags 4, which its records do not bear out"),
     "flags beyond": (index_row(0, flags=16), "has flags 16, which its records do not bear out"),
     "steady": (index_row(1, flags=8, t_min=START_NS), "row 1 has flag 8, though times before it fall"),
     "crc_rows": (index_row(0, crc_rows=1), "records 0 to 699 (rows 0 to 699) do not match"),
