@@ -108,6 +108,7 @@ def test_a_recording_that_grows(tmp_path: Path) -> None:
         channel.segments[0].commit(20, [status(n, url=2) for n in range(20, 25)])
         records = run["status"]
         assert records["ticks"][-5:].tolist() == [seq * 7 for seq in range(20, 25)]
+        assert records.seq.tolist() == [*range(5), *range(8, 25)]
         assert records.decode()["link"].tolist()[-6:] == [None, *["\udcff\u20ac"] * 5]
     finally:
         os.close(lock)
