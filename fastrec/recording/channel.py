@@ -19,7 +19,8 @@ import numpy as np
 
 from fastrec.errors import CorruptionError, FormatError, SchemaError
 from fastrec.recording import layout, opening
-from fastrec.recording.chunk import EvolvedChunk, SegmentChunk, chunks_of
+from fastrec.recording.chunk import EvolvedChunk, SegmentChunk
+from fastrec.recording.joining import chunks_of
 from fastrec.recording.precedence import settle, spans_of_gaps
 from fastrec.recording.segment import Segment
 from fastrec.recording.stock import Stock, segment_numbers
@@ -279,7 +280,9 @@ def holes(
         Stamp of what was before them; asked for where something is missing.
     """
     own = gaps[numbered(gaps)]
-    if _all_there(begin, end, [*(one.spans for one in chunks), (own["seq"], own["seq"] + own["count"])]):
+    if _all_there(
+        begin, end, [*(one.number_spans for one in chunks), (own["seq"], own["seq"] + own["count"])]
+    ):
         return np.empty(0, GAP_DTYPE)
     spans: list[tuple[int, int, SegmentChunk | None, tuple[int, int]]]
     spans = [(one.first_seq, one.end_seq, one, (0, 0)) for chunk in chunks for one in chunk.runs()]

@@ -6,7 +6,7 @@ And the same rows as a newer schema has them: only rows that are looked at are c
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -19,17 +19,16 @@ from fastrec.recording.batches import ALONE
 from fastrec.recording.blocks import Blocks
 from fastrec.recording.committed import steady, told_stamps
 from fastrec.recording.fetching import changed, copied, fetched, meeting, tallied
-from fastrec.recording.precedence import Piece
 from fastrec.recording.segment import Segment
 from fastrec.recording.zones import told_dtype
 from fastrec.records import Chunk
-from fastrec.records.copying import as_unsigned, picked
+from fastrec.records.copying import picked
 from fastrec.records.numbering import Numbering
 from fastrec.records.parts import Met, Part, Picked, Tallied, Times, made_of
 from fastrec.schema.conversion import Conversion
 from fastrec.schema.texts import Text
 
-__all__ = ["EvolvedChunk", "SegmentChunk", "chunks_of"]
+__all__ = ["EvolvedChunk", "SegmentChunk"]
 
 _FOREVER = 2**63
 
@@ -75,18 +74,19 @@ class SegmentChunk(Chunk):
 
     def ended(self, number: int) -> SegmentChunk:
         """Its runs of consecutive numbers that end before a number."""
-        starts, count = self.numbering.starts, int(np.count_nonzero(self.spans[1] <= np.uint64(number)))
+        starts, ends = self.numbering.starts, self.number_spans[1]
+        count = int(np.count_nonzero(ends <= np.uint64(number)))
         return self.cut(0, len(self) if count == len(starts) else int(starts[count]))
 
     @property
-    def spans(self) -> tuple[np.ndarray, np.ndarray]:
+    def number_spans(self) -> tuple[np.ndarray, np.ndarray]:
         """Its numbers: with which each run of them begins, and that behind its last; u8."""
         return self.numbering.spans(len(self))
 
     @property
     def end_seq(self) -> int:
         """Number behind the last."""
-        return int(self.spans[1][-1])
+        return int(self.numbering.firsts[-1]) + len(self) - int(self.numbering.starts[-1])
 
     @cached_property
     def _found(self) -> tuple[np.ndarray, np.ndarray]:
@@ -272,32 +272,6 @@ class SegmentChunk(Chunk):
 
     def silences(self, low: int, high: int) -> np.ndarray:
         return self.segment.silences(self._first_zone + low, self._first_zone + high)
-
-
-def chunks_of(pieces: Iterable[tuple[Segment, Piece]]) -> list[SegmentChunk]:
-    """Pieces of segments as chunks.
-
-    Parameters
-    ----------
-    pieces : iterable of (Segment, Piece)
-        In the order of their numbers. Those that lie side by side in a segment become one chunk.
-    """
-    found: list[tuple[Segment, list[Piece]]] = []
-    for segment, piece in pieces:
-        if found and found[-1][0] is segment and found[-1][1][-1][1] == piece[0]:
-            found[-1][1].append(piece)
-        else:
-            found.append((segment, [piece]))
-    return [_joined(segment, side) for segment, side in found]
-
-
-def _joined(segment: Segment, pieces: list[Piece]) -> SegmentChunk:
-    (start, _, number), stop = pieces[0], pieces[-1][1]
-    if len(pieces) == 1:
-        return SegmentChunk(segment, start, stop, number)
-    table = np.array(pieces, np.int64)
-    numbering = Numbering(table[:, 0] - start, as_unsigned(np.ascontiguousarray(table[:, 2])))
-    return SegmentChunk(segment, start, stop, number, numbering)
 
 
 class EvolvedChunk(Chunk):

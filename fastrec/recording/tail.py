@@ -13,8 +13,8 @@ import numpy as np
 
 from fastrec.recording import layout, opening
 from fastrec.recording.channel import Channel, Content, holes
-from fastrec.recording.chunk import chunks_of
 from fastrec.recording.committed import NUMBER_LIMIT, Since
+from fastrec.recording.joining import chunks_of
 from fastrec.recording.opening import GoneError
 from fastrec.recording.precedence import begin_of, pieces_of, spans_of_gaps
 from fastrec.recording.segment import Segment

@@ -229,7 +229,7 @@ def _check_numbers(report: Report, channel: Channel, content: Content, total: in
     where = channel.where.parent
     spans = spans_of_gaps(content.gaps)
     for chunk in content.chunks:
-        spans += zip(*(side.tolist() for side in chunk.spans), strict=True)
+        spans += zip(*(side.tolist() for side in chunk.number_spans), strict=True)
     reached = 0
     for start, stop in sorted(spans):
         if start < reached:

@@ -25,6 +25,9 @@ __all__ = ["Expanding", "passed"]
 
 _MOST_POLLS = 2**62
 
+_FEW = 16
+"""Holds of a block before which polls are counted one by one."""
+
 
 def passed(start: np.ndarray, until: np.ndarray, polls: np.ndarray, stamps: np.ndarray) -> np.ndarray:
     """How many polls of each hold came before a time.
@@ -193,7 +196,12 @@ class _Polls(Chunk):
         for number in np.unique(blocks).tolist():
             some = np.flatnonzero(blocks == number)
             before = self._ends[number - 1] if number else 0
-            found[some] = np.append(before, self._through(number))[holds[some] - number * BLOCK]
+            if len(some) <= _FEW:  # zones tell of most, and the others are read alone
+                start = self._block(number).start
+                stops = (self._span.start + holds[some]).tolist()
+                found[some] = [before + self._span.chunk.polls(start, stop) for stop in stops]
+            else:
+                found[some] = np.append(before, self._through(number))[holds[some] - number * BLOCK]
         return found
 
     def _holds(self, start: int, stop: int) -> Iterator[tuple[Span, np.ndarray, np.ndarray]]:

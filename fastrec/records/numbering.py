@@ -19,7 +19,7 @@ class Numbering(NamedTuple):
     Attributes
     ----------
     starts : ndarray of int64, shape (n,)
-        Rows with which runs of consecutive numbers begin, increasing; the first is 0.
+        Rows with which runs of consecutive numbers begin, never decreasing; the first is 0.
     firsts : ndarray of uint64, shape (n,)
         Their numbers, increasing.
     """

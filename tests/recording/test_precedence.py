@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastrec.recording import layout, precedence
-from fastrec.recording.chunk import chunks_of
+from fastrec.recording.chunk import SegmentChunk
 from fastrec.recording.committed import row_of
+from fastrec.recording.joining import chunks_of
 from fastrec.schema.gaps import GAP_DTYPE, OWN_NUMBERS, Cause
 
 OWN = [Cause.OVERWRITTEN, Cause.DISK]
@@ -33,8 +34,9 @@ def segments(draw: st.DrawFn) -> list[SimpleNamespace]:
                 gaps.append((max(0, number + shift), count, int(cause), 0, number, number))
                 number += count if cause in OWN and shift == 0 else 0
             size = draw(st.sampled_from([0, 1, 2, 4]))
+            falls, flags = draw(st.sampled_from([(0, 0), (0, 0), (0, 0), (9, 0), (0, 1)]))
             again = layout.INDEX_AGAIN if commit == 0 and draw(st.sampled_from([0, 0, 0, 1])) else 0
-            rows.append((number, number, number, 0, len(gaps), 0, size, 0, again, 0))
+            rows.append((number, number - falls, number, 0, len(gaps), 0, size, 0, again | flags, 0))
             number += size
         index, sizes = np.array(rows, layout.INDEX_DTYPE), [row[6] for row in rows]
         found.append(
@@ -78,19 +80,54 @@ def test_settled_at_one_glance(some: list[SimpleNamespace]) -> None:
         of = [rows[number] for number in chunk.numbers(0, len(chunk)).tolist()]
         assert all(segment is chunk.segment for segment, _ in of)
         assert [row for _, row in of] == list(range(chunk.start, chunk.stop))
+    for chunk in chunks:
+        runs = chunk.runs()
+        assert len(runs) == 1 or not any(falls_in(run) for run in runs)
+        assert not any(falls_before(run) for run in runs[1:])
     for one, behind in pairwise(chunks):
-        assert one.segment is not behind.segment or one.stop != behind.start
+        if one.segment is behind.segment and one.stop == behind.start:
+            assert falls_before(behind) or falls_in(one.runs()[-1]) or falls_in(behind.runs()[0])
+
+
+def blocks_of(chunk: SegmentChunk) -> list[tuple[bool, bool]]:
+    """Of each block in which it has rows whether its times fall, and whether it begins below the one before,
+    which lies in it, too.
+    """
+    found, before = [], None
+    for row, at in zip(chunk.segment.index, chunk.segment.at, strict=True):
+        if row["rows"] and at < chunk.stop and at + row["rows"] > chunk.start:
+            found.append((bool(row["flags"] & 1), before is not None and row["t_min"] < before))
+            before = row["t_max"]
+    return found
+
+
+def falls_in(chunk: SegmentChunk) -> bool:
+    return any(within or below for within, below in blocks_of(chunk))
+
+
+def falls_before(run: SegmentChunk) -> bool:
+    index, at = run.segment.index, run.segment.at
+    ahead = index["t_max"][(index["rows"] > 0) & (at < run.start)]
+    first = index["t_min"][(index["rows"] > 0) & (at == run.start)]
+    return bool(len(ahead) and len(first) and first[0] < ahead[-1])
+
+
+def steady(*sizes: int) -> SimpleNamespace:
+    """A segment of blocks of some sizes, no time of which falls."""
+    index = np.zeros(len(sizes), layout.INDEX_DTYPE)
+    index["rows"] = sizes
+    return SimpleNamespace(index=index, at=np.cumsum([0, *sizes[:-1]]))
 
 
 def test_rows_that_do_not_count_part_those_beside_them() -> None:
-    segment = SimpleNamespace()
+    segment = steady(5, 2, 2, 1)
     chunks = chunks_of([(segment, (0, 5, 0)), (segment, (7, 9, 7)), (segment, (9, 10, 30))])
     assert [(one.first_seq, one.start, one.stop) for one in chunks] == [(0, 0, 5), (7, 7, 10)]
     assert [one.numbers(0, len(one)).tolist() for one in chunks] == [[0, 1, 2, 3, 4], [7, 8, 30]]
 
 
 def test_what_lies_between_in_number_parts_what_lies_side_by_side() -> None:
-    early, late = SimpleNamespace(), SimpleNamespace()
+    early, late = steady(5, 4, 1), steady(5)
     chunks = chunks_of([(early, (0, 5, 0)), (late, (0, 5, 5)), (early, (5, 9, 10)), (early, (9, 10, 20))])
     assert [(one.segment is early, one.first_seq, one.start, one.stop) for one in chunks] == [
         (True, 0, 0, 5),

@@ -619,7 +619,10 @@ def test_where_two_segments_hold_a_number_the_later_counts(tmp_path: Path) -> No
     assert records.gaps[["seq", "count", "cause"]].tolist() == [(5, 3, 1), (12, 1, 4), (30, 5, 3)]
     chunks = run._channel("status").read().chunks
     assert [(chunk.first_seq, len(chunk)) for chunk in chunks] == [(0, 14), (17, 23)]
-    assert [[side.tolist() for side in chunk.spans] for chunk in chunks] == [[[0, 8], [5, 17]], [[17], [40]]]
+    assert [[side.tolist() for side in chunk.number_spans] for chunk in chunks] == [
+        [[0, 8], [5, 17]],
+        [[17], [40]],
+    ]
     assert [chunk.t_first for chunk in chunks] == [START_NS + n * PERIOD for n in (0, 17)]
     assert [chunk.t_last for chunk in chunks] == [START_NS + n * PERIOD for n in (16, 39)]
     assert run.problems == []
@@ -1090,6 +1093,37 @@ def test_zones_are_the_oracles_whatever_became_of_the_file(tmp_path: Path, name:
     assert list(chunk.zone_starts) == [0, 1024]
     found = chunk.zones(0, 2, range(len(channels[name].numeric)))
     assert told(found) == stated(zones, run[name].schema)
+
+
+@pytest.mark.parametrize("falls", [False, True])
+def test_damage_far_from_a_loss_is_not_touched(tmp_path: Path, falls: bool) -> None:
+    """Zones tell how many polls there were before it; and a time that falls behind it does so there alone."""
+    folder = writer.Folder(tmp_path / "r")
+    folder.session()
+    channels = samples.held_channel(folder), samples.status_channel(folder)
+    number, missing = 0, 10
+    for channel, row in zip(channels, (samples.held, status), strict=True):
+        segment = channel.segment()
+        for block in range(12):
+            number = 1024 * block + missing * (block >= 8)
+            rows = [row(n) for n in range(number, number + 1024)]
+            if falls and block == 10 and row is status:
+                rows[5] = status(number + 5, stamp=START_NS + number * PERIOD)
+            lost = [(number - missing, missing, 1, 0, START_NS, START_NS + 1)] if block == 8 else []
+            segment.commit(number, rows, gaps=lost)
+        data = bytearray(segment.path("records").read_bytes())
+        data[-(12 * 1024 - 2000) * len(rows[0]) + 9] ^= 1  # in its second block
+        segment.path("records").write_bytes(data)
+    folder.close({channel.name: channel for channel in channels})
+    held, plain = (reader.open(folder.root)[channel.name] for channel in channels)
+    assert len(held.expand()) == 3 * 12 * 1024
+    assert held.expand()[-1:].seq.tolist() == [3 * 12 * 1024 + missing - 1]
+    begin = START_NS + 4000 * PERIOD
+    assert plain.between(begin, begin + 1000 * PERIOD).seq.tolist() == [*range(4000, 5000)]
+    assert plain.at(begin).seq.tolist() == [4000] and len(plain.last("100ms")) == 101
+    assert [len(chunk) for chunk in reader.open(folder.root)._channel("status").read().chunks] == (
+        [8 * 1024, 4 * 1024] if falls else [12 * 1024]
+    )
 
 
 def test_zones_of_a_chunk_that_begins_within_one(tmp_path: Path) -> None:

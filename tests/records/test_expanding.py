@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from common import check_intervals, naive_intervals, passes
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moments import Known, check_expanded, expanded, polled
 from sequences import MAX_GAPS, SCHEMA, sequences
@@ -21,9 +21,11 @@ pytestmark = pytest.mark.once  # the answers of oracles, wherever the package li
 block = passes(rows, chunks, expanding, sizes=(65_536, 3), autouse=True)
 
 
-@settings(max_examples=40)
-@given(st.data())
-def test_every_poll(data: st.DataObject) -> None:
+@pytest.mark.parametrize("few", [0, 16])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_every_poll(monkeypatch: pytest.MonkeyPatch, few: int, data: st.DataObject) -> None:
+    monkeypatch.setattr(expanding, "_FEW", few)
     given = data.draw(sequences(store="changes", falling=data.draw(st.booleans())))
     start, step = data.draw(st.sampled_from([(0, 1), (2, 1), (0, 3)]))
     found = expanded(given.part(start, 24, step))
