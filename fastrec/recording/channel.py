@@ -21,7 +21,7 @@ from fastrec.errors import CorruptionError, FormatError, SchemaError
 from fastrec.recording import layout, opening
 from fastrec.recording.chunk import EvolvedChunk, SegmentChunk
 from fastrec.recording.joining import chunks_of
-from fastrec.recording.precedence import settle, spans_of_gaps
+from fastrec.recording.precedence import numbers_of_gaps, settle, spans_of_gaps
 from fastrec.recording.segment import Segment
 from fastrec.recording.stock import Stock, segment_numbers
 from fastrec.records import Chunk
@@ -279,13 +279,11 @@ def holes(
     before_ns : callable
         Stamp of what was before them; asked for where something is missing.
     """
-    own = gaps[numbered(gaps)]
-    if _all_there(
-        begin, end, [*(one.number_spans for one in chunks), (own["seq"], own["seq"] + own["count"])]
-    ):
+    if _all_there(begin, end, [*(one.number_spans for one in chunks), numbers_of_gaps(gaps)]):
         return np.empty(0, GAP_DTYPE)
     spans: list[tuple[int, int, SegmentChunk | None, tuple[int, int]]]
     spans = [(one.first_seq, one.end_seq, one, (0, 0)) for chunk in chunks for one in chunk.runs()]
+    own = gaps[numbered(gaps)]
     times = zip(own["t_first"].tolist(), own["t_last"].tolist(), strict=True)
     spans += [(*span, None, when) for span, when in zip(spans_of_gaps(gaps), times, strict=True)]
     spans.sort(key=lambda span: span[:2])

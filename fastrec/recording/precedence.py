@@ -22,6 +22,7 @@ __all__ = [
     "begin_of",
     "left_of",
     "merged",
+    "numbers_of_gaps",
     "pieces_of",
     "settle",
     "spans_of_gaps",
@@ -34,12 +35,15 @@ Piece = tuple[int, int, int]
 """Rows of a segment from the first up to, not including, the second; and the number of the first."""
 
 
+def numbers_of_gaps(gaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each gap that has numbers the first, and that behind its last; u8."""
+    own = gaps[numbered(gaps)]
+    return own["seq"], own["seq"] + own["count"]
+
+
 def spans_of_gaps(gaps: np.ndarray) -> list[Span]:
     """The numbers that gaps stand for, one span for each gap that has numbers."""
-    if not len(gaps):
-        return []
-    own = gaps[numbered(gaps)]
-    return list(zip(own["seq"].tolist(), (own["seq"] + own["count"]).tolist(), strict=True))
+    return list(zip(*(side.tolist() for side in numbers_of_gaps(gaps)), strict=True)) if len(gaps) else []
 
 
 def begin_of(first: IndexRow | None, gaps: np.ndarray) -> int | None:
@@ -87,9 +91,8 @@ def _apart(segments: list[Segment]) -> bool:
             continue
         begin, end = first.first_seq, segment.end
         if len(segment.gaps):
-            own = segment.gaps[numbered(segment.gaps)]
-            begin = min(begin, int(own["seq"].min(initial=begin)))
-            end = max(end, int((own["seq"] + own["count"]).max(initial=end)))
+            starts, stops = numbers_of_gaps(segment.gaps)
+            begin, end = int(starts.min(initial=begin)), int(stops.max(initial=end))
         if begin < reached or first.flags & layout.INDEX_AGAIN:
             return False
         reached = end
