@@ -1,5 +1,8 @@
-from typing_extensions import Buffer
+from typing import Self
 
+from typing_extensions import Buffer, disjoint_base
+
+@disjoint_base
 class Ends:
     def __new__(
         cls,
@@ -10,5 +13,5 @@ class Ends:
         gap_width: int,
         most: int,
         numbers: int,
-    ) -> Ends: ...
+    ) -> Self: ...
     def of(self, folder: int, number: int, base: int) -> tuple[bytes, int] | None: ...
