@@ -504,7 +504,7 @@ def written(
         before = len(segment.stored)
         if before % ZONE == 0 or seq in (0, *segments):
             starts.append(len(stored))
-        if lost and seq == lost.stop:
+        if lost and seq == lost.stop and before % ZONE:
             broken = range(starts[-1], starts[-1] + ZONE)
         some = [seq, lost.start, *segments, count, seq + ZONE - before % ZONE, seq + 600 + seq % 400]
         stop = min(one for one in some if one > seq)
@@ -789,6 +789,16 @@ class TestAt:
         for time in (0, records.start, records.start + 1, records.end + 1):
             with pytest.raises(SchemaError, match="not a duration"):
                 records.at(time, "some")
+
+
+def test_a_loss_between_two_zones_breaks_none(tmp_path: Path) -> None:
+    stored = written(
+        tmp_path / "r", 10_500, [], lambda n: START_NS + n * PERIOD, lost=range(5 * ZONE, 5 * ZONE + 100)
+    )
+    assert not stored.broken
+    found = stored.records().downsample(2, "temp")
+    edge = stored.array["mono_ns"].tolist().index(START_NS + 5_250 * PERIOD)
+    assert edge % ZONE and found["records"][0] == -(-edge // ZONE) * ZONE
 
 
 def test_rows_without_a_whole_zone_are_cut_by_time(tmp_path: Path) -> None:
