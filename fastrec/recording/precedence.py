@@ -89,14 +89,20 @@ def _apart(segments: list[Segment]) -> bool:
             if len(segment.gaps):
                 return False
             continue
-        begin, end = first.first_seq, segment.end
-        if len(segment.gaps):
-            starts, stops = numbers_of_gaps(segment.gaps)
-            begin, end = int(starts.min(initial=begin)), int(stops.max(initial=end))
+        begin, end = _hull(segment)
         if begin < reached or first.flags & layout.INDEX_AGAIN:
             return False
         reached = end
     return True
+
+
+def _hull(segment: Segment) -> Span:
+    """From the lowest number that a segment with index rows holds or names up to its end."""
+    begin, end = segment.first.first_seq, segment.end
+    if not len(segment.gaps):
+        return begin, end
+    starts, stops = numbers_of_gaps(segment.gaps)
+    return int(starts.min(initial=begin)), int(stops.max(initial=end))
 
 
 class _Later:
@@ -109,9 +115,7 @@ class _Later:
     def take(self, spans: list[Span], segment: Segment) -> None:
         if segment.first is None:
             return
-        first = begin_of(segment.first, segment.gaps)
-        last = max([segment.end, *(stop for _, stop in spans)])
-        hull = first, last, bool(segment.first.flags & layout.INDEX_AGAIN)
+        hull = *_hull(segment), bool(segment.first.flags & layout.INDEX_AGAIN)
         apart = []
         for one in self.hulls:
             if one[0] <= hull[1] and hull[0] <= one[1]:

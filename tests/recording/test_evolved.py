@@ -60,11 +60,17 @@ def test_every_column_is_that_of_the_number(tmp_path: Path) -> None:
     assert run["held"].schema == samples.HELD
 
 
-def test_rows_are_converted_when_they_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    samples.large(tmp_path / "r")
-    touched = []
+@pytest.fixture
+def touched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows are converted each time that some are."""
+    found: list[int] = []
     rows = Conversion.rows
-    monkeypatch.setattr(Conversion, "rows", lambda self, old: touched.append(len(old)) or rows(self, old))
+    monkeypatch.setattr(Conversion, "rows", lambda self, old: found.append(len(old)) or rows(self, old))
+    return found
+
+
+def test_rows_are_converted_when_they_are_looked_at(tmp_path: Path, touched: list[int]) -> None:
+    samples.large(tmp_path / "r")
     records = newer(tmp_path / "r")["status"]
     window = records.between("+2s", "+2.01s")
     assert (len(window), window.seq.tolist()) == (10, [*range(2000, 2010)])
@@ -73,11 +79,8 @@ def test_rows_are_converted_when_they_are_looked_at(tmp_path: Path, monkeypatch:
     assert sum(touched) < 40
 
 
-def test_zones_tell_which_rows_need_not_be_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zones_tell_which_rows_need_not_be_converted(tmp_path: Path, touched: list[int]) -> None:
     samples.large(tmp_path / "r")
-    touched = []
-    rows = Conversion.rows
-    monkeypatch.setattr(Conversion, "rows", lambda self, old: touched.append(len(old)) or rows(self, old))
     records = newer(tmp_path / "r")["status"]
     assert records.where("temp >= 1450 and serial == 0").seq.tolist() == [*range(5800, 6000)]
     # Behind the last zone of each of the segments none tells.
