@@ -1,10 +1,17 @@
 """Files below a folder, walked to name by name: no link in between is followed."""
 
-from libc.errno cimport errno
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF
+from libc.errno cimport EINTR, errno
 from libc.string cimport strerror
-from posix.unistd cimport close
+from posix.fcntl cimport O_RDONLY
+from posix.unistd cimport close, read
 
 from fastrec.errors import FormatError
+
+cdef extern from "Python.h":
+    bint PyUnicode_FSConverter(object path, PyObject **encoded) except 0
 
 cdef object NOT_NAMES = ("", ".", "..")
 
@@ -21,10 +28,17 @@ def checked_name(str name not None):
     return name
 
 
-cdef bytes joined(bytes root, tuple names, Py_ssize_t begin, Py_ssize_t end):
-    """Some of the names, each with its zero; ValueError if they, or the root, end in their midst."""
-    if b"\0" in root:
-        raise ValueError(f"{root!r} is no path")
+cdef bytes encoded(object path):
+    """The path as the system takes it; ValueError if it would end in its midst."""
+    cdef PyObject *made = NULL
+    PyUnicode_FSConverter(path, &made)
+    found = <bytes> <object> made
+    Py_DECREF(found)
+    return found
+
+
+cdef bytes joined(tuple names, Py_ssize_t begin, Py_ssize_t end):
+    """Some of the names, each with its zero; ValueError if there is none."""
     if not 0 <= begin <= end:
         raise ValueError("no name of a file")
     chosen = names[begin:end]
@@ -37,10 +51,10 @@ cdef object failure(int error):
     return OSError(error, strerror(error).decode())
 
 
-cdef int walked(bytes root, tuple parts, Py_ssize_t count) except -1:
+cdef int walked(object root, tuple parts, Py_ssize_t count) except -1:
     """A descriptor of the folder to which so many of the names lead."""
-    cdef bytes names = joined(root, parts, 0, count)
-    cdef const char *path = root
+    cdef bytes names = joined(parts, 0, count), whole = encoded(root)
+    cdef const char *path = whole
     cdef const char *start = names
     cdef int fd
     with nogil:
@@ -50,8 +64,8 @@ cdef int walked(bytes root, tuple parts, Py_ssize_t count) except -1:
     return fd
 
 
-def open_folder(bytes root not None, tuple parts not None):
-    """A descriptor of the folder to which some names lead.
+def open_folder(root, tuple parts not None):
+    """A descriptor of the folder to which some names lead, from a path on.
 
     Raises
     ------
@@ -63,7 +77,7 @@ def open_folder(bytes root not None, tuple parts not None):
     return walked(root, parts, len(parts))
 
 
-def open_file(bytes root not None, tuple parts not None, int flags, int folder=-1):
+def open_file(root, tuple parts not None, int flags, int folder=-1):
     """A descriptor of a regular file, or -1: there is something else. Errors as of `open_folder`.
 
     Parameters
@@ -74,7 +88,7 @@ def open_file(bytes root not None, tuple parts not None, int flags, int folder=-
         A descriptor of the folder in which it is, where there is one.
     """
     cdef Py_ssize_t last = len(parts) - 1
-    cdef bytes name = joined(root, parts, last, last + 1)
+    cdef bytes name = joined(parts, last, last + 1)
     cdef const char *entry = name
     cdef int own = walked(root, parts, last) if folder < 0 else -1, fd
     cdef fr_stat about
@@ -87,12 +101,50 @@ def open_file(bytes root not None, tuple parts not None, int flags, int folder=-
     return max(fd, -1)
 
 
-def identity(bytes root not None, tuple parts not None, int folder=-1):
+def read_file(root, tuple parts not None, Py_ssize_t limit, int folder=-1):
+    """What is in a regular file: its bytes. If there are more than `limit` only how many, an int; -1: there
+    is something else. Other arguments and errors as of `open_file`.
+    """
+    cdef Py_ssize_t last = len(parts) - 1, done = 0, got = -1
+    cdef bytes name = joined(parts, last, last + 1), data
+    cdef const char *entry = name
+    cdef char *room
+    cdef int own = walked(root, parts, last) if folder < 0 else -1, fd, error = 0
+    cdef fr_stat about
+    with nogil:
+        fd = fr_below_file(folder if own < 0 else own, entry, O_RDONLY, &about)
+        if own >= 0:
+            close(own)
+    if fd < 0:
+        if fd != FR_NOT_REGULAR:
+            raise failure(-fd)
+        return -1
+    try:
+        if about.st_size > limit:
+            return about.st_size
+        data = PyBytes_FromStringAndSize(NULL, about.st_size)
+        room = PyBytes_AS_STRING(data)
+        with nogil:
+            # Up to a bound of its own: the file may grow meanwhile. Or it was shortened.
+            while got and done < about.st_size and not error:
+                got = read(fd, room + done, about.st_size - done)
+                if got > 0:
+                    done += got
+                elif got < 0 and errno != EINTR:
+                    error = errno
+    finally:
+        close(fd)
+    if error:
+        raise failure(error)
+    return data[:done]
+
+
+def identity(root, tuple parts not None, int folder=-1):
     """Device, inode, size, times of modification and of change in ns of what is there, perhaps a link: what
     differs if it is another now, or other bytes are in it. Arguments and errors as of `open_file`.
     """
     cdef Py_ssize_t last = len(parts) - 1
-    cdef bytes name = joined(root, parts, last, last + 1)
+    cdef bytes name = joined(parts, last, last + 1)
     cdef const char *entry = name
     cdef int own = walked(root, parts, last) if folder < 0 else -1, error
     cdef fr_stat about

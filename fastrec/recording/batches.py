@@ -86,7 +86,13 @@ class Plan(NamedTuple):
     @property
     def borders(self) -> np.ndarray:
         """Where batches begin, and the last one ends, if they lie one behind the other."""
-        return np.append(self.places, self.size)[self.cuts]
+        return np.concatenate([self.places, [self.size]])[self.cuts]
+
+    @property
+    def longest(self) -> int:
+        """How many rows the largest batch has."""
+        borders = self.borders
+        return int((borders[1:] - borders[:-1]).max())
 
 
 def plan_of(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Plan:
@@ -152,7 +158,7 @@ class Reading:
         sparse |= into is not None and plan.size * width <= _WINDOW and plan.size < segment.length
         self._file = io.FileIO(_opened(segment, sparse=sparse))
         if into is None:
-            most = int(np.diff(plan.borders).max()) * (width + (look.room if look else 0))
+            most = plan.longest * (width + (look.room if look else 0))
             # Of wide records one block alone may be 64 MB.
             self._memory = _memory(max(1, min(_AHEAD, len(plan.cuts) - 1, _KEPT // most)) * most)
         self._fetch = Fetch(

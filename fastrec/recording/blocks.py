@@ -35,7 +35,7 @@ class Blocks(NamedTuple):
 
     def of(self, start: int | np.ndarray, stop: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Those ``low ... high - 1`` in which rows ``start ... stop - 1`` lie; or of many such ranges."""
-        return np.searchsorted(self.at, start, "right") - 1, np.searchsorted(self.at, stop, "left")
+        return self.at.searchsorted(start, "right") - 1, self.at.searchsorted(stop, "left")
 
 
 class Loaded(NamedTuple):

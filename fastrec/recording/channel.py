@@ -137,7 +137,7 @@ class Channel:
         renamed: Mapping[str, str | None] | None = None,
     ) -> None:
         parts = ("channels", name, "channel.json")
-        self.where = root.joinpath(*parts)
+        self.where = opening.Where(root, parts)
         self.name = name
         self.members = opening.read_json(root, *parts, seed=layout.row_seed(uuid, name, 0, 0))
         if self.members.get("name") != name:
@@ -173,6 +173,11 @@ class Channel:
         header = layout.npy_header(stored)
         self.stock = Stock(root, uuid, name, recorded, self.store, header, recorded.record(self.store))
 
+    @property
+    def folder(self) -> Path:
+        """Where its files are, for messages."""
+        return self.stock.root.joinpath(*self.stock.folder)
+
     def _object(self, value: object) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise FormatError(f"{self.where}: options is no object")
@@ -183,7 +188,7 @@ class Channel:
         published: int | None = None,
         start_ns: Callable[[], int] = lambda: 0,
         *,
-        all_retired: bool = False,
+        all_retired: Callable[[], bool] = lambda: False,
         brief: bool = False,
     ) -> Content:
         """Load the segments as they are now.
@@ -194,8 +199,8 @@ class Channel:
             Records that there were, as far as is known elsewhere.
         start_ns : callable
             Time of a loss before the first record; asked for where there is one.
-        all_retired : bool
-            Where there is no segment, retention took them all.
+        all_retired : callable
+            Whether retention took all segments; asked for where there is none.
         brief : bool
             Of complete segments, read the ends of the index alone: what is damaged between shows later.
         """
@@ -211,7 +216,11 @@ class Channel:
             return self.read(published, start_ns, all_retired=all_retired)
 
     def _in_order(
-        self, segments: list[Segment], published: int | None, start_ns: Callable[[], int], all_retired: bool
+        self,
+        segments: list[Segment],
+        published: int | None,
+        start_ns: Callable[[], int],
+        all_retired: Callable[[], bool],
     ) -> Content:
         problems = [line for segment in segments for line in segment.problems]
         tail = [line for segment in segments for line in segment.tail]
@@ -222,10 +231,10 @@ class Channel:
         gaps = join(np.concatenate(lossy)) if lossy else np.empty(0, GAP_DTYPE)
         ends = [segment.end for segment in segments] + [stop for _, stop in spans_of_gaps(gaps)]
         end = max([*ends, published or 0])
-        retired = segments[0].number > 0 if segments else all_retired
+        retired = segments[0].number > 0 if segments else all_retired()
         missing = holes(chunks, gaps, end, retired=retired, before_ns=start_ns)
         problems += [
-            f"{self.where.parent}: records {gap['seq']} to {gap['seq'] + gap['count'] - 1}"
+            f"{self.folder}: records {gap['seq']} to {gap['seq'] + gap['count'] - 1}"
             " are in no block and no gap"
             for gap in missing
             if gap["cause"] != Cause.RETIRED
@@ -279,7 +288,7 @@ def holes(
     before_ns : callable
         Stamp of what was before them; asked for where something is missing.
     """
-    if _all_there(begin, end, [*(one.number_spans for one in chunks), numbers_of_gaps(gaps)]):
+    if _adjoin(begin, end, chunks) or _all_there(begin, end, chunks, gaps):
         return np.empty(0, GAP_DTYPE)
     spans: list[tuple[int, int, SegmentChunk | None, tuple[int, int]]]
     spans = [(one.first_seq, one.end_seq, one, (0, 0)) for chunk in chunks for one in chunk.runs()]
@@ -303,8 +312,19 @@ def holes(
     return np.array(found, GAP_DTYPE)
 
 
-def _all_there(begin: int, end: int, spans: list[tuple[np.ndarray, np.ndarray]]) -> bool:
-    """Whether spans of numbers, their begins and their ends, leave out none from `begin` up to `end`."""
+def _adjoin(begin: int, end: int, chunks: list[SegmentChunk]) -> bool:
+    """Whether each chunk, none of which leaves out a number, goes on where those before it ended."""
+    reached = begin
+    for chunk in chunks:
+        if chunk.broken or chunk.first_seq > reached:
+            return False
+        reached = max(reached, chunk.end_seq)
+    return reached >= end
+
+
+def _all_there(begin: int, end: int, chunks: list[SegmentChunk], gaps: np.ndarray) -> bool:
+    """Whether chunks and gaps leave out no number from `begin` up to `end`."""
+    spans = [*(one.number_spans for one in chunks), numbers_of_gaps(gaps)]
     starts, stops = (np.concatenate([np.empty(0, np.uint64), *side]) for side in zip(*spans, strict=True))
     order = np.argsort(starts)
     reached = np.maximum.accumulate(np.append(np.uint64(begin), stops[order]))

@@ -48,6 +48,11 @@ class SegmentChunk(Chunk):
         Number of row `start`.
     numbering : Numbering, optional
         Of the rows, where not each number follows the one before.
+
+    Attributes
+    ----------
+    broken : bool
+        Whether there may be such a row.
     """
 
     near = layout.BLOCK_ROWS // 16
@@ -59,6 +64,7 @@ class SegmentChunk(Chunk):
         self.start = start
         self.stop = stop
         self.first_seq = first_seq
+        self.broken = numbering is not None
         if numbering is not None:
             self.numbering = numbering
 
@@ -86,6 +92,8 @@ class SegmentChunk(Chunk):
     @property
     def end_seq(self) -> int:
         """Number behind the last."""
+        if not self.broken:
+            return self.first_seq + len(self)
         return int(self.numbering.firsts[-1]) + len(self) - int(self.numbering.starts[-1])
 
     @cached_property
@@ -150,7 +158,7 @@ class SegmentChunk(Chunk):
         if low >= high:  # in front of the chunk, or behind it; or a loss between two blocks
             return min(low, self.stop) - self.start
         stamps = self.segment.rows(low, high)["mono_ns"]
-        return low - self.start + int(np.searchsorted(stamps, time_ns, "left"))
+        return low - self.start + int(stamps.searchsorted(time_ns, "left"))
 
     def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
         if len(places) == 1:

@@ -103,6 +103,7 @@ CLOCK_DTYPE = np.dtype(
 )
 
 
+@lru_cache(maxsize=64)
 def zone_dtype(k: int) -> np.dtype:
     """Dtype of a zone row over ``k`` numeric scalars: ``16 + 32 * k`` bytes.
 

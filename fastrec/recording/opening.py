@@ -11,10 +11,9 @@ import fcntl
 import os
 import struct
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from fastrec.core import below
 from fastrec.errors import FormatError, RecordingError, shown
@@ -42,6 +41,8 @@ __all__ = [
     "staying",
     "subfolders",
 ]
+
+T = TypeVar("T")
 
 JSON_LIMIT = 64 << 20
 """Largest JSON file that is read, in bytes."""
@@ -74,18 +75,6 @@ _kept = threading.local()
 """Of this thread: ``place``, the root and the parts of a folder, and ``descriptor``, its own."""
 
 
-@contextmanager
-def staying(root: Path, parts: tuple[str, ...]) -> Iterator[None]:
-    """Walk to a folder once for all files of it that are opened within a ``with``, by this thread."""
-    with open_folder(root, parts) as descriptor:
-        before = getattr(_kept, "place", None), getattr(_kept, "descriptor", -1)
-        try:
-            _kept.place, _kept.descriptor = (root, parts), descriptor
-            yield
-        finally:
-            _kept.place, _kept.descriptor = before
-
-
 def _kept_folder(root: Path, parts: tuple[str, ...]) -> int:
     """The descriptor of a folder, if this thread stays in it; else -1."""
     return _kept.descriptor if getattr(_kept, "place", None) == (root, parts) else -1
@@ -102,13 +91,27 @@ class open_folder:  # noqa: N801 - it stands where a function would
         kept = _kept_folder(self._root, self._parts)
         if kept >= 0:
             return kept
-        self._own = below.open_folder(os.fsencode(self._root), self._parts)
+        self._own = below.open_folder(self._root, self._parts)
         return self._own
 
     def __exit__(self, *_: object) -> None:
         if self._own >= 0:
             own, self._own = self._own, -1
             os.close(own)
+
+
+class staying(open_folder):  # noqa: N801
+    """Walk to a folder once for all files of it that are opened within a ``with``, by this thread."""
+
+    def __enter__(self) -> int:
+        descriptor = super().__enter__()
+        self._before = getattr(_kept, "place", None), getattr(_kept, "descriptor", -1)
+        _kept.place, _kept.descriptor = (self._root, self._parts), descriptor
+        return descriptor
+
+    def __exit__(self, *error: object) -> None:
+        _kept.place, _kept.descriptor = self._before
+        super().__exit__(*error)
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
@@ -156,15 +159,24 @@ def open_file(root: Path, *parts: str, flags: int = os.O_RDONLY) -> int:
     RecordingError
         It cannot be opened, is a link or lies behind one, or is no regular file.
     """
+    descriptor = _asked(below.open_file, root, parts, flags)
+    if descriptor < 0:
+        raise _no_regular_file(root, parts)
+    return descriptor
+
+
+def _asked(ask: Callable[..., T], root: Path, parts: tuple[str, ...], *more: int) -> T:
+    """What the core says of something below the root; errors as of `open_file`."""
     try:
-        descriptor = below.open_file(os.fsencode(root), parts, flags, _kept_folder(root, parts[:-1]))
+        return ask(root, parts, *more, _kept_folder(root, parts[:-1]))
     except FileNotFoundError:
         raise
     except OSError as error:
         raise refusal(root, parts, error) from error
-    if descriptor < 0:
-        raise RecordingError(f"{root.joinpath(*parts)}: is no regular file")
-    return descriptor
+
+
+def _no_regular_file(root: Path, parts: tuple[str, ...]) -> RecordingError:
+    return RecordingError(f"{root.joinpath(*parts)}: is no regular file")
 
 
 def folder_names(root: Path, *parts: str) -> list[str]:
@@ -212,7 +224,7 @@ def subfolders(root: Path, *parts: str) -> list[str]:
 def has_file(root: Path, *parts: str) -> bool:
     """Whether there is something of that name; whether it can be opened is another question."""
     try:
-        below.identity(os.fsencode(root), parts, _kept_folder(root, parts[:-1]))
+        below.identity(root, parts, _kept_folder(root, parts[:-1]))
     except (OSError, FormatError):
         return False
     return True
@@ -226,12 +238,7 @@ def identity(root: Path, *parts: str) -> tuple[int, ...]:
     RecordingError
         It lies behind a link.
     """
-    try:
-        return below.identity(os.fsencode(root), parts, _kept_folder(root, parts[:-1]))
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise refusal(root, parts, error) from error
+    return _asked(below.identity, root, parts)
 
 
 def foreign(descriptor: int) -> bool:
@@ -290,17 +297,12 @@ def _check_levels(members: dict[str, Any], where: object) -> None:
 
 def read_bytes(root: Path, *parts: str) -> bytes:
     """A small file as it is; `FileNotFoundError` and `FormatError` as for `read_json`."""
-    descriptor = open_file(root, *parts)
-    try:
-        size = os.fstat(descriptor).st_size
-        if size > JSON_LIMIT:
-            raise FormatError(
-                f"{root.joinpath(*parts)}: {size:,} bytes; more than {JSON_LIMIT:,} are not read"
-            )
-        # A bound of its own, because the file may grow between the two calls.
-        return os.read(descriptor, size)
-    finally:
-        os.close(descriptor)
+    found = _asked(below.read_file, root, parts, JSON_LIMIT)
+    if isinstance(found, bytes):
+        return found
+    if found < 0:
+        raise _no_regular_file(root, parts)
+    raise FormatError(f"{root.joinpath(*parts)}: {found:,} bytes; more than {JSON_LIMIT:,} are not read")
 
 
 def is_live(root: Path) -> bool:

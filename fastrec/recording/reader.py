@@ -244,13 +244,13 @@ class Recording(Mapping[str, Records]):
     def _content(self, channel: Channel, closed: dict[str, Any] | None, *, brief: bool = False) -> Content:
         name = channel.name
         content = channel.read(
-            published(closed, name), self._start, all_retired=all_retired(closed, name), brief=brief
+            published(closed, name), self._start, all_retired=lambda: all_retired(closed, name), brief=brief
         )
         if closed is None and not content.end and not (content.segments and content.segments[0].number == 0):
             # Nothing is left, or not yet there again: the last statistics tell how far it had come.
             written = self.stats.get(name, {}).get("written")
             if type(written) is int and 0 < written < 1 << 62:
-                content = channel.read(written, self._start, all_retired=True)
+                content = channel.read(written, self._start, all_retired=lambda: True)
         return content
 
     def __repr__(self) -> str:

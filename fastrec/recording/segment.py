@@ -316,7 +316,7 @@ class Segment(SegmentFiles):
         if array is not None:
             return array, self.begin
         stock = self.stock
-        where = str(self.path("records"))
+        where = self.where("records")
         try:
             descriptor = self.open("records", sparse=not mapped)
         except FileNotFoundError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def verify(
     for name in names:
         try:
             channel = Channel(root, uuid, name)
-            content = channel.read(published(closed, name), all_retired=all_retired(closed, name))
+            content = channel.read(published(closed, name), all_retired=partial(all_retired, closed, name))
         except FastrecError as error:
             report.problems.append(str(error))
             continue
@@ -226,7 +227,7 @@ def _check_headers(report: Report, segment: Segment, wrong: list[str] | None, *,
 
 def _check_numbers(report: Report, channel: Channel, content: Content, total: int | None) -> None:
     """No number twice; no more of them than were published."""
-    where = channel.where.parent
+    where = channel.folder
     spans = spans_of_gaps(content.gaps)
     for chunk in content.chunks:
         spans += zip(*(side.tolist() for side in chunk.number_spans), strict=True)

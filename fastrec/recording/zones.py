@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -48,6 +49,7 @@ def summarise(rows: np.ndarray, numeric: Sequence[Field]) -> np.ndarray:
     return np.frombuffer(b"".join(zones), zone_dtype(len(numeric))).copy()
 
 
+@lru_cache(maxsize=64)
 def told_dtype(k: int) -> np.dtype:
     """Dtype of what a zone tells of ``k`` numeric scalars: a `zone_dtype` in which integers have a ``turn``
     beside a ``nan`` of 0, and floats a ``nan`` beside a ``turn`` of 0.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import cached_property
 
 import numpy as np
 
@@ -62,10 +63,15 @@ class Breaks:
 
     def __init__(self, gaps: np.ndarray, silence_ns: int | None, every_gap: bool, *, holds: bool) -> None:
         self._gaps = gaps
-        self._accounted = _accounts(gaps)
         self._silence_ns = silence_ns
         self._every_gap = every_gap
         self._holds = holds
+
+    @cached_property
+    def _accounted(self) -> np.ndarray:
+        """How many numbers the gaps before each stand for; one more for all of them."""
+        counts = np.where(numbered(self._gaps), self._gaps["count"], np.uint64(0))
+        return np.concatenate([np.zeros(1, np.uint64), np.cumsum(counts, dtype=np.uint64)])
 
     def within(self, chunk: Chunk, start: int, stop: int) -> np.ndarray:
         """Rows of ``start + 1 ... stop - 1`` before which it breaks: ndarray of int64, increasing."""
@@ -75,53 +81,43 @@ class Breaks:
         skips = chunk.skips(start, stop)
         if len(skips):
             neighbours = chunk.numbers_at(skips - 1), chunk.numbers_at(skips)
-            found.append(skips[_holes(*neighbours, self._gaps, self._accounted)])
+            found.append(skips[self._holes(*neighbours)])
         if self._every_gap:
             ends = chunk.numbers_at(np.array([start, stop - 1]))
-            low, high = np.searchsorted(self._gaps["seq"], ends, side="right")
+            low, high = self._gaps["seq"].searchsorted(ends, side="right")
             found.append(chunk.places_of(self._gaps["seq"][low:high]))
         found = [some for some in found if len(some)]
         return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
 
     def before(self, span: Span, seq_before: int, until_before: int) -> bool:
         """Whether it breaks before the first of some rows, after a record of this number, last seen then."""
-        seq, time = int(span.chunk.numbers(span.start, span.start + 1)[0]), span.stamp(span.start)
+        seq, time = span.chunk.number(span.start), span.stamp(span.start)
         if self._silence_ns is not None and time - until_before > self._silence_ns:
             return True
         ends = np.array([seq_before, seq], np.uint64)
         if self._every_gap:
-            low, high = np.searchsorted(self._gaps["seq"], ends, side="right")
+            low, high = self._gaps["seq"].searchsorted(ends, side="right")
             if high > low:
                 return True
-        return bool(_holes(ends[:1], ends[1:], self._gaps, self._accounted)[0])
+        return bool(self._holes(ends[:1], ends[1:])[0])
 
+    def _holes(self, before: np.ndarray, seq: np.ndarray) -> np.ndarray:
+        """Between which neighbours numbers are left out that no gap stands for.
 
-def _accounts(gaps: np.ndarray) -> np.ndarray:
-    """How many numbers the gaps before each, sorted by ``seq``, stand for; one more for all of them."""
-    counts = np.where(numbered(gaps), gaps["count"], np.uint64(0))
-    return np.concatenate([np.zeros(1, np.uint64), np.cumsum(counts, dtype=np.uint64)])
+        Parameters
+        ----------
+        before, seq : ndarray of uint64, shape (n,)
+            Numbers of neighbours.
 
-
-def _holes(before: np.ndarray, seq: np.ndarray, gaps: np.ndarray, accounted: np.ndarray) -> np.ndarray:
-    """Between which neighbours numbers are left out that no gap stands for.
-
-    Parameters
-    ----------
-    before, seq : ndarray of uint64, shape (n,)
-        Numbers of neighbours.
-    gaps : ndarray of GAP_DTYPE
-        Sorted by ``seq``.
-    accounted : ndarray of uint64
-        What `_accounts` says of them.
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-    """
-    found = seq - before > 1
-    # Few rows follow a hole, so only those are looked at closely.
-    rows = np.flatnonzero(found)
-    past = np.searchsorted(gaps["seq"], seq[rows], side="right")
-    known = np.searchsorted(gaps["seq"], before[rows], side="right")
-    found[rows] = accounted[past] - accounted[known] < seq[rows] - before[rows] - np.uint64(1)
-    return found
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
+        found = seq - before > 1
+        # Few rows follow a hole, so only those are looked at closely.
+        rows = np.flatnonzero(found)
+        if len(rows):
+            known, past = (self._gaps["seq"].searchsorted(side[rows], "right") for side in (before, seq))
+            accounted = self._accounted[past] - self._accounted[known]
+            found[rows] = accounted < seq[rows] - before[rows] - np.uint64(1)
+        return found

@@ -20,7 +20,7 @@ from fastrec.core.condition import Condition
 from fastrec.records.copying import as_bytes, filled, join_rows, part_of, picked
 from fastrec.records.looking import Tally, changes, met
 from fastrec.records.numbering import Numbering
-from fastrec.records.parts import Met, Part, Picked, Tallied, Times, made_of
+from fastrec.records.parts import Met, Part, Picked, Tallied, Times, made_of, outermost
 from fastrec.schema.texts import LOST, Text
 
 __all__ = ["BLOCK", "STAMP", "ZONE", "ArrayChunk", "Chunk", "Selection", "in_order"]
@@ -132,11 +132,10 @@ class Chunk(Protocol):
         if len(places) == 0:
             return picked(self.rows(0, 0), places, name)
         # Rows far from any of them are not read, and so not checked either.
-        apart = np.diff(places) > self.near
-        begins, ends = places[np.append(True, apart)], places[np.append(apart, True)] + 1
+        first, last = outermost(places[1:] - places[:-1] > self.near, len(places))
         parts = []
-        for part in self.parts(begins, ends):
-            low, high = np.searchsorted(places, [part.starts[0], part.stops[-1]])
+        for part in self.parts(places[first], places[last] + 1):
+            low, high = places.searchsorted([part.starts[0], part.stops[-1]])
             parts.append(picked(part.array, part.within(places[low:high]), name))
         return join_rows(parts) if name is None else np.concatenate(parts)
 
@@ -219,6 +218,10 @@ class Chunk(Protocol):
     def numbers_at(self, places: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Numbers of the rows at some places, u8; into an array, if there is one."""
         return self.numbering.at(places, out)
+
+    def number(self, place: int) -> int:
+        """Number of the row at a place."""
+        return self.numbering.number(place)
 
     def skips(self, start: int, stop: int) -> np.ndarray:
         """Of the rows ``start + 1 ... stop - 1`` those whose number does not follow the one before."""
@@ -326,7 +329,7 @@ class Selection(Chunk):
         stamps: np.ndarray | None = None,
         rows: np.ndarray | None = None,
     ) -> None:
-        if isinstance(chunk, Selection):
+        if type(chunk) is Selection:  # of a protocol `isinstance` asks far more
             if rows is None and chunk._rows is not None:
                 rows = picked(chunk._rows, places, None)
             if stamps is None and chunk._stamps is not None:
@@ -337,7 +340,7 @@ class Selection(Chunk):
         self._chunk = chunk
         self._places = places
         self._ordered: bool | None = None
-        self.first_seq = int(self.numbers(0, 1)[0])
+        self.first_seq = self.number(0)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -371,6 +374,9 @@ class Selection(Chunk):
 
     def numbers_at(self, places: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         return self._chunk.numbers_at(self._places[places], out)
+
+    def number(self, place: int) -> int:
+        return self._chunk.number(int(self._places[place]))
 
     def skips(self, start: int, stop: int) -> np.ndarray:
         numbers = self.numbers(start, stop)

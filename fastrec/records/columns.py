@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
+from functools import cache
 from itertools import chain
 
 import numpy as np
@@ -36,6 +37,7 @@ __all__ = [
 _CACHE_BYTES = 64 << 20
 
 
+@cache
 def recorder_columns(store: Store) -> tuple[str, ...]:
     """Names of the columns that the recorder puts before the payload."""
     return tuple(name for name, _ in (COLUMNS if store == "changes" else COLUMNS[:1]))

@@ -14,7 +14,7 @@ from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Columns
 from fastrec.records.copying import join_rows
 from fastrec.records.looking import met
-from fastrec.records.parts import Met, Part, each, made_of
+from fastrec.records.parts import Met, Part, each, made_of, outermost
 from fastrec.records.pruning import Pruning, Verdict
 from fastrec.records.ranges import Stretch, ahead, divided, joined, one_range, zone_behind
 from fastrec.records.rows import Rows, Span
@@ -204,10 +204,10 @@ def _picked(span: Span, found: list[_Found]) -> list[Span]:
 def _found(some: Met) -> _Found:
     """The rows, in ranges where many lie side by side."""
     places, count = some.places, len(some.places)
-    apart = np.diff(places) != 1
+    apart = places[1:] - places[:-1] != 1
     if 2 * np.count_nonzero(apart) > count:  # nearly each by itself
         return _Found(places, None, some.stamps, some.array)
-    first, last = np.append(True, apart)[:count], np.append(apart, True)[:count]
+    first, last = outermost(apart, count)
     return _Found(places[first], places[last] + 1, some.stamps, some.array)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cached_property
@@ -70,10 +69,6 @@ def _stamps(start: np.ndarray, until: np.ndarray, polls: np.ndarray, poll: np.nd
     return (start.astype(np.int64).view(np.uint64) + after).view(np.int64)
 
 
-def _last(span: Span) -> np.uint64:
-    return span.chunk.numbers(span.stop - 1, span.stop)[0]
-
-
 class Expanding:
     """The part of `Records` that takes holds apart."""
 
@@ -111,12 +106,13 @@ class Expanding:
         for span in self._rows.spans:
             chunk = _Polls(span, self.schema, more)
             # A loss lies before the first record with its number or a larger one.
-            end = int(np.searchsorted(self._gaps["seq"], _last(span), "right"))
+            last = np.uint64(span.chunk.number(span.stop - 1))
+            end = int(np.searchsorted(self._gaps["seq"], last, "right"))
             gaps["seq"][done:end] += chunk.more_before(self._gaps["seq"][done:end])
             more, done = chunk.more, end
             chunks.append(chunk)
         gaps["seq"][done:] += np.uint64(more % 2**64)
-        polls = copy.copy(self)
+        polls = self._twin()
         polls.store = "every"
         polls._tail = None
         polls._begin(Rows(Span(chunk, 0, len(chunk)) for chunk in chunks), gaps)
@@ -152,7 +148,7 @@ class _Polls(Chunk):
             raise SchemaError(f"these holds stand for {sum(polls) + more} polls: more than can be numbered")
         self._ends = list(accumulate(polls))
         self.more = more + self._ends[-1] - (span.stop - span.start)
-        self.first_seq = (int(span.chunk.numbers(span.start, span.start + 1)[0]) + more) % 2**64
+        self.first_seq = (span.chunk.number(span.start) + more) % 2**64
 
     def __len__(self) -> int:
         return self._ends[-1]

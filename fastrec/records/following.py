@@ -5,7 +5,6 @@ Where they come from is the business of a `Tail`, which a recording or a channel
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -181,7 +180,7 @@ class Follows:
     def _edge_of(self, place: int) -> int | None:
         if self._rows.reach(place + 1) == place:
             return _number(self._behind)
-        return int(self._rows.number(place - 1)) + 1 if place else _number(self._before)
+        return self._rows.number(place - 1) + 1 if place else _number(self._before)
 
     def _follows(self, before: _Edge, behind: _Edge, *, known: bool = True) -> None:
         self._before, self._behind = before, behind
@@ -196,10 +195,10 @@ class Follows:
             return
         last = rows.number(len(rows) - 1)
         newest = last == all_rows.number(len(all_rows) - 1)
-        self._follows(int(rows.number(0)), behind if newest else int(last) + 1)
+        self._follows(rows.number(0), behind if newest else last + 1)
 
     def _piece(self, piece: Piece) -> Self:
-        other = copy.copy(self)
+        other = self._twin()
         other._clock, other._tail, other._asked = piece.clock, None, ()
         first = np.array([piece.first], np.uint64)
         spans = (Span(one, int(one.places_of(first)[0]), len(one)) for one in piece.chunks)

@@ -58,6 +58,11 @@ class Numbering(NamedTuple):
         run = np.searchsorted(self.starts, rows, "right") - 1
         return np.add(as_unsigned(rows - self.starts[run]), self.firsts[run], out=out)
 
+    def number(self, row: int) -> int:
+        """Number of one row."""
+        run = int(self.starts.searchsorted(row, "right")) - 1 if len(self.starts) > 1 else 0
+        return (int(self.firsts[run]) + row - int(self.starts[run])) % 2**64
+
     def skips(self, start: int, stop: int) -> np.ndarray:
         """Of the rows ``start + 1 ... stop - 1`` those whose number does not follow the one before."""
         low, high = np.searchsorted(self.starts, [start + 1, stop])

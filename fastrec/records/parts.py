@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-__all__ = ["Met", "Part", "Picked", "Tallied", "Times", "each", "made_of"]
+__all__ = ["Met", "Part", "Picked", "Tallied", "Times", "each", "made_of", "outermost"]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -148,6 +148,19 @@ def each(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
     """All places of some ranges, one range behind the other: ndarray of int64."""
     counts = stops - starts
     return np.repeat(stops - np.cumsum(counts), counts) + np.arange(counts.sum())
+
+
+def outermost(apart: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of `count` neighbours are the first, and which the last, of those that lie together.
+
+    Parameters
+    ----------
+    apart : ndarray of bool
+        Between which of them there is a border.
+    """
+    edge = np.ones(count + 1, bool)
+    edge[1:count] = apart
+    return edge[:count], edge[1:]
 
 
 def made_of(some: Iterator[S], make: Callable[[S], T]) -> Iterator[T]:

@@ -7,7 +7,7 @@ import numpy as np
 from fastrec.records.chunks import ZONE
 from fastrec.records.columns import Column
 from fastrec.records.expanding import passed
-from fastrec.records.parts import Times
+from fastrec.records.parts import Times, outermost
 from fastrec.records.ranges import stretches
 from fastrec.records.sums import physical_ends, widths_fit
 from fastrec.records.windows import Windows, gather, overlaps
@@ -128,9 +128,8 @@ def _polls_in(
     """How many polls of a hold lie in each window that it touches: ndarray of uint64."""
     edges = windows.begin + (window + 1) * windows.period
     through = passed(rows["mono_ns"][which], until[which], rows["polls"][which], edges)
-    last = np.append(which[1:] != which[:-1], True)[: len(which)]
+    first, last = outermost(which[1:] != which[:-1], len(which))
     through[last] = rows["polls"][which[last]]
-    first = np.append(True, last[:-1])[: len(which)]
     before = np.where(first, np.uint64(0), np.append(np.uint64(0), through[:-1])[: len(which)])
     return through - before
 

@@ -64,7 +64,9 @@ class Pruning:
         self._steps = steps.steps
         self._patterns = np.array(steps.patterns, np.uint64)
         begin = payload_offset(store)
-        columns = {load(one, begin): place for place, one in enumerate(schema.numeric)}
+        numeric = enumerate(schema.numeric)
+        asked = {one.offset - begin for one in steps.loads}
+        columns = {load(one, begin): place for place, one in numeric if one.offset in asked}
         # Bits are asked of words without a sign; in zones they may have one.
         signed = {one._replace(kind="u"): place for one, place in columns.items() if one.kind == "i"}
         known = [(columns.get(one), columns.get(one, signed.get(one))) for one in steps.loads]

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from fastrec.records.chunks import ZONE, Chunk
+from fastrec.records.parts import outermost
 from fastrec.records.rows import Span
 
 __all__ = [
@@ -123,8 +124,8 @@ def one_range(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
 
 def joined(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ranges in order, of which those that touch are one."""
-    apart = starts[1:] != stops[:-1]
-    return starts[np.append(True, apart)[: len(starts)]], stops[np.append(apart, True)[: len(stops)]]
+    first, last = outermost(starts[1:] != stops[:-1], len(starts))
+    return starts[first], stops[last]
 
 
 def inside(zones: range, span: Span) -> tuple[int, int]:

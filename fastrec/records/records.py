@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
@@ -87,13 +86,17 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
         self._begin(Rows(Span(chunk, 0, len(chunk)) for chunk in chunks), join(gaps))
 
     def _begin(self, rows: Rows, gaps: np.ndarray) -> None:
-        self._rows = rows
+        self._rows, self._gaps = rows, gaps
         self._columns = Columns(rows, self.schema, self.store)
-        self._gaps = gaps
         self._gaps.flags.writeable = False
 
+    def _twin(self) -> Self:
+        other = object.__new__(type(self))  # `copy.copy` would ask how it is pickled
+        other.__dict__.update(self.__dict__)
+        return other
+
     def _with(self, rows: Rows, gaps: np.ndarray) -> Self:
-        other = copy.copy(self)
+        other = self._twin()
         other._begin(rows, gaps)
         return other
 
@@ -288,7 +291,7 @@ class Records(Asking, Aligning, Measuring, Resampling, Rates, Expanding, Exits, 
             inside &= (seq > self._rows.number(start)) | (first == 0)
         return self._with(found, self._gaps[inside])
 
-    def place(self, number: int | np.uint64) -> int:
+    def place(self, number: int) -> int:
         """Place of the first record of at least this number; how many there are, if there is none."""
         return bisect_left(range(len(self)), number, key=self._rows.number)
 

@@ -43,7 +43,7 @@ class Span(NamedTuple):
     def end(self, until: str) -> tuple[int, int]:
         """Number of the last row, and when it was seen last, which `until` says."""
         last = np.array([self.stop - 1])
-        return int(self.chunk.numbers_at(last)[0]), int(self.chunk.at(last, until)[0])
+        return self.chunk.number(self.stop - 1), int(self.chunk.at(last, until)[0])
 
     def blocks(self) -> Iterator[Span]:
         """The same rows, a block at a time."""
@@ -180,9 +180,10 @@ class Rows:
         _, span, shift = self.holding(place)
         return Span(span.chunk, shift + place, shift + place + 1)
 
-    def number(self, place: int) -> np.uint64:
+    def number(self, place: int) -> int:
         """Number of the row at a place."""
-        return self.at(place).numbers()[0]
+        span = self.at(place)
+        return span.chunk.number(span.start)
 
     def shift(self, number: int) -> int:
         """What leads from a place here to one in the chunk of a span."""

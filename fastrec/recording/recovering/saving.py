@@ -119,11 +119,11 @@ def save_channel(
                 f" ({ring.name}), where they still are"
             )
     told = max([published or 0, *(loss.stop for loss in losses)])
-    content = channel.read(told, lambda: start_ns, all_retired=all_retired)
+    content = channel.read(told, lambda: start_ns, all_retired=lambda: all_retired)
     missing = _missing(content, losses)
     if missing:
         _tell_losses(channel, content, missing)
-        content = channel.read(told, lambda: start_ns, all_retired=all_retired)
+        content = channel.read(told, lambda: start_ns, all_retired=lambda: all_retired)
     findings.problems += content.problems
     findings.settle_torn(f"channels/{stock.name}/", [(one.start, one.stop) for one in missing] + unproven)
     retired = content.gaps[content.gaps["cause"] == Cause.RETIRED]

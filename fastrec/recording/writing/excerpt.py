@@ -198,7 +198,7 @@ def _write_channel(root: Path, own: bytes, part: Part, about: About) -> dict[str
 def _fill(excerpt: Excerpt, records: Records, gaps: np.ndarray) -> None:
     texts: dict[str, int] = {}
     for chunk, start, stop in _runs(records):
-        first = int(chunk.numbers(start, start + 1)[0])
+        first = chunk.number(start)
         gaps = _tell(excerpt, gaps, first)
         while start < stop:
             near = gaps["seq"][_MOST_GAPS : _MOST_GAPS + 1]

@@ -420,7 +420,7 @@ READER_BUGS = {
     "what is retired counts as damage": Bug(
         Test("recording/test_reader.py::test_retired_segments_are_a_gap"),
         r"\(0, 2500, <Cause.RETIRED: 7>\)",
-        (_reader("channel", "retired = segments[0].number > 0 if segments else all_retired", "retired = 0"),),
+        (_reader("channel", "segments[0].number > 0 if segments else all_retired()", "0"),),
     ),
     "a torn tail counts as damage": Bug(
         Test("recording/test_ends.py::test_a_row_that_is_not_whole"),
