@@ -318,7 +318,7 @@ def _adjoin(begin: int, end: int, chunks: list[SegmentChunk]) -> bool:
     for chunk in chunks:
         if chunk.broken or chunk.first_seq > reached:
             return False
-        reached = max(reached, chunk.end_seq)
+        reached = chunk.end_seq
     return reached >= end
 
 

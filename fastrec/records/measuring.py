@@ -11,6 +11,7 @@ import numpy as np
 from fastrec.errors import SchemaError
 from fastrec.records.chunks import ZONE, Chunk
 from fastrec.records.columns import Column, Columns, Texts
+from fastrec.records.parts import made_of
 from fastrec.records.ranges import inside
 from fastrec.records.rows import Rows, Span
 from fastrec.records.states import State
@@ -279,22 +280,37 @@ def _snapped(chunk: Chunk, found: np.ndarray, edges: np.ndarray, until: str) -> 
 
 def _cut(span: Span, column: Column, edges: np.ndarray, until: str) -> Iterator[np.ndarray]:
     """Pieces of records that are all in one bucket, by their stamps."""
-    for block in span.blocks():
-        rows = block.rows()
-        bucket = np.maximum.accumulate(_bucket(edges, rows["mono_ns"]))
-        first = np.flatnonzero(np.diff(bucket, prepend=-1))
+
+    def cut(rows: np.ndarray) -> np.ndarray:
+        first, bucket = _begins(edges, np.ascontiguousarray(rows["mono_ns"]))
         found = np.empty(len(first), _BUCKET)
-        found["bucket"] = found["reached"] = bucket[first]
+        found["bucket"] = found["reached"] = bucket
         found["start"] = np.minimum.reduceat(rows["mono_ns"], first)
         found["end"] = np.maximum.reduceat(rows[until], first)
         found["records"] = np.diff(first, append=len(rows))
-        least = most = native(column.numbers(rows)).astype(f"<{column.load.kind}8")
+        values = native(column.numbers(rows)).astype(f"<{column.load.kind}8")
+        least, most = np.fmin.reduceat(values, first), np.fmax.reduceat(values, first)
         if column.load.kind == "f":
-            nan = np.isnan(least)
-            least, most = np.where(nan, np.inf, least), np.where(nan, -np.inf, most)
-        found["min"] = np.minimum.reduceat(least, first).view(np.uint64)
-        found["max"] = np.maximum.reduceat(most, first).view(np.uint64)
-        yield found
+            nothing = np.isnan(least)
+            least[nothing], most[nothing] = np.inf, -np.inf
+        found["min"], found["max"] = least.view(np.uint64), most.view(np.uint64)
+        return found
+
+    return made_of(span.pieces(), cut)
+
+
+def _begins(edges: np.ndarray, stamps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of stamps, at least one, those with which another bucket begins, and which; a bucket goes on where
+    stamps fall.
+    """
+    low, high = _bucket(edges, stamps[[0, -1]]).tolist()
+    if high - low >= len(stamps) or (stamps[1:] < stamps[:-1]).any():
+        bucket = np.maximum.accumulate(_bucket(edges, stamps))
+        first = np.flatnonzero(np.diff(bucket, prepend=-1))
+        return first, bucket[first]
+    first = np.append(0, stamps.searchsorted(edges[low + 1 : high + 1]))
+    filled = first < np.append(first[1:], len(stamps))
+    return first[filled], np.arange(low, high + 1)[filled]
 
 
 def _mean(whole: int | float, polls: int, field: Field) -> float:
