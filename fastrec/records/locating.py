@@ -176,6 +176,18 @@ def _seen(rows: Rows, places: np.ndarray, name: str) -> tuple[np.ndarray, np.nda
     return places, values
 
 
+class _Blocks(NamedTuple):
+    """Of blocks of a chunk where they begin and end, their first stamps, and whether an index told them."""
+
+    starts: np.ndarray
+    stops: np.ndarray
+    least: np.ndarray
+    indexed: bool
+
+
+_NO_TIMES = np.empty(0, np.int64)
+
+
 class _Bisecting:
     """Rows whose stamps never fall."""
 
@@ -183,7 +195,8 @@ class _Bisecting:
         self.rows = rows
         self.until = until
         self._first = np.array([span.stamp(span.start) for span in rows.spans], np.int64)
-        self._blocks: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._blocks: dict[int, _Blocks] = {}
+        self._lately: tuple[tuple[int, int] | None, np.ndarray, np.ndarray] = (None, _NO_TIMES, _NO_TIMES)
 
     def last(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As that of `_Scanning`."""
@@ -208,8 +221,15 @@ class _Bisecting:
         self, number: int, times: np.ndarray, found: np.ndarray, seen: np.ndarray, *, equal: bool
     ) -> None:
         """The same within a chunk, for times behind the first row of a span."""
-        starts, stops, least = self._blocks_of(number)
-        asked, _ = _divided(least, times, equal=equal)
+        starts, stops, least, indexed = self._blocks_of(number)
+        asked, begins = _divided(least, times, equal=equal)
+        if not indexed:
+            for block, some in zip(asked, map(slice, begins, [*begins[1:], len(times)]), strict=True):
+                start, stop = int(starts[block]), int(stops[block])
+                stamps, ends = self._times_of(number, start, stop)
+                row = stamps.searchsorted(times[some], "right" if equal else "left")
+                found[some], seen[some] = start + row, ends[row - 1]
+            return
         # Blocks side by side are read in one go.
         new = np.diff(asked, prepend=-2) > 1
         ranges = starts[asked[new]], stops[asked[np.append(new[1:], True)]]
@@ -224,8 +244,17 @@ class _Bisecting:
             last, done = (int(part.stops[-1]), int(part.array[self.until][part.ends[-1] - 1])), high
         found[done:], seen[done:] = last
 
-    def _blocks_of(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of the blocks of a span where they begin and end, and their first stamps."""
+    def _times_of(self, number: int, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of a block of a span its stamps, and when its rows were seen last. Times that come next are often
+        in it, too, and of rows that were picked those between them would be read again.
+        """
+        if self._lately[0] != (number, start):
+            rows = self.rows.spans[number].chunk.rows(start, stop)
+            self._lately = (number, start), rows["mono_ns"].copy(), rows[self.until].copy()
+        return self._lately[1:]
+
+    def _blocks_of(self, number: int) -> _Blocks:
+        """The blocks of a span."""
         if number not in self._blocks:
             span = self.rows.spans[number]
             known = span.chunk.times(span.start, span.stop)
@@ -236,7 +265,7 @@ class _Bisecting:
             else:
                 starts, stops = np.maximum(known.starts, span.start), np.minimum(known.stops, span.stop)
                 least = np.append(self._first[number], known.least[1:])  # a block may begin before the span
-            self._blocks[number] = starts, stops, least
+            self._blocks[number] = _Blocks(starts, stops, least, known is not None)
         return self._blocks[number]
 
 

@@ -50,3 +50,31 @@ def test_rows_far_from_all_places_are_not_looked_at(monkeypatch: pytest.MonkeyPa
     rows, breaks = rows_of(list(range(200))), Watched(gaps(), 50, False, holds=False)
     assert locating._cuts(rows, "mono_ns", breaks, np.array([3, 5, 40, 150, 199])).tolist() == [199]
     assert breaks.asked == [(3, 7), (40, 42), (150, 152), (199, 200)]
+
+
+@pytest.mark.parametrize("direction", ["backward", "forward", "nearest"])
+def test_rows_that_were_picked_are_not_read_for_each_block_of_times_again(
+    monkeypatch: pytest.MonkeyPatch, direction: locating.Direction
+) -> None:
+    monkeypatch.setattr(locating, "BLOCK", 8)
+    read: list[int] = []
+
+    class Chunk(ArrayChunk):
+        def at(self, places: np.ndarray, name: str | None = None) -> np.ndarray:
+            read.append(len(places))
+            return super().at(places, name)
+
+    array = np.zeros(300, SCHEMA.record("every"))
+    array["mono_ns"] = np.arange(300) * 10
+    rows = Rows([Span(Chunk(array), 0, 300)]).pick(np.arange(0, 300, 3))
+    times = np.arange(-7, 3100)
+    found = locating.located(
+        rows, "mono_ns", Breaks(gaps(), None, False, holds=False), times, direction, None
+    )
+    before, behind = times // 30, -(-times // 30)
+    before, behind = np.minimum(before, 99), np.where(behind > 99, -1, np.maximum(behind, 0))
+    before[times < 0] = -1
+    nearer = (before >= 0) & ((behind < 0) | (times - 30 * before <= 30 * behind - times))
+    wanted = {"backward": before, "forward": behind, "nearest": np.where(nearer, before, behind)}[direction]
+    assert found.place.tolist() == wanted.tolist()
+    assert sum(read) < 10 * len(rows)  # in 388 blocks of times; it would be over 3,000
