@@ -7,6 +7,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from fastrec.records.copying import picked
+
 __all__ = ["Met", "Part", "Picked", "Tallied", "Times", "each", "made_of", "outermost"]
 
 S = TypeVar("S")
@@ -35,6 +37,13 @@ class Part(NamedTuple):
     def bytes(self) -> np.ndarray:
         """The array as the core takes it: of uint8."""
         return np.ascontiguousarray(self.array).view(np.uint8)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The rows of its ranges alone, one behind the other."""
+        if len(self.begins) == 1:
+            return self.array[self.begins[0] : self.ends[0]]
+        return picked(self.array, each(self.begins, self.ends), None)
 
     @property
     def ends(self) -> np.ndarray:

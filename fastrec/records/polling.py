@@ -8,7 +8,6 @@ from fastrec.records.chunks import ZONE
 from fastrec.records.columns import Column
 from fastrec.records.expanding import passed
 from fastrec.records.parts import Times, outermost
-from fastrec.records.ranges import stretches
 from fastrec.records.sums import physical_ends, widths_fit
 from fastrec.records.windows import Windows, gather, overlaps
 from fastrec.schema import Field
@@ -142,7 +141,7 @@ def add_zones(
     columns: list[Column],
     polls: np.ndarray,
     totals: list[Totals],
-) -> list[tuple[int, int]]:
+) -> np.ndarray:
     """Count the polls of those zones that lie in one window.
 
     Parameters
@@ -156,8 +155,8 @@ def add_zones(
 
     Returns
     -------
-    list of (int, int)
-        Rows, counted from `start`, that lie in zones that were not counted.
+    ndarray of bool
+        Which of them were counted.
     """
     begins = start + np.arange(len(zones)) * ZONE
     low = np.maximum(np.searchsorted(times.starts, begins, "right") - 1, 0)
@@ -179,5 +178,4 @@ def add_zones(
             above = summed - some["polls"] * least
             numbers = least.view(f"<{column.load.kind}8").astype(np.float64)
             into.sum(window, summed, numbers * some["polls"] + above)
-    first, last = stretches(~whole)
-    return list(zip((first * ZONE).tolist(), (last * ZONE).tolist(), strict=True))
+    return whole

@@ -184,15 +184,12 @@ class Resampling:
             chunk = span.chunk
             times = chunk.times(span.start, span.stop) if zoned else None
             for stretch in divided(span, zoned=times is not None):
-                ranges = [(stretch.start, stretch.begin), (stretch.end, stretch.stop)]
+                uncounted = np.zeros(0, bool)
                 if stretch.zones:
                     some = chunk.zones(*stretch.zones, [column.zone for column in columns])
-                    cut = add_zones(windows, times, stretch.begin, some, columns, polls, totals)
-                    ranges += [(stretch.begin + low, stretch.begin + high) for low, high in cut]
-                for low, high in ranges:
-                    for first in range(low, high, BLOCK):
-                        rows = chunk.rows(first, min(first + BLOCK, high))
-                        add_rows(windows, rows, columns, polls, totals)
+                    uncounted = ~add_zones(windows, times, stretch.begin, some, columns, polls, totals)
+                for part in chunk.parts(*stretch.untold(uncounted)):
+                    add_rows(windows, part.rows, columns, polls, totals)
         return polls, totals
 
     def _known(
