@@ -55,6 +55,9 @@ _JUDGED = 2_048 * ZONE
 _LONG = 1_024
 """Rows side by side, on average, that are kept as spans; fewer are picked one by one."""
 
+_SHORT = 16
+"""Rows side by side, on average, of which there are no ranges: to take them apart again takes longer."""
+
 
 class Meeting:
     """The rows that meet a condition.
@@ -205,7 +208,7 @@ def _found(some: Met) -> _Found:
     """The rows, in ranges where many lie side by side."""
     places, count = some.places, len(some.places)
     apart = places[1:] - places[:-1] != 1
-    if 2 * np.count_nonzero(apart) > count:  # nearly each by itself
+    if _SHORT * np.count_nonzero(apart) > count:
         return _Found(places, None, some.stamps, some.array)
     first, last = outermost(apart, count)
     return _Found(places[first], places[last] + 1, some.stamps, some.array)
