@@ -33,7 +33,7 @@ _MOST_HELPERS = 3
 _spare: list[np.ndarray] = []
 """Memory that was used: to get it anew takes as long as to fill it."""
 
-_KEPT = (_AHEAD * _BATCH * 5) // 4
+_KEPT = (_AHEAD * _BATCH * 5) // 2
 """Bytes of it that are kept, at most, in one piece."""
 
 _SPARE = 2
@@ -95,15 +95,15 @@ class Plan(NamedTuple):
         return int((borders[1:] - borders[:-1]).max())
 
 
-def plan_of(segment: Segment, starts: np.ndarray, stops: np.ndarray) -> Plan:
-    """Batches of up to `BLOCK` rows."""
+def plan_of(segment: Segment, starts: np.ndarray, stops: np.ndarray, *, looked: bool = False) -> Plan:
+    """Batches of up to `BLOCK` rows; of twice as many where they are looked at, and few handed out."""
     near = segment.near(starts, stops)
     low, high = near.of(starts, stops)
     room = int((high - low).sum())
     blocks, crcs = np.empty((6, room), np.int64), np.empty(room, np.uint32)
     found, cuts = np.empty(len(starts), np.int64), np.empty(room + 1, np.int64)
     most = max(1, min(BLOCK, _BATCH // segment.stock.dtype.itemsize))
-    given = near.index.view(np.uint8), near.at, starts, stops, low, high, most
+    given = near.index.view(np.uint8), near.at, starts, stops, low, high, most << looked
     count, batches = batched(*given, blocks, crcs, found, cuts)
     return Plan(near, *blocks[:, :count], crcs[:count], found, cuts[: batches + 1])
 

@@ -75,7 +75,7 @@ def _looking(
     """Rows that are looked for in some ranges, of which no two lie in one zone; and with which row each batch
     ends.
     """
-    plan = plan_of(segment, starts, stops)
+    plan = plan_of(segment, starts, stops, looked=True)
     reading = Reading(segment, plan, Look(what, of, into))
     return reading, (plan.begins + plan.stops)[plan.cuts[1:] - 1].tolist()
 
