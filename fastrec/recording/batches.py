@@ -33,7 +33,7 @@ _MOST_HELPERS = 3
 _spare: list[np.ndarray] = []
 """Memory that was used: to get it anew takes as long as to fill it."""
 
-_KEPT = (_AHEAD * _BATCH * 5) // 2
+_KEPT = (_AHEAD * _BATCH * 5) // 4
 """Bytes of it that are kept, at most, in one piece."""
 
 _SPARE = 2
