@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +139,32 @@ def test_across_rotation_retention_and_resume(tmp_path: Path, *, slow: bool) -> 
     run = fr.open(path)
     assert run.problems == [] and run["c"].seq[-1] == reached - 1
     assert run["c"].gaps["cause"].tolist() == [Cause.RETIRED]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda one: one.to_numpy()["n"].tolist(),
+        lambda one: one["n"].tolist(),
+        lambda one: one.counts("mode").tolist(),
+        lambda one: one.durations("mode").tolist(),
+        lambda one: one.transitions("mode").tolist(),
+        lambda one: one.where("mode == 1 and n > 9").seq.tolist(),
+        lambda one: one.downsample(900, "n").tolist(),
+        lambda one: one[5:].resample("1ms", {"n": ["min", "max"]}).tolist(),
+        lambda one: one.rate("n").tolist(),
+        lambda one: one[::7].asof(one, direction="forward")["n"].tolist(),
+    ],
+)
+def test_the_last_part_outlives_its_segment(tmp_path: Path, ask: Callable[[fr.Records], list]) -> None:
+    """More than is read in one go, and kept."""
+    rows = np.zeros(100_000, [("n", "<u4"), ("mode", "<i4")])
+    rows["n"], rows["mode"] = np.arange(100_000), np.arange(100_000) // 777 % 5
+    with fr.Recorder(tmp_path / "r") as rec:
+        rec.add("c", schema=rows.dtype, capacity=200_000).extend(rows, np.arange(100_000) * 1_000)
+    wanted = ask(fr.open(tmp_path / "r")["c"])
+    part = next(fr.open(tmp_path / "r")["c"][:0].follow())
+    assert len(part) == 100_000
+    for file in (tmp_path / "r/channels/c").glob("*.000000.*"):
+        file.unlink()
+    assert ask(part) == wanted

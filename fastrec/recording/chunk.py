@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -19,6 +20,7 @@ from fastrec.recording.batches import ALONE
 from fastrec.recording.blocks import Blocks
 from fastrec.recording.committed import steady, told_stamps
 from fastrec.recording.fetching import changed, copied, fetched, meeting, tallied
+from fastrec.recording.opening import GoneError
 from fastrec.recording.segment import Segment
 from fastrec.recording.zones import told_dtype
 from fastrec.records import Chunk
@@ -184,38 +186,52 @@ class SegmentChunk(Chunk):
     def parts(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[Part]:
         if not len(starts):
             return iter(())
-        if self._few(starts, stops):
-            return super().parts(starts, stops)
-        found = fetched(self.segment, starts + self.start, stops + self.start)
-        return made_of(found, lambda part: part.moved(-self.start))
+        if not self._few(starts, stops):
+            with self._unless_kept():
+                found = fetched(self.segment, starts + self.start, stops + self.start)
+                return made_of(found, lambda part: part.moved(-self.start))
+        return super().parts(starts, stops)
+
+    @contextmanager
+    def _unless_kept(self) -> Iterator[None]:
+        """Where the file is gone, what is mapped of it is looked at behind the ``with``."""
+        try:
+            yield
+        except GoneError:
+            if self.segment.mapped() is None:
+                raise
 
     def _few(self, starts: Sequence[int] | np.ndarray, stops: Sequence[int] | np.ndarray) -> bool:
         """Whether it is one range, so short that who asks reads it himself, and again, for it is kept."""
         return len(starts) == 1 and (stops[0] - starts[0]) * self.segment.stock.dtype.itemsize <= ALONE
 
     def copy(self, start: int, stop: int, offset: int, into: np.ndarray) -> None:
-        if self._few([start], [stop]):
-            super().copy(start, stop, offset, into)
-        else:
-            copied(self.segment, self.start + start, self.start + stop, offset, into)
+        if not self._few([start], [stop]):
+            with self._unless_kept():
+                copied(self.segment, self.start + start, self.start + stop, offset, into)
+                return
+        super().copy(start, stop, offset, into)
 
     def changed(
         self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int], *, few: bool
     ) -> Iterator[Picked]:
         if few and self._looks(starts, stops):
-            return self._looked(changed, starts, stops, watched)
+            with self._unless_kept():
+                return self._looked(changed, starts, stops, watched)
         return super().changed(starts, stops, watched, few=few)
 
     def tallied(
         self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
     ) -> Iterator[Tallied]:
         if self._looks(starts, stops):
-            return self._looked(tallied, starts, stops, watched)
+            with self._unless_kept():
+                return self._looked(tallied, starts, stops, watched)
         return super().tallied(starts, stops, watched)
 
     def meeting(self, starts: np.ndarray, stops: np.ndarray, condition: Condition) -> Iterator[Met]:
         if self._looks(starts, stops):
-            return self._looked(meeting, starts, stops, condition)
+            with self._unless_kept():
+                return self._looked(meeting, starts, stops, condition)
         return super().meeting(starts, stops, condition)
 
     def _looked(

@@ -104,10 +104,14 @@ class staying(open_folder):  # noqa: N801
     """Walk to a folder once for all files of it that are opened within a ``with``, by this thread."""
 
     def __enter__(self) -> int:
-        descriptor = super().__enter__()
         self._before = getattr(_kept, "place", None), getattr(_kept, "descriptor", -1)
-        _kept.place, _kept.descriptor = (self._root, self._parts), descriptor
-        return descriptor
+        try:
+            descriptor = super().__enter__()
+            _kept.place, _kept.descriptor = (self._root, self._parts), descriptor
+            return descriptor
+        except BaseException:  # an interrupt, perhaps
+            self.__exit__()
+            raise
 
     def __exit__(self, *error: object) -> None:
         _kept.place, _kept.descriptor = self._before

@@ -11,7 +11,7 @@ import io
 import mmap
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -73,6 +73,8 @@ class Segment(SegmentFiles):
         Whole gap rows, and at which row of the file each stands.
     present : bool
         Whether there is a ``records`` file at all.
+    mapped : callable
+        All records, as long as somebody keeps them mapped; else None.
     problems, tail : lists of str
         What is damaged; what is not committed, as a writer leaves it that is busy or was killed.
     """
@@ -94,7 +96,7 @@ class Segment(SegmentFiles):
         self._texts = texts
         self._searches = 0
         self._lately: Blocks | None = None  # those that were found last, side by side
-        self._map: weakref.ref[np.ndarray] | None = None
+        self.mapped: Callable[[], np.ndarray | None] = lambda: None
         self._outline = outline_of(self) if brief else None
         # The count first: a live writer raises it last, so the index read after it always covers it.
         self.present, self.count = (True, self._outline.read.rows) if self._outline else self._read_count()
@@ -199,7 +201,7 @@ class Segment(SegmentFiles):
             if blocks is not self.blocks:
                 return self.rows(start, stop)  # perhaps it is the index that is wrong
             raise CorruptionError(self.describe(blocks, int(damaged[0])))
-        if self._map is None and array.nbytes <= _FEW:
+        if self.mapped() is None and array.nbytes <= _FEW:
             self.stock.recent.append((self, offset, array))  # who looks once often looks beside it next
         return array[start - offset : stop - offset]
 
@@ -296,7 +298,7 @@ class Segment(SegmentFiles):
         few = blocks is not self.__dict__.get("blocks") and (end - begin) * self.stock.dtype.itemsize <= _FEW
         array, offset = self._array(begin, end, mapped=not few)
         # What was proved once need not be again, as long as it is the same memory.
-        known = blocks is self.__dict__.get("blocks") and self._map is not None and self._map() is array
+        known = blocks is self.__dict__.get("blocks") and self.mapped() is array
         asked = np.arange(low, high)
         asked = asked[~self._checked[asked]] if known else asked[blocks.index["rows"][asked] > 0]
         counts = blocks.index["rows"][asked].astype(np.int64)
@@ -312,8 +314,7 @@ class Segment(SegmentFiles):
         """An array that holds rows ``first ... last - 1``, or, `mapped`, all there are; and with which row it
         begins.
         """
-        array = None if self._map is None else self._map()
-        if array is not None:
+        if (array := self.mapped()) is not None:
             return array, self.begin
         stock = self.stock
         where = self.where("records")
@@ -323,8 +324,7 @@ class Segment(SegmentFiles):
             raise self.gone() from error
         with io.FileIO(descriptor):
             # The header is not asked: a block proves itself, and loading has told of any other header.
-            width, start = stock.dtype.itemsize, len(stock.header)
-            found = None
+            width, start, found = stock.dtype.itemsize, len(stock.header), None
             if os.fstat(descriptor).st_size < start + self.length * width:
                 raise CorruptionError(f"{where}: became shorter than its index says")
             begin = start + self.begin * width
@@ -339,7 +339,7 @@ class Segment(SegmentFiles):
                     raise CorruptionError(f"{where}: became shorter than its index says")
                 return np.frombuffer(data, stock.dtype), first
         array = np.frombuffer(found, stock.dtype, self.length - self.begin, begin - page)
-        self._map = weakref.ref(array)
+        self.mapped = weakref.ref(array)
         stock.maps.append(array)
         return array, self.begin
 

@@ -289,11 +289,11 @@ def _cut(span: Span, column: Column, edges: np.ndarray, until: str) -> Iterator[
         found["end"] = np.maximum.reduceat(rows[until], first)
         found["records"] = np.diff(first, append=len(rows))
         values = native(column.numbers(rows)).astype(f"<{column.load.kind}8")
-        least, most = np.fmin.reduceat(values, first), np.fmax.reduceat(values, first)
-        if column.load.kind == "f":
-            nothing = np.isnan(least)
-            least[nothing], most[nothing] = np.inf, -np.inf
-        found["min"], found["max"] = least.view(np.uint64), most.view(np.uint64)
+        least = most = values
+        if column.load.kind == "f" and (nan := np.isnan(values)).any():
+            least, most = np.where(nan, np.inf, values), np.where(nan, -np.inf, values)
+        found["min"] = np.minimum.reduceat(least, first).view(np.uint64)
+        found["max"] = np.maximum.reduceat(most, first).view(np.uint64)
         return found
 
     return made_of(span.pieces(), cut)

@@ -324,6 +324,20 @@ def check_points(found: np.ndarray, wanted: list[tuple]) -> None:
 
 
 class TestDownsample:
+    @pytest.mark.parametrize("bits", [0x7FF8000000000000, 0x7FF0000000000001, 0xFFF0000000000001])
+    @pytest.mark.parametrize("code", ["<f8", ">f8"])
+    def test_every_nan_is_set_aside(self, code: str, bits: int) -> None:
+        """A signaling one too, of which a maximum may be NaN whatever else there is."""
+        schema = Schema.from_dtype(np.dtype([("x", code)]), name="numbers")
+        array = blank(6, schema)
+        array["mono_ns"] = range(6)
+        array["x"] = [100.0, 0.0, 1.0, -3.0, 0.0, 0.0]
+        array["x"].view(code.replace("f", "u"))[[1, 4, 5]] = bits
+        records = Records("it", schema, [ArrayChunk(array)], gaps=gaps(), clock=None)
+        assert records.downsample(1, "x").tolist() == [(0, 5, 6, -3.0, 100.0)]
+        assert records.downsample(3, "x")[["min", "max"]].tolist()[:2] == [(100.0, 100.0), (-3.0, 1.0)]
+        assert np.isnan(records.downsample(3, "x")["min"][2])
+
     @pytest.mark.usefixtures("block")
     @pytest.mark.parametrize("store", ["every", "changes"])
     @pytest.mark.parametrize("order", ["rising", "falling", "mixed", "equal", "silent"])
