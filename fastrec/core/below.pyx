@@ -31,7 +31,10 @@ def checked_name(str name not None):
 cdef bytes encoded(object path):
     """The path as the system takes it; ValueError if it would end in its midst."""
     cdef PyObject *made = NULL
-    PyUnicode_FSConverter(path, &made)
+    try:
+        PyUnicode_FSConverter(path, &made)
+    except ValueError:
+        raise ValueError(f"{path!r} is no path") from None
     found = <bytes> <object> made
     Py_DECREF(found)
     return found
@@ -77,6 +80,21 @@ def open_folder(root, tuple parts not None):
     return walked(root, parts, len(parts))
 
 
+cdef int opened(object root, tuple parts, int flags, int folder, fr_stat *about) except -2:
+    """A descriptor of a regular file, and what is known about it; -1: there is something else."""
+    cdef Py_ssize_t last = len(parts) - 1
+    cdef bytes name = joined(parts, last, last + 1)
+    cdef const char *entry = name
+    cdef int own = walked(root, parts, last) if folder < 0 else -1, fd
+    with nogil:
+        fd = fr_below_file(folder if own < 0 else own, entry, flags, about)
+        if own >= 0:
+            close(own)
+    if fd < 0 and fd != FR_NOT_REGULAR:
+        raise failure(-fd)
+    return max(fd, -1)
+
+
 def open_file(root, tuple parts not None, int flags, int folder=-1):
     """A descriptor of a regular file, or -1: there is something else. Errors as of `open_folder`.
 
@@ -87,38 +105,21 @@ def open_file(root, tuple parts not None, int flags, int folder=-1):
     folder : int, optional
         A descriptor of the folder in which it is, where there is one.
     """
-    cdef Py_ssize_t last = len(parts) - 1
-    cdef bytes name = joined(parts, last, last + 1)
-    cdef const char *entry = name
-    cdef int own = walked(root, parts, last) if folder < 0 else -1, fd
     cdef fr_stat about
-    with nogil:
-        fd = fr_below_file(folder if own < 0 else own, entry, flags, &about)
-        if own >= 0:
-            close(own)
-    if fd < 0 and fd != FR_NOT_REGULAR:
-        raise failure(-fd)
-    return max(fd, -1)
+    return opened(root, parts, flags, folder, &about)
 
 
 def read_file(root, tuple parts not None, Py_ssize_t limit, int folder=-1):
     """What is in a regular file: its bytes. If there are more than `limit` only how many, an int; -1: there
     is something else. Other arguments and errors as of `open_file`.
     """
-    cdef Py_ssize_t last = len(parts) - 1, done = 0, got = -1
-    cdef bytes name = joined(parts, last, last + 1), data
-    cdef const char *entry = name
-    cdef char *room
-    cdef int own = walked(root, parts, last) if folder < 0 else -1, fd, error = 0
     cdef fr_stat about
-    with nogil:
-        fd = fr_below_file(folder if own < 0 else own, entry, O_RDONLY, &about)
-        if own >= 0:
-            close(own)
+    cdef int fd = opened(root, parts, O_RDONLY, folder, &about), error = 0
+    cdef Py_ssize_t done = 0, got = -1
+    cdef bytes data
+    cdef char *room
     if fd < 0:
-        if fd != FR_NOT_REGULAR:
-            raise failure(-fd)
-        return -1
+        return fd
     try:
         if about.st_size > limit:
             return about.st_size

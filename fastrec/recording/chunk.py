@@ -215,31 +215,28 @@ class SegmentChunk(Chunk):
     def changed(
         self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int], *, few: bool
     ) -> Iterator[Picked]:
-        if few and self._looks(starts, stops):
-            with self._unless_kept():
-                return self._looked(changed, starts, stops, watched)
-        return super().changed(starts, stops, watched, few=few)
+        found = self._looked(changed, starts, stops, watched) if few else None
+        return found or super().changed(starts, stops, watched, few=few)
 
     def tallied(
         self, starts: np.ndarray, stops: np.ndarray, watched: tuple[int, int, int]
     ) -> Iterator[Tallied]:
-        if self._looks(starts, stops):
-            with self._unless_kept():
-                return self._looked(tallied, starts, stops, watched)
-        return super().tallied(starts, stops, watched)
+        found = self._looked(tallied, starts, stops, watched)
+        return found or super().tallied(starts, stops, watched)
 
     def meeting(self, starts: np.ndarray, stops: np.ndarray, condition: Condition) -> Iterator[Met]:
-        if self._looks(starts, stops):
-            with self._unless_kept():
-                return self._looked(meeting, starts, stops, condition)
-        return super().meeting(starts, stops, condition)
+        found = self._looked(meeting, starts, stops, condition)
+        return found or super().meeting(starts, stops, condition)
 
     def _looked(
         self, look: Callable[..., Iterator[Any]], starts: np.ndarray, stops: np.ndarray, of: object
-    ) -> Iterator[Any]:
-        """What those who read the blocks find, by places in the chunk."""
-        found = look(self.segment, starts + self.start, stops + self.start, of)
-        return made_of(found, lambda some: some.moved(-self.start))
+    ) -> Iterator[Any] | None:
+        """What those who read the blocks find, by places in the chunk; None: they are not to look."""
+        if self._looks(starts, stops):
+            with self._unless_kept():
+                found = look(self.segment, starts + self.start, stops + self.start, of)
+                return made_of(found, lambda some: some.moved(-self.start))
+        return None
 
     def _looks(self, starts: np.ndarray, stops: np.ndarray) -> bool:
         """Whether who reads the blocks of some ranges can look at them: none has rows of two ranges."""

@@ -324,7 +324,8 @@ class Segment(SegmentFiles):
             raise self.gone() from error
         with io.FileIO(descriptor):
             # The header is not asked: a block proves itself, and loading has told of any other header.
-            width, start, found = stock.dtype.itemsize, len(stock.header), None
+            width, start = stock.dtype.itemsize, len(stock.header)
+            found = None
             if os.fstat(descriptor).st_size < start + self.length * width:
                 raise CorruptionError(f"{where}: became shorter than its index says")
             begin = start + self.begin * width

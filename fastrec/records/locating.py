@@ -7,6 +7,7 @@ backwards are all looked at, 8 bytes each.
 
 from __future__ import annotations
 
+from itertools import pairwise, starmap
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from fastrec.core import scan
 from fastrec.records.breaks import Breaks
 from fastrec.records.chunks import BLOCK
-from fastrec.records.parts import Part
+from fastrec.records.parts import Part, outermost
 from fastrec.records.rows import Rows
 from fastrec.records.windows import elapsed
 
@@ -126,8 +127,8 @@ def _cuts(rows: Rows, until: str, breaks: Breaks, places: np.ndarray) -> np.ndar
         if within.start == within.stop:
             continue
         span, shift, some = rows.spans[number], rows.shift(number), places[within]
-        apart = np.flatnonzero(some[1:] - some[:-1] > BLOCK)
-        begins, ends = some[np.append(0, apart + 1)], some[np.append(apart, len(some) - 1)]
+        first, last = outermost(some[1:] - some[:-1] > BLOCK, len(some))
+        begins, ends = some[first], some[last]
         for low, high in zip((begins + shift).tolist(), (ends + shift + 2).tolist(), strict=True):
             high = min(high, span.stop)
             for start in range(low, high, BLOCK):
@@ -200,19 +201,19 @@ class _Bisecting:
 
     def last(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As that of `_Scanning`."""
-        place, seen = self._before(times, self.until, equal=True)
+        place, seen = self._before(times, equal=True)
         return place - 1, seen
 
     def next(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As that of `_Scanning`."""
-        place, _ = self._before(times, self.until, equal=False)
+        place, _ = self._before(times, equal=False)
         return _seen(self.rows, np.where(place < len(self.rows), place, -1), "mono_ns")
 
-    def _before(self, times: np.ndarray, until: str, *, equal: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _before(self, times: np.ndarray, *, equal: bool) -> tuple[np.ndarray, np.ndarray]:
         """How many rows stand before each time, or at it where `equal`; when the last was seen last."""
         found, seen = np.zeros(len(times), np.int64), np.zeros(len(times), np.int64)
-        numbers, begins = _divided(self._first, times, equal=equal)
-        for number, some in zip(numbers, map(slice, begins, [*begins[1:], len(times)]), strict=False):
+        numbers, cuts = _divided(self._first, times, equal=equal)
+        for number, some in zip(numbers, starmap(slice, pairwise(cuts)), strict=True):
             self._in_span(number, times[some], found[some], seen[some], equal=equal)
             found[some] -= self.rows.shift(number)
         return found, seen
@@ -222,27 +223,27 @@ class _Bisecting:
     ) -> None:
         """The same within a chunk, for times behind the first row of a span."""
         starts, stops, least, indexed = self._blocks_of(number)
-        asked, begins = _divided(least, times, equal=equal)
+        asked, cuts = _divided(least, times, equal=equal)
         if not indexed:
-            for block, some in zip(asked, map(slice, begins, [*begins[1:], len(times)]), strict=True):
+            for block, some in zip(asked, starmap(slice, pairwise(cuts)), strict=True):
                 start, stop = int(starts[block]), int(stops[block])
                 stamps, ends = self._times_of(number, start, stop)
                 row = stamps.searchsorted(times[some], "right" if equal else "left")
                 found[some], seen[some] = start + row, ends[row - 1]
             return
         # Blocks side by side are read in one go.
-        new = np.diff(asked, prepend=-2) > 1
-        ranges = starts[asked[new]], stops[asked[np.append(new[1:], True)]]
+        first, last = outermost(asked[1:] - asked[:-1] > 1, len(asked))
+        ranges = starts[asked[first]], stops[asked[last]]
         side, done = "left" if equal else "right", 0
-        last = (0, 0)  # how many rows stand before those times that are behind the part before; until when
+        reached = (0, 0)  # how many rows stand before those times that are behind the part before; until when
         for part in self.rows.spans[number].chunk.parts(*ranges):
             ends = part.array["mono_ns"][[part.begins[0], part.ends[-1] - 1]]
             low, high = np.searchsorted(times, ends, side).tolist()
-            found[done:low], seen[done:low] = last
+            found[done:low], seen[done:low] = reached
             if low < high:
                 _fill(part, self.until, times[low:high], found[low:high], seen[low:high], equal=equal)
-            last, done = (int(part.stops[-1]), int(part.array[self.until][part.ends[-1] - 1])), high
-        found[done:], seen[done:] = last
+            reached, done = (int(part.stops[-1]), int(part.array[self.until][part.ends[-1] - 1])), high
+        found[done:], seen[done:] = reached
 
     def _times_of(self, number: int, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Of a block of a span its stamps, and when its rows were seen last. Times that come next are often
@@ -270,7 +271,7 @@ class _Bisecting:
 
 
 def _divided(first: np.ndarray, times: np.ndarray, *, equal: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows have times between them, and which of the times is the first behind each of these.
+    """Which rows have times behind them, and with which of the times those behind each begin, and all end.
 
     Parameters
     ----------
@@ -285,7 +286,7 @@ def _divided(first: np.ndarray, times: np.ndarray, *, equal: bool) -> tuple[np.n
     low, high = max(0, int(ends[0]) - 1), int(ends[1])
     cuts = np.append(np.searchsorted(times, first[low:high], "left" if equal else "right"), len(times))
     filled = np.flatnonzero(cuts[1:] > cuts[:-1])
-    return filled + low, cuts[filled]
+    return filled + low, np.append(cuts[filled], len(times))
 
 
 def _fill(

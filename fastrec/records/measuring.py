@@ -282,16 +282,16 @@ def _cut(span: Span, column: Column, edges: np.ndarray, until: str) -> Iterator[
     """Pieces of records that are all in one bucket, by their stamps."""
 
     def cut(rows: np.ndarray) -> np.ndarray:
-        first, bucket = _begins(edges, np.ascontiguousarray(rows["mono_ns"]))
+        stamps = np.ascontiguousarray(rows["mono_ns"])
+        first, bucket = _begins(edges, stamps)
         found = np.empty(len(first), _BUCKET)
         found["bucket"] = found["reached"] = bucket
-        found["start"] = np.minimum.reduceat(rows["mono_ns"], first)
+        found["start"] = np.minimum.reduceat(stamps, first)
         found["end"] = np.maximum.reduceat(rows[until], first)
         found["records"] = np.diff(first, append=len(rows))
-        values = native(column.numbers(rows)).astype(f"<{column.load.kind}8")
-        least = most = values
-        if column.load.kind == "f" and (nan := np.isnan(values)).any():
-            least, most = np.where(nan, np.inf, values), np.where(nan, -np.inf, values)
+        least = most = native(column.numbers(rows)).astype(f"<{column.load.kind}8")
+        if column.load.kind == "f" and (nan := np.isnan(least)).any():
+            least, most = np.where(nan, np.inf, least), np.where(nan, -np.inf, most)
         found["min"] = np.minimum.reduceat(least, first).view(np.uint64)
         found["max"] = np.maximum.reduceat(most, first).view(np.uint64)
         return found
